@@ -1,0 +1,57 @@
+"""The errors SR4 raises on purpose.
+
+Every message is one line with three parts: what was got, what was expected, what to do. The command
+line prints that line and nothing else, and leaves with `exit_code`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SR4Error(Exception):
+    """Base of all errors that SR4 raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(SR4Error):
+    """The call itself is wrong: unknown name, impossible value, contradicting options."""
+
+    exit_code = 2
+
+
+class PictureError(SR4Error):
+    """A picture cannot be read or written."""
+
+
+class DataError(SR4Error):
+    """A source of training or test pictures cannot be used."""
+
+
+class ModelError(SR4Error):
+    """A model folder is missing, damaged, or does not fit what it is used for."""
+
+
+class RunError(SR4Error):
+    """A training run cannot start, go on or be resumed."""
+
+
+class MissingExtraError(SR4Error):
+    """An optional package is needed."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs the package {package!r}, which is not installed: "
+            f"pip install 'sr4[{extra}]'"
+        )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of an "unknown name" message: the nearest known name, or all of them."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"

@@ -1,0 +1,118 @@
+"""The efficient `sr4-fast` U-Net: works on patches, with one normalisation and one activation a
+block, so that nearly all of its time goes into convolutions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sr4.networks.blocks import (
+    ChannelNorm,
+    LogSNREmbedding,
+    SelfAttention,
+    to_target_size,
+    zero_init,
+)
+
+
+class FastBlock(nn.Module):
+    """`x + conv(SiLU(conv(norm(x) * (1 + scale) + shift)))`; scale and shift follow the noise level.
+
+    (B, C, H, W) and (B, embedding) to (B, C, H, W).
+    """
+
+    def __init__(self, channels: int, embedding: int) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(channels)
+        self.modulation = zero_init(nn.Linear(embedding, 2 * channels))
+        self.conv_in = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv_out = zero_init(nn.Conv2d(channels, channels, 3, padding=1))
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
+        normed = self.norm(x)
+        hidden = torch.addcmul(shift.to(normed.dtype), normed, 1 + scale.to(normed.dtype))
+        return x + self.conv_out(F.silu(self.conv_in(hidden)))  # type: ignore[no-any-return]
+
+
+class Stage(nn.Module):
+    """A few blocks at one resolution, each followed by self-attention where asked for."""
+
+    def __init__(self, channels: int, blocks: int, embedding: int, attention: bool) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(FastBlock(channels, embedding) for _ in range(blocks))
+        self.attention = nn.ModuleList(
+            SelfAttention(channels) if attention else nn.Identity() for _ in range(blocks)
+        )
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        for block, attention in zip(self.blocks, self.attention, strict=True):
+            x = attention(block(x, embedding))
+        return x
+
+
+class FastUNet(nn.Module):
+    """The `sr4-fast` network.
+
+    Called as `network(x_t, log_snr, low_res)`; sizes must be multiples of `size_multiple`.
+
+    Args:
+        channels: colour channels of the pictures.
+        patch: edge of the square patches that pixel-unshuffle turns into channels.
+        widths: channels of each level; each level has half the resolution of the one before.
+        blocks: blocks of each level (going down; as many again going up, except the last level).
+        attention: whether the last level has self-attention.
+        embedding: width of the noise-level embedding.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int = 3,
+        patch: int = 4,
+        widths: Sequence[int] = (96, 192, 320),
+        blocks: Sequence[int] = (3, 3, 4),
+        attention: bool = True,
+        embedding: int = 256,
+    ) -> None:
+        super().__init__()
+        self.patch = patch
+        self.size_multiple = patch * 2 ** (len(widths) - 1)
+        patch_channels = channels * patch**2
+        self.embed = LogSNREmbedding(embedding)
+        self.conv_in = nn.Conv2d(2 * patch_channels, widths[0], 3, padding=1)
+        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        self.down = nn.ModuleList(
+            Stage(width, count, embedding, attention=False)
+            for width, count in zip(widths[:-1], blocks[:-1], strict=True)
+        )
+        self.downsample = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairs)
+        self.middle = Stage(widths[-1], blocks[-1], embedding, attention)
+        self.upsample = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairs)
+        self.merge = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in widths[:-1])
+        self.up = nn.ModuleList(
+            Stage(width, count, embedding, attention=False)
+            for width, count in zip(widths[:-1], blocks[:-1], strict=True)
+        )
+        self.norm_out = ChannelNorm(widths[0])
+        self.conv_out = zero_init(nn.Conv2d(widths[0], patch_channels, 3, padding=1))
+
+    def forward(self, x_t: Tensor, log_snr: Tensor, low_res: Tensor) -> Tensor:
+        """One evaluation: (B, C, H, W), (B,), (B, C, H or h, W or w) to (B, C, H, W)."""
+        upsampled = to_target_size(low_res, x_t)
+        embedding = self.embed(log_snr)
+        x = self.conv_in(F.pixel_unshuffle(torch.cat([x_t, upsampled], dim=1), self.patch))
+        skips = []
+        for stage, downsample in zip(self.down, self.downsample, strict=True):
+            x = stage(x, embedding)
+            skips.append(x)
+            x = downsample(x)
+        x = self.middle(x, embedding)
+        for level in reversed(range(len(skips))):
+            x = self.merge[level](torch.cat([self.upsample[level](x), skips[level]], dim=1))
+            x = self.up[level](x, embedding)
+        return F.pixel_shuffle(self.conv_out(F.silu(self.norm_out(x))), self.patch)
