@@ -1,0 +1,211 @@
+"""One sampling loop and the small steppers that run under it.
+
+A denoiser is `denoise(x_t, log_snr) -> Denoised`; a sampler is a pure step from one noise level to
+the next, its memory passed in and out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from array_api_compat import array_namespace, device
+from numpy.typing import NDArray
+
+from sr4.diffusion.predictions import VARIANCES, implied_eps, learned_log_variance
+from sr4.diffusion.process import Transition, like
+from sr4.diffusion.schedules import Float64, Schedule, alpha_sigma
+from sr4.errors import UsageError
+
+Array = Any
+
+
+class Denoised(NamedTuple):
+    """What a model says about x_t: the clean variable, and its variance output where it has one."""
+
+    x_0: Array
+    variance_output: Array | None = None
+
+
+class Step(NamedTuple):
+    """What `on_step` sees after each step: 1-based index, total, the new x and the clean x_0."""
+
+    index: int
+    total: int
+    x: Array
+    x_0: Array
+
+
+Denoiser = Callable[[Array, float], Denoised]
+OnStep = Callable[[Step], None]
+
+
+class PictureNoise:
+    """Gaussian noise with one generator per picture, so that a picture's noise depends on its own
+    seed alone and not on the batch it comes in.
+
+    Args:
+        seeds: one per picture, each a whole number of at least 0.
+        shape: shape of one picture's noise, (C, H, W).
+    """
+
+    def __init__(self, seeds: Sequence[int], shape: Sequence[int]) -> None:
+        for seed in seeds:
+            if seed < 0:
+                raise UsageError(f"got seed {seed}; expected a whole number of at least 0")
+        self._generators = [np.random.Generator(np.random.Philox(seed)) for seed in seeds]
+        self._shape = tuple(shape)
+
+    def __call__(self) -> NDArray[np.float32]:
+        """The next noise of every picture, (B, C, H, W)."""
+        return np.stack(
+            [generator.standard_normal(self._shape, np.float32) for generator in self._generators]
+        )
+
+
+class Sampler(Protocol):
+    """A step of a reverse process or of an ODE solver."""
+
+    def step(
+        self,
+        x_t: Array,
+        denoised: Denoised,
+        transition: Transition,
+        noise: Callable[[], Array],
+        memory: Any,
+    ) -> tuple[Array, Any]:
+        """x at the cleaner time and the memory for the next step; memory is None at first."""
+        ...
+
+
+@dataclass(frozen=True)
+class AncestralSampler:
+    """Draws from the reverse process (Ho et al. 2020, algorithm 2; SR4 paper, equation 7).
+
+    Args:
+        variance: "small" (beta~), "large" (beta) or "learned" (between them, by the network).
+    """
+
+    variance: str = "small"
+
+    def step(
+        self,
+        x_t: Array,
+        denoised: Denoised,
+        transition: Transition,
+        noise: Callable[[], Array],
+        memory: None,
+    ) -> tuple[Array, None]:
+        mean = transition.mean(x_t, denoised.x_0)
+        if self.variance == "learned":
+            if denoised.variance_output is None:
+                raise UsageError(
+                    "got variance 'learned' for a model without variance output; "
+                    "expected 'small' or 'large'"
+                )
+            log_variance = learned_log_variance(denoised.variance_output, transition)
+            deviation = array_namespace(x_t).exp(0.5 * log_variance)
+        else:
+            deviation = like(np.sqrt(VARIANCES[self.variance](transition)), x_t)
+        return mean + deviation * noise(), None
+
+
+@dataclass(frozen=True)
+class DDIMSampler:
+    """DDIM (Song et al. 2021, equation 12): the first-order ODE solver at eta = 0, the ancestral
+    sampler with variance "small" at eta = 1.
+    """
+
+    eta: float = 0.0
+
+    def step(
+        self,
+        x_t: Array,
+        denoised: Denoised,
+        transition: Transition,
+        noise: Callable[[], Array],
+        memory: None,
+    ) -> tuple[Array, None]:
+        alpha_s, sigma_s = alpha_sigma(np.asarray(transition.log_snr_s, np.float64))
+        variance = self.eta**2 * transition.variance_small
+        eps = implied_eps(x_t, denoised.x_0, transition.log_snr_t)
+        x_s = like(alpha_s, x_t) * denoised.x_0 + like(np.sqrt(sigma_s**2 - variance), x_t) * eps
+        if self.eta > 0:
+            x_s = x_s + like(np.sqrt(variance), x_t) * noise()
+        return x_s, None
+
+
+@dataclass(frozen=True)
+class DPMSolverPP2MSampler:
+    """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2): second order from one evaluation a step."""
+
+    def step(
+        self,
+        x_t: Array,
+        denoised: Denoised,
+        transition: Transition,
+        noise: Callable[[], Array],
+        memory: tuple[Array, float] | None,
+    ) -> tuple[Array, tuple[Array, float]]:
+        # Lu's lambda is half of log_snr.
+        h = 0.5 * float(np.subtract(transition.log_snr_s, transition.log_snr_t))
+        x_0 = denoised.x_0
+        if memory is not None:
+            previous_x_0, previous_h = memory
+            x_0 = x_0 + (h / (2 * previous_h)) * (x_0 - previous_x_0)
+        alpha_s, sigma_s = alpha_sigma(np.asarray(transition.log_snr_s, np.float64))
+        _, sigma_t = alpha_sigma(np.asarray(transition.log_snr_t, np.float64))
+        x_s = like(sigma_s / sigma_t, x_t) * x_t - like(alpha_s * np.expm1(-h), x_t) * x_0
+        return x_s, (denoised.x_0, h)
+
+
+SAMPLERS: Mapping[str, Callable[..., Sampler]] = {
+    "ddpm": AncestralSampler,
+    "ddim": DDIMSampler,
+    "dpmpp": DPMSolverPP2MSampler,
+}
+
+
+def sample(
+    denoise: Denoiser,
+    x: Array,
+    times: Float64,
+    schedule: Schedule,
+    sampler: Sampler,
+    noise: Callable[[], NDArray[np.float32]],
+    on_step: OnStep | None = None,
+) -> Array:
+    """Run a sampler over falling times; as many evaluations as there are steps.
+
+    The step that ends at t = 0 returns the clean variable itself: there the posterior of every
+    sampler has collapsed onto it.
+
+    Args:
+        x: (B, C, H, W), the variable at times[0].
+        times: falling, in [0, 1]; all but the last above 0.
+        noise: gives the next Gaussian noise for the whole batch.
+        on_step: called after each step; raising from it cancels the sampling.
+
+    Returns:
+        (B, C, H, W), the variable at times[-1].
+    """
+    xp, place, total = array_namespace(x), device(x), len(times) - 1
+    levels = schedule.log_snr(times)
+    memory = None
+
+    def native_noise() -> Array:
+        return xp.asarray(noise(), dtype=x.dtype, device=place)
+
+    for index, ((level_t, level_s), s) in enumerate(zip(pairwise(levels), times[1:], strict=True)):
+        denoised = denoise(x, float(level_t))
+        if s == 0:
+            x = denoised.x_0
+        else:
+            transition = Transition(level_t, level_s)
+            x, memory = sampler.step(x, denoised, transition, native_noise, memory)
+        if on_step is not None:
+            on_step(Step(index + 1, total, x, denoised.x_0))
+    return x
