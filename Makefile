@@ -1,0 +1,43 @@
+# make demo         a 16x16 face becomes a 128x128 one, on the CPU, without torch
+# make test         linter, type checker and all tests
+# make constraints  pins what the last `make test` ran with
+# make clean        removes what the others made, constraints.txt aside
+#
+# demo and test each make a virtual environment of their own, once, and bring it up to date when
+# pyproject.toml or constraints.txt has changed. Another Python:  make test PYTHON=python3.12
+
+PYTHON ?= python3
+# The second variable is for the environment that newer versions of pip build packages in.
+PIN = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
+PIP_INSTALL = -m pip --quiet --quiet --disable-pip-version-check install
+
+.PHONY: demo test constraints clean
+
+demo: .venv-demo/ready
+	PATH="$(CURDIR)/.venv-demo/bin:$$PATH" python examples/demo.py demo
+
+test: .venv-test/ready
+	.venv-test/bin/ruff check .
+	.venv-test/bin/ruff format --check .
+	.venv-test/bin/mypy
+	.venv-test/bin/python -m pytest
+
+.venv-demo/ready: pyproject.toml constraints.txt
+	@echo "Installing sr4 into .venv-demo"
+	$(PYTHON) -m venv .venv-demo
+	$(PIN) .venv-demo/bin/python $(PIP_INSTALL) --editable .
+	@touch $@
+
+.venv-test/ready: pyproject.toml constraints.txt
+	@echo "Installing sr4, PyTorch and the test tools into .venv-test (some minutes)"
+	$(PYTHON) -m venv .venv-test
+	$(PIN) .venv-test/bin/python $(PIP_INSTALL) --editable ".[train,openvino,dev]"
+	@touch $@
+
+constraints: .venv-test/ready
+	.venv-test/bin/python scripts/pin.py > constraints.tmp
+	mv constraints.tmp constraints.txt
+	@touch .venv-test/ready
+
+clean:
+	rm -rf .venv-demo .venv-test demo
