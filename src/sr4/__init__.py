@@ -1,0 +1,35 @@
+"""SR4: super-resolution by conditional diffusion.
+
+The public names load when they are first used: `import sr4` loads neither a runtime nor torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from sr4._version import __version__
+from sr4.errors import SR4Error
+
+if TYPE_CHECKING:
+    from sr4.degradation import Degradation
+    from sr4.pipeline import Pipeline, Result, load
+
+_LAZY = {
+    "Degradation": "sr4.degradation",
+    "Pipeline": "sr4.pipeline",
+    "Result": "sr4.pipeline",
+    "load": "sr4.pipeline",
+}
+
+__all__ = ["Degradation", "Pipeline", "Result", "SR4Error", "__version__", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'sr4' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,27 @@
+"""One function per system; the table below is all there is to a recipe's name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sr4.config import RunSettings
+from sr4.errors import UsageError, nearest
+from sr4.recipes.fast import sr4_fast
+from sr4.recipes.paper import sr3, sr4
+
+RECIPES: Mapping[str, Callable[[], RunSettings]] = {
+    "sr3": sr3,
+    "sr4": sr4,
+    "sr4-fast": sr4_fast,
+}
+
+
+def recipe(name: str) -> RunSettings:
+    """The settings of a recipe by its name.
+
+    Raises:
+        UsageError: there is no such recipe; names the nearest one.
+    """
+    if name not in RECIPES:
+        raise UsageError(f"unknown recipe {name!r}: {nearest(name, RECIPES)}")
+    return RECIPES[name]()

@@ -1,0 +1,72 @@
+"""From settings to objects: the one place where names become things."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sr4.config import (
+    FastNetworkSettings,
+    ModelSettings,
+    SamplingSettings,
+    ScheduleSettings,
+    SR4NetworkSettings,
+)
+from sr4.degradation import Degradation
+from sr4.diffusion.samplers import AncestralSampler, DDIMSampler, DPMSolverPP2MSampler, Sampler
+from sr4.diffusion.schedules import CosineSchedule, Schedule, cosine_table, linear_schedule
+from sr4.targets import Target
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def build_schedule(settings: ScheduleSettings) -> Schedule:
+    """The noise schedule."""
+    if settings.kind == "linear":
+        return linear_schedule(settings.steps, settings.beta_start, settings.beta_end)
+    if settings.kind == "cosine-table":
+        return cosine_table(settings.steps)
+    return CosineSchedule()
+
+
+def build_degradation(settings: ModelSettings) -> Degradation:
+    """The degradation operator."""
+    return Degradation(settings.degradation.scale)
+
+
+def build_target(settings: ModelSettings) -> Target:
+    """The diffused variable."""
+    objective = settings.objective
+    return Target(objective.target, build_degradation(settings), objective.target_scale)
+
+
+def build_sampler(settings: SamplingSettings, variance: str) -> Sampler:
+    """The sampler; the variance is that of the ancestral one."""
+    samplers: dict[str, Sampler] = {
+        "ddpm": AncestralSampler(variance),
+        "ddim": DDIMSampler(),
+        "dpmpp": DPMSolverPP2MSampler(),
+    }
+    return samplers[settings.sampler]
+
+
+def build_network(settings: ModelSettings) -> nn.Module:
+    """The network, with fresh weights (needs torch)."""
+    network = settings.network
+    if isinstance(network, FastNetworkSettings):
+        from sr4.networks.fast import FastUNet
+
+        return FastUNet(channels=settings.channels, **network.model_dump(exclude={"kind"}))
+    out_channels = settings.channels * (2 if settings.objective.variance == "learned" else 1)
+    common = network.model_dump(exclude={"kind"}) | {
+        "channels": settings.channels,
+        "out_channels": out_channels,
+        "image_size": settings.image_size,
+    }
+    if isinstance(network, SR4NetworkSettings):
+        from sr4.networks.sr4 import SR4UNet
+
+        return SR4UNet(**common)
+    from sr4.networks.sr3 import SR3UNet
+
+    return SR3UNet(**common)

@@ -1,0 +1,231 @@
+"""The settings of a model and of a run, as validated models.
+
+Settings are data: they name things. `sr4.build` turns them into objects, and no settings travel
+further inwards than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sr4.errors import SR4Error, UsageError, nearest
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class ScheduleSettings(Settings):
+    """Noise schedule (DESIGN: section 3). `steps` and the betas serve the tables only."""
+
+    kind: Literal["linear", "cosine", "cosine-table"] = "cosine"
+    steps: int = Field(2000, ge=1, le=100_000)
+    beta_start: float = Field(1e-6, gt=0, lt=1)
+    beta_end: float = Field(1e-2, gt=0, lt=1)
+
+
+class DegradationSettings(Settings):
+    """The operator that makes `low_res` from `high_res`."""
+
+    kind: Literal["bicubic"] = "bicubic"
+    scale: int = Field(8, ge=1, le=64)
+
+
+class SR3NetworkSettings(Settings):
+    """The U-Net of SR3 (see `sr4.networks.sr3`)."""
+
+    kind: Literal["sr3"] = "sr3"
+    inner: int = Field(64, ge=8, le=1024)
+    multipliers: tuple[int, ...] = Field((1, 2, 4, 8, 8), min_length=1, max_length=8)
+    groups: int = Field(32, ge=1)
+    attention_resolutions: tuple[int, ...] = (16,)
+    blocks: int = Field(2, ge=1, le=16)
+    dropout: float = Field(0.2, ge=0, lt=1)
+
+
+class SR4NetworkSettings(SR3NetworkSettings):
+    """The U-Net of SR4: attention at 8x8 only, and a learned low-res path."""
+
+    kind: Literal["sr4"] = "sr4"  # type: ignore[assignment]
+    attention_resolutions: tuple[int, ...] = (8,)
+    heads: int = Field(4, ge=1, le=64)
+
+
+class FastNetworkSettings(Settings):
+    """The efficient U-Net on patches (see `sr4.networks.fast`)."""
+
+    kind: Literal["fast"] = "fast"
+    patch: int = Field(4, ge=1, le=32)
+    widths: tuple[int, ...] = Field((96, 192, 256), min_length=1, max_length=6)
+    blocks: tuple[int, ...] = Field((3, 3, 4), min_length=1, max_length=6)
+    attention: bool = True
+
+
+NetworkSettings = Annotated[
+    SR3NetworkSettings | SR4NetworkSettings | FastNetworkSettings, Field(discriminator="kind")
+]
+
+
+class ObjectiveSettings(Settings):
+    """What is predicted, of what, and how it is scored."""
+
+    target: Literal["picture", "residual", "null-space"] = "picture"
+    target_scale: float = Field(1.0, gt=0)  # the diffused variable is the target over this
+    prediction: Literal["eps", "x0", "v"] = "eps"
+    variance: Literal["small", "large", "learned"] = "small"
+    p: Literal[1, 2] = 1
+    vlb_weight: float = Field(0.0, ge=0)
+    noise_level: Literal["sample", "batch"] = "sample"
+
+
+class SamplingSettings(Settings):
+    """Defaults of sampling; every one can be overridden in a call."""
+
+    steps: int = Field(50, ge=1, le=100_000)
+    sampler: Literal["ddpm", "ddim", "dpmpp"] = "ddpm"
+    temperature: float = Field(1.0, ge=0, le=2)  # deviation of the noise sampling starts from
+
+
+class DataSettings(Settings):
+    """How training pictures are read."""
+
+    workers: int = Field(1, ge=0, le=64)
+    flip: bool = True
+    # Pictures whose name matches this pattern carry artefacts (say, of strong compression): they
+    # train only times above artefact_time, where noise hides the artefacts.
+    artefacts: str | None = None
+    artefact_time: float = Field(0.4, ge=0, lt=1)
+
+
+class TrainingSettings(Settings):
+    """Budget, optimiser and bookkeeping of a run. Amounts are counted in training pictures."""
+
+    total_images: int = Field(1_000_000, ge=1)
+    batch_size: int = Field(16, ge=1)
+    learning_rate: float = Field(1e-4, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    warmup_images: int = Field(0, ge=0)  # linear, from 0
+    cooldown: float = Field(0.0, ge=0, le=1)  # share of the run, at its end, that falls to 0
+    clip_norm: float = Field(1.0, gt=0)
+    ema_decay: float = Field(0.9999, ge=0, lt=1)  # a step; the start of a run uses less
+    precision: Literal["float32", "bf16"] = "bf16"
+    seed: int = Field(0, ge=0)
+    save_every_images: int = Field(20_000, ge=1)
+    validate_every_images: int = Field(20_000, ge=1)
+    validation_images: int = Field(32, ge=1)
+    keep_checkpoints: int = Field(2, ge=1)
+
+
+class ModelSettings(Settings):
+    """All that defines a model but its weights."""
+
+    recipe: str
+    channels: int = Field(3, ge=1, le=64)
+    image_size: int = Field(128, ge=8)  # edge of the training pictures
+    network: NetworkSettings
+    degradation: DegradationSettings = DegradationSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
+    sampling: SamplingSettings = SamplingSettings()
+
+
+class RunSettings(Settings):
+    """A recipe: a model and how it is trained."""
+
+    model: ModelSettings
+    data: DataSettings = DataSettings()
+    training: TrainingSettings = TrainingSettings()
+
+
+class ModelConfig(ModelSettings):
+    """`config.json` of a model folder: the model, and what people should know about it."""
+
+    format: Literal[1] = 1
+    scale: int
+    value_range: tuple[float, float] = (-1.0, 1.0)
+    size_multiple: int = Field(ge=1)
+    description: str = ""
+    licence: str = "unknown"  # terms of the weights, which follow those of the training pictures
+    training_data: tuple[str, ...] = ()
+    training_images: int = 0
+    parameters: int = 0
+    scores: Mapping[str, Any] = {}
+    sha256: Mapping[str, str] = {}
+
+
+def explain(error: ValidationError, known: Sequence[str]) -> str:
+    """The first failure of a validation as one line, with the nearest valid key."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        return f"unknown setting {key!r}: {nearest(key, known)}{more}"
+    message = first["msg"][0].lower() + first["msg"][1:]
+    return f"setting {key!r}: got {str(first['input'])[:80]!r}; {message}{more}"
+
+
+def keys_of(settings: BaseModel) -> list[str]:
+    """Dotted names of all settings inside a settings model."""
+    keys = []
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        inner = keys_of(value) if isinstance(value, BaseModel) else []
+        keys += [f"{name}.{key}" for key in inner] or [name]
+    return keys
+
+
+def merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """base with the changes laid over it, mapping by mapping."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, Mapping)
+        merged[key] = merge(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def parse_assignment(text: str) -> dict[str, Any]:
+    """`"training.seed=1"` as `{"training": {"seed": 1}}`; the value is read as YAML."""
+    key, separator, value = text.partition("=")
+    if not separator or not all(key.split(".")):
+        raise UsageError(f"got {text!r}; expected key=value, such as training.batch_size=8")
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UsageError(f"got {text!r}; its value is not valid YAML") from error
+    # YAML reads 1e-4 as a string; people mean the number.
+    if isinstance(parsed, str):
+        try:
+            parsed = float(parsed)
+        except ValueError:
+            pass
+    for part in reversed(key.split(".")):
+        parsed = {part: parsed}
+    return parsed  # type: ignore[no-any-return]
+
+
+def override(settings: RunSettings, changes: Mapping[str, Any]) -> RunSettings:
+    """A run's settings with changes laid over them and everything validated anew.
+
+    Raises:
+        UsageError: an unknown key (the nearest valid one is named) or an impossible value.
+    """
+    try:
+        return RunSettings.model_validate(merge(settings.model_dump(), changes))
+    except ValidationError as error:
+        raise UsageError(explain(error, keys_of(settings))) from error
+
+
+def parse_model_config(text: str, where: str, failure: type[SR4Error]) -> ModelConfig:
+    """A `config.json`; a failure names the file."""
+    try:
+        return ModelConfig.model_validate_json(text)
+    except ValidationError as error:
+        raise failure(f"{where}: {explain(error, list(ModelConfig.model_fields))}") from error

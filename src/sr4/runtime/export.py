@@ -1,0 +1,153 @@
+"""Export of a model's network to ONNX.
+
+`model.onnx` holds the graph alone: its weights are external data inside `model.safetensors`, at the
+byte offsets that the safetensors header gives. A model folder thus carries its weights once
+(float16, cast to float32 when the session starts), for torch and for every other runtime.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from sr4.errors import MissingExtraError, ModelError
+
+WEIGHTS = "model.safetensors"
+GRAPH = "model.onnx"
+_MAX_MULTIPLES = 1024  # bound of the dynamic picture size, in size multiples
+
+
+def export_onnx(
+    network: nn.Module, folder: Path, *, channels: int, size: int, tolerance: float = 1e-3
+) -> float:
+    """Write `model.onnx` into a folder that holds the network's `model.safetensors`.
+
+    Inputs of the graph: x_t (B, C, H, W), log_snr (B,), low_res (B, C, H, W) at the target size;
+    output (B, O, H, W). B, H and W are free, H and W multiples of the network's size multiple.
+
+    Args:
+        network: the network whose weights the folder holds.
+        size: edge of the pictures used for tracing and for the check.
+        tolerance: largest difference allowed between the graph and torch.
+
+    Returns:
+        The largest difference found, on fresh random inputs of a size and a batch that were not
+        traced.
+
+    Raises:
+        ModelError: the graph differs from torch by more than the tolerance.
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401  (torch's exporter needs it and says so less clearly)
+    except ImportError as error:
+        raise MissingExtraError("export", error.name or "onnx", "train") from error
+    network = network.eval()
+    model = _trace(network, channels, size)
+    _share_weights(model, folder / WEIGHTS)
+    path = folder / GRAPH
+    onnx.save(model, str(path))
+    difference = _difference(network, path, channels, size)
+    if not difference <= tolerance:
+        path.unlink()
+        raise ModelError(
+            f"the exported graph differs from torch by {difference:.2g}; expected at most "
+            f"{tolerance:.2g}: the network uses an operation that ONNX renders differently"
+        )
+    return difference
+
+
+def _trace(network: nn.Module, channels: int, size: int) -> Any:
+    """The network as an `onnx.ModelProto` with float32 weights inside."""
+    multiple = int(network.size_multiple)  # type: ignore[arg-type]
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    height = multiple * torch.export.Dim("rows", min=1, max=_MAX_MULTIPLES)
+    width = multiple * torch.export.Dim("columns", min=1, max=_MAX_MULTIPLES)
+    picture = torch.zeros(2, channels, size, size + multiple)  # no two axes of equal size
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own deprecations; nothing the user can act on
+        program = torch.onnx.export(
+            network,
+            (picture, torch.zeros(2), picture.clone()),
+            input_names=["x_t", "log_snr", "low_res"],
+            output_names=["output"],
+            dynamic_shapes={
+                "x_t": {0: batch, 2: height, 3: width},
+                "log_snr": {0: batch},
+                "low_res": {0: batch, 2: height, 3: width},
+            },
+            dynamo=True,
+            verbose=False,
+        )
+    if program is None:
+        raise ModelError("torch made no ONNX program of the network; expected one: update torch")
+    return program.model_proto
+
+
+def _share_weights(model: Any, weights: Path) -> None:
+    """Replace the graph's weights by references into a safetensors file."""
+    from onnx import TensorProto, helper
+
+    offsets = _safetensors_offsets(weights)
+    kinds = {"F16": TensorProto.FLOAT16, "F32": TensorProto.FLOAT}
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.name not in offsets:
+            continue
+        name, (kind, begin, length) = tensor.name, offsets[tensor.name]
+        tensor.ClearField("raw_data")
+        tensor.data_type = kinds[kind]
+        tensor.data_location = TensorProto.EXTERNAL
+        for key, value in (("location", weights.name), ("offset", begin), ("length", length)):
+            tensor.external_data.add(key=key, value=str(value))
+        if kind != "F32":
+            tensor.name = f"{name}.stored"
+            casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend(casts + nodes)
+    # Tracing leaves shapes of the float32 weights behind, which no longer hold.
+    del model.graph.value_info[:]
+
+
+def _safetensors_offsets(path: Path) -> dict[str, tuple[str, int, int]]:
+    """Name to (type, first byte in the file, length) of each tensor."""
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+    start = 8 + length
+    return {
+        name: (entry["dtype"], start + entry["data_offsets"][0], -np.subtract(*entry["data_offsets"]))
+        for name, entry in header.items()
+        if name != "__metadata__"
+    }
+
+
+def _difference(network: nn.Module, path: Path, channels: int, size: int) -> float:
+    """Largest difference between graph and torch on inputs unlike the traced ones."""
+    import onnxruntime
+
+    multiple = int(network.size_multiple)  # type: ignore[arg-type]
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    random = np.random.default_rng(0)
+
+    def normal(*shape: int) -> NDArray[np.float32]:
+        return random.standard_normal(shape, np.float32)
+
+    largest = 0.0
+    for batch, rows, columns in ((1, size, size), (3, size + multiple, size)):
+        x_t, low_res = normal(batch, channels, rows, columns), normal(batch, channels, rows, columns)
+        log_snr = 5 * normal(batch)
+        (got,) = session.run(None, {"x_t": x_t, "log_snr": log_snr, "low_res": low_res})
+        with torch.inference_mode():
+            expected = network(*(torch.from_numpy(a) for a in (x_t, log_snr, low_res))).numpy()
+        largest = max(largest, float(np.abs(got - expected).max()))
+    return largest

@@ -1,0 +1,56 @@
+"""ONNX Runtime: the default, needs no torch."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from sr4.errors import ModelError
+
+Floats = NDArray[np.float32]
+
+
+def available_cpus() -> int:
+    """Processors this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class ONNXNetwork:
+    """The exported graph in ONNX Runtime, float32 on the CPU."""
+
+    name = "onnx"
+
+    def __init__(self, graph: Path) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = available_cpus()
+        options.log_severity_level = 4  # its messages span lines; ours below says what to do
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(graph), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime has no public base class of its errors
+            raise ModelError(
+                f"{graph}: ONNX Runtime cannot open it ({_first_line(error)}); expected an "
+                "exported graph beside its model.safetensors: run `sr4 export` again"
+            ) from error
+
+    def __call__(self, x_t: Floats, log_snr: float, upsampled: Floats) -> Floats:
+        levels = np.full(x_t.shape[0], log_snr, np.float32)
+        inputs = {"x_t": x_t, "log_snr": levels, "low_res": upsampled}
+        return self._session.run(None, inputs)[0]  # type: ignore[no-any-return]
+
+    def native(self, array: Floats) -> Floats:
+        return array
+
+    def numpy(self, array: Floats) -> Floats:
+        return array
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200]

@@ -1,0 +1,96 @@
+"""torch: for models that are not exported, for accelerators, and for validation in training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from sr4.build import build_network
+from sr4.config import ModelConfig
+from sr4.errors import ModelError, UsageError
+
+_WEIGHTS = "model.safetensors"
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Load a safetensors file into a network, any float type into the network's own.
+
+    Raises:
+        ModelError: the file is missing, damaged, or of a network of another shape.
+    """
+    try:
+        tensors = load_file(path)
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: not found; expected the model's weights") from error
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"{path}: not a readable safetensors file ({error}); expected the weights of "
+            f"{type(network).__name__}: copy or export the model again"
+        ) from error
+    expected = network.state_dict()
+    for name in sorted(expected.keys() | tensors.keys()):
+        got, wanted = tensors.get(name), expected.get(name)
+        if got is None or wanted is None or got.shape != wanted.shape:
+            raise ModelError(
+                f"{path}: tensor {name!r} is {_shape(got)}; the configuration expects "
+                f"{_shape(wanted)}: the weights belong to another configuration"
+            )
+    network.load_state_dict(tensors)
+
+
+def _shape(tensor: Tensor | None) -> str:
+    return "missing" if tensor is None else f"of shape {tuple(tensor.shape)}"
+
+
+def choose_device(name: str) -> torch.device:
+    """A torch device by name; "auto" takes an accelerator where there is one."""
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(kind for kind, present in available.items() if present)
+    if not available[name]:
+        raise UsageError(f"got device {name!r}, which torch does not find here: use cpu")
+    return torch.device(name)
+
+
+class TorchNetwork:
+    """A torch network, float32."""
+
+    name = "torch"
+
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
+        self.device = device
+        self.module = network.eval().to(device, memory_format=torch.channels_last)
+
+    @classmethod
+    def open(cls, folder: Path, config: ModelConfig, device: str) -> TorchNetwork:
+        """The network of a model folder."""
+        network = build_network(config)
+        load_weights(network, folder / _WEIGHTS)
+        return cls(network, choose_device(device))
+
+    def __call__(self, x_t: Tensor, log_snr: float, upsampled: Tensor) -> Tensor:
+        levels = torch.full((x_t.shape[0],), log_snr, device=self.device)
+        layout = torch.channels_last
+        with torch.inference_mode():
+            output: Tensor = self.module(
+                x_t.contiguous(memory_format=layout),
+                levels,
+                upsampled.contiguous(memory_format=layout),
+            )
+        return output.float()
+
+    def native(self, array: NDArray[np.float32]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+    def numpy(self, array: Tensor) -> NDArray[np.float32]:
+        return array.cpu().numpy()

@@ -1,0 +1,96 @@
+"""What is diffused: the variable x_0 that stands for the picture.
+
+Every target is affine, `picture = base + scale * x_0`; targets differ in the base that `low_res`
+gives. All functions take NumPy arrays and torch tensors: pictures (B, C, H, W), `low_res`
+(B, C, h, w), both in [-1, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from array_api_compat import array_namespace, device
+
+from sr4.degradation import Degradation
+
+Array = Any
+
+
+def _nothing(degradation: Degradation, low_res: Array) -> Array:
+    """Base of the picture itself, as in SR3."""
+    scale = degradation.scale
+    shape = (*low_res.shape[:-2], low_res.shape[-2] * scale, low_res.shape[-1] * scale)
+    return array_namespace(low_res).zeros(shape, dtype=low_res.dtype, device=device(low_res))
+
+
+def _upsampled(degradation: Degradation, low_res: Array) -> Array:
+    """Base of the residual (SR4 paper, equation 9)."""
+    return degradation.upsample(low_res)
+
+
+def _projected(degradation: Degradation, low_res: Array) -> Array:
+    """Base of the null-space residual: the bicubic picture, made to fit `low_res`."""
+    return degradation.project(degradation.upsample(low_res), low_res)
+
+
+_BASES: Mapping[str, Callable[[Degradation, Array], Array]] = {
+    "picture": _nothing,
+    "residual": _upsampled,
+    "null-space": _projected,
+}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A target for given `low_res` pictures."""
+
+    target: Target
+    low_res: Array
+    base: Array
+
+    def encode(self, high_res: Array) -> Array:
+        """x_0 of pictures."""
+        x_0 = (high_res - self.base) / self.target.scale
+        # (I - D⁺D)(high_res - base) = (I - D⁺D)(high_res - upsampled): the bases differ by D⁺(·).
+        return self.target.degradation.null_space(x_0) if self.target.is_null_space else x_0
+
+    def decode(self, x_0: Array) -> Array:
+        """The pictures of an x_0."""
+        return self.base + self.target.scale * x_0
+
+    def constrain(self, x_0: Array, *, consistency: bool) -> Array:
+        """x_0 of the nearest possible pictures: values in [-1, 1] and, with consistency, D of them
+        equal to `low_res`. Applied to every prediction of x_0 inside a sampler.
+        """
+        picture = array_namespace(x_0).clip(self.decode(x_0), -1.0, 1.0)
+        if consistency:
+            picture = self.target.degradation.project(picture, self.low_res)
+        return (picture - self.base) / self.target.scale
+
+
+@dataclass(frozen=True)
+class Target:
+    """A diffused variable.
+
+    Args:
+        kind: "picture", "residual" (`high_res - upsampled`) or "null-space"
+            (`(I - D⁺D)(high_res - upsampled)`, what `low_res` says nothing about).
+        degradation: the operator that made `low_res`.
+        scale: deviation of the target over the training pictures, so that x_0 has about unit
+            variance, where noise schedules expect it.
+    """
+
+    kind: str
+    degradation: Degradation
+    scale: float = 1.0
+
+    @property
+    def is_null_space(self) -> bool:
+        """Whether x_0 lives in the null space of D."""
+        return self.kind == "null-space"
+
+    def frame(self, low_res: Array) -> Frame:
+        """The target for given `low_res` pictures."""
+        return Frame(self, low_res, _BASES[self.kind](self.degradation, low_res))
