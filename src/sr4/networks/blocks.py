@@ -73,11 +73,9 @@ class SelfAttention(nn.Module):
         self.out = zero_init(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
         q, k, v = (
             part.unflatten(1, (self.heads, -1)).flatten(3).transpose(2, 3)
             for part in self.qkv(self.norm(x)).chunk(3, dim=1)
         )  # each (B, heads, H * W, C / heads)
-        mixed = F.scaled_dot_product_attention(q, k, v)
-        mixed = mixed.transpose(2, 3).flatten(1, 2).unflatten(2, (height, width))
-        return x + self.out(mixed)
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(2, 3).reshape(x.shape)
+        return x + self.out(mixed)  # type: ignore[no-any-return]
