@@ -14,7 +14,7 @@ PIP_INSTALL = -m pip --quiet --quiet --disable-pip-version-check install
 .PHONY: demo test constraints clean
 
 demo: .venv-demo/ready
-	PATH="$(CURDIR)/.venv-demo/bin:$$PATH" python examples/demo.py demo
+	.venv-demo/bin/python examples/demo.py demo
 
 test: .venv-test/ready
 	.venv-test/bin/ruff check .

@@ -6,7 +6,7 @@ Run it in the environment that the tests passed in:  make constraints
 from importlib.metadata import Distribution, distributions
 
 HEADER = """\
-# The versions that are tested on Python 3.11, transitive ones included; `make constraints` writes it.
+# The versions tested on Python 3.11, transitive ones included; `make constraints` writes them.
 # Packages that have left Python 3.10 are pinned from 3.11 on only."""
 NOT_PINNED = {"pip", "sr4"}
 
