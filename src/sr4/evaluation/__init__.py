@@ -1,0 +1,1 @@
+"""Judging results: metrics, features of whole sets, and reports that state their protocol."""

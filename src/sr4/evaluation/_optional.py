@@ -1,0 +1,16 @@
+"""Optional packages, imported on first use."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from sr4.errors import MissingExtraError
+
+
+def require(module: str, *, what: str, package: str) -> Any:
+    """The imported module; MissingExtraError says that `what` needs `package` if it is absent."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(what, package, "train") from error
