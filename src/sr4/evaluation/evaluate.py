@@ -1,0 +1,279 @@
+"""Score a model on pictures whose high-resolution version is known."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Literal, Protocol
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+
+from sr4._version import __version__
+from sr4.config import SamplingSettings
+from sr4.data.evaluation import EvaluationBatch, evaluation_batches
+from sr4.data.sources import Source
+from sr4.degradation import Degradation
+from sr4.errors import MissingExtraError, ModelError, UsageError
+from sr4.evaluation import metrics
+from sr4.evaluation._optional import require
+from sr4.evaluation.features import (
+    KERNEL_SCALE,
+    SUBSET_SIZE,
+    SUBSETS,
+    EfficientNetLite0,
+    FeatureExtractor,
+)
+from sr4.evaluation.report import Evaluation
+from sr4.evaluation.tally import PSNR_LIMIT, Pixels, Tally
+from sr4.images import quantise
+
+SAMPLE_STRIDE = 1_000_000  # between the seeds of two samples of one picture
+PROJECTION_ROUNDS = 5
+
+
+class Upscaler(Protocol):
+    """What an evaluation needs of a model."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def degradation(self) -> Degradation: ...
+
+    def sampling(
+        self, steps: int | None = None, sampler: str | None = None
+    ) -> SamplingSettings | None:
+        """What steps and sampler stand for, with the model's own in place of None; None if it does
+        not sample. UsageError for impossible ones.
+        """
+        ...
+
+    def nfe(self, steps: int | None = None, sampler: str | None = None) -> int:
+        """Network evaluations for one picture."""
+        ...
+
+    def sample(
+        self,
+        low_res: NDArray[np.float32],
+        *,
+        seeds: Sequence[int],
+        steps: int | None = None,
+        sampler: str | None = None,
+    ) -> NDArray[np.float32]:
+        """(B, C, h, w) in [-1, 1] to (B, C, H, W) in [-1, 1], with a seed for each picture."""
+        ...
+
+
+@dataclass(frozen=True)
+class BicubicUpscaler:
+    """The baseline without a network: bicubic upscaling.
+
+    Args:
+        project: also make the result consistent with its input, as models do.
+    """
+
+    degradation: Degradation
+    project: bool = False
+
+    @property
+    def name(self) -> str:
+        return "bicubic-projected" if self.project else "bicubic"
+
+    def sampling(self, steps: int | None = None, sampler: str | None = None) -> None:
+        return None
+
+    def nfe(self, steps: int | None = None, sampler: str | None = None) -> int:
+        return 0
+
+    def sample(
+        self,
+        low_res: NDArray[np.float32],
+        *,
+        seeds: Sequence[int],
+        steps: int | None = None,
+        sampler: str | None = None,
+    ) -> NDArray[np.float32]:
+        upsampled = self.degradation.upsample(low_res)
+        if self.project:
+            upsampled = self.degradation.project(
+                upsampled, low_res, rounds=PROJECTION_ROUNDS, value_range=(-1.0, 1.0)
+            )
+        return np.asarray(upsampled)
+
+
+def evaluate(
+    model: Upscaler,
+    source: Source,
+    *,
+    limit: int | None = None,
+    steps: int | None = None,
+    sampler: str | None = None,
+    samples: int = 1,
+    seed: int = 0,
+    batch_size: int = 50,
+    features: FeatureExtractor | Literal["auto"] | None = "auto",
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Upscale the degraded pictures of a source and compare the 8-bit results with the originals.
+
+    Picture i is sampled with the seed `seed + i`, whatever the batch size. The results stay in
+    memory until the end (3 bytes a pixel, as do the originals).
+
+    Args:
+        model: what is scored; it names the degradation that makes its input.
+        source: high-resolution pictures.
+        limit: take only the first pictures.
+        steps: sampling steps, of the model's own choice if None.
+        sampler: its name, of the model's own choice if None.
+        samples: draws for each picture. All metrics are those of the first one; from 2 on there
+            are also the PSNR of their mean and the deviation between them.
+        features: what `kid_efflite0` and `fd_efflite0` are computed with; None leaves both out,
+            and "auto" too if the packages they need are not installed.
+        on_progress: called with the pictures done and the number of all after each batch.
+
+    Raises:
+        MissingExtraError: scikit-image is not installed.
+        UsageError: an impossible number of samples, steps or pictures, or an unknown sampler.
+        DataError: a picture cannot be read.
+        ModelError: a result has the wrong shape, or holds numbers that are not finite.
+    """
+    if samples < 1 or batch_size < 1 or seed < 0:
+        raise UsageError(
+            f"got {samples} samples, batch size {batch_size}, seed {seed}; expected at least 1 "
+            "sample, 1 picture a batch and a seed of at least 0"
+        )
+    # What can fail is asked before hours of sampling.
+    require("skimage.metrics", what="SSIM", package="scikit-image")
+    nfe = model.nfe(steps, sampler)
+    extractor, notes = _extractor(features)
+
+    sampling = _Sampling(model, steps, sampler, samples, seed)
+    tally = Tally(model.degradation, extractor)
+    total = min(len(source), limit or len(source))
+    for batch in evaluation_batches(
+        source, degradation=model.degradation, batch_size=batch_size, limit=limit
+    ):
+        tally.add(batch, sampling.draws(batch))
+        if on_progress:
+            on_progress(len(tally.names), total)
+
+    kid, fd, distance_notes = tally.distances(seed)
+    return Evaluation(
+        model=model.name,
+        data=source.location,
+        count=len(tally.names),
+        **tally.means(seed),
+        kid_efflite0=kid,
+        fd_efflite0=fd,
+        samples=samples,
+        nfe=nfe,
+        seconds_per_image=sampling.seconds / (samples * len(tally.names)),
+        protocol=_protocol(sampling, batch_size, extractor, len(tally.names)),
+        notes=(*notes, *distance_notes),
+        pictures=tally.scores(),
+        examples=tally.examples(),
+    )
+
+
+def _extractor(
+    features: FeatureExtractor | Literal["auto"] | None,
+) -> tuple[FeatureExtractor | None, list[str]]:
+    """The feature extractor, or None with the reason."""
+    if features is None:
+        return None, ["kid_efflite0 and fd_efflite0 were left out by choice"]
+    if features != "auto":
+        return features, []
+    try:
+        return EfficientNetLite0(), []
+    except MissingExtraError as error:
+        return None, [f"kid_efflite0 and fd_efflite0 were left out: {error}"]
+
+
+@dataclass
+class _Sampling:
+    """Draws results in 8 bits and counts the time."""
+
+    model: Upscaler
+    steps: int | None
+    sampler: str | None
+    samples: int
+    seed: int
+    seconds: float = 0.0
+
+    @property
+    def protocol(self) -> str:
+        settings = self.model.sampling(self.steps, self.sampler)
+        if settings is None:
+            return "none"
+        shown = ", ".join(f"{name} {value}" for name, value in settings.model_dump().items())
+        return f"{shown}, seed {self.seed} + index of the picture"
+
+    def draws(self, batch: EvaluationBatch) -> list[Pixels]:
+        return [self._draw(batch, number) for number in range(self.samples)]
+
+    def _draw(self, batch: EvaluationBatch, number: int) -> Pixels:
+        first = self.seed + number * SAMPLE_STRIDE + batch.position
+        seeds = list(range(first, first + len(batch.names)))
+        began = time.perf_counter()
+        result = self.model.sample(
+            batch.low_res, seeds=seeds, steps=self.steps, sampler=self.sampler
+        )
+        self.seconds += time.perf_counter() - began
+        if result.shape != batch.high_res.shape:
+            raise ModelError(
+                f"the model {self.model.name!r} gave pictures of shape {result.shape}; expected "
+                f"{batch.high_res.shape}: its scale or channels do not fit its degradation"
+            )
+        if not np.all(np.isfinite(result)):
+            raise ModelError(
+                f"the model {self.model.name!r} gave numbers that are not finite for "
+                f"{batch.names[0]!r} or one of the {len(batch.names) - 1} pictures after it; "
+                "expected values in [-1, 1]: its weights may be damaged"
+            )
+        return quantise(result)
+
+
+def _protocol(
+    sampling: _Sampling, batch_size: int, extractor: FeatureExtractor | None, count: int
+) -> dict[str, str]:
+    """All that another one needs to get the same numbers."""
+    subsets = (
+        f"mean of {SUBSETS} random subsets of {SUBSET_SIZE}"
+        if count > SUBSET_SIZE
+        else f"over all {count} pictures at once (subsets are of {SUBSET_SIZE})"
+    )
+    scale = sampling.model.degradation.scale
+    protocol = {
+        "pixels": "results rounded to 8 bits; originals cropped right and bottom to a multiple of "
+        "the scale; no border left out",
+        "degradation": f"bicubic with antialiasing by {scale}, low_res rounded to 8 bits",
+        "sampling": sampling.protocol,
+        "psnr": f"mean over pictures; over R, G and B together; at most {PSNR_LIMIT:g} dB",
+        "psnr_luma, ssim_luma": "Y of ITU-R BT.601, 16 to 235, not rounded",
+        "ssim": f"scikit-image {version('scikit-image')}; Gaussian window of "
+        f"{metrics.SSIM_WINDOW} pixels, sigma {metrics.SSIM_SIGMA}, population covariance, where "
+        "the window is inside the picture; mean over R, G and B",
+        "consistency": "mean((D(result) - low_res)²) of values in [0, 1], x 1e-5; D without "
+        "rounding",
+        "intervals": "95 %, percentile bootstrap over pictures, 1000 resamples",
+        "seconds_per_image": f"wall clock of the sampling, in batches of up to {batch_size}",
+        "versions": f"sr4 {__version__}, numpy {np.__version__}, pillow {PIL.__version__}",
+    }
+    if sampling.samples > 1:
+        protocol["samples"] = (
+            f"{sampling.samples} a picture, seeds {SAMPLE_STRIDE} apart; all metrics of the first "
+            "one but psnr_mean (of their mean, rounded to 8 bits) and diversity (their sample "
+            "standard deviation, mean over pixels and channels)"
+        )
+    if extractor is not None:
+        protocol["features"] = extractor.protocol
+        protocol["kid_efflite0"] = (
+            f"(x·y / dimension + 1)³, unbiased, {subsets}, x {KERNEL_SCALE:g}; interval: "
+            "bootstrap of each picture's share"
+        )
+        protocol["fd_efflite0"] = "means and sample covariances, float64"
+    return protocol

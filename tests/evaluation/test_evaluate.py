@@ -1,0 +1,342 @@
+"""Whole evaluations of upscalers whose scores are known."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sr4.config import SamplingSettings
+from sr4.data.sources import open_source
+from sr4.degradation import Degradation
+from sr4.errors import DataError, MissingExtraError, ModelError, SR4Error, UsageError
+from sr4.evaluation import evaluate as module
+from sr4.evaluation.evaluate import BicubicUpscaler, evaluate
+from sr4.evaluation.report import Evaluation, check_report_folder
+from sr4.images import quantise, to_array
+
+pytest.importorskip("skimage")
+
+SCALE = 4
+
+
+class MeanColour:
+    """Features that one can compute by hand."""
+
+    protocol = "mean colour"
+
+    def __call__(self, pictures: np.ndarray) -> np.ndarray:
+        return np.asarray(pictures.mean(axis=(1, 2)) / 255)
+
+
+class Pictures:
+    """A source in memory."""
+
+    location = "memory"
+
+    def __init__(self, pictures: Sequence[np.ndarray]) -> None:
+        self.pictures = pictures
+        self.names = [f"faces/{index:03d}.png" for index in range(len(pictures))]
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def read(self, index: int) -> np.ndarray:
+        return self.pictures[index]
+
+
+class Upscaler:
+    """Bicubic upscaling plus noise that depends on the seed alone."""
+
+    name = "fake"
+    degradation = Degradation(SCALE)
+
+    def __init__(self, noise: float = 0.1) -> None:
+        self.noise = noise
+        self.calls: list[dict] = []
+
+    def sampling(self, steps: int | None = None, sampler: str | None = None) -> SamplingSettings:
+        if sampler == "unknown":
+            raise UsageError("unknown sampler")
+        return SamplingSettings(steps=steps or 7, sampler="ddim")
+
+    def nfe(self, steps: int | None = None, sampler: str | None = None) -> int:
+        return self.sampling(steps, sampler).steps
+
+    def sample(self, low_res, *, seeds, steps=None, sampler=None):  # type: ignore[no-untyped-def]
+        self.calls.append({"seeds": list(seeds), "steps": steps, "sampler": sampler})
+        upsampled = self.degradation.upsample(low_res)
+        noise = [np.random.default_rng(seed).normal(size=upsampled.shape[1:]) for seed in seeds]
+        return (upsampled + self.noise * np.stack(noise)).astype(np.float32)
+
+
+class PerfectUpscaler(Upscaler):
+    """Knows the truths."""
+
+    name = "perfect"
+
+    def __init__(self, source: Pictures) -> None:
+        super().__init__()
+        highs = [to_array(picture) for picture in source.pictures]
+        self.known = {self._key(self.degradation.observe(one[None])[0]): one for one in highs}
+
+    @staticmethod
+    def _key(low_res: np.ndarray) -> bytes:
+        return quantise(low_res).tobytes()
+
+    def sample(self, low_res, *, seeds, steps=None, sampler=None):  # type: ignore[no-untyped-def]
+        return np.stack([self.known[self._key(one)] for one in low_res])
+
+
+@pytest.fixture(scope="module")
+def source() -> Pictures:
+    """Five smooth pictures with a little noise."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, size=(5, 6, 6, 3), dtype=np.uint8)
+    smooth = [Image.fromarray(one).resize((32, 24), Image.Resampling.BICUBIC) for one in coarse]
+    noise = rng.normal(0, 6, size=(5, 24, 32, 3))
+    noisy = np.stack([np.asarray(one, dtype=float) for one in smooth]) + noise
+    return Pictures(list(np.clip(np.rint(noisy), 0, 255).astype(np.uint8)))
+
+
+@pytest.fixture(scope="module")
+def fake(source: Pictures) -> Evaluation:
+    return evaluate(Upscaler(), source, samples=3, seed=5, steps=2, features=MeanColour())
+
+
+def test_a_perfect_upscaler_has_perfect_scores(source: Pictures) -> None:
+    found = evaluate(PerfectUpscaler(source), source, features=None)
+    assert found.count == 5
+    assert found.psnr.value == found.psnr_luma.value == 100
+    assert found.ssim.value == found.ssim_luma.value == pytest.approx(1)
+    # All that is left is the rounding of low_res: uniform within half a level, 1/12 in square.
+    assert found.consistency.value == pytest.approx(1e5 / 12 / 255**2, rel=0.15)
+    assert found.kid_efflite0 is None
+    assert found.fd_efflite0 is None
+    assert found.notes == ("kid_efflite0 and fd_efflite0 were left out by choice",)
+
+
+def test_bicubic_scores_equal_those_computed_by_hand(source: Pictures) -> None:
+    found = evaluate(BicubicUpscaler(Degradation(SCALE)), source, limit=3, features=None)
+    assert (found.model, found.count, found.nfe) == ("bicubic", 3, 0)
+    expected = []
+    for picture in source.pictures[:3]:
+        small = Image.fromarray(picture).resize((8, 6), Image.Resampling.BICUBIC)
+        large = np.asarray(small.resize((32, 24), Image.Resampling.BICUBIC), dtype=float)
+        expected.append(10 * np.log10(255**2 / np.mean((large - picture) ** 2)))
+    # Pillow rounds between the axes, so to a hundredth of a dB.
+    assert found.psnr.value == pytest.approx(np.mean(expected), abs=0.01)
+    assert found.psnr.low < found.psnr.value < found.psnr.high
+
+
+def test_projection_makes_bicubic_consistent_and_better(source: Pictures) -> None:
+    plain = evaluate(BicubicUpscaler(Degradation(SCALE)), source, features=None)
+    projected = evaluate(BicubicUpscaler(Degradation(SCALE), project=True), source, features=None)
+    assert projected.model == "bicubic-projected"
+    assert projected.consistency.value < 0.01 * plain.consistency.value
+    assert projected.psnr.value > plain.psnr.value + 0.2
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 50])
+def test_results_do_not_depend_on_the_batch_size(
+    source: Pictures, fake: Evaluation, batch_size: int
+) -> None:
+    again = evaluate(
+        Upscaler(), source, samples=3, seed=5, steps=2, features=MeanColour(), batch_size=batch_size
+    )
+    left_out = {"seconds_per_image", "protocol", "examples"}
+    assert again.model_dump(exclude=left_out) == fake.model_dump(exclude=left_out)
+    assert again.pictures == fake.pictures
+
+
+def test_each_picture_and_each_sample_has_its_own_seed(source: Pictures) -> None:
+    model = Upscaler()
+    progress: list[tuple[int, int]] = []
+    evaluate(
+        model,
+        source,
+        samples=2,
+        seed=5,
+        batch_size=3,
+        sampler="ddim",
+        features=None,
+        on_progress=lambda done, total: progress.append((done, total)),
+    )
+    assert [call["seeds"] for call in model.calls] == [
+        [5, 6, 7],
+        [1_000_005, 1_000_006, 1_000_007],
+        [8, 9],
+        [1_000_008, 1_000_009],
+    ]
+    assert {call["sampler"] for call in model.calls} == {"ddim"}
+    assert progress == [(3, 5), (5, 5)]
+
+
+def test_samples_give_a_mean_and_a_diversity(fake: Evaluation, source: Pictures) -> None:
+    one = evaluate(Upscaler(), source, seed=5, steps=2, features=None)
+    assert one.psnr == fake.psnr  # metrics are those of the first sample
+    assert one.psnr_mean is None
+    assert one.diversity is None
+    assert fake.psnr_mean is not None
+    assert fake.diversity is not None
+    # Noise of 0.1 on [-1, 1] has the variance 0.0025 on [0, 1]; the mean of three keeps a third.
+    expected = -10 * np.log10(10 ** (-fake.psnr.value / 10) - 0.0025 * 2 / 3)
+    assert fake.psnr_mean.value == pytest.approx(expected, abs=0.1)
+    # It is 12.75 levels, and three samples underestimate a deviation by c4(3) = 0.886.
+    assert fake.diversity.value == pytest.approx(12.75 * 0.886, rel=0.05)
+    assert fake.nfe == 2
+    assert fake.protocol["sampling"].startswith("steps 2, sampler ddim")
+    assert fake.protocol["sampling"].endswith("seed 5 + index of the picture")
+    assert fake.seconds_per_image > 0
+
+
+def test_distances_of_the_given_features(fake: Evaluation) -> None:
+    assert fake.kid_efflite0 is not None
+    assert fake.fd_efflite0 is not None
+    assert abs(fake.kid_efflite0.value) < 100  # the mean colours are those of the truths
+    assert 0 <= fake.fd_efflite0 < 1e-3
+    assert fake.notes == ()
+    assert fake.protocol["features"] == "mean colour"
+    assert "over all 5 pictures at once" in fake.protocol["kid_efflite0"]
+
+
+def test_a_small_set_notes_the_bias_of_the_frechet_distance(source: Pictures) -> None:
+    found = evaluate(Upscaler(), source, limit=2, features=MeanColour())
+    assert found.fd_efflite0 is not None
+    assert "2 pictures in 3 dimensions is biased upwards" in found.notes[0]
+    single = evaluate(Upscaler(), source, limit=1, features=MeanColour())
+    assert single.kid_efflite0 is None
+    assert "at least 2 pictures" in single.notes[0]
+
+
+def test_without_the_feature_network_the_reason_is_noted(
+    source: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> None:
+        raise MissingExtraError("the feature network", "torch", "train")
+
+    monkeypatch.setattr(module, "EfficientNetLite0", missing)
+    found = evaluate(Upscaler(), source, limit=1)
+    assert found.kid_efflite0 is None
+    assert "the feature network needs the package 'torch'" in found.notes[0]
+
+
+def test_pictures_of_several_sizes_and_odd_ones(source: Pictures) -> None:
+    mixed = Pictures([source.pictures[0], source.pictures[1][:22, :31], source.pictures[2]])
+    found = evaluate(BicubicUpscaler(Degradation(SCALE)), mixed, features=None)
+    alone = evaluate(BicubicUpscaler(Degradation(SCALE)), source, limit=1, features=None)
+    assert found.count == 3
+    assert found.pictures[0] == alone.pictures[0]
+    assert found.examples[0].truth.size in {(32, 24), (28, 20)}
+
+
+def test_examples_are_the_best_the_median_and_the_worst(fake: Evaluation) -> None:
+    ranked = sorted(fake.pictures, key=lambda picture: -picture.psnr)
+    chosen = {example.title: example.score for example in fake.examples}
+    assert chosen == {"best": ranked[0], "median": ranked[2], "worst": ranked[4]}
+
+
+def test_json_holds_the_contract(fake: Evaluation) -> None:
+    found = json.loads(fake.model_dump_json())
+    assert {"count", "psnr", "ssim", "consistency", "nfe", "seconds_per_image", "protocol"} <= set(
+        found
+    )
+    for metric in ("psnr", "ssim", "consistency", "kid_efflite0", "diversity"):
+        assert set(found[metric]) == {"value", "low", "high"}
+        assert found[metric]["low"] <= found[metric]["value"] <= found[metric]["high"]
+    assert "pictures" not in found
+    assert found["psnr"]["value"] == pytest.approx(
+        np.mean([picture.psnr for picture in fake.pictures])
+    )
+
+
+def test_report_folder(fake: Evaluation, tmp_path: Path) -> None:
+    folder = fake.write(tmp_path / "deep" / "report")
+    assert {file.name for file in folder.iterdir()} == {
+        "report.json",
+        "report.md",
+        "per_picture.csv",
+        "comparison.png",
+    }
+    assert Evaluation.model_validate_json((folder / "report.json").read_text()).psnr == fake.psnr
+    rows = list(csv.DictReader((folder / "per_picture.csv").read_text().splitlines()))
+    assert [row["name"] for row in rows] == [picture.name for picture in fake.pictures]
+    assert [float(row["psnr"]) for row in rows] == [picture.psnr for picture in fake.pictures]
+    text = (folder / "report.md").read_text()
+    assert f"| psnr | {fake.psnr} | dB, RGB |" in text
+    assert "sigma 1.5" in text
+    with Image.open(folder / "comparison.png") as picture:
+        assert picture.width > 4 * 256
+        assert picture.height > 3 * 200
+    assert [file.name for file in folder.parent.iterdir()] == ["report"]  # nothing left over
+
+
+def test_a_report_replaces_only_reports_and_only_if_told(fake: Evaluation, tmp_path: Path) -> None:
+    folder = fake.write(tmp_path / "report")
+    with pytest.raises(UsageError, match="exists already"):
+        fake.write(folder)
+    (folder / "old").touch()
+    fake.write(folder, overwrite=True)
+    assert not (folder / "old").exists()
+    other = tmp_path / "photographs"
+    other.mkdir()
+    check_report_folder(other)  # an empty folder will do
+    (other / "holiday.png").touch()
+    with pytest.raises(UsageError, match="holds no report"):
+        fake.write(other, overwrite=True)
+    assert (other / "holiday.png").exists()
+
+
+def test_a_report_that_cannot_be_written_says_so(fake: Evaluation, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SR4Error, match="cannot be written"):
+        fake.write(tmp_path / "file" / "report")
+
+
+class Broken(Upscaler):
+    def __init__(self, result: np.ndarray) -> None:
+        super().__init__()
+        self.result = result
+
+    def sample(self, low_res, *, seeds, steps=None, sampler=None):  # type: ignore[no-untyped-def]
+        return np.broadcast_to(self.result, (len(low_res), *self.result.shape))
+
+
+def test_results_that_are_no_pictures_are_refused(source: Pictures) -> None:
+    with pytest.raises(ModelError, match="not finite"):
+        evaluate(Broken(np.full((3, 24, 32), np.nan)), source, features=None)
+    with pytest.raises(ModelError, match=r"\(5, 3, 12, 16\); expected \(5, 3, 24, 32\)"):
+        evaluate(Broken(np.zeros((3, 12, 16))), source, features=None)
+
+
+def test_impossible_settings_are_refused_before_sampling(source: Pictures) -> None:
+    model = Upscaler()
+    for wrong in ({"samples": 0}, {"batch_size": 0}, {"seed": -1}, {"limit": 0}):
+        with pytest.raises(UsageError):
+            evaluate(model, source, features=None, **wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="unknown sampler"):
+        evaluate(model, source, sampler="unknown", features=None)
+    assert model.calls == []
+
+
+def test_a_damaged_picture_is_named(tmp_path: Path) -> None:
+    (tmp_path / "damaged.png").write_bytes(b"\x89PNG\r\n")
+    with pytest.raises(DataError, match=r"damaged\.png"):
+        evaluate(Upscaler(), open_source(tmp_path), features=None)
+
+
+def test_held_out_faces_score_what_the_design_says(shared: Path) -> None:
+    """Bicubic 16 to 128: 24.1 dB and 32.6 on the first hundred; 24.8 dB when projected."""
+    faces = open_source(shared / "data" / "faces128" / "test.tar")
+    plain = evaluate(BicubicUpscaler(Degradation(8)), faces, limit=100, features=None)
+    projected = evaluate(
+        BicubicUpscaler(Degradation(8), project=True), faces, limit=100, features=None
+    )
+    assert plain.psnr.value == pytest.approx(24.1, abs=0.05)
+    assert plain.consistency.value == pytest.approx(32.6, abs=0.1)
+    assert projected.psnr.value == pytest.approx(24.8, abs=0.05)
