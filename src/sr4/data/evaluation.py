@@ -1,0 +1,80 @@
+"""Pictures for measuring: in order, as NumPy arrays, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sr4.data.sources import Source
+from sr4.degradation import Degradation
+from sr4.errors import DataError, UsageError
+from sr4.images import to_array
+
+
+@dataclass(frozen=True)
+class EvaluationBatch:
+    """Pictures of one size, in the order of their source."""
+
+    high_res: NDArray[np.float32]  # (B, C, H, W) in [-1, 1]
+    low_res: NDArray[np.float32]  # (B, C, H / scale, W / scale) in [-1, 1], 8-bit levels
+    names: tuple[str, ...]
+    position: int  # pictures before this batch
+
+
+def evaluation_batches(
+    source: Source, *, degradation: Degradation, batch_size: int, limit: int | None = None
+) -> Iterator[EvaluationBatch]:
+    """The pictures of a source in order, each with its `low_res`.
+
+    A side that is no multiple of the scale loses its last pixels (right, bottom), the custom of the
+    super-resolution benchmarks. A batch ends early where the picture size changes.
+
+    Args:
+        batch_size: the most pictures in a batch.
+        limit: take only the first pictures.
+
+    Raises:
+        UsageError: a batch size or limit below 1.
+        DataError: a picture cannot be read, or is smaller than the scale.
+    """
+    if batch_size < 1 or (limit is not None and limit < 1):
+        raise UsageError(f"got batch size {batch_size}, limit {limit}; expected at least 1")
+    return _batches(source, degradation, batch_size, min(len(source), limit or len(source)))
+
+
+def _batches(
+    source: Source, degradation: Degradation, batch_size: int, count: int
+) -> Iterator[EvaluationBatch]:
+    waiting: list[NDArray[np.uint8]] = []
+    for index in range(count):
+        pixels = _whole_multiple(source, index, degradation.scale)
+        if waiting and (len(waiting) == batch_size or waiting[0].shape != pixels.shape):
+            yield _batch(source, waiting, index, degradation)
+            waiting = []
+        waiting.append(pixels)
+    if waiting:
+        yield _batch(source, waiting, count, degradation)
+
+
+def _whole_multiple(source: Source, index: int, scale: int) -> NDArray[np.uint8]:
+    pixels = source.read(index)
+    height, width = (side - side % scale for side in pixels.shape[:2])
+    if not height or not width:
+        raise DataError(
+            f"{source.names[index]!r} of {source.location!r} is {pixels.shape[1]}x"
+            f"{pixels.shape[0]} pixels; expected at least {scale}x{scale}, the scale of the model"
+        )
+    return pixels[:height, :width]
+
+
+def _batch(
+    source: Source, pictures: list[NDArray[np.uint8]], end: int, degradation: Degradation
+) -> EvaluationBatch:
+    high_res = to_array(np.stack(pictures))
+    # In float64, so that rounding to 8-bit levels does not hang on the order of a sum.
+    low_res = degradation.observe(high_res.astype(np.float64)).astype(np.float32)
+    start = end - len(pictures)
+    return EvaluationBatch(high_res, low_res, tuple(source.names[start:end]), start)

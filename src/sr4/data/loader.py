@@ -1,0 +1,176 @@
+"""Training pictures: an endless stream that depends on nothing but the seed and the position.
+
+The picture, crop and flip at position p follow from (seed, p) alone. A run can therefore go on at
+any position, with any number of worker processes, and sees the same batches bit for bit.
+"""
+
+from __future__ import annotations
+
+import itertools
+import posixpath
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from sr4.data.sources import Source
+from sr4.degradation import Degradation
+from sr4.errors import DataError, PictureError, UsageError
+from sr4.images import reason, to_array
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Training pictures with their degraded versions."""
+
+    high_res: torch.Tensor  # (B, C, H, W) float32 in [-1, 1]
+    low_res: torch.Tensor  # (B, C, H / scale, W / scale) float32 in [-1, 1], 8-bit levels
+    names: tuple[str, ...]
+    position: int  # pictures seen before this batch
+    artefact: torch.Tensor  # (B,) bool: holds artefacts, to be used at high noise levels only
+
+
+@lru_cache(maxsize=2)  # a batch may lie across the end of an epoch
+def _epoch_order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+@dataclass(frozen=True)
+class _Batches(Dataset[Batch | DataError]):
+    """The stream as a map from the position of a batch's first picture to the batch."""
+
+    source: Source
+    degradation: Degradation
+    size: int
+    batch_size: int
+    seed: int
+    flip: bool
+    artefacts: str | None
+
+    def __getitem__(self, position: int) -> Batch | DataError:
+        """A batch. A bad picture is an answer, not an exception: torch would dress that up in the
+        traceback of a worker process.
+        """
+        try:
+            pairs = [self._picture(p) for p in range(position, position + self.batch_size)]
+        except (DataError, PictureError) as error:
+            return DataError(str(error))
+        names = tuple(name for name, _ in pairs)
+        high_res = torch.from_numpy(to_array(np.stack([pixels for _, pixels in pairs])))
+        # In float64, so that rounding to 8-bit levels does not hang on the order of a sum, which
+        # changes with the number of threads.
+        low_res = self.degradation.observe(high_res.double()).float()
+        artefact = torch.tensor([self._has_artefacts(name) for name in names])
+        return Batch(high_res, low_res, names, position, artefact)
+
+    def _picture(self, position: int) -> tuple[str, NDArray[np.uint8]]:
+        """Name and pixels (size, size, 3) of the picture at a position of the stream."""
+        epoch, place = divmod(position, len(self.source))
+        index = int(_epoch_order(self.seed, epoch, len(self.source))[place])
+        name, pixels, size = self.source.names[index], self.source.read(index), self.size
+        height, width = pixels.shape[:2]
+        if height < size or width < size:
+            raise DataError(
+                f"{name!r} of {self.source.location!r} is {width}x{height} pixels; expected at "
+                f"least {size}x{size}: leave it out (`sr4 data prepare` does) or train on a "
+                "smaller size"
+            )
+        # The trailing 1 keeps these draws apart from those of the epoch with the same number. All
+        # three are always drawn, so that a crop does not change with the flips.
+        vertical, horizontal, coin = np.random.default_rng([self.seed, position, 1]).random(3)
+        top, left = int(vertical * (height - size + 1)), int(horizontal * (width - size + 1))
+        pixels = pixels[top : top + size, left : left + size]
+        return name, pixels[:, ::-1] if self.flip and coin < 0.5 else pixels
+
+    def _has_artefacts(self, name: str) -> bool:
+        return self.artefacts is not None and fnmatchcase(posixpath.basename(name), self.artefacts)
+
+
+def training_batches(
+    source: Source,
+    *,
+    degradation: Degradation,
+    size: int,
+    batch_size: int,
+    seed: int,
+    flip: bool,
+    position: int = 0,
+    workers: int = 0,
+    artefacts: str | None = None,
+) -> Generator[Batch, None, None]:
+    """An endless stream of batches; each epoch visits every picture once, in a new order.
+
+    A picture of `size` is taken as it is, of a larger one a random crop. A batch may lie across
+    the end of an epoch. Dropping or closing the iterator ends its worker processes.
+
+    Args:
+        size: height and width of `high_res`, a multiple of the scale.
+        seed: with the position, it decides every picture, crop and flip.
+        flip: mirror half of the pictures left to right.
+        position: pictures to skip, as `Batch.position` counts them: where a stopped run goes on.
+        workers: processes that read ahead; 0 reads in this one.
+        artefacts: shell pattern on file names, without folders, of pictures with artefacts (such as
+            strong JPEG compression); sets `Batch.artefact`.
+
+    Raises:
+        UsageError: an impossible setting; at once, not at the first batch.
+        DataError: from the iterator: a picture is unreadable or too small.
+    """
+    for what, value, least in (
+        ("size", size, 1),
+        ("batch_size", batch_size, 1),
+        ("seed", seed, 0),
+        ("position", position, 0),
+        ("workers", workers, 0),
+    ):
+        if value < least:
+            raise UsageError(f"got {what} {value}; expected at least {least}")
+    if size % degradation.scale:
+        raise UsageError(f"got size {size}; expected a multiple of the scale {degradation.scale}")
+    batches = _Batches(source, degradation, size, batch_size, seed, flip, artefacts)
+    return _stream(batches, itertools.count(position, batch_size), workers)
+
+
+def _stream(
+    batches: _Batches, positions: Iterator[int], workers: int
+) -> Generator[Batch, None, None]:
+    items: Iterator[Batch | DataError]
+    if workers:
+        # A generator of its own, since the loader would draw from torch's global one and so make
+        # the training noise depend on the number of workers. Torch gives each worker one thread.
+        items = iter(
+            DataLoader(
+                batches,
+                batch_size=None,
+                sampler=positions,
+                num_workers=workers,
+                generator=torch.Generator(),
+            )
+        )
+    else:
+        items = map(batches.__getitem__, positions)
+    try:
+        while True:
+            item = _next(items)
+            if isinstance(item, DataError):
+                raise item
+            yield item
+    finally:
+        del items  # ends the workers, even while the traceback of an error holds this frame
+
+
+def _next(items: Iterator[Batch | DataError]) -> Batch | DataError:
+    try:
+        return next(items)
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise DataError(
+            f"a process that reads pictures ahead has died ({reason(error)}); often the memory or "
+            "/dev/shm is full: use fewer of them (data.workers)"
+        ) from error

@@ -1,0 +1,303 @@
+"""Make tar shards of square pictures from any source, and say what a source holds."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import secrets
+import shutil
+import tarfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+from pydantic import BaseModel, ConfigDict
+
+from sr4.data.manifest import (
+    Manifest,
+    PictureEntry,
+    ShardEntry,
+    SkippedEntry,
+    SourceEntry,
+    file_sha256,
+    read_manifest,
+)
+from sr4.data.sources import EncodedSource, open_source
+from sr4.errors import DataError, PictureError, UsageError
+from sr4.images import read_header, reason
+
+Format = Literal["png", "webp"]
+Progress = Callable[[int, int], None]  # pictures done, pictures in all
+
+_SAVE_OPTIONS: dict[Format, dict[str, int]] = {"png": {}, "webp": {"quality": 92, "method": 4}}
+
+
+def prepare(
+    src: str | Path,
+    out: str | Path,
+    *,
+    size: int,
+    shard_images: int = 1000,
+    format: Format = "png",
+    overwrite: bool = False,
+    on_progress: Progress | None = None,
+) -> Manifest:
+    """Cut the pictures of a source square, bring them to one size and write them as tar shards.
+
+    Each picture is cropped to its central square, then resized (bicubic with antialiasing). The
+    folder appears when all is done, and equal input gives equal bytes. Pictures that cannot be read
+    or are smaller than `size` are left out and listed in the manifest.
+
+    Args:
+        src: what `open_source` takes.
+        out: the folder to make: `00000.tar`, `00001.tar` … and `manifest.json`.
+        size: height and width of the prepared pictures.
+        shard_images: pictures in a shard.
+        format: "png" keeps the pixels exactly; "webp" (quality 92) is about a seventh as large.
+        overwrite: replace `out`, but only if it was made by this function.
+        on_progress: called after each picture.
+
+    Returns:
+        The manifest that was written.
+
+    Raises:
+        UsageError: an impossible setting.
+        DataError: the source cannot be used, none of its pictures can, or `out` cannot be written.
+    """
+    if size < 1 or shard_images < 1:
+        raise UsageError(f"got size {size}, shard_images {shard_images}; expected at least 1")
+    if format not in _SAVE_OPTIONS:
+        raise UsageError(f"got the format {format!r}; expected one of {', '.join(_SAVE_OPTIONS)}")
+    source, out = open_source(src), Path(out)
+    _check_replaceable(out, overwrite)
+    try:
+        with _new_folder(out) as folder:
+            writer = _ShardWriter(folder, shard_images, format)
+            skipped = _write_all(source, writer, size, on_progress)
+            if not writer.shards:
+                raise DataError(
+                    f"none of the {len(source)} pictures of {source.location!r} can be used; "
+                    f"the first: {skipped[0].reason}"
+                )
+            manifest = Manifest(
+                size=size,
+                format=format,
+                count=len(source) - len(skipped),
+                source=SourceEntry(
+                    location=_plain(source.location), kind=source.kind, pictures=len(source)
+                ),
+                shards=tuple(writer.shards),
+                skipped=tuple(skipped),
+            )
+            manifest.write(folder)
+    except OSError as error:
+        raise DataError(
+            f"{str(out)!r} cannot be written ({reason(error)}); expected a writable folder with "
+            "room for the shards"
+        ) from error
+    return manifest
+
+
+def _write_all(
+    source: EncodedSource, writer: _ShardWriter, size: int, on_progress: Progress | None
+) -> list[SkippedEntry]:
+    """Write every picture that can be used; the others, with the reason."""
+    skipped = []
+    try:
+        for index, name in enumerate(source.names):
+            try:
+                picture = _square(Image.fromarray(source.read(index)), size)
+            except DataError as error:
+                skipped.append(SkippedEntry(source=_plain(name), reason=_plain(str(error))))
+            else:
+                writer.add(picture, name)
+            if on_progress is not None:
+                on_progress(index + 1, len(source))
+    finally:
+        writer.close()
+    return skipped
+
+
+def _square(picture: Image.Image, size: int) -> Image.Image:
+    side = min(picture.size)
+    if side < size:
+        raise DataError(
+            f"too small: {picture.width}x{picture.height} pixels, expected at least {size}x{size}"
+        )
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    picture = picture.crop((left, top, left + side, top + side))
+    # Pillow's bicubic is antialiased when it makes a picture smaller.
+    return picture.resize((size, size), Image.Resampling.BICUBIC) if side > size else picture
+
+
+def _plain(text: str) -> str:
+    """Text that UTF-8 can hold; file names need not be."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+class _ShardWriter:
+    """Writes pictures into numbered tars of equal length, one open at a time."""
+
+    def __init__(self, folder: Path, shard_images: int, format: Format) -> None:
+        self.shards: list[ShardEntry] = []  # the finished ones
+        self._folder, self._shard_images, self._format = folder, shard_images, format
+        self._tar: tarfile.TarFile | None = None
+        self._entries: list[PictureEntry] = []
+        self._taken: set[str] = set()
+
+    def _path(self) -> Path:
+        return self._folder / f"{len(self.shards):05d}.tar"
+
+    def add(self, picture: Image.Image, source_name: str) -> None:
+        buffer = io.BytesIO()
+        picture.save(buffer, format=self._format, **_SAVE_OPTIONS[self._format])
+        data = buffer.getvalue()
+        if self._tar is None:
+            self._tar = tarfile.open(self._path(), "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
+        member = tarfile.TarInfo(self._member_name(source_name))  # time, owner and group are 0
+        member.size = len(data)
+        self._tar.addfile(member, io.BytesIO(data))
+        digest = hashlib.sha256(data).hexdigest()
+        self._entries.append(
+            PictureEntry(name=member.name, source=_plain(source_name), sha256=digest)
+        )
+        if len(self._entries) == self._shard_images:
+            self.close()
+
+    def close(self) -> None:
+        """Finish the open shard, if any."""
+        if self._tar is None:
+            return
+        self._tar.close()
+        path = self._path()
+        self.shards.append(
+            ShardEntry(file=path.name, sha256=file_sha256(path), pictures=tuple(self._entries))
+        )
+        self._tar, self._entries = None, []
+
+    def _member_name(self, source_name: str) -> str:
+        """The name in the source with the new suffix: relative, unique, and without a dot in its
+        stem, since WebDataset ends a sample's name at the first one.
+        """
+        parts = [part for part in PurePosixPath(source_name).parts if part not in ("/", "..")]
+        *folders, base = parts
+        stem = PurePosixPath(_plain(base)).stem.replace(".", "_")
+        path = PurePosixPath(*map(_plain, folders), stem)
+        names = (f"{path}-{n}.{self._format}" for n in count(2))
+        name = f"{path}.{self._format}"
+        while name in self._taken:
+            name = next(names)
+        self._taken.add(name)
+        return name
+
+
+def _check_replaceable(out: Path, overwrite: bool) -> None:
+    """Nothing but an empty folder, or with overwrite an earlier result, may be in the way."""
+    if not os.path.lexists(out):
+        return
+    if not out.is_dir():
+        raise DataError(f"{str(out)!r} is a file; expected a folder to make: choose another name")
+    if not any(out.iterdir()):
+        return
+    if not overwrite:
+        raise DataError(
+            f"the folder {str(out)!r} is not empty; expected a new one: choose another name or use "
+            "--overwrite"
+        )
+    if read_manifest(out) is None:
+        raise DataError(
+            f"the folder {str(out)!r} was not made by `sr4 data prepare`, so it is not replaced: "
+            "choose another name or empty it yourself"
+        )
+
+
+@contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """A temporary folder beside `out` that takes its place if all goes well, else disappears."""
+    out = out.resolve()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.{secrets.token_hex(4)}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        _replace_folder(out, temporary)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace_folder(out: Path, new: Path) -> None:
+    if not out.exists():
+        new.rename(out)
+        return
+    old = new.with_suffix(".old")
+    out.rename(old)
+    try:
+        new.rename(out)
+    except OSError:
+        old.rename(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+class Summary(BaseModel):
+    """What a source holds. Sizes are (width, height); counts are over the sampled pictures."""
+
+    model_config = ConfigDict(frozen=True)
+
+    location: str
+    kind: str  # "folder", "tar", "lmdb"
+    count: int
+    sampled: int
+    smallest: tuple[int, int] | None  # None if no sampled picture is readable
+    largest: tuple[int, int] | None
+    most_common: tuple[int, int] | None
+    formats: dict[str, int]
+    modes: dict[str, int]
+    unreadable: tuple[str, ...]  # one line each
+    manifests: int  # prepared data sets behind this source
+    damaged: tuple[str, ...]  # shards whose checksum is not the manifest's
+
+
+def info(spec: str | Path, *, samples: int = 1000) -> Summary:
+    """Look at the headers of up to `samples` evenly spaced pictures, and verify the checksums of
+    prepared shards.
+
+    Raises:
+        DataError: the source cannot be opened.
+    """
+    source = open_source(spec)
+    indices = np.unique(np.linspace(0, len(source) - 1, min(samples, len(source))).astype(int))
+    headers, unreadable = [], []
+    for index in map(int, indices):
+        try:
+            headers.append(read_header(source.read_bytes(index), name=source.label(index)))
+        except (DataError, PictureError) as error:
+            unreadable.append(str(error))
+    sizes = Counter((header.width, header.height) for header in headers)
+    by_area = sorted(sizes, key=lambda size: (size[0] * size[1], size))
+    folders = dict.fromkeys(path if path.is_dir() else path.parent for path in source.paths)
+    manifests = {folder: found for folder in folders if (found := read_manifest(folder))}
+    return Summary(
+        location=source.location,
+        kind=source.kind,
+        count=len(source),
+        sampled=len(indices),
+        smallest=by_area[0] if sizes else None,
+        largest=by_area[-1] if sizes else None,
+        most_common=sizes.most_common(1)[0][0] if sizes else None,
+        formats=dict(Counter(header.format for header in headers).most_common()),
+        modes=dict(Counter(header.mode for header in headers).most_common()),
+        unreadable=tuple(unreadable),
+        manifests=len(manifests),
+        damaged=tuple(
+            str(folder / file)
+            for folder, manifest in manifests.items()
+            for file in manifest.damaged(folder)
+        ),
+    )
