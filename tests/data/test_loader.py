@@ -155,11 +155,12 @@ def test_the_global_random_state_is_left_alone(source: EncodedSource, workers: i
 
 
 def test_workers_end_with_the_iterator(source: EncodedSource) -> None:
+    others = set(multiprocessing.active_children())
     batches = training_batches(
         source, degradation=Degradation(4), size=16, batch_size=2, seed=0, flip=True, workers=2
     )
     next(batches)
-    workers = multiprocessing.active_children()
+    workers = set(multiprocessing.active_children()) - others
     assert len(workers) == 2
     del batches
     gc.collect()
@@ -208,13 +209,14 @@ def test_bad_pictures_are_named(
     png: Callable[[Pixels], bytes],
     workers: int,
 ) -> None:
+    others = set(multiprocessing.active_children())
     good = next(iter(files.values()))
     broken = open_source(write_folder(tmp_path / "broken", {"x.png": good[:300]}))
     with pytest.raises(DataError) as caught:
         stream(broken, 1, workers=workers)
     assert str(caught.value).startswith(f"{str(tmp_path / 'broken') + ': x.png'!r} cannot be deco")
     assert "\n" not in str(caught.value)
-    assert not multiprocessing.active_children()
+    assert set(multiprocessing.active_children()) <= others
 
     small = png(np.zeros((16, 15, 3), np.uint8))
     narrow = open_source(write_folder(tmp_path / "narrow", {"y.png": small}))
