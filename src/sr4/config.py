@@ -6,6 +6,7 @@ further inwards than that.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -120,6 +121,7 @@ class TrainingSettings(Settings):
     save_every_images: int = Field(20_000, ge=1)
     validate_every_images: int = Field(20_000, ge=1)
     validation_images: int = Field(32, ge=1)
+    validation_steps: int = Field(16, ge=1)  # of the recipe's own sampler
     keep_checkpoints: int = Field(2, ge=1)
 
 
@@ -202,10 +204,8 @@ def parse_assignment(text: str) -> dict[str, Any]:
         raise UsageError(f"got {text!r}; its value is not valid YAML") from error
     # YAML reads 1e-4 as a string; people mean the number.
     if isinstance(parsed, str):
-        try:
+        with contextlib.suppress(ValueError):
             parsed = float(parsed)
-        except ValueError:
-            pass
     for part in reversed(key.split(".")):
         parsed = {part: parsed}
     return parsed  # type: ignore[no-any-return]

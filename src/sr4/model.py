@@ -205,7 +205,7 @@ def save_model(folder: Path, config: ModelConfig, tensors: Mapping[str, Tensor])
 
 def write_config(folder: Path, config: ModelConfig) -> ModelConfig:
     """Write `config.json` with the checksums of the model files beside it."""
-    files = [path for path in (folder / WEIGHTS, folder / GRAPH) if path.exists()]
+    files = sorted(path for path in folder.glob("model.*") if path.is_file())
     sums = {path.name: file_sha256(path) for path in files}
     config = config.model_copy(update={"sha256": sums})
     text = json.dumps(config.model_dump(mode="json"), indent=2, ensure_ascii=False)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,11 +62,6 @@ class Pipeline:
         """The model's description."""
         return self.model.config
 
-    @overload
-    def upscale(self, image: Picture, **options: Any) -> Result: ...
-    @overload
-    def upscale(self, image: list[Picture], **options: Any) -> list[Result]: ...
-
     def upscale(
         self,
         image: Picture | list[Picture],
@@ -79,7 +73,7 @@ class Pipeline:
         use_mean: bool = False,
         consistency: bool = True,
         on_step: OnStep | None = None,
-    ) -> Result | list[Result]:
+    ) -> Any:
         """Upscale a picture, or each of a list.
 
         Args:

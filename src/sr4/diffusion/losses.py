@@ -30,7 +30,7 @@ def simple_loss(output: Array, target: Array, p: int = 2) -> Array:
 
 
 def gaussian_kl(mean_1: Array, log_var_1: Array, mean_2: Array, log_var_2: Array) -> Array:
-    """KL divergence of N(mean_1, exp(log_var_1)) from N(mean_2, exp(log_var_2)), elementwise, nats."""
+    """KL(N(mean_1, exp(log_var_1)) || N(mean_2, exp(log_var_2))), elementwise, in nats."""
     xp = array_namespace(mean_1)
     spread = xp.exp(log_var_1 - log_var_2)
     shift = (mean_1 - mean_2) ** 2 * xp.exp(-log_var_2)
@@ -55,9 +55,7 @@ def decoder_nll(x_0: Array, mean: Array, log_variance: Array) -> Array:
     inverse_deviation = xp.exp(-0.5 * log_variance)
     upper = _normal_cdf((x_0 - mean + _HALF_BIN) * inverse_deviation)
     lower = _normal_cdf((x_0 - mean - _HALF_BIN) * inverse_deviation)
-    probability = xp.where(
-        x_0 < -0.999, upper, xp.where(x_0 > 0.999, 1 - lower, upper - lower)
-    )
+    probability = xp.where(x_0 < -0.999, upper, xp.where(x_0 > 0.999, 1 - lower, upper - lower))
     return -xp.log(xp.clip(probability, 1e-12, None))
 
 

@@ -31,9 +31,9 @@ class Denoised(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What `on_step` sees after each step: 1-based index, total, the new x and the clean x_0."""
+    """What `on_step` sees after each step: its number from 1, the total, the new x and x_0."""
 
-    index: int
+    number: int
     total: int
     x: Array
     x_0: Array

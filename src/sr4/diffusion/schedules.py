@@ -68,7 +68,7 @@ def _limited_log_snr(gamma: Float64) -> Float64:
     """log(gamma / (1 - gamma)) inside the limits, also for gamma of exactly 0 or 1."""
     tiny = 1.0 / (1.0 + np.exp(LOG_SNR_LIMIT))
     gamma = np.clip(gamma, tiny, 1 - tiny)
-    return np.clip(np.log(gamma) - np.log1p(-gamma), -LOG_SNR_LIMIT, LOG_SNR_LIMIT)
+    return np.asarray(np.clip(np.log(gamma) - np.log1p(-gamma), -LOG_SNR_LIMIT, LOG_SNR_LIMIT))
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,9 @@ def linear_schedule(
     return TableSchedule(np.linspace(beta_start, beta_end, steps))
 
 
-def cosine_table(steps: int = 500, offset: float = 0.008, beta_limit: float = 0.999) -> TableSchedule:
+def cosine_table(
+    steps: int = 500, offset: float = 0.008, beta_limit: float = 0.999
+) -> TableSchedule:
     """The cosine schedule as a table: `beta_i = 1 - gamma_i / gamma_(i-1)`, clipped
     (Nichol & Dhariwal 2021, section 3.2).
     """

@@ -5,6 +5,7 @@ block, so that nearly all of its time goes into convolutions.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,9 @@ from sr4.networks.blocks import (
 
 
 class FastBlock(nn.Module):
-    """`x + conv(SiLU(conv(norm(x) * (1 + scale) + shift)))`; scale and shift follow the noise level.
+    """`x + conv(SiLU(conv(norm(x) * (1 + scale) + shift)))`.
+
+    Scale and shift follow the noise level.
 
     (B, C, H, W) and (B, embedding) to (B, C, H, W).
     """
@@ -74,7 +77,7 @@ class FastUNet(nn.Module):
         *,
         channels: int = 3,
         patch: int = 4,
-        widths: Sequence[int] = (96, 192, 320),
+        widths: Sequence[int] = (96, 192, 256),
         blocks: Sequence[int] = (3, 3, 4),
         attention: bool = True,
         embedding: int = 256,
@@ -85,7 +88,7 @@ class FastUNet(nn.Module):
         patch_channels = channels * patch**2
         self.embed = LogSNREmbedding(embedding)
         self.conv_in = nn.Conv2d(2 * patch_channels, widths[0], 3, padding=1)
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        pairs = list(pairwise(widths))
         self.down = nn.ModuleList(
             Stage(width, count, embedding, attention=False)
             for width, count in zip(widths[:-1], blocks[:-1], strict=True)

@@ -18,6 +18,7 @@ BACKENDS = ("auto", "torch", "onnx", "openvino")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 GRAPH = "model.onnx"
 WEIGHTS = "model.safetensors"
+IR = "model.xml"  # OpenVINO's own form of the graph, optional
 
 
 class Network(Protocol):
@@ -87,4 +88,4 @@ def open_network(
         raise MissingExtraError("the openvino backend", "openvino", "openvino")
     from sr4.runtime.openvino_backend import OpenVINONetwork
 
-    return OpenVINONetwork(folder / GRAPH)
+    return OpenVINONetwork(folder / (IR if (folder / IR).exists() else GRAPH))

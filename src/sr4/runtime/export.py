@@ -8,8 +8,12 @@ byte offsets that the safetensors header gives. A model folder thus carries its 
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +22,98 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from sr4.errors import MissingExtraError, ModelError
+from sr4.build import build_network
+from sr4.errors import MissingExtraError, ModelError, UsageError, nearest
+from sr4.images import reason
+from sr4.model import CARD, find_model, read_config, save_model, write_config
+from sr4.runtime import GRAPH, IR, WEIGHTS
+from sr4.runtime.torch_backend import load_weights
 
-WEIGHTS = "model.safetensors"
-GRAPH = "model.onnx"
+FORMATS = ("onnx", "openvino")
+PRECISIONS = {"float16": torch.float16, "float32": torch.float32}
 _MAX_MULTIPLES = 1024  # bound of the dynamic picture size, in size multiples
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What an export gave."""
+
+    folder: Path
+    difference: float  # largest difference between the graph and torch, same weights
+    bytes: int  # of all files in the folder
+
+
+def export_model(
+    model: str | Path,
+    out: Path,
+    *,
+    format: str = "onnx",
+    precision: str = "float16",
+    overwrite: bool = False,
+) -> ExportReport:
+    """Export a model folder to one that needs no torch, checked against torch.
+
+    Args:
+        model: name or folder of the model.
+        out: the new model folder.
+        format: "onnx", or "openvino" for OpenVINO's own files beside that.
+        precision: of the stored weights, "float16" or "float32"; the arithmetic is float32.
+        overwrite: replace an existing folder.
+
+    Raises:
+        UsageError: unknown format or precision.
+        ModelError: out exists, cannot be written, or the graph differs from torch.
+    """
+    for name, known in ((format, FORMATS), (precision, PRECISIONS)):
+        if name not in known:
+            raise UsageError(f"unknown export option {name!r}: {nearest(name, known)}")
+    source = find_model(model)
+    config = read_config(source)
+    network = build_network(config)
+    load_weights(network, source / WEIGHTS)
+    stored = {name: t.to(PRECISIONS[precision]) for name, t in network.state_dict().items()}
+    network.load_state_dict(stored)  # the check is of the graph, not of rounding the weights
+    with _new_folder(out, overwrite) as folder:
+        config = save_model(folder, config, stored)
+        difference = export_onnx(network, folder, channels=config.channels, size=config.image_size)
+        if format == "openvino":
+            _convert_to_openvino(folder)
+        write_config(folder, config)
+        if (source / CARD).exists():
+            shutil.copyfile(source / CARD, folder / CARD)
+    size = sum(path.stat().st_size for path in out.iterdir())
+    return ExportReport(out, difference, size)
+
+
+@contextmanager
+def _new_folder(out: Path, overwrite: bool) -> Iterator[Path]:
+    """A temporary folder that becomes `out` when all went well."""
+    if out.exists() and not overwrite:
+        raise ModelError(f"{out}: exists already; expected a new folder: use --overwrite")
+    temporary = out.with_name(f".{out.name}.tmp")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
+            if out.exists():
+                shutil.rmtree(out)
+            temporary.rename(out)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise ModelError(
+            f"{out}: cannot be written ({reason(error)}); expected a writable place with room"
+        ) from error
+
+
+def _convert_to_openvino(folder: Path) -> None:
+    try:
+        import openvino
+    except ImportError as error:
+        raise MissingExtraError("export to OpenVINO", "openvino", "openvino") from error
+    graph = openvino.Core().read_model(str(folder / GRAPH))
+    openvino.save_model(graph, str(folder / IR), compress_to_fp16=True)
 
 
 def export_onnx(
@@ -125,7 +216,11 @@ def _safetensors_offsets(path: Path) -> dict[str, tuple[str, int, int]]:
         header = json.loads(file.read(length))
     start = 8 + length
     return {
-        name: (entry["dtype"], start + entry["data_offsets"][0], -np.subtract(*entry["data_offsets"]))
+        name: (
+            entry["dtype"],
+            start + entry["data_offsets"][0],
+            -np.subtract(*entry["data_offsets"]),
+        )
         for name, entry in header.items()
         if name != "__metadata__"
     }
@@ -144,7 +239,10 @@ def _difference(network: nn.Module, path: Path, channels: int, size: int) -> flo
 
     largest = 0.0
     for batch, rows, columns in ((1, size, size), (3, size + multiple, size)):
-        x_t, low_res = normal(batch, channels, rows, columns), normal(batch, channels, rows, columns)
+        x_t, low_res = (
+            normal(batch, channels, rows, columns),
+            normal(batch, channels, rows, columns),
+        )
         log_snr = 5 * normal(batch)
         (got,) = session.run(None, {"x_t": x_t, "log_snr": log_snr, "low_res": low_res})
         with torch.inference_mode():

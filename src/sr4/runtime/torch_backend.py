@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from sr4.build import build_network
 from sr4.config import ModelConfig
 from sr4.errors import ModelError, UsageError
-
-_WEIGHTS = "model.safetensors"
+from sr4.runtime import WEIGHTS
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -48,6 +47,11 @@ def _shape(tensor: Tensor | None) -> str:
     return "missing" if tensor is None else f"of shape {tuple(tensor.shape)}"
 
 
+def channels_last(network: nn.Module) -> nn.Module:
+    """The network with its convolutions in the layout that is fastest on every device."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
 def choose_device(name: str) -> torch.device:
     """A torch device by name; "auto" takes an accelerator where there is one."""
     available = {
@@ -63,25 +67,32 @@ def choose_device(name: str) -> torch.device:
 
 
 class TorchNetwork:
-    """A torch network, float32."""
+    """A torch network.
+
+    Args:
+        precision: "float32", or "bf16" for autocast to bfloat16.
+    """
 
     name = "torch"
 
-    def __init__(self, network: nn.Module, device: torch.device) -> None:
+    def __init__(
+        self, network: nn.Module, device: torch.device, precision: str = "float32"
+    ) -> None:
         self.device = device
-        self.module = network.eval().to(device, memory_format=torch.channels_last)
+        self._autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+        self.module = channels_last(network.eval().to(device))
 
     @classmethod
     def open(cls, folder: Path, config: ModelConfig, device: str) -> TorchNetwork:
         """The network of a model folder."""
         network = build_network(config)
-        load_weights(network, folder / _WEIGHTS)
+        load_weights(network, folder / WEIGHTS)
         return cls(network, choose_device(device))
 
     def __call__(self, x_t: Tensor, log_snr: float, upsampled: Tensor) -> Tensor:
         levels = torch.full((x_t.shape[0],), log_snr, device=self.device)
         layout = torch.channels_last
-        with torch.inference_mode():
+        with torch.inference_mode(), self._autocast:
             output: Tensor = self.module(
                 x_t.contiguous(memory_format=layout),
                 levels,

@@ -1,0 +1,1 @@
+"""Training: objective, optimiser, average of the weights, checkpoints (needs torch)."""
