@@ -1,0 +1,136 @@
+"""`sr4 data`: prepare training pictures, and look at a source of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from sr4.cli import console
+from sr4.cli.options import JSON, Overwrite, examples
+
+if TYPE_CHECKING:
+    from sr4.data.prepare import Format
+
+PREPARE_EXAMPLES = examples("sr4 data prepare photos/ shards/ --size 128")
+INFO_EXAMPLES = examples("sr4 data info 'shards/*.tar'")
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="SRC",
+        help="A folder of pictures (searched recursively), a tar, a pattern of tars, or an LMDB "
+        "folder.",
+        show_default=False,
+    ),
+]
+
+
+def prepare(
+    src: Source,
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="The folder to make.", show_default=False)
+    ],
+    size: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Height and width of the prepared pictures.")
+    ] = 128,
+    format: Annotated[
+        str,
+        typer.Option(
+            metavar="png|webp", help="png is lossless; webp, quality 92, a seventh as large."
+        ),
+    ] = "png",
+    shard_images: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Pictures in a tar.")
+    ] = 1000,
+    overwrite: Overwrite = False,
+    as_json: JSON = False,
+) -> int:
+    """Pack pictures, square and of one size, into tar shards.
+
+    Each is cropped to its central square and made smaller. OUT then holds 00000.tar, 00001.tar ...
+    and manifest.json with checksums. Pictures that cannot be read or are smaller than the size are
+    named, left out, and make the exit code 1.
+    """
+    from sr4.data.prepare import prepare as make_shards
+
+    with console.progress("preparing") as advance:
+        manifest = make_shards(
+            src,
+            out,
+            size=size,
+            shard_images=shard_images,
+            format=cast("Format", format),  # checked there
+            overwrite=overwrite,
+            on_progress=lambda done, total: advance(done, total, ""),
+        )
+    skipped = [entry.model_dump() for entry in manifest.skipped]
+    for entry in manifest.skipped:
+        console.fail(
+            entry.reason if entry.source in entry.reason else f"{entry.source}: {entry.reason}"
+        )
+    if as_json:
+        console.say_json(
+            {
+                "folder": str(out),
+                "count": manifest.count,
+                "size": manifest.size,
+                "format": manifest.format,
+                "shards": [shard.file for shard in manifest.shards],
+                "skipped": skipped,
+            }
+        )
+    else:
+        console.say(
+            f"{out}  {manifest.count:,} pictures of {size}x{size} in {len(manifest.shards)} shards"
+            + (f", {len(skipped):,} left out" if skipped else "")
+        )
+    return 1 if skipped else 0
+
+
+def info(src: Source, as_json: JSON = False) -> int:
+    """Say what a source of pictures holds.
+
+    Looks at up to 1,000 pictures and, in prepared shards, at all checksums. Unreadable pictures and
+    damaged shards are named, and make the exit code 1.
+    """
+    from sr4.data.prepare import info as inspect
+
+    summary = inspect(src)
+    for line in summary.unreadable:
+        console.fail(line)
+    for shard in summary.damaged:
+        console.fail(
+            f"{shard}: its checksum is not the manifest's; expected the shard as it was written: "
+            "prepare or copy it again"
+        )
+    if as_json:
+        console.say_json(summary.model_dump(mode="json"))
+    else:
+        console.say_table(
+            [
+                ("source", summary.location),
+                ("kind", summary.kind),
+                ("pictures", f"{summary.count:,}"),
+                ("looked at", f"{summary.sampled:,}"),
+                *(
+                    (name, "{}x{}".format(*size))
+                    for name, size in (
+                        ("smallest", summary.smallest),
+                        ("largest", summary.largest),
+                        ("most common", summary.most_common),
+                    )
+                    if size is not None
+                ),
+                ("formats", _counts(summary.formats)),
+                ("modes", _counts(summary.modes)),
+                ("unreadable", str(len(summary.unreadable))),
+                ("damaged shards", str(len(summary.damaged))),
+            ]
+        )
+    return 1 if summary.unreadable or summary.damaged else 0
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"

@@ -1,0 +1,154 @@
+"""`sr4 evaluate`: the scores of a model, with their protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sr4.cli import console
+from sr4.cli.options import (
+    JSON,
+    Backend,
+    Device,
+    Overwrite,
+    Sampler,
+    Seed,
+    Steps,
+    examples,
+)
+from sr4.errors import UsageError
+
+if TYPE_CHECKING:
+    from sr4.evaluation.evaluate import Upscaler
+    from sr4.evaluation.report import Evaluation
+
+EXAMPLES = examples(
+    "sr4 evaluate --model sr4-fast --data test/ --json",
+    "sr4 evaluate --model bicubic --data test.tar --scale 8 --out reports/bicubic",
+)
+
+_BASELINES = ("bicubic", "bicubic-projected")
+_DEFAULT_SCALE = 8
+
+
+def evaluate(
+    data: Annotated[
+        list[str],
+        typer.Option(
+            metavar="SRC",
+            help="High-resolution pictures: a folder, a tar, a pattern of tars or an LMDB folder. "
+            "The model's degradation makes the low-resolution ones. May be given several times.",
+            show_default=False,
+        ),
+    ],
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|DIR",
+            help="A shipped model, a model or run folder, or a baseline: bicubic or "
+            "bicubic-projected.",
+        ),
+    ] = "sr4-fast",
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Take the first N pictures only.")
+    ] = None,
+    steps: Steps = None,
+    sampler: Sampler = None,
+    samples: Annotated[
+        int,
+        typer.Option(
+            metavar="K",
+            min=1,
+            help="Samples a picture; all scores but those of their mean and spread are the first "
+            "one's.",
+        ),
+    ] = 1,
+    seed: Seed = 0,
+    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Pictures at a time.")] = 50,
+    scale: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help=f"Scale of a baseline. Default: {_DEFAULT_SCALE}"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="REPORT",
+            help="Folder for a report: report.json, report.md, per_picture.csv, comparison.png.",
+        ),
+    ] = None,
+    backend: Backend = "auto",
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    as_json: JSON = False,
+) -> int:
+    """Score a model on high-resolution pictures.
+
+    Their low-resolution versions are upscaled, and the results compared with the originals.
+
+    Metrics come with their 95 % bootstrap interval, and with the protocol that makes them
+    comparable.
+    """
+    from sr4.data.sources import open_sources
+    from sr4.evaluation.evaluate import evaluate as score
+    from sr4.evaluation.report import check_report_folder
+
+    if out is not None:
+        check_report_folder(out, overwrite=overwrite)
+    upscaler = _open(model, scale, backend, device)
+    source = open_sources(data)
+    with console.progress("evaluating") as advance:
+        evaluation = score(
+            upscaler,
+            source,
+            limit=limit,
+            steps=steps,
+            sampler=sampler,
+            samples=samples,
+            seed=seed,
+            batch_size=batch_size,
+            on_progress=lambda done, total: advance(done, total, ""),
+        )
+    if out is not None:
+        evaluation.write(out, overwrite=overwrite)
+    if as_json:
+        console.say_json(evaluation.model_dump(mode="json"))
+    else:
+        _print(evaluation, out)
+    return 0
+
+
+def _open(model: str, scale: int | None, backend: str, device: str) -> Upscaler:
+    if model in _BASELINES:
+        from sr4.degradation import Degradation
+        from sr4.evaluation.evaluate import BicubicUpscaler
+
+        return BicubicUpscaler(Degradation(scale or _DEFAULT_SCALE), model != _BASELINES[0])
+    if scale is not None:
+        raise UsageError(
+            f"got --scale {scale} for the model {model!r}, which has its own; expected --scale "
+            f"with {' or '.join(_BASELINES)} only: leave it out"
+        )
+    from sr4.model import load_model
+
+    return load_model(model, backend=backend, device=device)
+
+
+def _print(evaluation: Evaluation, out: Path | None) -> None:
+    console.say(f"{evaluation.model} on {evaluation.count} pictures of {evaluation.data}")
+    rows = []
+    for name, field in type(evaluation).model_fields.items():
+        value = getattr(evaluation, name)
+        if field.description and value is not None:
+            shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+            rows.append((name, shown, field.description))
+    rows.append(("nfe", str(evaluation.nfe), "network evaluations for one picture"))
+    rows.append(("seconds_per_image", f"{evaluation.seconds_per_image:.4g}", "s, for one sample"))
+    console.say_table(rows, header=("metric", "value [95 % interval]", "unit"))
+    for text in evaluation.notes:
+        console.note(f"sr4: note: {text}")
+    if out is not None:
+        console.say(f"report: {out}")

@@ -1,0 +1,165 @@
+"""The `sr4` program: its commands, and what becomes of errors.
+
+Nothing heavy is imported here or at the top of a command's module, so that help comes at once.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from sr4._version import __version__
+from sr4.cli import console, data, evaluate, export, models, train, upscale
+from sr4.cli.options import examples
+from sr4.errors import SR4Error, UsageError, nearest
+
+INTERRUPTED = 130  # as shells report a program that Ctrl-C ended
+
+# What the parser raises. typer exports no more than this class of the family; which package the
+# others live in depends on typer's version.
+_ParserError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+class _Commands(TyperGroup):
+    """A group of commands that shows its help when it is called without one."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args:
+            typer.echo(ctx.get_help(), err=True)
+            raise typer.Exit(UsageError.exit_code)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in self.commands:
+            raise UsageError(f"unknown command {args[0]!r}: {nearest(args[0], self.commands)}")
+        return super().resolve_command(ctx, args)
+
+
+def _group(**settings: Any) -> typer.Typer:
+    # Rich's help would take longer to load than all the rest.
+    return typer.Typer(cls=_Commands, rich_markup_mode=None, add_completion=False, **settings)
+
+
+app = _group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "sr4 upscale face.png",
+        "sr4 train sr4-fast --data photos/ --out runs/mine",
+        "sr4 evaluate --model runs/mine --data test/",
+    ),
+)
+app.command(epilog=upscale.EXAMPLES)(upscale.upscale)
+app.command(epilog=train.EXAMPLES)(train.train)
+app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command(epilog=export.EXAMPLES)(export.export)
+data_app = _group(help="Prepare training pictures; look at a source of them.")
+data_app.command(epilog=data.PREPARE_EXAMPLES)(data.prepare)
+data_app.command(epilog=data.INFO_EXAMPLES)(data.info)
+app.add_typer(data_app, name="data", epilog=data.PREPARE_EXAMPLES)
+app.command(epilog=models.MODELS_EXAMPLES)(models.models)
+app.command(epilog=models.INFO_EXAMPLES)(models.info)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        console.say(f"sr4 {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Super-resolution with conditional diffusion models.
+
+    Every command takes --json, which prints one JSON object on stdout. Exit codes: 0 all done, 1
+    something failed (each failure is named on stderr, the rest is done), 2 wrong usage.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command of the command line, that of this process by default.
+
+    Returns:
+        The exit code: 0 all done, 1 something failed, 2 wrong usage, 130 interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(words)
+    except typer.Exit as end:
+        return end.exit_code
+    except BrokenPipeError:  # the reader of our output has left, say `head`
+        console.abandon_stdout()
+        return 1
+    except KeyboardInterrupt:
+        console.note("sr4: interrupted")
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - whatever it is, people get one line
+        if os.environ.get("SR4_DEBUG"):
+            traceback.print_exc()
+        message, code = _explain(error)
+        console.fail(message)
+        if isinstance(error, OSError):
+            console.abandon_stdout()
+        elif "--json" in words:
+            console.say_json({"error": message})
+        return code
+
+
+def _run(words: list[str]) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names and signs that it cannot encode
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        with get_command(app).make_context("sr4", words) as context:
+            return context.command.invoke(context) or 0
+
+
+def _show_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
+    console.note(f"sr4: warning: {message}")
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    """The line and the exit code of an error."""
+    if isinstance(error, SR4Error):
+        return str(error), error.exit_code
+    if isinstance(error, _ParserError):
+        return _explain_parsing(error), UsageError.exit_code
+    if isinstance(error, OSError):
+        return f"the system refuses: {error}; expected readable inputs and a writable output", 1
+    name = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return (
+        f"unexpected {name}; this is a bug in sr4: run the command again with SR4_DEBUG=1 in the "
+        "environment and report the traceback that it shows"
+    ), 1
+
+
+def _explain_parsing(error: Any) -> str:
+    context = error.ctx
+    program = context.command_path if context is not None else "sr4"
+    option = getattr(error, "option_name", None) or ""
+    if type(error).__name__ == "NoSuchOption" and context is not None and option.startswith("--"):
+        known = [
+            name
+            for parameter in context.command.get_params(context)
+            for name in (*parameter.opts, *parameter.secondary_opts)
+            if name.startswith("--")
+        ]
+        return f"unknown option {option!r} of `{program}`: {nearest(option, known)}"
+    message = " ".join(error.format_message().split()).rstrip(".")
+    details = getattr(error.__cause__, "errors", None)  # newer versions of typer ask pydantic
+    got = f" (got {details()[0]['input']!r})" if details is not None else ""
+    return f"{message[0].lower()}{message[1:]}{got}: see `{program} --help`"

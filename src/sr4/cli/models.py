@@ -1,0 +1,117 @@
+"""`sr4 models` and `sr4 info`: what models there are, and all that one says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sr4.cli import console
+from sr4.cli.options import JSON, examples
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sr4.config import ModelConfig
+
+MODELS_EXAMPLES = examples("sr4 models")
+INFO_EXAMPLES = examples("sr4 info sr4-fast")
+
+
+def models(as_json: JSON = False) -> int:
+    """List the models that come with the package."""
+    from sr4.model import read_config, shipped_models
+
+    found = {name: (folder, read_config(folder)) for name, folder in shipped_models().items()}
+    if as_json:
+        listed = [
+            {
+                "name": name,
+                "scale": config.scale,
+                "parameters": config.parameters,
+                "bytes": sum(_sizes(folder).values()),
+                "licence": config.licence,
+                "folder": str(folder),
+            }
+            for name, (folder, config) in found.items()
+        ]
+        console.say_json({"models": listed})
+        return 0
+    rows = [
+        (
+            name,
+            f"x{config.scale}",
+            f"{config.parameters / 1e6:.1f} M",
+            f"{sum(_sizes(folder).values()) / 1e6:.1f} MB",
+            config.licence.splitlines()[0],
+        )
+        for name, (folder, config) in found.items()
+    ]
+    header = ("name", "scale", "parameters", "size", "licence of the weights")
+    console.say_table(rows, header=header)
+    return 0
+
+
+def info(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="A shipped model, or a model or run folder.", show_default=False
+        ),
+    ],
+    as_json: JSON = False,
+) -> int:
+    """Say what a model is.
+
+    Its terms of use come first; then size, sampling, training data, scores and files.
+    """
+    from sr4.model import find_model, read_config
+
+    folder = find_model(model)
+    config = read_config(folder)
+    if as_json:
+        described = {"name": model, "folder": str(folder), "bytes": _sizes(folder)}
+        console.say_json(described | config.model_dump(mode="json"))
+        return 0
+    if config.description:
+        console.say(config.description)
+    console.say(f"LICENCE OF THE WEIGHTS: {config.licence}")
+    console.say("(The code of sr4 has its own, Apache-2.0, which does not cover the weights.)")
+    console.say_table(list(_facts(folder, config)))
+    return 0
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Bytes of each file of a model folder."""
+    return {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def _facts(folder: Path, config: ModelConfig) -> Iterator[tuple[str, str]]:
+    """Name and value of all that people ask of a model."""
+    objective, sampling = config.objective, config.sampling
+    yield "folder", str(folder)
+    yield "recipe", config.recipe
+    yield "scale", f"x{config.scale}, trained for results of {config.image_size} pixels a side"
+    yield "size multiple", f"{config.size_multiple} pixels; others are padded"
+    yield "degradation", f"{config.degradation.kind} by {config.degradation.scale}, antialiased"
+    yield "network", f"{config.network.kind}, {config.parameters / 1e6:.1f} M parameters"
+    yield "objective", f"predicts {objective.prediction} of the {objective.target}, L{objective.p}"
+    yield "schedule", config.schedule.kind
+    yield "sampling", f"{sampling.steps} steps of {sampling.sampler}"
+    yield "trained on", "; ".join(config.training_data) or "not stated"
+    yield "training pictures", f"{config.training_images:,} seen, repeats counted"
+    for name, value in _flat(config.scores):
+        yield f"score: {name}", value
+    for name, size in _sizes(folder).items():
+        yield f"file: {name}", f"{size / 1e6:.2f} MB"
+
+
+def _flat(scores: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in scores.items():
+        if isinstance(value, Mapping) and set(value) != {"value", "low", "high"}:
+            yield from _flat(value, f"{prefix}{key}, ")
+        elif isinstance(value, Mapping):
+            yield prefix + key, f"{value['value']:.4g} [{value['low']:.4g}, {value['high']:.4g}]"
+        else:
+            yield prefix + key, f"{value:.4g}" if isinstance(value, float) else str(value)

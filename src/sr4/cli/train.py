@@ -1,0 +1,209 @@
+"""`sr4 train`: a recipe, its settings laid over each other, and the trainer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sr4.cli import console
+from sr4.cli.options import JSON, examples
+from sr4.errors import MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    from sr4.config import RunSettings
+    from sr4.data.sources import Source
+    from sr4.training.trainer import Progress, TrainingSummary
+
+EXAMPLES = examples(
+    "sr4 train sr4-fast --data photos/ --out runs/mine",
+    "sr4 train sr4 --data 'a/*.tar' --out runs/sr4 --set training.seed=1",
+    "sr4 train sr4-fast --data a/ --data b/ --out runs/ab --config ab.yaml",
+)
+
+
+def train(
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            metavar="RECIPE", help="The system to train: sr3, sr4 or sr4-fast.", show_default=False
+        ),
+    ],
+    data: Annotated[
+        list[str],
+        typer.Option(
+            metavar="SRC",
+            help="High-resolution training pictures: a folder, a tar, a pattern of tars or an LMDB "
+            "folder. May be given several times.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="RUN", help="Run folder.", show_default=False)
+    ],
+    val: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SRC", help="Validation pictures, as --data.", show_default=False),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.yaml", help="Settings to lay over the recipe's."),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="One setting, such as training.batch_size=8; goes over --config. May be given "
+            "several times.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print the settings and their cost; train nothing."),
+    ] = False,
+    as_json: JSON = False,
+) -> int:
+    """Train a model, or go on with a training.
+
+    The same command again resumes a run that was stopped, by whatever. Ctrl-C saves a checkpoint
+    first. The trained model is RUN/model; other commands take RUN for it.
+    """
+    from sr4.data.sources import open_sources
+
+    settings = resolve_settings(recipe, config, assignments or ())
+    pictures = open_sources(data)
+    validation = open_sources(val) if val else None
+    if dry_run:
+        _print_plan(settings, pictures, validation, as_json=as_json)
+        return 0
+    summary = _train(settings, pictures, validation, out)
+    if as_json:
+        console.say_json(
+            {
+                "model": str(summary.model),
+                "images": summary.images,
+                "seconds": summary.seconds,
+                "stopped": summary.stopped,
+            }
+        )
+    else:
+        _print_summary(summary, settings)
+    return 1 if summary.stopped else 0
+
+
+def resolve_settings(
+    name: str, config: Path | None, assignments: tuple[str, ...] | list[str]
+) -> RunSettings:
+    """The settings of a recipe with those of a file, then single ones, laid over them.
+
+    Raises:
+        UsageError: an unknown recipe or key, an impossible value, or a file that cannot be read.
+    """
+    from sr4.config import merge, override, parse_assignment
+    from sr4.recipes import recipe
+
+    settings = recipe(name)
+    if config is not None:
+        try:
+            settings = override(settings, read_settings(config))
+        except UsageError as error:
+            named = str(config) in str(error)
+            raise UsageError(str(error) if named else f"{config}: {error}") from error
+    changes: dict[str, Any] = {}
+    for text in assignments:
+        changes = merge(changes, parse_assignment(text))
+    return override(settings, changes)
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings in a YAML file; keys may be dotted, as in `training.seed: 1`.
+
+    Raises:
+        UsageError: it is missing, unreadable, not YAML, or no mapping.
+    """
+    import yaml
+
+    from sr4.config import merge
+    from sr4.images import missing_path, reason
+
+    expected = "expected a YAML file of settings, such as `training: {batch_size: 8}`"
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"{missing_path(path)}; {expected}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read ({reason(error)}); {expected}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark is not None else ""
+        problem = getattr(error, "problem", None) or reason(error)
+        raise UsageError(f"{path}{line}: not YAML ({problem}); {expected}") from error
+    if loaded is None:  # an empty file, or comments only
+        return {}
+    if not isinstance(loaded, dict):
+        raise UsageError(f"{path}: holds a {type(loaded).__name__}; {expected}")
+    settings: dict[str, Any] = {}
+    for key, value in loaded.items():
+        for part in reversed(str(key).split(".")):
+            value = {part: value}
+        settings = merge(settings, value)
+    return settings
+
+
+def _train(
+    settings: RunSettings, pictures: Source, validation: Source | None, out: Path
+) -> TrainingSummary:
+    train = _trainer().train
+    with console.progress("training") as advance:
+
+        def show(progress: Progress) -> None:
+            if progress.message is not None:
+                console.note(f"sr4: {progress.message}")
+                return
+            figures = f"loss {progress.loss:.4f}, {progress.images_per_second:.1f} pictures/s"
+            advance(progress.images, progress.total, figures)
+
+        return train(settings, data=pictures, val=validation, out=out, on_progress=show)  # type: ignore[no-any-return]
+
+
+def _trainer() -> Any:
+    try:
+        from sr4.training import trainer
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("sr4 train", error.name or "torch", "train") from error
+    return trainer
+
+
+def _print_plan(
+    settings: RunSettings, pictures: Source, validation: Source | None, *, as_json: bool
+) -> None:
+    """The resolved settings, and facts about them as comments, so that the output is a --config."""
+    import yaml
+
+    facts = {
+        **_trainer().describe(settings),
+        "training_pictures": len(pictures),
+        "validation_pictures": 0 if validation is None else len(validation),
+    }
+    resolved = settings.model_dump(mode="json")
+    if as_json:
+        console.say_json({"settings": resolved, **facts})
+        return
+    for name, value in facts.items():
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
+        console.say(f"# {name.replace('_', ' ')}: {shown}")
+    for line in yaml.safe_dump(resolved, sort_keys=False).splitlines():
+        console.say(line)
+
+
+def _print_summary(summary: TrainingSummary, settings: RunSettings) -> None:
+    total = settings.training.total_images
+    if summary.stopped:
+        console.note(
+            f"sr4: stopped after {summary.images:,} of {total:,} pictures; a checkpoint is saved: "
+            "the same command goes on from there"
+        )
+    console.say(f"{summary.model}  {summary.images:,} pictures, {summary.seconds:.0f} s")

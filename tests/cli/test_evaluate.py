@@ -1,0 +1,82 @@
+"""`sr4 evaluate`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("skimage")
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def faces(make_picture: Run, tmp_path: Path) -> Path:
+    """A folder of three 32x32 pictures."""
+    for number in range(3):
+        make_picture(tmp_path / "faces" / f"{number}.png", 32, 32, seed=number)
+    return tmp_path / "faces"
+
+
+def test_a_model_is_scored(run: Run, faces: Path, tiny_model: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    words = ("evaluate", "--model", tiny_model, "--data", faces, "--steps", 1, "--out", report)
+    done = run(*words, "--limit", 2, "--json")
+    assert (done.code, done.err) == (0, "")
+    result = done.json
+    assert result["count"] == 2
+    assert result["nfe"] == 1
+    assert result["model"] == str(tiny_model)
+    for name in ("psnr", "ssim", "consistency"):
+        assert result[name]["low"] <= result[name]["value"] <= result[name]["high"]
+    assert result["protocol"]["sampling"].startswith("steps 1,")
+    assert result["seconds_per_image"] > 0
+    assert json.loads((report / "report.json").read_text()) == result
+
+    again = run(*words)
+    assert again.code == 2
+    assert "exists already" in again.errors[0]
+    assert run(*words, "--overwrite").code == 0
+
+
+def test_a_baseline_at_a_scale(run: Run, faces: Path) -> None:
+    done = run("evaluate", "--model", "bicubic-projected", "--data", faces, "--scale", 4)
+    assert done.code == 0
+    title, _, *rows = done.out.splitlines()
+    assert title == f"bicubic-projected on 3 pictures of {faces}"
+    table = {row.split()[0]: row.split()[1:] for row in rows if row.split()}
+    assert float(table["psnr"][0]) > 25
+    assert float(table["consistency"][0]) < 1
+    assert table["nfe"][0] == "0"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "part"),
+    [
+        (["--scale", "4"], 2, "expected --scale with bicubic"),
+        (["--model", "bicubic", "--data", "none"], 1, "none"),
+        (["--sampler", "dpmp"], 2, "did you mean 'dpmpp'?"),
+        (["--out", "notes.txt"], 2, "notes.txt"),
+        (["--model", "nothing"], 1, "no model 'nothing'"),
+    ],
+)
+def test_what_cannot_work_is_one_line(
+    run: Run,
+    faces: Path,
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    code: int,
+    part: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("notes.txt").touch()
+    done = run("evaluate", "--model", tiny_model, "--data", faces, *words)
+    assert (done.code, done.out) == (code, "")
+    (error,) = done.errors
+    assert part in error

@@ -1,0 +1,193 @@
+"""`sr4 train`: how settings are resolved, and short runs of a tiny network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sr4.cli.train import read_settings, resolve_settings
+from sr4.errors import UsageError
+from sr4.recipes import RECIPES, recipe
+
+Run = Callable[..., Any]
+
+TINY = {
+    "model": {
+        "image_size": 32,
+        "degradation": {"scale": 4},
+        "network": {"widths": [16, 32], "blocks": [1, 1], "attention": False},
+    },
+    "data": {"workers": 0},
+    "training": {"total_images": 8, "batch_size": 4, "precision": "float32"},
+}
+
+
+@pytest.fixture
+def pictures(make_picture: Run, tmp_path: Path) -> Path:
+    """A folder of six 32x32 pictures."""
+    for number in range(6):
+        make_picture(tmp_path / "pictures" / f"{number}.png", 32, 32, seed=number)
+    return tmp_path / "pictures"
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A file of settings that make `sr4-fast` tiny."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(TINY))
+    return path
+
+
+def test_the_help_names_every_recipe(run: Run) -> None:
+    words = run("train", "--help").out.replace(",", " ").split()
+    assert set(RECIPES) <= {word.rstrip(".") for word in words}
+
+
+def test_single_settings_go_over_the_file_and_the_file_over_the_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("training: {batch_size: 3, seed: 7}")
+    settings = resolve_settings("sr4-fast", path, ["training.batch_size=5", "data.workers=0"])
+    plain = recipe("sr4-fast")
+    assert (settings.training.batch_size, settings.training.seed) == (5, 7)
+    assert settings.data.workers == 0
+    assert settings.model == plain.model
+    assert settings.training.learning_rate == plain.training.learning_rate
+
+
+def test_numbers_that_yaml_reads_as_text(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("training.learning_rate: 3e-4\n# a dotted key, and a number without a point")
+    assert resolve_settings("sr4-fast", path, []).training.learning_rate == 3e-4
+    settings = resolve_settings("sr4", None, ["training.learning_rate=2e-4"])
+    assert settings.training.learning_rate == 2e-4
+
+
+def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("# nothing yet\n")
+    assert read_settings(path) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("training:\n  batch_size: [1\n  seed: 2", ["line 3", "not YAML"]),
+        ("a: b: c", ["line 1", "not YAML"]),
+        ("- 1\n- 2", ["holds a list"]),
+        ("seven", ["holds a str"]),
+        ("training: {batchsize: 8}", ["'training.batchsize'", "'training.batch_size'?"]),
+        ("training: {batch_size: many}", ["'training.batch_size'", "'many'"]),
+        ("training: 5", ["'training'", "5"]),
+        ("key: \udce9", []),
+        ("!!python/object/apply:os.system ['true']", ["not YAML"]),
+    ],
+)
+def test_a_bad_file_is_named_with_the_line(tmp_path: Path, text: str, parts: list[str]) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(UsageError) as caught:
+        resolve_settings("sr4-fast", path, [])
+    for part in ["mine.yaml", *parts]:
+        assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["sr4-fats"], "did you mean 'sr4-fast'?"),
+        (["sr4", "--set", "training.batchsize=8"], "did you mean 'training.batch_size'?"),
+        (["sr4", "--set", "training.batch_size"], "expected key=value"),
+        (["sr4", "--set", "training.batch_size=0"], "'training.batch_size'"),
+        (["sr4", "--set", "training.precision=fp8"], "'fp8'"),
+        (["sr4", "--config", "none.yaml"], "none.yaml"),
+        (["sr4", "--config", "pictures"], "pictures"),
+    ],
+)
+def test_wrong_settings_are_one_line_and_exit_code_2(
+    run: Run,
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    part: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run("train", *words, "--data", "pictures", "--out", "run")
+    assert (done.code, done.out) == (2, "")
+    (error,) = done.errors
+    assert part in error
+    assert not Path("run").exists()
+
+
+def test_missing_pictures_are_one_line(run: Run, tmp_path: Path) -> None:
+    done = run("train", "sr4", "--data", tmp_path / "none", "--out", tmp_path / "run")
+    assert (done.code, done.out) == (1, "")
+    assert "none" in done.errors[0]
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_prints_the_settings_and_what_they_cost(
+    run: Run, pictures: Path, tiny: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("accelerate")
+    words = ["train", "sr4-fast", "--data", pictures, "--out", tmp_path / "run", "--dry-run"]
+    done = run(*words, "--config", tiny)
+    assert (done.code, done.err) == (0, "")
+    assert "# steps: 2\n" in done.out
+    assert "# training pictures: 6\n" in done.out
+    assert not (tmp_path / "run").exists()
+
+    (tmp_path / "again.yaml").write_text(done.out)  # what it prints is a --config
+    plan = run(*words, "--config", tmp_path / "again.yaml", "--val", pictures, "--json").json
+    assert plan["settings"] == yaml.safe_load(done.out)
+    assert plan["settings"]["training"]["batch_size"] == 4
+    assert plan["parameters"] > 10_000
+    assert (plan["steps"], plan["size_multiple"]) == (2, 8)
+    assert (plan["training_pictures"], plan["validation_pictures"]) == (6, 6)
+
+
+def test_a_run_gives_a_model_and_the_same_command_goes_on(
+    run: Run, pictures: Path, tiny: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("accelerate")
+    words = ["train", "sr4-fast", "--data", pictures, "--out", tmp_path / "run", "--config", tiny]
+    first = run(*words, "--json")
+    assert first.code == 0, first.err
+    assert first.json["images"] == 8
+    assert first.json["stopped"] is False
+    assert Path(first.json["model"]) == tmp_path / "run/model"
+
+    second = run(*words, "--set", "training.total_images=12")
+    assert second.code == 0, second.err
+    assert "sr4: resumed at 8 pictures\n" in second.err
+    assert second.out.startswith(f"{tmp_path / 'run/model'}  12 pictures, ")
+
+    other = run(*words, "--set", "training.batch_size=2")
+    assert other.code == 1
+    assert "training.batch_size" in other.errors[0]
+
+    low_res, large = pictures / "0.png", tmp_path / "large.png"
+    done = run("upscale", low_res, "-o", large, "--model", tmp_path / "run", "--steps", 1)
+    assert done.code == 0, done.err
+
+
+def test_a_stopped_run_says_how_to_go_on(
+    run: Run, pictures: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = pytest.importorskip("sr4.training.trainer")
+
+    def stop(*_: object, **__: object) -> object:
+        return trainer.TrainingSummary(tmp_path / "run/model", 4, 1.0, stopped=True)
+
+    monkeypatch.setattr(trainer, "train", stop)
+    words = ["train", "sr4-fast", "--data", pictures, "--out", tmp_path / "run", "--config", tiny]
+    done = run(*words)
+    assert done.code == 1
+    assert done.err.startswith("sr4: stopped after 4 of 8 pictures")
+    assert "the same command goes on" in done.err
+    assert run(*words, "--json").json["stopped"] is True

@@ -1,0 +1,225 @@
+"""`sr4 upscale` with a real, tiny model."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import sr4
+from sr4.degradation import Degradation
+
+Run = Callable[..., Any]
+
+
+def pixels(path: Path | str) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+def files(folder: Path) -> list[str]:
+    """All files below a folder, hidden ones too."""
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()
+    )
+
+
+def test_one_picture(run: Run, face: Path, tiny_model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "large.png"
+    done = run("upscale", face, "-o", out, "--model", tiny_model, "--json")
+    assert (done.code, done.err) == (0, "")
+    (result,) = done.json["results"]
+    assert done.json["model"] == str(tiny_model)
+    assert done.json["backend"] == "torch"
+    assert done.json["failures"] == []
+    assert (result["input"], result["output"]) == (str(face), str(out))
+    assert (result["width"], result["height"]) == (32, 32)
+    assert result["seconds"] > 0
+    assert "samples" not in result
+    assert "uncertainty" not in result
+
+    given = np.moveaxis(pixels(face), -1, 0) / 255
+    degraded = Degradation(4)(np.moveaxis(pixels(out), -1, 0) / 255)
+    expected = np.mean((degraded - given) ** 2) * 1e5
+    assert result["consistency"] == pytest.approx(expected, rel=1e-3)
+    assert result["consistency"] < 0.1
+
+
+def test_without_json_a_line_for_each_result(
+    run: Run, face: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run("upscale", "face.png", "--model", tiny_model)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("face.png -> upscaled/face.png  32x32, consistency 0.")
+    assert done.out.count("\n") == 1
+
+
+def test_options_reach_the_pipeline(run: Run, face: Path, tiny_model: Path, tmp_path: Path) -> None:
+    options = ("--steps", 3, "--sampler", "dpmpp", "--seed", 5, "--no-consistency", "--mean")
+    out = tmp_path / "x.png"
+    done = run("upscale", face, "-o", out, "--model", tiny_model, *options, "--samples", 2)
+    assert done.code == 0, done.err
+    expected = sr4.load(tiny_model).upscale(
+        Image.open(face),
+        steps=3,
+        sampler="dpmpp",
+        seed=5,
+        consistency=False,
+        use_mean=True,
+        samples=2,
+    )
+    assert (pixels(out) == np.asarray(expected.image)).all()
+    for number, sample in enumerate(expected.samples, start=1):
+        assert (pixels(tmp_path / f"x_{number}.png") == np.asarray(sample)).all()
+    assert (pixels(out) != pixels(tmp_path / "x_1.png")).any()
+
+
+def test_samples_and_uncertainty(run: Run, face: Path, tiny_model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ("upscale", face, "-o", out, "--model", tiny_model, "--uncertainty", "--json")
+    (result,) = run(*words).json["results"]
+    assert files(out) == ["face.png", "face_uncertainty.png"]
+    assert result["uncertainty"] == str(out / "face_uncertainty.png")
+    assert np.ptp(pixels(result["uncertainty"])) > 0  # eight samples were drawn
+
+    (result,) = run(*words, "--samples", 2, "--overwrite").json["results"]
+    assert files(out) == ["face.png", "face_1.png", "face_2.png", "face_uncertainty.png"]
+    assert result["samples"] == [str(out / "face_1.png"), str(out / "face_2.png")]
+    assert (pixels(out / "face.png") == pixels(out / "face_1.png")).all()
+    assert (pixels(out / "face_2.png") != pixels(out / "face_1.png")).any()
+
+
+def test_a_picture_gives_the_same_result_alone_and_among_many(
+    run: Run, make_picture: Callable[..., Path], tiny_model: Path, tmp_path: Path
+) -> None:
+    for number in range(19):  # more than a chunk, and two sizes
+        path = tmp_path / "in" / f"{number % 2}" / f"{number}.png"
+        make_picture(path, 8 + number % 2, 8, seed=number)
+    done = run("upscale", tmp_path / "in", "-o", tmp_path / "all", "--model", tiny_model, "--json")
+    assert done.code == 0
+    assert len(done.json["results"]) == 19
+    assert files(tmp_path / "all") == files(tmp_path / "in")
+    alone = tmp_path / "alone.png"
+    run("upscale", tmp_path / "in/1/17.png", "-o", alone, "--model", tiny_model)
+    difference = pixels(alone).astype(int) - pixels(tmp_path / "all/1/17.png")
+    assert pixels(alone).shape == (32, 36, 3)
+    assert np.abs(difference).max() <= 1
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def enormous(path: Path) -> None:
+    """A PNG of a few bytes that would fill 10 GB."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(99))))
+
+
+def truncated(path: Path) -> None:
+    Image.effect_noise((64, 64), 50).save(path)
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def wide(path: Path) -> None:
+    """Small enough to be decoded, but too large once padded: fails inside the pipeline."""
+    Image.new("RGB", (60_000, 1)).save(path)
+
+
+BAD: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (lambda path: None, "does not exist"),
+    "empty": (lambda path: path.touch(), "is empty"),
+    "truncated": (truncated, "truncated"),
+    "no picture": (lambda path: path.write_text("hello " * 100), "not a picture"),
+    "a pickle": (lambda path: path.write_bytes(b"\x80\x04}\x94."), "not a picture"),
+    "enormous": (enormous, "enormous"),
+    "too large for the model": (lambda path: Image.new("RGB", (300, 300)).save(path), "300x300"),
+    "too large when padded": (wide, "low-res picture; expected at most 256x256"),
+    "an empty folder": (lambda path: path.mkdir(), "holds no pictures"),
+    "a broken link": (lambda path: path.symlink_to("nowhere"), "bad.png"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_input_is_named_and_the_others_are_done(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path, kind: str
+) -> None:
+    make, part = BAD[kind]
+    bad, out = tmp_path / "bad.png", tmp_path / "out"
+    make(bad)
+    done = run("upscale", bad, face, "-o", out, "--model", tiny_model, "--json")
+    assert done.code == 1
+    (error,) = done.errors
+    assert "bad.png" in error
+    assert part in error
+    (failure,) = done.json["failures"]
+    assert failure["input"] == str(bad)
+    assert part in failure["error"]
+    assert [result["input"] for result in done.json["results"]] == [str(face)]
+    assert files(out) == ["face.png"]
+
+
+def test_an_existing_output_stays_as_it_is(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.png"
+    out.write_text("mine")
+    words = ("upscale", face, "-o", out, "--model", tiny_model)
+    done = run(*words, "--json")
+    assert done.code == 1
+    assert done.errors == [
+        f"{face}: '{out}' exists already; expected a new file: use --overwrite to replace it"
+    ]
+    assert done.json["backend"] is None  # nothing was loaded, let alone computed
+    assert out.read_text() == "mine"
+    assert run(*words, "--overwrite").code == 0
+    assert pixels(out).shape == (32, 32, 3)
+
+
+def test_a_failed_write_leaves_nothing_of_its_picture(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    """A suffix that can be read but not written fails at the very end."""
+    done = run("upscale", face, "-o", tmp_path / "x.gif", "--model", tiny_model, "--uncertainty")
+    assert done.code == 1
+    assert "x.gif" in done.errors[0]
+    assert files(tmp_path) == ["face.png"]
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
+def test_a_folder_that_nobody_may_write(run: Run, face: Path, tiny_model: Path) -> None:
+    done = run("upscale", face, "-o", "/proc/sr4/out", "--model", tiny_model)
+    assert (done.code, done.out) == (1, "")
+    (error,) = done.errors
+    assert "/proc" in error
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "part"),
+    [
+        (["--model", "sr4-fats"], 1, "no model 'sr4-fats'"),
+        (["--backend", "onx"], 2, "did you mean 'onnx'?"),
+        (["--backend", "onnx"], 1, "model.onnx"),
+        (["--device", "cdua"], 2, "did you mean 'cuda'?"),
+        (["--sampler", "dpmp"], 2, "did you mean 'dpmpp'?"),
+        (["--samples", 1, "--uncertainty"], 2, "expected at least 2"),
+        (["--samples", 1, "--mean"], 2, "expected at least 2"),
+    ],
+)
+def test_a_wrong_option_fails_once_for_all_pictures(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path, words: list[str], code: int, part: str
+) -> None:
+    other = tmp_path / "other.png"
+    other.write_bytes(face.read_bytes())
+    done = run("upscale", face, other, "-o", tmp_path / "o", "--model", tiny_model, *words)
+    assert (done.code, done.out) == (code, "")
+    (error,) = done.errors
+    assert part in error
+    assert not (tmp_path / "o").exists()
