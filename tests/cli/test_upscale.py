@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import io
 import os
 import struct
+import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,13 @@ import pytest
 from PIL import Image
 
 import sr4
+from sr4.cli import console
+from sr4.cli.evaluate import evaluate
+from sr4.cli.upscale import upscale
 from sr4.degradation import Degradation
+from sr4.errors import PictureError
+from sr4.model import DEFAULT_MODEL
+from sr4.pipeline import Pipeline
 
 Run = Callable[..., Any]
 
@@ -81,6 +91,11 @@ def test_options_reach_the_pipeline(run: Run, face: Path, tiny_model: Path, tmp_
     assert (pixels(out) != pixels(tmp_path / "x_1.png")).any()
 
 
+def test_the_default_is_the_default_model() -> None:
+    assert inspect.signature(upscale).parameters["model"].default == DEFAULT_MODEL
+    assert inspect.signature(evaluate).parameters["model"].default == DEFAULT_MODEL
+
+
 def test_samples_and_uncertainty(run: Run, face: Path, tiny_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = ("upscale", face, "-o", out, "--model", tiny_model, "--uncertainty", "--json")
@@ -113,6 +128,42 @@ def test_a_picture_gives_the_same_result_alone_and_among_many(
     assert np.abs(difference).max() <= 1
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_a_bar_below_the_results(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setattr(sys, "stderr", screen)
+    bad = tmp_path / "bad.png"
+    assert run("upscale", face, bad, "-o", tmp_path / "out", "--model", tiny_model).code == 1
+    shown = screen.getvalue()
+    assert "upscaling" in shown
+    assert "2/2" in shown
+    assert f"\nsr4: error: '{bad}' does not exist" in shown.replace("\x1b[2K", "\n")
+    assert f"\n{face} -> {tmp_path / 'out/face.png'}  32x32" in shown.replace("\x1b[2K", "\n")
+
+
+def test_the_bar_counts_pictures_and_names_the_step(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moves = []
+
+    @contextmanager
+    def record(label: str) -> Iterator[Callable[..., None]]:
+        yield lambda *move: moves.append(move)
+
+    monkeypatch.setattr(console, "progress", record)
+    run("upscale", face, "-o", tmp_path / "out", "--model", tiny_model)
+    assert moves == [(0, 1, "step 1 of 2"), (0, 1, "step 2 of 2"), (1, 1, "")]
+
+
 def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -128,11 +179,6 @@ def truncated(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-40])
 
 
-def wide(path: Path) -> None:
-    """Small enough to be decoded, but too large once padded: fails inside the pipeline."""
-    Image.new("RGB", (60_000, 1)).save(path)
-
-
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: None, "does not exist"),
     "empty": (lambda path: path.touch(), "is empty"),
@@ -141,7 +187,6 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "a pickle": (lambda path: path.write_bytes(b"\x80\x04}\x94."), "not a picture"),
     "enormous": (enormous, "enormous"),
     "too large for the model": (lambda path: Image.new("RGB", (300, 300)).save(path), "300x300"),
-    "too large when padded": (wide, "low-res picture; expected at most 256x256"),
     "an empty folder": (lambda path: path.mkdir(), "holds no pictures"),
     "a broken link": (lambda path: path.symlink_to("nowhere"), "bad.png"),
 }
@@ -164,6 +209,37 @@ def test_a_bad_input_is_named_and_the_others_are_done(
     assert part in failure["error"]
     assert [result["input"] for result in done.json["results"]] == [str(face)]
     assert files(out) == ["face.png"]
+
+
+@pytest.mark.parametrize(
+    ("error", "part"),
+    [(PictureError("odd pixels"), "odd pixels"), (MemoryError(), "more memory than there is")],
+)
+def test_a_picture_that_makes_its_batch_fail_fails_alone(
+    run: Run,
+    make_picture: Callable[..., Path],
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    part: str,
+) -> None:
+    whole = Pipeline.upscale
+
+    def fragile(self: Pipeline, images: list[Image.Image], **options: Any) -> object:
+        if any(image.width == 9 for image in images):
+            raise error
+        return whole(self, images, **options)
+
+    monkeypatch.setattr(Pipeline, "upscale", fragile)
+    for name, width in (("a", 8), ("odd", 9), ("z", 8)):
+        make_picture(tmp_path / "in" / f"{name}.png", width)
+    done = run("upscale", tmp_path / "in", "-o", tmp_path / "out", "--model", tiny_model)
+    assert done.code == 1
+    (line,) = done.errors
+    assert line.startswith(f"{tmp_path / 'in/odd.png'}: ")
+    assert part in line
+    assert files(tmp_path / "out") == ["a.png", "z.png"]
 
 
 def test_an_existing_output_stays_as_it_is(

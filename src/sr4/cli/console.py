@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-import typer
-
 Advance = Callable[[int, int, str], None]
 """Moves a progress bar: amount done, amount in all, a short text shown beside the bar."""
 
@@ -22,14 +20,20 @@ def one_line(text: str) -> str:
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
+def _write(stream: TextIO | None, text: str) -> None:
+    if stream is not None:  # as it is where the process was started with it closed
+        stream.write(text + "\n")
+        stream.flush()
+
+
 def say(text: str) -> None:
     """Print a line of the result on stdout."""
-    typer.echo(one_line(text))
+    _write(sys.stdout, one_line(text))
 
 
 def note(text: str) -> None:
     """Print a line about the work on stderr."""
-    typer.echo(one_line(text), err=True)
+    _write(sys.stderr, one_line(text))
 
 
 def fail(text: str) -> None:
@@ -39,7 +43,7 @@ def fail(text: str) -> None:
 
 def say_json(value: Any) -> None:
     """Print the one object that a command with --json puts on stdout."""
-    typer.echo(json.dumps(value, indent=2))
+    _write(sys.stdout, json.dumps(value, indent=2))
 
 
 def abandon_stdout() -> None:

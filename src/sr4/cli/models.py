@@ -104,7 +104,7 @@ def _facts(folder: Path, config: ModelConfig) -> Iterator[tuple[str, str]]:
     for name, value in _flat(config.scores):
         yield f"score: {name}", value
     for name, size in _sizes(folder).items():
-        yield f"file: {name}", f"{size / 1e6:.2f} MB"
+        yield f"file: {name}", f"{size / 1000:,.0f} kB"
 
 
 def _flat(scores: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

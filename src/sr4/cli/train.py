@@ -133,7 +133,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise UsageError(f"{missing_path(path)}; {expected}") from error
+        raise UsageError(f"got --config {path}: {missing_path(path)}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read ({reason(error)}); {expected}") from error
     except yaml.YAMLError as error:

@@ -155,7 +155,7 @@ class _Work:
                     if (picture := self._read(job)) is not None
                 ]
                 self.options["on_step"] = lambda step, done=start: advance(
-                    done, len(jobs), f"step {step.index} of {step.total}"
+                    done, len(jobs), f"step {step.number} of {step.total}"
                 )
                 self._upscale(chunk)
                 advance(min(start + size, len(jobs)), len(jobs), "")
@@ -179,9 +179,9 @@ class _Work:
         began = time.perf_counter()
         try:
             results = self.pipeline.upscale([picture for _, picture in chunk], **self.options)
-        except SR4Error as error:
+        except (SR4Error, MemoryError) as error:
             if len(chunk) == 1:
-                self.fail(str(chunk[0][0].source), str(error))
+                self.fail(str(chunk[0][0].source), _reason(error))
             else:
                 for pair in chunk:
                     self._upscale([pair])
@@ -225,6 +225,12 @@ class _Work:
             "results": self.results,
             "failures": self.failures,
         }
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "needs more memory than there is; expected a smaller picture: crop or shrink it"
+    return str(error)
 
 
 def _write(job: Job, result: Result, *, overwrite: bool) -> None:
