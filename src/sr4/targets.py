@@ -61,8 +61,9 @@ class Frame:
         return self.base + self.target.scale * x_0
 
     def constrain(self, x_0: Array, *, consistency: bool) -> Array:
-        """x_0 of the nearest possible pictures: values in [-1, 1] and, with consistency, D of them
-        equal to `low_res`. Applied to every prediction of x_0 inside a sampler.
+        """x_0 of a possible picture: values clipped to [-1, 1], then, with consistency, projected
+        so that D of them is `low_res` (which may leave that range again by a little). Applied to
+        every prediction of x_0 inside a sampler.
         """
         picture = array_namespace(x_0).clip(self.decode(x_0), -1.0, 1.0)
         if consistency:

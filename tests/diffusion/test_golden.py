@@ -25,7 +25,7 @@ def golden(shared: Path) -> Golden:
 
 
 class Chain:
-    """The stored case: cosine, T = 50, at the stored steps (index 0 is the step ending at t = 0)."""
+    """The stored case: cosine, T = 50, at the stored steps; step 0 is the one ending at t = 0."""
 
     def __init__(self, golden: Golden) -> None:
         self.schedule = cosine_table(50)
@@ -71,7 +71,9 @@ def test_forward_and_posterior(golden: Golden) -> None:
     small = chain.transition.variance_small
     close(np.broadcast_to(small.reshape(shape), chain.x_0.shape), golden["posterior_variance"])
     clipped = np.where(chain.is_first, chain.floor, np.log(small))
-    close(np.broadcast_to(clipped.reshape(shape), chain.x_0.shape), golden["posterior_log_variance"])
+    close(
+        np.broadcast_to(clipped.reshape(shape), chain.x_0.shape), golden["posterior_log_variance"]
+    )
 
 
 def test_learned_range_variance(golden: Golden) -> None:

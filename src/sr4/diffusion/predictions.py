@@ -98,7 +98,7 @@ def learned_log_variance(
     """
     with np.errstate(divide="ignore"):
         smallest = np.maximum(np.log(transition.variance_small), log_variance_floor)
-    largest = np.log(transition.variance_large)
+        largest = np.log(transition.variance_large)
     share = (output + 1) / 2
     return share * like(largest, output) + (1 - share) * like(smallest, output)
 

@@ -6,7 +6,7 @@ the next, its memory passed in and out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
@@ -121,6 +121,10 @@ class DDIMSampler:
 
     eta: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.eta <= 1:
+            raise UsageError(f"got eta {self.eta}; expected 0 (no noise) to 1 (ancestral sampling)")
+
     def step(
         self,
         x_t: Array,
@@ -153,20 +157,13 @@ class DPMSolverPP2MSampler:
         # Lu's lambda is half of log_snr.
         h = 0.5 * float(np.subtract(transition.log_snr_s, transition.log_snr_t))
         x_0 = denoised.x_0
-        if memory is not None:
+        if memory is not None and memory[1] > 0:  # no slope where the schedule stood at its limit
             previous_x_0, previous_h = memory
             x_0 = x_0 + (h / (2 * previous_h)) * (x_0 - previous_x_0)
         alpha_s, sigma_s = alpha_sigma(np.asarray(transition.log_snr_s, np.float64))
         _, sigma_t = alpha_sigma(np.asarray(transition.log_snr_t, np.float64))
         x_s = like(sigma_s / sigma_t, x_t) * x_t - like(alpha_s * np.expm1(-h), x_t) * x_0
         return x_s, (denoised.x_0, h)
-
-
-SAMPLERS: Mapping[str, Callable[..., Sampler]] = {
-    "ddpm": AncestralSampler,
-    "ddim": DDIMSampler,
-    "dpmpp": DPMSolverPP2MSampler,
-}
 
 
 def sample(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 from array_api_compat import array_namespace
@@ -27,7 +27,6 @@ class TerminalSNRWarning(UserWarning):
     """Pure noise, where sampling starts, is not what the network saw at t = 1."""
 
 
-@runtime_checkable
 class Schedule(Protocol):
     """Anything that gives the noise level at a time."""
 
@@ -53,15 +52,20 @@ def alpha_sigma(log_snr: Array) -> tuple[Array, Array]:
 
 def _check_times(t: ArrayLike) -> Float64:
     t = np.asarray(t, dtype=np.float64)
-    if np.any(t < 0) or np.any(t > 1) or np.any(np.isnan(t)):
-        raise UsageError(f"got time {t}; expected times between 0 (clean) and 1 (noise)")
+    wrong = t[~((t >= 0) & (t <= 1))]  # a comparison with NaN is false
+    if wrong.size:
+        raise UsageError(f"got time {wrong[0]}; expected times between 0 (clean) and 1 (noise)")
     return t
 
 
-def _uniform_times(steps: int) -> Float64:
+def _check_steps(steps: int) -> int:
     if steps < 1:
         raise UsageError(f"got {steps} steps; expected at least 1")
-    return np.linspace(1.0, 0.0, steps + 1)
+    return steps
+
+
+def _uniform_times(steps: int) -> Float64:
+    return np.linspace(1.0, 0.0, _check_steps(steps) + 1)
 
 
 def _limited_log_snr(gamma: Float64) -> Float64:
@@ -107,9 +111,12 @@ class TableSchedule:
 
     def __post_init__(self) -> None:
         betas = np.array(self.betas, dtype=np.float64)
-        if betas.ndim != 1 or betas.size == 0 or np.any(betas <= 0) or np.any(betas >= 1):
+        if betas.ndim != 1 or betas.size == 0:
+            raise UsageError(f"got betas of shape {betas.shape}; expected one axis, not empty")
+        wrong = betas[~((betas > 0) & (betas < 1))]
+        if wrong.size:
             raise UsageError(
-                f"got betas of shape {betas.shape}; expected one axis of numbers between 0 and 1"
+                f"got beta {wrong[0]}; expected numbers between 0 and 1, both excluded"
             )
         betas.flags.writeable = False
         object.__setattr__(self, "betas", betas)
@@ -147,8 +154,8 @@ class TableSchedule:
 def linear_schedule(
     steps: int = 2000, beta_start: float = 1e-6, beta_end: float = 1e-2
 ) -> TableSchedule:
-    """SR3's schedule: betas rise linearly (DESIGN: T = 2000, 1e-6 to 1e-2)."""
-    return TableSchedule(np.linspace(beta_start, beta_end, steps))
+    """Betas that rise linearly; the defaults are those of SR3's 16→128 faces."""
+    return TableSchedule(np.linspace(beta_start, beta_end, _check_steps(steps)))
 
 
 def cosine_table(
@@ -157,6 +164,6 @@ def cosine_table(
     """The cosine schedule as a table: `beta_i = 1 - gamma_i / gamma_(i-1)`, clipped
     (Nichol & Dhariwal 2021, section 3.2).
     """
-    grid = np.arange(steps + 1, dtype=np.float64) / steps
+    grid = np.arange(_check_steps(steps) + 1, dtype=np.float64) / steps
     level = np.cos((grid + offset) / (1 + offset) * np.pi / 2) ** 2
     return TableSchedule(np.minimum(1 - level[1:] / level[:-1], beta_limit))
