@@ -14,6 +14,7 @@ from sr4.config import (
 from sr4.degradation import Degradation
 from sr4.diffusion.samplers import AncestralSampler, DDIMSampler, DPMSolverPP2MSampler, Sampler
 from sr4.diffusion.schedules import CosineSchedule, Schedule, cosine_table, linear_schedule
+from sr4.errors import UsageError
 from sr4.targets import Target
 
 if TYPE_CHECKING:
@@ -51,7 +52,22 @@ def build_sampler(settings: SamplingSettings, variance: str) -> Sampler:
 
 
 def build_network(settings: ModelSettings) -> nn.Module:
-    """The network, with fresh weights (needs torch)."""
+    """The network, with fresh weights (needs torch).
+
+    Raises:
+        UsageError: its settings contradict each other or the size of the training pictures.
+    """
+    network = _network(settings)
+    multiple = network.size_multiple
+    if settings.image_size % multiple:  # type: ignore[operator]
+        raise UsageError(
+            f"got image_size {settings.image_size} for the network {settings.network.kind!r}; "
+            f"expected a multiple of {multiple}: change the one or the other"
+        )
+    return network
+
+
+def _network(settings: ModelSettings) -> nn.Module:
     network = settings.network
     if isinstance(network, FastNetworkSettings):
         from sr4.networks.fast import FastUNet

@@ -7,23 +7,31 @@ further inwards than that.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sr4.errors import SR4Error, UsageError, nearest
 
+SamplerName = Literal["ddpm", "ddim", "dpmpp"]
+SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
+
+_Count = Annotated[int, Field(ge=1)]
+_Decay = Annotated[float, Field(ge=0, lt=1)]
+
 
 class Settings(BaseModel):
-    """Base of all settings: immutable, and an unknown key is an error."""
+    """Base of all settings: immutable; unknown keys and numbers that are not finite are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=()
+    )
 
 
 class ScheduleSettings(Settings):
-    """Noise schedule (DESIGN: section 3). `steps` and the betas serve the tables only."""
+    """Noise schedule. `steps` serves the two tables only, the betas "linear" only."""
 
     kind: Literal["linear", "cosine", "cosine-table"] = "cosine"
     steps: int = Field(2000, ge=1, le=100_000)
@@ -43,7 +51,7 @@ class SR3NetworkSettings(Settings):
 
     kind: Literal["sr3"] = "sr3"
     inner: int = Field(64, ge=8, le=1024)
-    multipliers: tuple[int, ...] = Field((1, 2, 4, 8, 8), min_length=1, max_length=8)
+    multipliers: tuple[_Count, ...] = Field((1, 2, 4, 8, 8), min_length=1, max_length=8)
     groups: int = Field(32, ge=1)
     attention_resolutions: tuple[int, ...] = (16,)
     blocks: int = Field(2, ge=1, le=16)
@@ -63,11 +71,24 @@ class FastNetworkSettings(Settings):
 
     kind: Literal["fast"] = "fast"
     patch: int = Field(4, ge=1, le=32)
-    widths: tuple[int, ...] = Field((96, 192, 256), min_length=1, max_length=6)
-    blocks: tuple[int, ...] = Field((3, 3, 4), min_length=1, max_length=6)
+    widths: tuple[_Count, ...] = Field((96, 192, 256), min_length=1, max_length=6)
+    blocks: tuple[_Count, ...] = Field((3, 3, 4), min_length=1, max_length=6)
     attention: bool = True
 
+    @model_validator(mode="after")
+    def _levels_agree(self) -> FastNetworkSettings:
+        if len(self.widths) != len(self.blocks):
+            raise ValueError(
+                f"got widths {self.widths} and blocks {self.blocks}; expected one of each a level"
+            )
+        return self
 
+
+NETWORKS: Mapping[str, type[Settings]] = {
+    "sr3": SR3NetworkSettings,
+    "sr4": SR4NetworkSettings,
+    "fast": FastNetworkSettings,
+}
 NetworkSettings = Annotated[
     SR3NetworkSettings | SR4NetworkSettings | FastNetworkSettings, Field(discriminator="kind")
 ]
@@ -89,7 +110,7 @@ class SamplingSettings(Settings):
     """Defaults of sampling; every one can be overridden in a call."""
 
     steps: int = Field(50, ge=1, le=100_000)
-    sampler: Literal["ddpm", "ddim", "dpmpp"] = "ddpm"
+    sampler: SamplerName = "ddpm"
     temperature: float = Field(1.0, ge=0, le=2)  # deviation of the noise sampling starts from
 
 
@@ -111,7 +132,7 @@ class TrainingSettings(Settings):
     batch_size: int = Field(16, ge=1)
     learning_rate: float = Field(1e-4, gt=0)
     weight_decay: float = Field(0.0, ge=0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[_Decay, _Decay] = (0.9, 0.999)
     warmup_images: int = Field(0, ge=0)  # linear, from 0
     cooldown: float = Field(0.0, ge=0, le=1)  # share of the run, at its end, that falls to 0
     clip_norm: float = Field(1.0, gt=0)
@@ -136,6 +157,31 @@ class ModelSettings(Settings):
     schedule: ScheduleSettings = ScheduleSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
     sampling: SamplingSettings = SamplingSettings()
+
+    @model_validator(mode="after")
+    def _can_learn_its_variance(self) -> ModelSettings:
+        if self.objective.variance != "learned":
+            return self
+        if self.network.kind == "fast":
+            raise ValueError(
+                "got a learned variance for the network 'fast', which has no output for one; "
+                "expected network.kind sr3 or sr4, or objective.variance small or large"
+            )
+        if self.schedule.kind == "cosine":
+            raise ValueError(
+                "got a learned variance with the continuous schedule 'cosine'; its bound needs "
+                "the steps of a table: choose schedule.kind linear or cosine-table"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _schedule_has_enough_steps(self) -> ModelSettings:
+        if self.schedule.kind != "cosine" and self.sampling.steps > self.schedule.steps:
+            raise ValueError(
+                f"got sampling.steps {self.sampling.steps} for a schedule of "
+                f"{self.schedule.steps} steps; expected at most as many: set both"
+            )
+        return self
 
 
 class RunSettings(Settings):
@@ -162,34 +208,58 @@ class ModelConfig(ModelSettings):
     sha256: Mapping[str, str] = {}
 
 
-def explain(error: ValidationError, known: Sequence[str]) -> str:
-    """The first failure of a validation as one line, with the nearest valid key."""
+def explain(error: ValidationError, settings: type[BaseModel]) -> str:
+    """The first failure of a validation of these settings as one line, with the nearest valid key
+    where one is unknown.
+    """
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    parts = [str(part) for part in first["loc"]]
+    kinds: Collection[str] = NETWORKS
+    if "network" in parts[:-1]:  # pydantic puts the network's kind behind its key
+        kinds = [parts.pop(parts.index("network") + 1)]
+    key = ".".join(parts)
     if first["type"] == "extra_forbidden":
-        return f"unknown setting {key!r}: {nearest(key, known)}{more}"
+        return f"unknown setting {key!r}: {nearest(key, keys_of(settings, kinds))}{more}"
+    if first["type"] == "union_tag_invalid":
+        tag = str(first["ctx"]["tag"])
+        return f"unknown {key}.kind {tag!r}: {nearest(tag, NETWORKS)}{more}"
+    place = f"setting {key!r}: " if key else ""
+    if first["type"] == "missing":
+        return f"{place}is missing; expected a value{more}"
+    if first["type"] == "value_error":  # one of ours: says all there is to say
+        return f"{place}{first['ctx']['error']}{more}"
     message = first["msg"][0].lower() + first["msg"][1:]
-    return f"setting {key!r}: got {str(first['input'])[:80]!r}; {message}{more}"
+    return f"{place}got {str(first['input'])[:80]!r}; {message}{more}"
 
 
-def keys_of(settings: BaseModel) -> list[str]:
-    """Dotted names of all settings inside a settings model."""
-    keys = []
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        inner = keys_of(value) if isinstance(value, BaseModel) else []
-        keys += [f"{name}.{key}" for key in inner] or [name]
+def keys_of(settings: type[BaseModel], networks: Collection[str]) -> set[str]:
+    """Dotted names of all settings inside a settings model, with those of the given networks."""
+    keys = set()
+    for name, field in settings.model_fields.items():
+        models = [NETWORKS[kind] for kind in networks] if name == "network" else [field.annotation]
+        for model in models:
+            if isinstance(model, type) and issubclass(model, BaseModel):
+                keys |= {f"{name}.{key}" for key in keys_of(model, networks)}
+            else:
+                keys.add(name)
     return keys
 
 
 def merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """base with the changes laid over it, mapping by mapping."""
+    """base with the changes laid over it, mapping by mapping.
+
+    A network of another kind takes the place of the old one, whose keys would mean nothing to it.
+    """
     merged = dict(base)
     for key, value in changes.items():
         old = merged.get(key)
-        both = isinstance(old, dict) and isinstance(value, Mapping)
-        merged[key] = merge(old, value) if both else value  # type: ignore[arg-type]
+        if not (isinstance(old, dict) and isinstance(value, Mapping)):
+            merged[key] = value
+        elif key == "network" and "kind" in old and value.get("kind", old["kind"]) != old["kind"]:
+            merged[key] = dict(value)
+        else:
+            merged[key] = merge(old, value)
     return merged
 
 
@@ -212,15 +282,19 @@ def parse_assignment(text: str) -> dict[str, Any]:
 
 
 def override(settings: RunSettings, changes: Mapping[str, Any]) -> RunSettings:
-    """A run's settings with changes laid over them and everything validated anew.
+    """A run's settings with changes laid over them and everything validated anew. `sampling.…` is
+    short for `model.sampling.…`.
 
     Raises:
         UsageError: an unknown key (the nearest valid one is named) or an impossible value.
     """
+    if "sampling" in changes:
+        others = {key: value for key, value in changes.items() if key != "sampling"}
+        changes = merge(others, {"model": {"sampling": changes["sampling"]}})
     try:
         return RunSettings.model_validate(merge(settings.model_dump(), changes))
     except ValidationError as error:
-        raise UsageError(explain(error, keys_of(settings))) from error
+        raise UsageError(explain(error, RunSettings)) from error
 
 
 def parse_model_config(text: str, where: str, failure: type[SR4Error]) -> ModelConfig:
@@ -228,4 +302,4 @@ def parse_model_config(text: str, where: str, failure: type[SR4Error]) -> ModelC
     try:
         return ModelConfig.model_validate_json(text)
     except ValidationError as error:
-        raise failure(f"{where}: {explain(error, list(ModelConfig.model_fields))}") from error
+        raise failure(f"{where}: {explain(error, ModelConfig)}") from error

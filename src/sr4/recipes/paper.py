@@ -1,4 +1,4 @@
-"""The systems of the SR4 paper (DESIGN: section 3)."""
+"""The systems of the SR4 paper."""
 
 from __future__ import annotations
 

@@ -13,8 +13,6 @@ from sr4.data.loader import Batch
 from sr4.diffusion.losses import hybrid_loss, simple_loss, vlb_term
 from sr4.diffusion.predictions import PREDICTIONS, learned_log_variance
 from sr4.diffusion.process import Transition, q_sample
-from sr4.diffusion.schedules import TableSchedule
-from sr4.errors import UsageError
 
 Float64 = NDArray[np.float64]
 
@@ -33,11 +31,8 @@ class DenoisingObjective:
         self._prediction = PREDICTIONS[model.objective.prediction]
         self._artefact_time = data.artefact_time
         self._seed = seed
-        if self._settings.variance == "learned" and not isinstance(self._schedule, TableSchedule):
-            raise UsageError(
-                f"got a learned variance with the schedule {model.schedule.kind!r}; its bound "
-                "needs the steps of a table: use linear or cosine-table"
-            )
+        # The bound is a sum over the steps of a table; ModelSettings sees to it that there is one.
+        self._steps = model.schedule.steps if model.objective.variance == "learned" else None
 
     def __call__(self, network: nn.Module, batch: Batch, device: torch.device) -> Tensor:
         """The loss of each picture of a batch, (B,), float32.
@@ -50,12 +45,24 @@ class DenoisingObjective:
         high_res, low_res = batch.high_res.to(device), batch.low_res.to(device)
         x_0 = self._target.frame(low_res).encode(high_res)
         eps = torch.randn(x_0.shape, generator=generator, device=device)
-        times = self._times(random, len(x_0), batch.artefact.numpy())
+        times = self._times(random, batch.artefact.numpy())
+        return self.loss(network, x_0, low_res, eps, times)
+
+    def loss(
+        self, network: nn.Module, x_0: Tensor, low_res: Tensor, eps: Tensor, times: Float64
+    ) -> Tensor:
+        """The loss of each picture, (B,), for given noise and times: no randomness but dropout.
+
+        Args:
+            x_0: (B, C, H, W) clean variables; eps: their noise.
+            low_res: (B, C, h, w) in [-1, 1].
+            times: (B,) in (0, 1]; with a learned variance, times of the schedule's table.
+        """
         log_snr = self._schedule.log_snr(times)
         x_t = q_sample(x_0, eps, log_snr)
         output = network(
             x_t.contiguous(memory_format=torch.channels_last),
-            torch.as_tensor(log_snr, dtype=torch.float32, device=device),
+            torch.as_tensor(log_snr, dtype=torch.float32, device=x_t.device),
             self._target.degradation.upsample(low_res).contiguous(
                 memory_format=torch.channels_last
             ),
@@ -63,40 +70,36 @@ class DenoisingObjective:
         predicted = output[:, : x_0.shape[1]]
         wanted = self._prediction.target(x_0, eps, log_snr)
         loss: Tensor = simple_loss(predicted, wanted, self._settings.p)
-        if self._settings.variance != "learned":
+        if self._steps is None:
             return loss
-        vlb = self._vlb(x_0, x_t, output, times)
+        vlb = self._vlb(x_0, x_t, output, times, self._steps)
         return hybrid_loss(loss, vlb, self._settings.vlb_weight)  # type: ignore[no-any-return]
 
-    def _times(
-        self, random: np.random.Generator, count: int, artefact: NDArray[np.bool_]
-    ) -> Float64:
+    def _times(self, random: np.random.Generator, artefact: NDArray[np.bool_]) -> Float64:
         """Times in (0, 1], one a picture, spread evenly over a batch: each is uniform, and their
         sum varies less than that of independent ones (Kingma et al. 2021, appendix I.1).
         """
+        count = len(artefact)
         if self._settings.noise_level == "batch":
             times = np.full(count, 1 - random.random())
         else:
             times = 1 - (random.random() + random.permutation(count) / count) % 1.0
         floor = self._artefact_time
         times = np.where(artefact, floor + (1 - floor) * times, times)
-        if self._settings.variance == "learned" and isinstance(self._schedule, TableSchedule):
-            steps = self._schedule.betas.size
-            times = np.ceil(times * steps) / steps  # the bound is a sum over the table's steps
-        return times
+        return times if self._steps is None else np.ceil(times * self._steps) / self._steps
 
-    def _vlb(self, x_0: Tensor, x_t: Tensor, output: Tensor, times: Float64) -> Tensor:
-        """The bound's term; its gradient reaches the variance alone."""
-        assert isinstance(self._schedule, TableSchedule)
-        steps = self._schedule.betas.size
+    def _vlb(self, x_0: Tensor, x_t: Tensor, output: Tensor, times: Float64, steps: int) -> Tensor:
+        """An unbiased estimate of the bound, a sum over the steps, from one of them: bits per
+        dimension, (B,). Its gradient reaches the variance alone.
+        """
         log_snr = self._schedule.log_snr(times)
         transition = Transition(log_snr, self._schedule.log_snr(np.maximum(times - 1 / steps, 0)))
         is_first = times <= 1 / steps
-        first_levels = self._schedule.log_snr([1 / steps, 2 / steps])
-        floor = np.log(Transition(first_levels[1], first_levels[0]).variance_small)
-        floor = np.where(is_first, floor, -np.inf)
+        # beta~ of the first step is 0; as in the reference code, that of the second one serves it.
+        level_1, level_2 = self._schedule.log_snr([1 / steps, 2 / steps])
+        floor = np.where(is_first, np.log(Transition(level_2, level_1).variance_small), -np.inf)
         eps_like, variance_output = output.chunk(2, dim=1)
         predicted_x_0 = self._prediction.x_0(eps_like.detach(), x_t, log_snr)
         log_variance = learned_log_variance(variance_output, transition, floor)
         term: Tensor = vlb_term(x_0, x_t, predicted_x_0, log_variance, transition, is_first, floor)
-        return term
+        return steps * term

@@ -1,0 +1,104 @@
+"""From settings to objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sr4.build import build_degradation, build_network, build_sampler, build_schedule, build_target
+from sr4.config import (
+    SAMPLERS,
+    DegradationSettings,
+    FastNetworkSettings,
+    ModelSettings,
+    NetworkSettings,
+    ObjectiveSettings,
+    SamplingSettings,
+    ScheduleSettings,
+    SR3NetworkSettings,
+    SR4NetworkSettings,
+)
+from sr4.diffusion.samplers import AncestralSampler, DDIMSampler, DPMSolverPP2MSampler
+from sr4.diffusion.schedules import CosineSchedule, TableSchedule, TerminalSNRWarning
+from sr4.errors import UsageError
+from sr4.networks.fast import FastUNet
+from sr4.networks.sr3 import SR3UNet
+from sr4.networks.sr4 import SR4UNet
+
+
+def model(network: NetworkSettings | None = None, **changes: Any) -> ModelSettings:
+    return ModelSettings(recipe="test", network=network or FastNetworkSettings(), **changes)
+
+
+def test_schedules() -> None:
+    assert build_schedule(ScheduleSettings(kind="cosine", steps=7)) == CosineSchedule()
+    linear = build_schedule(
+        ScheduleSettings(kind="linear", steps=4, beta_start=0.1, beta_end=0.999)
+    )
+    assert isinstance(linear, TableSchedule)
+    np.testing.assert_allclose(linear.betas, [0.1, 0.1 + 0.899 / 3, 0.1 + 1.798 / 3, 0.999])
+    cosine = build_schedule(ScheduleSettings(kind="cosine-table", steps=50))
+    assert isinstance(cosine, TableSchedule)
+    assert cosine.betas.size == 50
+    with pytest.warns(TerminalSNRWarning):
+        build_schedule(ScheduleSettings(kind="linear", steps=500))
+
+
+def test_samplers() -> None:
+    built = {name: build_sampler(SamplingSettings(sampler=name), "large") for name in SAMPLERS}
+    assert built == {
+        "ddpm": AncestralSampler("large"),
+        "ddim": DDIMSampler(eta=0.0),
+        "dpmpp": DPMSolverPP2MSampler(),
+    }
+
+
+def test_target_and_degradation() -> None:
+    settings = model(
+        degradation=DegradationSettings(scale=4),
+        objective=ObjectiveSettings(target="null-space", target_scale=0.14),
+    )
+    assert build_degradation(settings).scale == 4
+    target = build_target(settings)
+    assert (target.kind, target.scale) == ("null-space", 0.14)
+    assert target.degradation == build_degradation(settings)
+
+
+SMALL = {"inner": 16, "multipliers": (1, 2), "groups": 8, "blocks": 1}
+
+
+@pytest.mark.parametrize(
+    ("network", "kind", "multiple"),
+    [
+        (SR3NetworkSettings(**SMALL, attention_resolutions=(16,)), SR3UNet, 2),
+        (SR4NetworkSettings(**SMALL, attention_resolutions=(16,), heads=2), SR4UNet, 2),
+        (FastNetworkSettings(patch=2, widths=(8, 16), blocks=(1, 2)), FastUNet, 4),
+    ],
+)
+def test_networks(network: Any, kind: type, multiple: int) -> None:
+    built = build_network(model(network, channels=1, image_size=32))
+    assert type(built) is kind
+    assert built.size_multiple == multiple
+    picture = torch.zeros(1, 1, 32, 32)
+    assert built(picture, torch.zeros(1), picture).shape == picture.shape
+
+
+def test_a_learned_variance_doubles_the_outputs() -> None:
+    settings = model(
+        SR3NetworkSettings(**SMALL, attention_resolutions=()),
+        image_size=16,
+        schedule=ScheduleSettings(kind="cosine-table"),
+        objective=ObjectiveSettings(variance="learned"),
+    )
+    picture = torch.zeros(2, 3, 16, 16)
+    assert build_network(settings)(picture, torch.zeros(2), picture).shape == (2, 6, 16, 16)
+
+
+def test_a_network_that_does_not_fit_the_training_pictures_is_refused() -> None:
+    with pytest.raises(
+        UsageError, match=r"got image_size 100 .* 'fast'; expected a multiple of 16"
+    ):
+        build_network(model(image_size=100))

@@ -1,0 +1,83 @@
+"""The recipes: what the paper's table says, and that each of them can be built."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import pytest
+import torch
+import yaml
+
+from sr4.build import build_degradation, build_network, build_sampler, build_schedule, build_target
+from sr4.config import RunSettings, override
+from sr4.errors import UsageError
+from sr4.recipes import RECIPES, recipe
+from sr4.training.objectives import DenoisingObjective
+
+
+@pytest.fixture(params=RECIPES)
+def settings(request: pytest.FixtureRequest) -> RunSettings:
+    return recipe(request.param)
+
+
+def test_a_recipe_is_called_by_its_name() -> None:
+    for name in RECIPES:
+        assert recipe(name).model.recipe == name
+        assert recipe(name) == recipe(name)
+    with pytest.raises(UsageError, match=r"unknown recipe 'sr4_fast': did you mean 'sr4-fast'\?"):
+        recipe("sr4_fast")
+    known = ", ".join(sorted(RECIPES))
+    with pytest.raises(UsageError, match=f"unknown recipe 'unet': known: {known}"):
+        recipe("unet")
+
+
+def test_a_recipe_survives_yaml_and_json(settings: RunSettings) -> None:
+    values = settings.model_dump(mode="json")
+    assert RunSettings.model_validate(yaml.safe_load(yaml.safe_dump(values))) == settings
+    assert RunSettings.model_validate_json(json.dumps(values)) == settings
+    assert override(settings, {}) == settings
+
+
+def test_a_recipe_becomes_objects(settings: RunSettings) -> None:
+    model = settings.model
+    with warnings.catch_warnings(), torch.device("meta"):
+        warnings.simplefilter("error")  # of a schedule that does not end in noise
+        network = build_network(model)
+        schedule = build_schedule(model.schedule)
+        build_target(model)
+        build_sampler(model.sampling, model.objective.variance)
+        DenoisingObjective(model, settings.data, settings.training.seed)
+        picture = torch.zeros(1, model.channels, model.image_size, model.image_size)
+        output = network(picture, torch.zeros(1), build_degradation(model)(picture))
+    assert output.shape == picture.shape
+    assert schedule.times(model.sampling.steps).size == model.sampling.steps + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("sr3", 97_807_491), ("sr4", 97_999_811), ("sr4-fast", 13_008_784)],
+)
+def test_sizes_of_the_networks(name: str, parameters: int) -> None:
+    with torch.device("meta"):
+        network = build_network(recipe(name).model)
+    assert sum(parameter.numel() for parameter in network.parameters()) == parameters
+
+
+def test_the_papers_systems() -> None:
+    """Table of the systems: schedule, steps, what is diffused, what is predicted, loss."""
+    for name, schedule, steps, target in (
+        ("sr3", "linear", 2000, "picture"),
+        ("sr4", "cosine-table", 500, "residual"),
+    ):
+        settings = recipe(name)
+        model, objective = settings.model, settings.model.objective
+        assert (model.schedule.kind, model.schedule.steps) == (schedule, steps)
+        assert (model.sampling.steps, model.sampling.sampler) == (steps, "ddpm")
+        assert (objective.target, objective.prediction, objective.p) == (target, "eps", 1)
+        assert objective.target_scale == 1
+        assert settings.training.batch_size == 4
+        assert settings.training.total_images == 4 * 640_000
+        assert settings.training.learning_rate == 1e-4
+    assert recipe("sr3").training.warmup_images == 0
+    assert recipe("sr4").training.warmup_images > 0

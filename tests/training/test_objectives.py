@@ -1,0 +1,236 @@
+"""The denoising objective: its draws, its losses, and where its gradients go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sr4.build import build_target
+from sr4.config import (
+    DataSettings,
+    DegradationSettings,
+    FastNetworkSettings,
+    ModelSettings,
+    ObjectiveSettings,
+    SamplingSettings,
+    ScheduleSettings,
+    SR3NetworkSettings,
+)
+from sr4.data.loader import Batch
+from sr4.diffusion.predictions import PREDICTIONS
+from sr4.training.objectives import DenoisingObjective
+
+Float64 = NDArray[np.float64]
+CPU = torch.device("cpu")
+
+
+def model(schedule: str = "cosine", steps: int = 50, **objective: Any) -> ModelSettings:
+    learned = objective.get("variance") == "learned"
+    return ModelSettings(
+        recipe="test",
+        image_size=32,
+        network=SR3NetworkSettings() if learned else FastNetworkSettings(),
+        degradation=DegradationSettings(scale=4),
+        schedule=ScheduleSettings(kind=schedule, steps=steps),  # type: ignore[arg-type]
+        objective=ObjectiveSettings(**objective),
+        sampling=SamplingSettings(steps=1),
+    )
+
+
+def batch(count: int = 8, position: int = 0, artefact: bool = False) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    high_res = torch.rand(count, 3, 32, 32, generator=generator) * 2 - 1
+    low_res = build_target(model()).degradation.observe(high_res)
+    names = tuple(map(str, range(count)))
+    return Batch(high_res, low_res, names, position, torch.full((count,), artefact))
+
+
+class Recorder(nn.Module):
+    """Answers with a function of (x_t, log_snr), and keeps what it was asked."""
+
+    def __init__(self, answer: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.answer = answer
+        self.asked: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def forward(self, x_t: Tensor, log_snr: Tensor, low_res: Tensor) -> Tensor:
+        self.asked.append((x_t, log_snr, low_res))
+        return self.answer(x_t, log_snr)
+
+    @property
+    def times(self) -> Float64:
+        """Times of the last question, from the levels of the continuous cosine schedule."""
+        level = self.asked[-1][1].double().numpy()
+        start = np.cos(0.008 / 1.008 * np.pi / 2)
+        angle = np.arccos(start / np.sqrt(1 + np.exp(-level)))
+        return np.asarray(angle * 2 / np.pi * 1.008 - 0.008)
+
+
+def zeros() -> Recorder:
+    return Recorder(lambda x_t, log_snr: torch.zeros_like(x_t))
+
+
+def objective(settings: ModelSettings, seed: int = 0, **data: Any) -> DenoisingObjective:
+    return DenoisingObjective(settings, DataSettings(**data), seed)
+
+
+def test_all_draws_follow_from_seed_and_position() -> None:
+    first = objective(model())(zeros(), batch(position=96), CPU)
+    torch.manual_seed(1234)  # the global generator has no part in it
+    assert torch.equal(objective(model())(zeros(), batch(position=96), CPU), first)
+    for other in (
+        objective(model())(zeros(), batch(position=104), CPU),
+        objective(model(), seed=1)(zeros(), batch(position=96), CPU),
+    ):
+        assert not torch.isclose(other, first, rtol=1e-4).any()
+
+
+def test_the_network_sees_the_upsampled_picture() -> None:
+    network, data = zeros(), batch()
+    loss = objective(model())(network, data, CPU)
+    assert loss.shape == (8,)
+    assert loss.dtype == torch.float32
+    x_t, log_snr, condition = network.asked[0]
+    assert x_t.shape == condition.shape == data.high_res.shape
+    assert (log_snr.shape, log_snr.dtype) == ((8,), torch.float32)
+    degradation = build_target(model()).degradation
+    torch.testing.assert_close(condition, degradation.upsample(data.low_res))
+
+
+def test_the_times_of_a_batch_lie_one_in_each_stratum() -> None:
+    network, drawn = zeros(), []
+    for position in range(0, 4000, 8):
+        objective(model())(network, batch(position=position), CPU)
+        times = np.sort(network.times)
+        np.testing.assert_allclose(np.diff(times), 1 / 8, atol=1e-4)
+        assert times[0] > 0
+        assert times[-1] <= 1 + 1e-4
+        drawn.append(network.times)
+    # Each place of the batch by itself is uniform, too: 500 draws, Kolmogorov's bound at 1e-4.
+    for place in np.array(drawn).T:
+        distance = np.abs(np.sort(place) - (np.arange(500) + 0.5) / 500).max()
+        assert distance < 2.23 / np.sqrt(500)
+
+
+def test_one_level_for_a_batch() -> None:
+    network, drawn = zeros(), []
+    for position in range(0, 4000, 8):
+        objective(model(noise_level="batch"))(network, batch(position=position), CPU)
+        assert np.ptp(network.times) == 0
+        drawn.append(network.times[0])
+    distance = np.abs(np.sort(drawn) - (np.arange(500) + 0.5) / 500).max()
+    assert distance < 2.23 / np.sqrt(500)
+
+
+def test_pictures_with_artefacts_train_high_noise_only() -> None:
+    network, plain = zeros(), zeros()
+    data = batch(artefact=True)
+    mixed = replace(data, artefact=torch.arange(8) < 4)
+    for position in range(0, 400, 8):
+        objective(model(), artefact_time=0.4)(network, replace(mixed, position=position), CPU)
+        objective(model(), artefact_time=0.4)(plain, batch(position=position), CPU)
+        expected = plain.times.copy()
+        expected[:4] = 0.4 + 0.6 * expected[:4]
+        np.testing.assert_allclose(network.times, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("target", ["picture", "residual", "null-space"])
+@pytest.mark.parametrize("prediction", ["eps", "x0", "v"])
+def test_a_network_that_knows_has_no_loss(target: str, prediction: str) -> None:
+    settings = model(target=target, prediction=prediction, target_scale=0.5, p=2)
+    data = batch()
+    x_0 = build_target(settings).frame(data.low_res).encode(data.high_res)
+
+    def answer(x_t: Tensor, log_snr: Tensor) -> Tensor:
+        level = log_snr.double().reshape(-1, 1, 1, 1)
+        alpha, sigma = torch.sigmoid(level).sqrt(), torch.sigmoid(-level).sqrt()
+        eps = (x_t.double() - alpha * x_0.double()) / sigma
+        wanted: Tensor = PREDICTIONS[prediction].target(x_0.double(), eps, log_snr.double().numpy())
+        return wanted
+
+    loss = objective(settings)(Recorder(answer), data, CPU)
+    np.testing.assert_allclose(loss, 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("p", [1, 2])
+def test_losses_of_a_network_that_says_nothing(p: int) -> None:
+    """Its loss is E|target|^p: a closed form for every prediction."""
+    data = batch()
+    x_0 = build_target(model(target="residual")).frame(data.low_res).encode(data.high_res).double()
+    power = (x_0**2).mean(dim=(1, 2, 3)).numpy()
+    loss = objective(model(target="residual", prediction="x0", p=p))(zeros(), data, CPU)
+    np.testing.assert_allclose(loss, (x_0.abs() ** p).mean(dim=(1, 2, 3)), rtol=1e-5)
+    error = 5 / np.sqrt(x_0[0].numel())
+    loss = objective(model(prediction="eps", p=p))(zeros(), data, CPU)
+    np.testing.assert_allclose(loss, np.sqrt(2 / np.pi) if p == 1 else 1.0, rtol=2 * error)
+    if p == 2:
+        network = zeros()
+        loss = objective(model(target="residual", prediction="v", p=2))(network, data, CPU)
+        gamma = 1 / (1 + np.exp(-network.asked[0][1].double().numpy()))
+        np.testing.assert_allclose(loss, gamma + (1 - gamma) * power, rtol=2 * error)
+
+
+LEARNED = {"variance": "learned", "p": 2}
+
+
+def test_the_bound_trains_the_variance_alone() -> None:
+    """SR4 paper, equation 8; the mean is detached there (Nichol & Dhariwal 2021, section 3.1)."""
+
+    def gradients(weight: float) -> tuple[Tensor, Tensor]:
+        output = (torch.ones(8, 6, 32, 32) / 3).requires_grad_()
+        network = Recorder(lambda x_t, log_snr: output)
+        settings = model("cosine-table", vlb_weight=weight, **LEARNED)
+        objective(settings)(network, batch(), CPU).sum().backward()
+        assert output.grad is not None
+        return output.grad[:, :3], output.grad[:, 3:]
+
+    (mean, variance), (mean_without, variance_without) = gradients(0.1), gradients(0.0)
+    assert torch.equal(mean, mean_without)
+    assert mean.abs().min() > 0
+    assert not variance_without.any()
+    assert variance.flatten(1).any(1).all()
+
+
+def test_a_bound_takes_the_steps_of_the_table() -> None:
+    network = Recorder(lambda x_t, log_snr: torch.zeros(len(x_t), 6, 32, 32))
+    for position in range(0, 80, 8):
+        objective(model("cosine-table", 10, **LEARNED))(network, batch(position=position), CPU)
+        times = network.times * 10
+        inside = times < 9.5  # the table's last beta is clipped
+        np.testing.assert_allclose(times[inside], np.round(times[inside]), atol=1e-3)
+        assert times.min() > 0.99
+
+
+def test_the_bound_of_the_true_posterior_is_zero() -> None:
+    """A perfect mean with variance output -1 is the posterior itself, at all steps but the first,
+    where the likelihood of the 8-bit picture is left.
+    """
+    settings = model("cosine-table", vlb_weight=1.0, **LEARNED)
+    data = batch(4)
+    x_0, eps = data.high_res, torch.randn(data.high_res.shape, generator=torch.Generator())
+    network = Recorder(lambda x_t, log_snr: torch.cat([eps, -torch.ones_like(eps)], dim=1))
+    times = np.array([1, 2, 25, 49]) / 50
+    loss = objective(settings).loss(network, x_0, data.low_res, eps, times)
+    assert loss[0] > 1
+    np.testing.assert_allclose(loss[1:], 0, atol=1e-4)
+
+
+def test_hybrid_loss_of_the_reference_code(shared: Path) -> None:
+    """The bound is a sum over 50 steps: one step's term counts 50 times, the weight 1/50 here."""
+    with np.load(shared / "golden" / "gaussian_diffusion.npz") as file:
+        golden = {name: file[name] for name in file.files}
+    settings = model("cosine-table", vlb_weight=1 / 50, **LEARNED)
+    network = Recorder(lambda x_t, log_snr: torch.from_numpy(golden["model_output"]))
+    x_0, noise = torch.from_numpy(golden["x0"]), torch.from_numpy(golden["noise"])
+    times = (golden["t"] + 1) / 50
+    loss = objective(settings).loss(network, x_0, torch.zeros(6, 3, 2, 2), noise, times)
+    np.testing.assert_allclose(network.asked[0][0], golden["x_t"], atol=1e-6)
+    np.testing.assert_allclose(loss, golden["hybrid_loss"], rtol=1e-5)
