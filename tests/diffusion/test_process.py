@@ -48,9 +48,11 @@ def test_the_posterior_is_bayes_rule(log_snr_t: float, log_snr_s: float) -> None
     gain = covariance / sigma_t**2
     transition = Transition(log_snr_t, log_snr_s)
     of_x_t, of_x_0 = coefficients(transition)
-    assert of_x_t == pytest.approx(gain, rel=1e-12)
-    assert of_x_0 == pytest.approx(alpha_s - gain * alpha_t, rel=1e-10)
-    assert transition.variance_small == pytest.approx(sigma_s**2 - gain * covariance, rel=1e-10)
+    assert of_x_t == pytest.approx(gain, rel=1e-12, abs=0)
+    assert of_x_0 == pytest.approx(alpha_s - gain * alpha_t, rel=1e-10, abs=0)
+    assert transition.variance_small == pytest.approx(
+        sigma_s**2 - gain * covariance, rel=1e-10, abs=0
+    )
 
 
 @pytest.mark.parametrize(("log_snr_t", "log_snr_s"), PAIRS)
@@ -59,7 +61,9 @@ def test_forward_steps_compose(log_snr_t: float, log_snr_s: float) -> None:
     alpha_t, sigma_t = alpha_sigma(np.asarray(log_snr_t))
     alpha_s, sigma_s = alpha_sigma(np.asarray(log_snr_s))
     variance = Transition(log_snr_t, log_snr_s).variance_large
-    assert (alpha_t / alpha_s * sigma_s) ** 2 + variance == pytest.approx(sigma_t**2, rel=1e-14)
+    assert (alpha_t / alpha_s * sigma_s) ** 2 + variance == pytest.approx(
+        sigma_t**2, rel=1e-14, abs=0
+    )
 
 
 @pytest.mark.parametrize("levels", [(-8.0, 0.5, 6.0), (-1.0, -0.99, -0.98), (-20.0, -19.0, 20.0)])
@@ -70,10 +74,10 @@ def test_backward_steps_compose(levels: tuple[float, float, float]) -> None:
     whole = Transition(level_t, level_r)
     (first_x_t, first_x_0), (keep, second_x_0) = coefficients(first), coefficients(second)
     expected_x_t, expected_x_0 = coefficients(whole)
-    assert keep * first_x_t == pytest.approx(expected_x_t, rel=1e-12)
-    assert keep * first_x_0 + second_x_0 == pytest.approx(expected_x_0, rel=1e-12)
+    assert keep * first_x_t == pytest.approx(expected_x_t, rel=1e-12, abs=0)
+    assert keep * first_x_0 + second_x_0 == pytest.approx(expected_x_0, rel=1e-12, abs=0)
     variance = keep**2 * first.variance_small + second.variance_small
-    assert variance == pytest.approx(whole.variance_small, rel=1e-12)
+    assert variance == pytest.approx(whole.variance_small, rel=1e-12, abs=0)
 
 
 def test_neighbouring_steps_have_the_betas_of_the_table() -> None:
@@ -115,9 +119,9 @@ def test_close_levels_keep_their_digits(log_snr_s: float, gap: float) -> None:
         small = large * sigma_s / sigma_t
         of_x_0 = alpha_s.sqrt() * large / sigma_t
     transition = Transition(log_snr_t, log_snr_s)
-    assert transition.variance_large == pytest.approx(float(large), rel=1e-14)
-    assert transition.variance_small == pytest.approx(float(small), rel=1e-14)
-    assert coefficients(transition)[1] == pytest.approx(float(of_x_0), rel=1e-14)
+    assert transition.variance_large == pytest.approx(float(large), rel=1e-14, abs=0)
+    assert transition.variance_small == pytest.approx(float(small), rel=1e-14, abs=0)
+    assert coefficients(transition)[1] == pytest.approx(float(of_x_0), rel=1e-14, abs=0)
 
 
 def test_torch_gives_what_numpy_gives() -> None:
