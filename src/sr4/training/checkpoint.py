@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sr4.errors import RunError
+from sr4.images import reason
 from sr4.model import file_sha256
 
 _STATE = "state.json"
@@ -34,33 +37,41 @@ class Checkpoint:
     optimiser: Mapping[str, Tensor]
 
     def save(self, folder: Path, keep: int) -> Path:
-        """Write a new checkpoint under folder and leave the newest `keep` there."""
+        """Write a new checkpoint under folder and leave the newest `keep` there.
+
+        Raises:
+            RunError: the disk is full or the folder cannot be written; older ones stay.
+        """
         final = folder / f"{self.images:012d}"
-        temporary = folder / f".{final.name}.tmp"
+        temporary = _temporary(final)
         shutil.rmtree(temporary, ignore_errors=True)
         try:
-            temporary.mkdir(parents=True)
-            sums = {}
-            for name in ("network", "ema", "optimiser"):
-                path = temporary / f"{name}.safetensors"
-                save_file({k: v.contiguous() for k, v in getattr(self, name).items()}, path)
-                _flush(path)
-                sums[path.name] = file_sha256(path)
-            state = {"images": self.images, "step": self.step, "sha256": sums}
-            (temporary / _STATE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
-            _flush(temporary / _STATE)
-            shutil.rmtree(final, ignore_errors=True)  # only a damaged one can have this name
-            temporary.rename(final)
-            _flush(folder)
-        except OSError as error:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise RunError(
-                f"{final}: the checkpoint cannot be written ({error.strerror}); expected room and "
-                "write access: free some space and start the run again, it goes on where it was"
-            ) from error
-        for old in list_checkpoints(folder)[:-keep]:
-            shutil.rmtree(old)
+            with writing(final):
+                temporary.mkdir(parents=True)
+                self._write(temporary)
+                shutil.rmtree(final, ignore_errors=True)  # only fragments can have this name
+                temporary.rename(final)
+                _flush_folder(folder)
+        except RunError:
+            shutil.rmtree(temporary, ignore_errors=True)  # its room may be what is missing
+            raise
+        with writing(folder):
+            for old in list_checkpoints(folder)[:-keep]:
+                # First out of sight: a kill must not leave half of it under a checkpoint's name.
+                shutil.rmtree(old.rename(_temporary(old)))
         return final
+
+    def _write(self, folder: Path) -> None:
+        sums = {}
+        for name in ("network", "ema", "optimiser"):
+            path = folder / f"{name}.safetensors"
+            save_file({k: v.contiguous() for k, v in getattr(self, name).items()}, path)
+            _flush(path)
+            sums[path.name] = file_sha256(path)
+        state = {"images": self.images, "step": self.step, "sha256": sums}
+        (folder / _STATE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+        _flush(folder / _STATE)
+        _flush_folder(folder)
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
@@ -69,22 +80,72 @@ class Checkpoint:
         Raises:
             RunError: a file is missing or its checksum differs.
         """
+        file = path / _STATE
         try:
-            state = json.loads((path / _STATE).read_text(encoding="utf-8"))
+            state = json.loads(file.read_text(encoding="utf-8"))
             parts = {}
             for name in ("network", "ema", "optimiser"):
                 file = path / f"{name}.safetensors"
                 if file_sha256(file) != state["sha256"][file.name]:
-                    raise RunError(f"{file}: damaged, its checksum differs from {_STATE}'s")
+                    raise ValueError(f"its checksum differs from the one in {_STATE}")
                 parts[name] = load_file(file)
             return cls(int(state["images"]), int(state["step"]), **parts)
-        except (OSError, ValueError, KeyError) as error:
-            raise RunError(f"{path}: damaged checkpoint ({error})") from error
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            raise RunError(f"{file}: a damaged checkpoint ({reason(error)})") from error
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints under a folder, oldest first."""
     return sorted(path for path in folder.glob("[0-9]*") if (path / _STATE).is_file())
+
+
+def newest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
+    """The newest whole checkpoint, and a line for each damaged one that was passed over.
+
+    The damaged ones are renamed, so that they do not count among those to keep.
+
+    Raises:
+        RunError: there are checkpoints, but all are damaged.
+    """
+    damaged: list[Path] = []
+    complaints: list[str] = []
+    for path in reversed(list_checkpoints(folder)):
+        try:
+            checkpoint = Checkpoint.load(path)
+        except RunError as error:
+            damaged.append(path)
+            complaints.append(str(error))
+            continue
+        with writing(folder):
+            for other in damaged:
+                aside = other.with_name(f"damaged-{other.name}")
+                shutil.rmtree(aside, ignore_errors=True)
+                other.rename(aside)
+        return checkpoint, [f"{line}: set aside, going on from {path.name}" for line in complaints]
+    if complaints:
+        raise RunError(
+            f"{complaints[0]}, and no older checkpoint is whole; expected one: bring back a copy "
+            f"of {folder}, or delete it to train from the start"
+        )
+    return None, []
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes have left half-written or half-deleted."""
+    for path in folder.glob(".*.tmp"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the system says to a failed write into a `RunError` of one line."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise RunError(
+            f"{path}: cannot be written ({reason(error)}); expected room and write access: make "
+            "some and start the run again, it goes on from its last checkpoint"
+        ) from error
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -98,13 +159,21 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """The inverse of `optimiser_tensors`."""
+    """The inverse of `optimiser_tensors`.
+
+    Raises:
+        ValueError, LookupError: the state is that of other parameters.
+    """
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Any]] = {}
     for name, tensor in tensors.items():
         index, key = name.split(".", 1)
-        parameter = parameters[int(index)]
-        if tensor.shape == parameter.shape:
+        if key != "step":
+            parameter = parameters[int(index)]
+            if tensor.shape != parameter.shape:
+                raise ValueError(
+                    f"{key} of shape {[*tensor.shape]} for {[*parameter.shape]} weights"
+                )
             # Files hold contiguous tensors, but the fused kernels walk a parameter and its moments
             # by address: a moment in another layout than its parameter's would be scrambled.
             tensor = torch.empty_like(parameter).copy_(tensor)
@@ -113,8 +182,20 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Te
     optimiser.load_state_dict({"state": state, "param_groups": groups})
 
 
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp")
+
+
 def _flush(path: Path) -> None:
-    """Have the system put a file, or a folder's list of names, on the disk."""
+    """Have the system put a file on the disk."""
+    with path.open("r+b") as file:  # Windows flushes writable handles only
+        os.fsync(file.fileno())
+
+
+def _flush_folder(path: Path) -> None:
+    """Have the system put a folder's list of names on the disk."""
+    if os.name == "nt":  # has no handles of folders
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,24 +1,51 @@
 """A run's folder: resolved settings, checkpoints, metrics, TensorBoard logs, validation pictures.
 
-config.yaml  checkpoints/  metrics.jsonl  tensorboard/  validation/  model/
+config.yaml  data.json  checkpoints/  metrics.jsonl  tensorboard/  validation/  model/
 """
 
 from __future__ import annotations
 
-import fcntl
+import hashlib
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 from torch.utils.tensorboard import SummaryWriter
 
-from sr4.config import RunSettings
-from sr4.errors import RunError
+from sr4.config import RunSettings, override
+from sr4.data.sources import Source
+from sr4.errors import RunError, UsageError
 from sr4.images import reason
-from sr4.training.checkpoint import Checkpoint, list_checkpoints
+from sr4.training.checkpoint import list_checkpoints, sweep, writing
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _take(file: IO[str]) -> bool:
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _take(file: IO[str]) -> bool:
+        try:
+            # Not flock: forked processes that read ahead would hold on to that for some seconds
+            # after this one has been killed, and a restart would be refused.
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            return False
+        except OSError:  # some network file systems have no locks: there, nobody guards the run
+            return True
+        return True
+
 
 # What may change between two starts of one run: none of it touches a step's arithmetic.
 _FREE = frozenset(
@@ -32,6 +59,8 @@ _FREE = frozenset(
         "keep_checkpoints",
     )
 ) | {"data.workers"}
+_SHOWN = 3  # differences named in one message
+_ADVICE = "expected what the run's first start wrote: bring back a copy, or choose another --out"
 
 
 class RunFolder:
@@ -39,100 +68,163 @@ class RunFolder:
 
     Args:
         path: the folder; made if missing.
-        settings: of this start; compared with those of the first one.
 
     Raises:
-        RunError: the folder belongs to a run with other settings, or cannot be written.
+        RunError: it cannot be made.
     """
 
-    def __init__(self, path: Path, settings: RunSettings) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.model = path / "model"
         self.checkpoints = path / "checkpoints"
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
-            self._settle(settings)
         except OSError as error:
             raise RunError(
                 f"{path}: cannot be a run folder ({reason(error)}); expected a new or writable "
                 "folder: choose another --out"
             ) from error
 
-    def _settle(self, settings: RunSettings) -> None:
-        """Write the settings, or refuse those that differ from the run's."""
-        file = self.path / "config.yaml"
-        new = settings.model_dump(mode="json")
-        if file.exists():
-            old = yaml.safe_load(file.read_text(encoding="utf-8"))
-            for key, before, now in _differences(old, new):
-                if key not in _FREE:
-                    raise RunError(
-                        f"{self.path}: this run has {key} = {before!r}, got {now!r}; expected the "
-                        "same settings to resume: choose another --out for another run"
-                    )
-        temporary = file.with_suffix(".tmp")
-        temporary.write_text(yaml.safe_dump(new, sort_keys=False), encoding="utf-8")
-        temporary.replace(file)
-
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Keep other processes off this run; the system drops the lock with the process."""
-        with (self.path / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+        path = self.path / ".lock"
+        with writing(path):
+            file = path.open("w", encoding="utf-8")
+        with file:
+            if not _take(file):
                 raise RunError(
                     f"{self.path}: another process trains this run; expected none: wait for it, "
                     "or choose another --out"
-                ) from error
+                )
             yield
 
-    def newest_checkpoint(self) -> tuple[Checkpoint | None, list[str]]:
-        """The newest whole checkpoint, and a line for each damaged one that was passed over."""
-        complaints: list[str] = []
-        for path in reversed(list_checkpoints(self.checkpoints)):
-            try:
-                return Checkpoint.load(path), complaints
-            except RunError as error:
-                complaints.append(f"{error}: going on from the one before it")
-        return None, complaints
+    def settle(self, settings: RunSettings, data: Source) -> None:
+        """Record settings and training pictures, or refuse others than those of the run so far.
+
+        A run without a checkpoint has nothing to go on from and takes any.
+
+        Raises:
+            RunError: names what differs.
+        """
+        sweep(self.checkpoints)
+        config, pictures = self.path / "config.yaml", self.path / "data.json"
+        fingerprint = _fingerprint(data)
+        if list_checkpoints(self.checkpoints):
+            if config.exists():
+                self._refuse_other_settings(_read(config, yaml.safe_load), settings)
+            if pictures.exists():
+                self._refuse_other_pictures(_read(pictures, json.loads), fingerprint)
+        _replace(config, yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+        _replace(pictures, json.dumps(fingerprint, indent=2) + "\n")
+
+    def _refuse_other_settings(self, old: Mapping[str, Any], settings: RunSettings) -> None:
+        try:
+            # Settings that an older version did not know yet are those of this start.
+            before = override(settings, old)
+        except UsageError as error:
+            raise RunError(
+                f"{self.path}: its config.yaml does not fit this version of sr4 ({error}); "
+                "expected the settings of a run: choose another --out"
+            ) from error
+        changed = [
+            f"{key} = {was!r}, got {now!r}"
+            for key, was, now in _differences(before.model_dump(), settings.model_dump())
+            if key not in _FREE
+        ]
+        if changed:
+            more = f" (and {len(changed) - _SHOWN} more)" if len(changed) > _SHOWN else ""
+            raise RunError(
+                f"{self.path}: this run has {'; '.join(changed[:_SHOWN])}{more}; expected the "
+                "same settings to resume: choose another --out for another run"
+            )
+
+    def _refuse_other_pictures(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+        if (old.get("pictures"), old.get("sha256")) != (new["pictures"], new["sha256"]):
+            raise RunError(
+                f"{self.path}: this run trains on {old.get('pictures')} pictures of "
+                f"{old.get('location')!r}, got {new['pictures']} of {new['location']!r}; expected "
+                "the same names in the same order to resume: choose another --out for another run"
+            )
 
 
 class MetricsLog:
-    """Metrics as JSON lines and for TensorBoard. After a resume, what lay beyond the checkpoint is
-    written again, so it is dropped here.
+    """Metrics as JSON lines and for TensorBoard.
+
+    After a resume, what lay beyond the checkpoint is written again, so it is dropped here.
     """
 
     def __init__(self, path: Path, resumed_at: int) -> None:
-        file = path / "metrics.jsonl"
-        kept = []
-        if file.exists():
-            lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if _is_before(line, resumed_at)]
-        temporary = file.with_suffix(".tmp")
-        temporary.write_text("".join(kept), encoding="utf-8")
-        temporary.replace(file)
-        self._file = file.open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(path / "tensorboard"), purge_step=resumed_at)
+        self._path = path / "metrics.jsonl"
+        with writing(self._path):
+            lines: list[str] = []
+            if self._path.exists():
+                text = self._path.read_text(encoding="utf-8", errors="replace")
+                lines = [line for line in text.splitlines() if 0 <= _position(line) <= resumed_at]
+            _replace(self._path, "".join(f"{line}\n" for line in lines))
+            self._file = self._path.open("a", encoding="utf-8")
+            # TensorBoard, too, hides what was logged at this position or later.
+            self._board = SummaryWriter(str(path / "tensorboard"), purge_step=resumed_at + 1)
+        self.validated_at = max((_position(line, "validation") for line in lines), default=-1)
 
     def write(self, images: int, kind: str, values: Mapping[str, float]) -> None:
         """One line of metrics at a data position; kind is "train" or "validation"."""
-        self._file.write(json.dumps({"images": images, "kind": kind, **values}) + "\n")
-        self._file.flush()
-        for name, value in values.items():
-            self._board.add_scalar(f"{kind}/{name}", value, images)
+        with writing(self._path):
+            self._file.write(json.dumps({"images": images, "kind": kind, **values}) + "\n")
+            self._file.flush()
+            for name, value in values.items():
+                self._board.add_scalar(f"{kind}/{name}", value, images)
+        if kind == "validation":
+            self.validated_at = images
+
+    def flush(self) -> None:
+        """Let nothing wait in memory."""
+        with writing(self._path):
+            self._board.flush()
 
     def close(self) -> None:
         """Close the files."""
-        self._file.close()
-        self._board.close()
+        with writing(self._path):
+            self._file.close()
+            self._board.close()
 
 
-def _is_before(line: str, images: int) -> bool:
+def _position(line: str, kind: str | None = None) -> int:
+    """The data position of a line of metrics; -1 for a line of another kind, or one that a killed
+    process has cut off.
+    """
     try:
-        return int(json.loads(line)["images"]) <= images
-    except (ValueError, KeyError):
-        return False  # the last line of a killed process may be cut off
+        values = json.loads(line)
+        return int(values["images"]) if kind in (None, values["kind"]) else -1
+    except (ValueError, KeyError, TypeError):
+        return -1
+
+
+def _fingerprint(data: Source) -> dict[str, Any]:
+    """What the order of a run's training pictures depends on: their number and names."""
+    digest = hashlib.sha256()
+    for name in data.names:
+        digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
+    return {"location": data.location, "pictures": len(data), "sha256": digest.hexdigest()}
+
+
+def _read(path: Path, parse: Any) -> Mapping[str, Any]:
+    """The mapping in a file."""
+    try:
+        values = parse(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise RunError(f"{path}: cannot be read ({reason(error)}); {_ADVICE}") from error
+    if not isinstance(values, Mapping):
+        raise RunError(f"{path}: holds {type(values).__name__}; {_ADVICE}")
+    return values
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a small file whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    with writing(path):
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
 
 
 def _differences(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -20,23 +23,30 @@ from sr4.config import ModelConfig, ModelSettings, RunSettings, TrainingSettings
 from sr4.data.loader import Batch, training_batches
 from sr4.data.sources import Source
 from sr4.errors import RunError
+from sr4.images import reason
 from sr4.model import save_model
 from sr4.runtime.torch_backend import channels_last
-from sr4.training.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
+from sr4.training.checkpoint import (
+    Checkpoint,
+    newest_checkpoint,
+    optimiser_tensors,
+    restore_optimiser,
+    writing,
+)
 from sr4.training.ema import EMA
 from sr4.training.objectives import DenoisingObjective
 from sr4.training.run_folder import MetricsLog, RunFolder
-from sr4.training.validation import validate
+from sr4.training.validation import check_pictures, validate
 
 _LOG_EVERY_STEPS = 20
 
 
 class Progress(NamedTuple):
-    """What `on_progress` sees: figures since the last call, or a message about an event."""
+    """What `on_progress` sees: the latest figures, and perhaps a message about an event."""
 
     images: int
     total: int
-    loss: float
+    loss: float  # mean over the last steps; not a number before there is one
     learning_rate: float
     images_per_second: float
     message: str | None = None
@@ -66,6 +76,7 @@ def train(
     """Train a recipe; on a folder that already holds the run, go on where its last checkpoint is.
 
     On the CPU in float32 a resumed run ends with the weights of an uninterrupted one, bit for bit.
+    SIGTERM and SIGINT end a run early, with a checkpoint and the model so far.
 
     Args:
         settings: the resolved recipe.
@@ -73,16 +84,23 @@ def train(
         out: the run folder.
 
     Raises:
-        RunError: the folder is another run's, a loss is not finite, the disk is full.
-        DataError: a training picture cannot be used.
+        RunError: the folder is another run's or in use, a loss is not finite, the disk is full.
+        DataError: a training or validation picture cannot be used.
     """
-    folder = RunFolder(out, settings)
+    processes = os.environ.get("WORLD_SIZE", "1")
+    if processes != "1":
+        raise RunError(
+            f"started as one of {processes} processes (WORLD_SIZE); expected a single one: start "
+            "the training without a distributed launcher"
+        )
+    folder = RunFolder(out)
     with folder.lock(), _stop_signals() as stop:
+        folder.settle(settings, data)
         return _Run(settings, folder, data, val, on_progress).to_the_end(stop)
 
 
 class _Run:
-    """One process' share of a run."""
+    """A run from its last checkpoint on."""
 
     def __init__(
         self,
@@ -95,8 +113,10 @@ class _Run:
         self.settings, self.training = settings, settings.training
         self.folder, self.data, self.val = folder, data, val
         self.on_progress = on_progress
-        self.images, self.step, self.rate = 0, 0, 0.0
+        self.images, self.step, self.saved_at = 0, 0, -1
         self.losses: list[torch.Tensor] = []
+        self.loss, self.rate = math.nan, 0.0
+        AcceleratorState._reset_state()  # holds one precision for all runs of a process
         self.accelerator = Accelerator(
             mixed_precision="bf16" if self.training.precision == "bf16" else "no"
         )
@@ -112,6 +132,8 @@ class _Run:
         self.ema = EMA(network.to(self.accelerator.device), self.training.ema_decay)
         self.network: nn.Module = self.accelerator.prepare_model(network)
         self.objective = DenoisingObjective(settings.model, settings.data, self.training.seed)
+        if val is not None:
+            check_pictures(self._describe_model(), val, self.training)
         self._resume()
         self.log = MetricsLog(folder.path, self.images)
 
@@ -119,16 +141,17 @@ class _Run:
         """Train until the budget is spent or a signal comes."""
         start = self.marked = time.monotonic()
         self.network.train()
-        for batch in self._batches():
-            if self.images >= self.training.total_images or stop():
-                break
-            loss = self._optimise(batch)
-            self._keep_books(loss)
-        stopped = self.images < self.training.total_images
-        self._save_checkpoint()
-        self._save_model()
-        self.log.close()
-        return TrainingSummary(self.folder.model, self.images, time.monotonic() - start, stopped)
+        with closing(self.log), closing(self._batches()) as batches:
+            while not stop():
+                self._validate_if_due()
+                if self._is_done():
+                    break
+                self._keep_books(self._optimise(next(batches)))
+            self._save_checkpoint()
+        with writing(self.folder.model):
+            save_model(self.folder.model, self._describe_model(), self.ema.module.state_dict())
+        seconds = time.monotonic() - start
+        return TrainingSummary(self.folder.model, self.images, seconds, not self._is_done())
 
     def _optimise(self, batch: Batch) -> torch.Tensor:
         """One optimiser step on one batch: the heart of all this."""
@@ -137,13 +160,10 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         loss = self.objective(self.network, batch, self.accelerator.device).mean()
-        if not torch.isfinite(loss):
-            raise RunError(
-                f"step {self.step + 1}: the loss is {loss.item()}; expected a finite one: lower "
-                f"training.learning_rate or look at the pictures {', '.join(batch.names)}"
-            )
+        self._check_finite("loss", loss, batch)
         self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.network.parameters(), self.training.clip_norm)
+        norm = self.accelerator.clip_grad_norm_(self.network.parameters(), self.training.clip_norm)
+        self._check_finite("norm of the gradient", norm, batch)
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.step += 1
@@ -151,28 +171,37 @@ class _Run:
         self.ema.update(self.accelerator.unwrap_model(self.network), self.step)
         return loss.detach()
 
+    def _check_finite(self, what: str, value: torch.Tensor, batch: Batch) -> None:
+        if not torch.isfinite(value):
+            raise RunError(
+                f"step {self.step + 1}: the {what} is {value.item()}; expected a finite one: train "
+                "anew with a lower training.learning_rate, or look at the pictures "
+                f"{', '.join(batch.names)}"
+            )
+
     def _keep_books(self, loss: torch.Tensor) -> None:
-        """Metrics, checkpoints and validation, each when it is due."""
+        """Metrics and checkpoints, each when it is due."""
         self.losses.append(loss)
-        done = self.images >= self.training.total_images
-        if self.step % _LOG_EVERY_STEPS == 0 or done:
+        if self.step % _LOG_EVERY_STEPS == 0 or self._is_done():
             now = time.monotonic()
             self.rate = len(self.losses) * self.training.batch_size / (now - self.marked)
-            mean = float(torch.stack(self.losses).mean())
+            self.loss = float(torch.stack(self.losses).mean())
             rate = learning_rate(self.training, self.images)
-            self.log.write(self.images, "train", {"loss": mean, "learning_rate": rate})
-            self._tell(mean)
+            self.log.write(self.images, "train", {"loss": self.loss, "learning_rate": rate})
+            self._tell()
             self.losses, self.marked = [], now
-        if self._due(self.training.save_every_images) and not done:
+        if self._is_due(self.training.save_every_images):
             self._save_checkpoint()
-        if self.val is not None and (self._due(self.training.validate_every_images) or done):
-            self._validate(self.val)
 
-    def _due(self, every: int) -> bool:
+    def _is_done(self) -> bool:
+        return self.images >= self.training.total_images
+
+    def _is_due(self, every: int) -> bool:
         """Whether the last batch crossed a multiple of `every`."""
-        return self.images // every > (self.images - self.training.batch_size) // every
+        before = max(self.images - self.training.batch_size, 0)
+        return self.images // every > before // every
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self) -> Generator[Batch, None, None]:
         return training_batches(
             self.data,
             degradation=build_degradation(self.settings.model),
@@ -185,28 +214,45 @@ class _Run:
             artefacts=self.settings.data.artefacts,
         )
 
-    def _validate(self, val: Source) -> None:
+    def _validate_if_due(self) -> None:
+        """Validate, unless this position has been validated before the run was stopped."""
+        due = self._is_due(self.training.validate_every_images) or self._is_done()
+        if self.val is None or not due or self.log.validated_at == self.images:
+            return
+        self._save_checkpoint()  # whatever happens now costs no training
         began = time.monotonic()
-        config = model_config(self.settings.model, self.ema.module, self.data, self.images)
         picture = self.folder.path / "validation" / f"{self.images:012d}.png"
-        figures = validate(config, self.ema.module, val, self.training, picture)
+        figures = validate(
+            self._describe_model(), self.ema.module, self.val, self.training, picture
+        )
         self.log.write(self.images, "validation", figures)
-        self._tell(0.0, "validation: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()))
+        self._tell("validation: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()))
         self.marked += time.monotonic() - began  # not training time
 
     def _resume(self) -> None:
-        checkpoint, complaints = self.folder.newest_checkpoint()
+        checkpoint, complaints = newest_checkpoint(self.folder.checkpoints)
         for line in complaints:
-            self._tell(0.0, line)
+            self._tell(line)
         if checkpoint is None:
             return
-        self.accelerator.unwrap_model(self.network).load_state_dict(checkpoint.network)
-        self.ema.module.load_state_dict(checkpoint.ema)
-        restore_optimiser(self.optimiser, checkpoint.optimiser)
+        try:
+            self.accelerator.unwrap_model(self.network).load_state_dict(checkpoint.network)
+            self.ema.module.load_state_dict(checkpoint.ema)
+            restore_optimiser(self.optimiser, checkpoint.optimiser)
+        except (RuntimeError, ValueError, LookupError) as error:
+            raise RunError(
+                f"{self.folder.checkpoints}: the checkpoint does not fit the network of this "
+                f"version of sr4 ({reason(error)[:200]}); expected one that it wrote: choose "
+                "another --out, or go on with the version that began the run"
+            ) from error
         self.images, self.step = checkpoint.images, checkpoint.step
-        self._tell(0.0, f"resumed at {self.images:,} pictures")
+        self.saved_at = self.images
+        self._tell(f"resumed at {self.images:,} pictures")
 
     def _save_checkpoint(self) -> None:
+        if self.saved_at == self.images:
+            return
+        self.log.flush()  # a resume keeps what was logged up to its checkpoint
         Checkpoint(
             self.images,
             self.step,
@@ -214,16 +260,16 @@ class _Run:
             self.ema.module.state_dict(),
             optimiser_tensors(self.optimiser),
         ).save(self.folder.checkpoints, self.training.keep_checkpoints)
+        self.saved_at = self.images
 
-    def _save_model(self) -> None:
-        config = model_config(self.settings.model, self.ema.module, self.data, self.images)
-        save_model(self.folder.model, config, self.ema.module.state_dict())
+    def _describe_model(self) -> ModelConfig:
+        return model_config(self.settings.model, self.ema.module, self.data, self.images)
 
-    def _tell(self, loss: float, message: str | None = None) -> None:
+    def _tell(self, message: str | None = None) -> None:
         if self.on_progress is not None:
             rate = learning_rate(self.training, self.images)
             total = self.training.total_images
-            self.on_progress(Progress(self.images, total, loss, rate, self.rate, message))
+            self.on_progress(Progress(self.images, total, self.loss, rate, self.rate, message))
 
 
 def learning_rate(training: TrainingSettings, images: int) -> float:

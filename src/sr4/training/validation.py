@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from torch import nn
 
+from sr4.build import build_degradation
 from sr4.comparison import comparison_picture
 from sr4.config import ModelConfig, TrainingSettings
-from sr4.data.evaluation import evaluation_batches
+from sr4.data.evaluation import EvaluationBatch, evaluation_batches
 from sr4.data.sources import Source
 from sr4.evaluation.metrics import consistency, psnr
 from sr4.images import to_image, write_image
 from sr4.model import DiffusionModel
 from sr4.runtime.torch_backend import TorchNetwork
+from sr4.training.checkpoint import writing
 
 _ROWS = 4
+
+
+def check_pictures(config: ModelConfig, source: Source, training: TrainingSettings) -> None:
+    """Read what `validate` will read, so that a bad picture ends a run at its start, not at its
+    first validation.
+
+    Raises:
+        DataError: a picture cannot be read, or is too small.
+    """
+    for _ in _batches(config, source, training):
+        pass
 
 
 def validate(
@@ -40,13 +54,7 @@ def validate(
     steps = min(training.validation_steps, config.sampling.steps)
     scores: list[tuple[float, float]] = []
     rows = []
-    batches = evaluation_batches(
-        source,
-        degradation=model.degradation,
-        batch_size=training.batch_size,
-        limit=training.validation_images,
-    )
-    for batch in batches:
+    for batch in _batches(config, source, training):
         seeds = range(batch.position, batch.position + len(batch.names))
         result = model.sample(batch.low_res, seeds=seeds, steps=steps)
         unit = (result + 1) / 2
@@ -56,7 +64,19 @@ def validate(
             bicubic = np.asarray(model.degradation.upsample(low))
             pictures = {"low-res": low, "bicubic": bicubic, "result": out, "truth": truth}
             rows.append({label: to_image(array) for label, array in pictures.items()})
-    picture.parent.mkdir(exist_ok=True)
+    with writing(picture.parent):
+        picture.parent.mkdir(exist_ok=True)
     write_image(comparison_picture(rows[:_ROWS], height=128), picture, overwrite=True)
     means = np.mean(scores, axis=0)
     return {"psnr": float(means[0]), "consistency": float(means[1])}
+
+
+def _batches(
+    config: ModelConfig, source: Source, training: TrainingSettings
+) -> Iterator[EvaluationBatch]:
+    return evaluation_batches(
+        source,
+        degradation=build_degradation(config),
+        batch_size=training.batch_size,
+        limit=training.validation_images,
+    )

@@ -1,0 +1,452 @@
+"""Training from end to end, with a network so small that a run takes half a second."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from numpy.typing import NDArray
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+
+from torch.optim.optimizer import register_optimizer_step_pre_hook  # noqa: E402
+
+from sr4.config import RunSettings, TrainingSettings, override  # noqa: E402
+from sr4.data.sources import EncodedSource, Source  # noqa: E402
+from sr4.errors import DataError, RunError  # noqa: E402
+from sr4.model import load_model  # noqa: E402
+from sr4.training import trainer  # noqa: E402 - needs torch
+from sr4.training.checkpoint import Checkpoint  # noqa: E402
+from sr4.training.trainer import Progress, describe, learning_rate, train  # noqa: E402
+
+Tiny = Callable[..., RunSettings]
+Weights = Callable[[Path], dict[str, Any]]
+MakeSource = Callable[[NDArray[np.uint8]], EncodedSource]
+
+pytestmark = [
+    # Python 3.12 warns of fork in a process with threads, torch of more workers than cores.
+    pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning"),
+]
+
+
+def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert one.keys() == other.keys()
+    assert [name for name in one if not torch.equal(one[name], other[name])] == []
+
+
+def metrics(out: Path, kind: str) -> list[dict[str, Any]]:
+    text = (out / "metrics.jsonl").read_text(encoding="utf-8")
+    return [line for line in map(json.loads, text.splitlines()) if line["kind"] == kind]
+
+
+def checkpoints(out: Path) -> list[int]:
+    return sorted(int(path.name) for path in (out / "checkpoints").glob("[0-9]*"))
+
+
+@dataclass
+class Tripwire:
+    """A source that does something when a picture is read for the nth time, counted from 1."""
+
+    source: Source
+    nth: int
+    action: Callable[[], None]
+    reads: int = 0
+
+    @property
+    def location(self) -> str:
+        return self.source.location
+
+    @property
+    def names(self) -> Sequence[str]:
+        return self.source.names
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        self.reads += 1
+        if self.reads == self.nth:
+            self.action()
+        return self.source.read(index)
+
+
+def test_a_run_folder_holds_all_there_is_to_know(
+    tiny: Tiny, source: EncodedSource, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    told: list[Progress] = []
+    summary = train(tiny(), data=source, val=source, out=tmp_path, on_progress=told.append)
+    assert (summary.model, summary.images, summary.stopped) == (tmp_path / "model", 32, False)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        ".lock",
+        "checkpoints",
+        "config.yaml",
+        "data.json",
+        "metrics.jsonl",
+        "model",
+        "tensorboard",
+        "validation",
+    }
+    assert yaml.safe_load((tmp_path / "config.yaml").read_text()) == tiny().model_dump(mode="json")
+    assert checkpoints(tmp_path) == [16, 32]
+    last = Checkpoint.load(tmp_path / "checkpoints" / f"{32:012d}")
+    assert (last.images, last.step) == (32, 8)
+
+    (line,) = metrics(tmp_path, "train")
+    assert (line["images"], line["learning_rate"]) == (32, 0)
+    validations = metrics(tmp_path, "validation")
+    assert [line["images"] for line in validations] == [16, 32]
+    assert all(5 < line["psnr"] < 30 and line["consistency"] < 1e-3 for line in validations)
+    for images in (16, 32):
+        with Image.open(tmp_path / "validation" / f"{images:012d}.png") as picture:
+            assert picture.width > picture.height > 3 * 32
+
+    figures = [progress for progress in told if progress.message is None]
+    assert [(p.images, p.total, p.loss) for p in figures] == [(32, 32, line["loss"])]
+    assert figures[0].images_per_second > 0
+    messages = [p.message for p in told if p.message is not None]
+    assert [message.partition(":")[0] for message in messages] == ["validation"] * 2
+    assert capfd.readouterr() == ("", "")  # neither TensorBoard nor Accelerate talks
+
+
+def test_the_model_folder_holds_the_average(finished: Path, weights: Weights) -> None:
+    model = load_model(finished, backend="torch", device="cpu")
+    assert model.config.recipe == "sr4-fast"
+    assert (model.config.training_images, model.config.scale) == (32, 4)
+    assert model.config.training_data == ("data.tar (10 pictures)",)
+    average = {k.removeprefix("ema/"): v for k, v in weights(finished).items() if "ema/" in k}
+    assert model.config.parameters == sum(tensor.numel() for tensor in average.values())
+    assert_same(dict(model.network.module.state_dict()), average)  # type: ignore[attr-defined]
+    result = model.sample(np.zeros((1, 3, 8, 8), np.float32), seeds=[0], steps=1)
+    assert result.shape == (1, 3, 32, 32)
+
+
+def test_the_loss_falls(tiny: Tiny, make_source: MakeSource, tmp_path: Path) -> None:
+    """Flat pictures leave nothing to predict but the noise, which the network can see."""
+    flat = make_source(np.full((4, 32, 32, 3), 128, np.uint8))
+    settings = tiny(total_images=240, learning_rate=5e-3, warmup_images=0)
+    # A patch of 4x4 noisy pixels would not fit through 16 channels.
+    settings = override(settings, {"model": {"network": {"patch": 2}}})
+    train(settings, data=flat, val=None, out=tmp_path)
+    lines = metrics(tmp_path, "train")
+    assert [line["images"] for line in lines] == [80, 160, 240]
+    first, second, third = (line["loss"] for line in lines)
+    assert 0.5 > first > 1.2 * second > 1.3 * third
+
+
+def test_the_seed_decides_the_weights(
+    tiny: Tiny, source: EncodedSource, finished: Path, weights: Weights, tmp_path: Path
+) -> None:
+    train(tiny(), data=source, val=None, out=tmp_path / "same")
+    assert_same(weights(tmp_path / "same"), weights(finished))
+    train(tiny(seed=1), data=source, val=None, out=tmp_path / "other")
+    name = "network/conv_in.weight"
+    assert not torch.equal(weights(tmp_path / "other")[name], weights(finished)[name])
+
+
+def test_validation_and_reading_ahead_change_no_weight(
+    tiny: Tiny, source: EncodedSource, finished: Path, weights: Weights, tmp_path: Path
+) -> None:
+    settings = tiny(workers=1, validate_every_images=8, save_every_images=8)
+    train(settings, data=source, val=source, out=tmp_path)
+    assert_same(weights(tmp_path), weights(finished))
+
+
+def test_a_resumed_run_ends_with_the_same_weights(
+    tiny: Tiny, source: EncodedSource, finished: Path, interrupted: Path, weights: Weights
+) -> None:
+    told: list[Progress] = []
+    summary = train(tiny(), data=source, val=None, out=interrupted, on_progress=told.append)
+    assert (summary.images, summary.stopped) == (32, False)
+    assert told[0].message == "resumed at 16 pictures"
+    assert_same(weights(interrupted), weights(finished))
+    assert (interrupted / "model" / "model.safetensors").read_bytes() == (
+        finished / "model" / "model.safetensors"
+    ).read_bytes()
+
+
+def test_a_finished_run_can_be_made_longer(
+    tiny: Tiny, source: EncodedSource, weights: Weights, tmp_path: Path
+) -> None:
+    """With a constant learning rate, to the weights of a run that was as long from the start."""
+    for total in (16, 32):
+        train(tiny(total_images=total, cooldown=0), data=source, val=None, out=tmp_path / "twice")
+    train(tiny(cooldown=0), data=source, val=None, out=tmp_path / "once")
+    assert_same(weights(tmp_path / "twice"), weights(tmp_path / "once"))
+
+
+def test_a_finished_run_stays_as_it_is(
+    tiny: Tiny, source: EncodedSource, run: Path, finished: Path
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (run / "checkpoints").rglob("*")}
+    summary = train(tiny(), data=source, val=None, out=run)
+    assert (summary.images, summary.stopped) == (32, False)
+    assert {path: path.stat().st_mtime_ns for path in (run / "checkpoints").rglob("*")} == before
+    assert (run / "metrics.jsonl").read_text() == (finished / "metrics.jsonl").read_text()
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over_aloud(
+    tiny: Tiny, source: EncodedSource, finished: Path, run: Path, weights: Weights
+) -> None:
+    newest = run / "checkpoints" / f"{32:012d}"
+    data = bytearray((newest / "ema.safetensors").read_bytes())
+    data[-1] ^= 1
+    (newest / "ema.safetensors").write_bytes(data)
+    told: list[Progress] = []
+    train(tiny(), data=source, val=None, out=run, on_progress=told.append)
+    complaint = told[0].message or ""
+    assert f"{newest / 'ema.safetensors'}: a damaged checkpoint" in complaint
+    assert "going on from 000000000016" in complaint
+    assert_same(weights(run), weights(finished))
+
+
+def test_a_checkpoint_of_another_network_is_one_line(
+    tiny: Tiny, source: EncodedSource, run: Path
+) -> None:
+    settings = override(tiny(), {"model": {"network": {"widths": [16, 48]}}})
+    (run / "config.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json")))
+    with pytest.raises(RunError, match="does not fit the network") as caught:
+        train(settings, data=source, val=None, out=run)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_run_is_refused_and_left_alone(
+    tiny: Tiny, source: EncodedSource, make_source: MakeSource, run: Path
+) -> None:
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(RunError, match=r"learning_rate = 0\.002, got 0\.5"):
+        train(tiny(learning_rate=0.5), data=source, val=None, out=run)
+    other = make_source(np.zeros((3, 32, 32, 3), np.uint8))
+    with pytest.raises(RunError, match=r"trains on 10 pictures .* got 3"):
+        train(tiny(), data=other, val=None, out=run)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_leaves(
+    tiny: Tiny,
+    source: EncodedSource,
+    finished: Path,
+    weights: Weights,
+    tmp_path: Path,
+    number: signal.Signals,
+) -> None:
+    before = signal.getsignal(number)
+    # While the sixth batch is being read, far from any checkpoint that is due.
+    data = Tripwire(source, 22, lambda: os.kill(os.getpid(), number))
+    summary = train(tiny(), data=data, val=source, out=tmp_path)
+    assert (summary.images, summary.stopped) == (24, True)
+    assert checkpoints(tmp_path) == [16, 24]
+    model = load_model(summary.model, backend="torch", device="cpu")
+    assert model.config.training_images == 24
+    average = Checkpoint.load(tmp_path / "checkpoints" / f"{24:012d}").ema
+    assert_same(dict(model.network.module.state_dict()), dict(average))  # type: ignore[attr-defined]
+    assert signal.getsignal(number) is before
+
+    summary = train(tiny(), data=source, val=source, out=tmp_path)
+    assert (summary.images, summary.stopped) == (32, False)
+    assert_same(weights(tmp_path), weights(finished))
+
+
+def test_a_second_signal_acts_as_usual(tiny: Tiny, source: EncodedSource, tmp_path: Path) -> None:
+    def twice() -> None:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), data=Tripwire(source, 6, twice), val=None, out=tmp_path)
+
+
+class _NaNLoss(trainer.DenoisingObjective):
+    """Not a number at the sixth step."""
+
+    def __call__(self, network: Any, batch: Any, device: Any) -> Any:
+        loss = super().__call__(network, batch, device)
+        return loss * math.nan if batch.position == 20 else loss
+
+
+class _NaNGradient(trainer.DenoisingObjective):
+    """A finite loss with a gradient that is not a number, at the sixth step."""
+
+    def __call__(self, network: Any, batch: Any, device: Any) -> Any:
+        loss = super().__call__(network, batch, device)
+        zero = 0 * next(network.parameters()).sum()
+        return loss + zero.sqrt() if batch.position == 20 else loss
+
+
+@pytest.mark.parametrize(
+    ("objective", "what"),
+    [(_NaNLoss, "loss is nan"), (_NaNGradient, "norm of the gradient is nan")],
+)
+def test_what_is_not_finite_stops_before_the_optimiser_step(
+    tiny: Tiny,
+    source: EncodedSource,
+    finished: Path,
+    weights: Weights,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    objective: type,
+    what: str,
+) -> None:
+    steps: list[int] = []
+    with monkeypatch.context() as patch, each_step(lambda optimiser: steps.append(1)):
+        patch.setattr(trainer, "DenoisingObjective", objective)
+        with pytest.raises(RunError, match=rf"^step 6: the {what}; .* lower ") as caught:
+            train(tiny(), data=source, val=None, out=tmp_path)
+    message = str(caught.value)
+    assert "\n" not in message
+    batch = next(stream(tiny(), source, position=20))
+    assert message.endswith(", ".join(batch.names))
+    assert len(steps) == 5
+    assert checkpoints(tmp_path) == [16]  # whole: the run can go on from it
+    train(tiny(), data=source, val=None, out=tmp_path)
+    assert_same(weights(tmp_path), weights(finished))
+
+
+def stream(settings: RunSettings, source: Source, position: int) -> Iterator[Any]:
+    return trainer.training_batches(
+        source,
+        degradation=trainer.build_degradation(settings.model),
+        size=32,
+        batch_size=4,
+        seed=0,
+        flip=True,
+        position=position,
+    )
+
+
+@contextmanager
+def each_step(look: Callable[[Any], None]) -> Iterator[None]:
+    """Look at the optimiser before each of its steps."""
+    handle = register_optimizer_step_pre_hook(lambda optimiser, args, kwargs: look(optimiser))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def test_gradients_are_clipped(tiny: Tiny, source: EncodedSource, tmp_path: Path) -> None:
+    norms: list[float] = []
+
+    def look(optimiser: Any) -> None:
+        gradients = [parameter.grad for parameter in optimiser.param_groups[0]["params"]]
+        norms.append(float(torch.stack([gradient.norm() for gradient in gradients]).norm()))
+
+    with each_step(look):
+        train(tiny(clip_norm=1e-3), data=source, val=None, out=tmp_path)
+    # clip_grad_norm_ divides by the norm plus 1e-6
+    assert norms == pytest.approx([1e-3] * 8, rel=1e-3)
+
+
+def test_each_step_takes_the_rate_of_its_position(
+    tiny: Tiny, source: EncodedSource, interrupted: Path
+) -> None:
+    rates: list[float] = []
+    with each_step(lambda optimiser: rates.append(optimiser.param_groups[0]["lr"])):
+        train(tiny(), data=source, val=None, out=interrupted)
+    # Constant until the last quarter of 32 pictures, then down to 0; from picture 16 on.
+    assert rates == pytest.approx([2e-3, 2e-3, 2e-3, 1e-3])
+
+
+def test_learning_rate_is_the_closed_form() -> None:
+    training = TrainingSettings(
+        total_images=1000, batch_size=10, learning_rate=0.5, warmup_images=100, cooldown=0.2
+    )
+    rates = [learning_rate(training, images) for images in range(0, 1001, 10)]
+    assert rates[:10] == pytest.approx([0.05 * step for step in range(1, 11)])
+    assert rates[10:81] == [0.5] * 71
+    assert rates[80:] == pytest.approx([0.025 * step for step in range(20, -1, -1)])
+    assert learning_rate(training, 1010) == 0
+    plain = TrainingSettings(total_images=1000, batch_size=10, learning_rate=0.5)
+    assert {learning_rate(plain, images) for images in range(0, 1000, 10)} == {0.5}
+
+
+def test_bf16_trains_weights_of_float32(
+    tiny: Tiny, source: EncodedSource, finished: Path, weights: Weights, tmp_path: Path
+) -> None:
+    """And after a run in float32 in the same process: Accelerate holds one precision for all."""
+    train(tiny(precision="bf16"), data=source, val=source, out=tmp_path)
+    ours, theirs = weights(tmp_path), weights(finished)
+    assert {tensor.dtype for tensor in ours.values()} == {torch.float32}
+    name = "network/conv_in.weight"
+    assert not torch.equal(ours[name], theirs[name])
+    # The first steps of Adam follow the gradient's sign, which bfloat16's three digits rarely turn.
+    torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=1.6e-2)
+    similarity = torch.cosine_similarity(ours[name].flatten(), theirs[name].flatten(), dim=0)
+    assert similarity > 0.99
+
+
+def test_a_bad_validation_picture_ends_a_run_before_it_begins(
+    tiny: Tiny, source: EncodedSource, tmp_path: Path
+) -> None:
+    def fail() -> None:
+        raise DataError("the second picture is bad")
+
+    with pytest.raises(DataError, match="second"):
+        train(tiny(), data=source, val=Tripwire(source, 2, fail), out=tmp_path)
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
+def test_a_failed_validation_costs_no_training_and_is_made_up_for(
+    tiny: Tiny, source: EncodedSource, finished: Path, weights: Weights, tmp_path: Path
+) -> None:
+    def fail() -> None:
+        raise DataError("the disk with these pictures is gone")
+
+    settings = tiny(validate_every_images=8, save_every_images=1000)
+    val = Tripwire(source, 5, fail)  # the second of the first validation: the start reads three
+    with pytest.raises(DataError, match="gone"):
+        train(settings, data=source, val=val, out=tmp_path)
+    assert checkpoints(tmp_path) == [8]
+    train(settings, data=source, val=source, out=tmp_path)
+    assert [line["images"] for line in metrics(tmp_path, "validation")] == [8, 16, 24, 32]
+    assert_same(weights(tmp_path), weights(finished))
+
+
+def test_a_bad_training_picture_is_one_error_and_the_log_is_closed(
+    tiny: Tiny, source: EncodedSource, tmp_path: Path
+) -> None:
+    def fail() -> None:
+        raise DataError("this picture is bad")
+
+    with pytest.raises(DataError, match="bad"):
+        train(tiny(), data=Tripwire(source, 22, fail), val=None, out=tmp_path)
+    assert checkpoints(tmp_path) == [16]
+
+
+def test_a_distributed_start_is_refused(
+    tiny: Tiny, source: EncodedSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(RunError, match="one of 4 processes"):
+        train(tiny(), data=source, val=None, out=tmp_path)
+
+
+def test_old_checkpoints_are_removed(tiny: Tiny, source: EncodedSource, tmp_path: Path) -> None:
+    settings = tiny(save_every_images=4, keep_checkpoints=3)
+    train(settings, data=source, val=None, out=tmp_path)
+    assert checkpoints(tmp_path) == [24, 28, 32]
+    shutil.rmtree(tmp_path / "model")
+    train(settings, data=source, val=None, out=tmp_path)  # writes the model anew, nothing else
+    assert checkpoints(tmp_path) == [24, 28, 32]
+    assert (tmp_path / "model" / "config.json").is_file()
+
+
+def test_describe_gives_size_and_cost_without_training(tiny: Tiny, finished: Path) -> None:
+    facts = describe(tiny(total_images=33))
+    assert facts["parameters"] == load_model(finished, backend="torch").config.parameters
+    assert facts["size_multiple"] == 8
+    assert facts["steps"] == 9
+    assert 0.001 < facts["gflops"] < 0.1
