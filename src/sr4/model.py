@@ -6,19 +6,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from sr4.build import build_degradation, build_sampler, build_schedule, build_target
-from sr4.config import ModelConfig, SamplingSettings, parse_model_config
+from sr4.config import SAMPLERS, ModelConfig, SamplingSettings, explain, parse_model_config
 from sr4.diffusion.predictions import PREDICTIONS
 from sr4.diffusion.samplers import Denoised, OnStep, PictureNoise, sample
 from sr4.errors import ModelError, UsageError, nearest
-from sr4.runtime import GRAPH, WEIGHTS, Network, open_network
+from sr4.images import reason
+from sr4.runtime import WEIGHTS, Network, open_network
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,10 +34,14 @@ CONFIG = "config.json"
 CARD = "README.md"
 SHIPPED = Path(__file__).parent / "models"
 DEFAULT_MODEL = "sr4-fast"
+FORMAT = 1  # of config.json
 
-# Rounds of projection and clipping that end a sampling: after five, clipping costs nothing that
-# 8-bit pixels could show (DESIGN: section 3).
-_FINAL_ROUNDS = 5
+_VALUE_RANGE = (-1.0, 1.0)
+# Rounds of projection and clipping that end a sampling: pictures with little black and white need
+# three, the others all of them. They take a few milliseconds a picture.
+_FINAL_ROUNDS = 20
+_MODEL_FILES = "model.*"  # weights, graph, and what other runtimes want
+_PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
 
 
 class DiffusionModel:
@@ -55,15 +63,20 @@ class DiffusionModel:
         self._prediction = PREDICTIONS[config.objective.prediction]
 
     def sampling(self, steps: int | None = None, sampler: str | None = None) -> SamplingSettings:
-        """The model's own sampling settings with the given ones in their place."""
-        if sampler is not None and sampler not in ("ddpm", "ddim", "dpmpp"):
-            raise UsageError(
-                f"unknown sampler {sampler!r}: {nearest(sampler, ('ddpm', 'ddim', 'dpmpp'))}"
-            )
+        """The model's own sampling settings with the given ones in their place.
+
+        Raises:
+            UsageError: an unknown sampler, or a number of steps that the schedule does not have.
+        """
+        if sampler is not None and sampler not in SAMPLERS:
+            raise UsageError(f"unknown sampler {sampler!r}: {nearest(sampler, SAMPLERS)}")
         changes = {"steps": steps, "sampler": sampler}
         given = {key: value for key, value in changes.items() if value is not None}
-        settings = SamplingSettings.model_construct(**(self.config.sampling.model_dump() | given))
-        self._schedule.times(settings.steps)  # refuses an impossible number of steps
+        try:
+            settings = SamplingSettings.model_validate(self.config.sampling.model_dump() | given)
+        except ValidationError as error:
+            raise UsageError(explain(error, SamplingSettings)) from error
+        self._schedule.times(settings.steps)  # a table has no more steps than its own
         return settings
 
     def nfe(self, steps: int | None = None, sampler: str | None = None) -> int:
@@ -83,24 +96,77 @@ class DiffusionModel:
         """Draw one high-res picture for each low-res one.
 
         Args:
-            low_res: (B, C, h, w) in [-1, 1]; h * scale and w * scale are multiples of the
-                network's size multiple.
+            low_res: (B, C, h, w) in [-1, 1], of any size. What the network's size multiple lacks
+                is added by reflection at the bottom and on the right, and cut off again.
             seeds: one per picture; a picture's result depends on its own seed alone.
             steps: number of steps; the model's own by default.
             sampler: "ddpm", "ddim" or "dpmpp"; the model's own by default.
             consistency: keep every step, and the result, on the pictures that D maps onto
                 low_res.
-            on_step: see `sr4.diffusion.samplers.sample`.
+            on_step: called after each step (see `sr4.diffusion.samplers.sample`) with pictures of
+                the padded size.
 
         Returns:
-            (B, C, H, W) in [-1, 1].
+            (B, C, h * scale, w * scale) in [-1, 1].
+
+        Raises:
+            UsageError: impossible settings, or seeds or pictures that do not fit.
+            ModelError: the network fails, or gives numbers that are not finite.
         """
+        channels, scale = self.config.channels, self.config.scale
+        if low_res.ndim != 4 or low_res.shape[1] != channels or low_res.size == 0:
+            raise UsageError(
+                f"got low-res pictures of shape {low_res.shape}; expected (B, {channels}, h, w)"
+            )
         if len(seeds) != len(low_res):
             raise UsageError(f"got {len(seeds)} seeds for {len(low_res)} pictures; expected equal")
         settings = self.sampling(steps, sampler)
-        network, scale = self.network, self.config.scale
-        _, channels, height, width = low_res.shape
-        noise = PictureNoise(seeds, (channels, height * scale, width * scale))
+        drawn = self._draw(self._pad(low_res), seeds, settings, consistency, on_step)
+        height, width = low_res.shape[2] * scale, low_res.shape[3] * scale
+        result = np.clip(drawn[..., :height, :width], *_VALUE_RANGE)
+        if not np.isfinite(result).all():
+            raise ModelError(
+                f"{self.name}: its network gave numbers that are not finite; expected pictures: "
+                "the weights may be damaged"
+            )
+        return self.fit(result, low_res) if consistency else result
+
+    def fit(self, pictures: Floats, low_res: Floats) -> Floats:
+        """Pictures near the given ones, in [-1, 1], that D maps onto low_res as closely as that
+        range lets it.
+
+        Projection and clipping alternate with momentum (FISTA: Beck & Teboulle 2009, section 4);
+        without it, a black or white picture takes ten times the rounds.
+
+        Args:
+            pictures: (..., H, W); low_res: (..., h, w) in [-1, 1].
+        """
+        fitted = ahead = pictures
+        for number in range(_FINAL_ROUNDS):
+            before = fitted
+            fitted = np.clip(self.degradation.project(ahead, low_res), *_VALUE_RANGE)
+            ahead = fitted + np.float32(number / (number + 3)) * (fitted - before)
+        return fitted
+
+    def _pad(self, low_res: Floats) -> Floats:
+        """Pictures whose high-res size is the next multiple of the network's."""
+        multiple = math.lcm(self.config.scale, self.config.size_multiple) // self.config.scale
+        below, right = (-side % multiple for side in low_res.shape[2:])
+        # Symmetric reflection works for any padding, also one larger than the picture.
+        return np.pad(low_res, ((0, 0), (0, 0), (0, below), (0, right)), mode="symmetric")
+
+    def _draw(
+        self,
+        low_res: Floats,
+        seeds: Sequence[int],
+        settings: SamplingSettings,
+        consistency: bool,
+        on_step: OnStep | None,
+    ) -> Floats:
+        """Run the sampler on pictures that fit the network: (B, C, h, w) to (B, C, H, W)."""
+        network, scale, channels = self.network, self.config.scale, self.config.channels
+        height, width = low_res.shape[2] * scale, low_res.shape[3] * scale
+        noise = PictureNoise(seeds, (channels, height, width))
         low = network.native(low_res)
         upsampled = self.degradation.upsample(low)
         frame = self._target.frame(low)
@@ -120,12 +186,7 @@ class DiffusionModel:
             noise,
             on_step,
         )
-        result = network.numpy(frame.decode(x_0))
-        if consistency:
-            result = self.degradation.project(
-                result, low_res, rounds=_FINAL_ROUNDS, value_range=(-1.0, 1.0)
-            )
-        return np.clip(result, -1.0, 1.0)
+        return network.numpy(frame.decode(x_0))
 
 
 def shipped_models() -> dict[str, Path]:
@@ -144,28 +205,54 @@ def find_model(name: str | Path) -> Path:
         return shipped[str(name)]
     path = Path(name)
     for folder in (path, path / "model"):
-        if (folder / CONFIG).is_file():
+        if os.path.isfile(folder / CONFIG):  # unlike pathlib's, never raises
             return folder
-    if path.is_file():
+    expected = f"expected a model folder, {CONFIG} with {WEIGHTS}"
+    if os.path.isfile(path):
+        raise ModelError(f"{path}: is a file; {expected}{_advice([path])}")
+    if os.path.isdir(path):
         raise ModelError(
-            f"{path}: is a file; expected a model folder ({CONFIG} with {WEIGHTS}). "
-            "Checkpoints that need unpickling are never opened: convert them to a model folder"
-        )
-    if path.is_dir():
-        raise ModelError(
-            f"{path}: has no {CONFIG}; expected a model folder, or a run folder that has saved one"
+            f"{path}: has no {CONFIG}; {expected}, or a run folder that has saved one"
+            f"{_advice(path.iterdir())}"
         )
     raise ModelError(f"no model {str(name)!r}: {nearest(str(name), shipped)}")
 
 
+def _advice(files: Iterable[Path]) -> str:
+    """What to do with files that are no model folder."""
+    if any(file.suffix.lower() in _PICKLES for file in files):
+        return ": files that need unpickling are never opened, save their tensors as safetensors"
+    return ": name the folder that `sr4 train` or `sr4 export` wrote"
+
+
 def read_config(folder: Path) -> ModelConfig:
-    """The description of a model folder."""
+    """The description of a model folder.
+
+    Raises:
+        ModelError: missing, not JSON, of a newer format, or not what a config may say.
+    """
     path = folder / CONFIG
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: cannot be read ({error}); expected a model's JSON") from error
-    return parse_model_config(text, str(path), ModelError)
+        values = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(
+            f"{path}: cannot be read ({reason(error)}); expected a model's JSON: copy the model "
+            "again"
+        ) from error
+    format = values.get("format", FORMAT) if isinstance(values, dict) else FORMAT
+    if isinstance(format, int) and format > FORMAT:
+        raise ModelError(
+            f"{path}: is of format {format}; expected at most {FORMAT}: update sr4 to read it"
+        )
+    config = parse_model_config(text, str(path), ModelError)
+    if config.scale != config.degradation.scale or config.value_range != _VALUE_RANGE:
+        raise ModelError(
+            f"{path}: got scale {config.scale}, a degradation by {config.degradation.scale} and "
+            f"the value range {config.value_range}; expected equal scales and {_VALUE_RANGE}: "
+            "copy the model again"
+        )
+    return config
 
 
 def load_model(name: str | Path, *, backend: str = "auto", device: str = "auto") -> DiffusionModel:
@@ -173,23 +260,47 @@ def load_model(name: str | Path, *, backend: str = "auto", device: str = "auto")
 
     Raises:
         ModelError: nothing there, damaged, or not what its config says.
+        UsageError: unknown backend or device, or one that the other does not serve.
         MissingExtraError: the backend's runtime is not installed.
     """
     folder = find_model(name)
     config = read_config(folder)
-    for file, expected in config.sha256.items():
-        path = folder / Path(file).name
-        if path.exists() and file_sha256(path) != expected:
-            raise ModelError(
-                f"{path}: its checksum differs from the one in {CONFIG}; expected the file the "
-                "model was saved with: copy the model again"
-            )
+    check_files(folder, config)
     network = open_network(folder, config, backend=backend, device=device)
     return DiffusionModel(config, network, str(name))
 
 
+def check_files(folder: Path, config: ModelConfig) -> None:
+    """Refuse a folder whose files are not those that its config was written for.
+
+    A graph has only places inside the weights file, so that nothing else would notice other
+    weights there.
+    """
+    for name, expected in config.sha256.items():
+        if Path(name).name != name:
+            raise ModelError(
+                f"{folder / CONFIG}: names the file {name!r}; expected files beside it: copy the "
+                "model again"
+            )
+        path = folder / name
+        try:
+            found = file_sha256(path)
+        except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+            raise ModelError(
+                f"{path}: cannot be read ({reason(error)}); expected the file that {CONFIG} "
+                "lists: copy the model again"
+            ) from error
+        if found != expected:
+            raise ModelError(
+                f"{path}: its checksum differs from the one in {CONFIG}; expected the file the "
+                "model was saved with: copy the model again"
+            )
+
+
 def save_model(folder: Path, config: ModelConfig, tensors: Mapping[str, Tensor]) -> ModelConfig:
-    """Write a model folder: weights as float16 or as they are, config with checksums.
+    """Write a model folder: the tensors as they are, and the config with checksums.
+
+    Files of other weights, such as an exported graph, do not stay.
 
     Returns:
         The config as written.
@@ -197,16 +308,19 @@ def save_model(folder: Path, config: ModelConfig, tensors: Mapping[str, Tensor])
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / WEIGHTS)
-    (folder / GRAPH).unlink(missing_ok=True)  # a graph of other weights must not stay
+    temporary = folder / f".{WEIGHTS}.tmp"
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
+    for stale in folder.glob(_MODEL_FILES):
+        if stale.name != WEIGHTS:
+            stale.unlink()
+    temporary.replace(folder / WEIGHTS)
     parameters = sum(tensor.numel() for tensor in tensors.values())
     return write_config(folder, config.model_copy(update={"parameters": parameters}))
 
 
 def write_config(folder: Path, config: ModelConfig) -> ModelConfig:
     """Write `config.json` with the checksums of the model files beside it."""
-    files = sorted(path for path in folder.glob("model.*") if path.is_file())
-    sums = {path.name: file_sha256(path) for path in files}
+    sums = {path.name: file_sha256(path) for path in sorted(folder.glob(_MODEL_FILES))}
     config = config.model_copy(update={"sha256": sums})
     text = json.dumps(config.model_dump(mode="json"), indent=2, ensure_ascii=False)
     temporary = folder / f".{CONFIG}.tmp"

@@ -1,22 +1,25 @@
-"""Picture in, picture out: padding, seeds, samples and batches around a diffusion model."""
+"""Picture in, picture out: conversion, seeds, samples and batches around a diffusion model."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from sr4.config import ModelConfig
-from sr4.degradation import Degradation
 from sr4.diffusion.samplers import OnStep
-from sr4.errors import PictureError, UsageError
-from sr4.images import quantise, to_array, to_image
+from sr4.errors import ModelError, PictureError, UsageError
+from sr4.images import quantise, reason, to_array, to_image
 from sr4.model import DEFAULT_MODEL, DiffusionModel, load_model
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Floats = NDArray[np.float32]
 Picture = Image.Image | NDArray[Any]
@@ -25,16 +28,28 @@ MAX_RESULT_PIXELS = 2**20  # pictures are processed whole; attention grows with 
 _BATCH_PIXELS = 16 * 128 * 128  # high-res pixels that go through the network together
 
 
+class Options(TypedDict, total=False):
+    """The options of `Pipeline.upscale`, which explains them."""
+
+    steps: int | None
+    sampler: str | None
+    seed: int
+    samples: int
+    use_mean: bool
+    consistency: bool
+    on_step: OnStep | None
+
+
 @dataclass(frozen=True)
 class Result:
     """What `upscale` gives for one picture.
 
     Attributes:
-        image: the result, 8-bit RGB.
-        samples: all K samples, 8-bit RGB, the first one first.
+        image: the result, 8-bit RGB: the first sample, or the mean where that was asked for.
+        samples: all K samples, 8-bit RGB.
         mean: mean of the samples, 8-bit RGB; closer to the truth than any one of them, and softer.
-        uncertainty: (H, W) float32, deviation of the samples, mean over the channels, on the
-            [0, 1] scale: how much of each pixel was invented. Zero for a single sample.
+        uncertainty: (H, W) float32, sample standard deviation over the K samples, mean over the
+            channels, on the [0, 1] scale: how much of each pixel was invented. Zero where K is 1.
         consistency: `mean((D(image) - low_res)²)` on the [0, 1] scale, x 1e-5, of the 8-bit image.
     """
 
@@ -55,6 +70,11 @@ class Pipeline:
     """
 
     def __init__(self, model: DiffusionModel) -> None:
+        if model.config.channels != 3:
+            raise ModelError(
+                f"{model.name}: takes {model.config.channels} channels; expected 3, since pictures "
+                "are RGB: call its `sample` with arrays"
+            )
         self.model = model
 
     @property
@@ -62,9 +82,15 @@ class Pipeline:
         """The model's description."""
         return self.model.config
 
+    @overload
+    def upscale(self, image: Picture, **options: Unpack[Options]) -> Result: ...
+
+    @overload
+    def upscale(self, image: Sequence[Picture], **options: Unpack[Options]) -> list[Result]: ...
+
     def upscale(
         self,
-        image: Picture | list[Picture],
+        image: Picture | Sequence[Picture],
         *,
         steps: int | None = None,
         sampler: str | None = None,
@@ -73,11 +99,12 @@ class Pipeline:
         use_mean: bool = False,
         consistency: bool = True,
         on_step: OnStep | None = None,
-    ) -> Any:
+    ) -> Result | list[Result]:
         """Upscale a picture, or each of a list.
 
         Args:
-            image: a PIL picture, or an array (h, w, 3): uint8, or float in [0, 1].
+            image: a PIL picture, or an array (h, w, 3): uint8, or float in [0, 1]. Or a list or
+                tuple of them, in which sizes may differ.
             steps: network evaluations a sample; the model's own by default.
             sampler: "ddpm", "ddim" or "dpmpp"; the model's own by default.
             seed: sample k of every picture uses seed + k, so that a picture gives the same
@@ -85,7 +112,8 @@ class Pipeline:
             samples: how many to draw.
             use_mean: take the mean of the samples as the result's image.
             consistency: keep the result on the pictures whose degraded version is the input.
-            on_step: called after each sampling step; see `sr4.diffusion.samplers.sample`.
+            on_step: called after each sampling step of each batch; see
+                `sr4.diffusion.samplers.sample`. Raising from it cancels.
 
         Returns:
             A Result, or a list of them in the order given.
@@ -93,113 +121,106 @@ class Pipeline:
         Raises:
             PictureError: a picture the model cannot take.
             UsageError: an impossible option.
+            ModelError: the network fails.
         """
         if samples < 1:
             raise UsageError(f"got {samples} samples; expected at least 1")
-        pictures = image if isinstance(image, list) else [image]
+        pictures: Sequence[object] = image if isinstance(image, (list, tuple)) else [image]
         low_res = [_as_array(picture) for picture in pictures]
-        jobs = [(index, seed + k) for index in range(len(low_res)) for k in range(samples)]
+        self._check_sizes(low_res)
         drawn: list[list[Floats]] = [[] for _ in low_res]
-        for batch in self._batches(low_res, jobs):
-            padded = np.stack([self._pad(low_res[index]) for index, _ in batch])
+        for batch in self._batches(low_res, samples):
             outputs = self.model.sample(
-                padded,
-                seeds=[job_seed for _, job_seed in batch],
+                np.stack([low_res[index] for index, _ in batch]),
+                seeds=[seed + number for _, number in batch],
                 steps=steps,
                 sampler=sampler,
                 consistency=consistency,
                 on_step=on_step,
             )
             for (index, _), output in zip(batch, outputs, strict=True):
-                drawn[index].append(self._crop(output, low_res[index], consistency))
+                drawn[index].append(output)
         results = [
             self._result(low, np.stack(outputs), use_mean, consistency)
             for low, outputs in zip(low_res, drawn, strict=True)
         ]
-        return results if isinstance(image, list) else results[0]
+        return results if pictures is image else results[0]
 
-    def _batches(
-        self, low_res: list[Floats], jobs: list[tuple[int, int]]
-    ) -> list[list[tuple[int, int]]]:
-        """Jobs (picture, seed) of one padded size together, as many as fit a batch."""
-        groups: dict[tuple[int, int], list[tuple[int, int]]] = {}
-        for job in jobs:
-            groups.setdefault(self._padded_size(low_res[job[0]]), []).append(job)
-        batches = []
-        for (height, width), members in groups.items():
-            pixels = height * width * self.config.scale**2
-            if pixels > MAX_RESULT_PIXELS:
-                limit = math.isqrt(MAX_RESULT_PIXELS) // self.config.scale
-                raise PictureError(
-                    f"got a {width}x{height} low-res picture; expected at most {limit}x{limit} "
-                    f"for a model of scale {self.config.scale}: crop or shrink it first"
-                )
-            count = max(1, _BATCH_PIXELS // pixels)
-            batches += [members[i : i + count] for i in range(0, len(members), count)]
-        return batches
-
-    def _padded_size(self, low_res: Floats) -> tuple[int, int]:
-        """Smallest low-res size that holds the picture and fits the network."""
-        multiple = math.lcm(self.config.scale, self.config.size_multiple) // self.config.scale
-        _, height, width = low_res.shape
-        return (-(-height // multiple) * multiple, -(-width // multiple) * multiple)
-
-    def _pad(self, low_res: Floats) -> Floats:
-        height, width = self._padded_size(low_res)
-        below, right = height - low_res.shape[1], width - low_res.shape[2]
-        # Symmetric reflection works for any padding, also one larger than the picture.
-        return np.pad(low_res, ((0, 0), (0, below), (0, right)), mode="symmetric")
-
-    def _crop(self, output: Floats, low_res: Floats, consistency: bool) -> Floats:
+    def _check_sizes(self, low_res: list[Floats]) -> None:
         scale = self.config.scale
-        _, height, width = low_res.shape
-        if output.shape[1:] == (height * scale, width * scale):
-            return output
-        cropped = np.ascontiguousarray(output[:, : height * scale, : width * scale])
-        if not consistency:
-            return cropped
-        # The operator sees another border now than in the padded picture.
-        return _fit(self.model.degradation, cropped, low_res)
+        for _, height, width in (low.shape for low in low_res):
+            if height * width * scale**2 > MAX_RESULT_PIXELS:
+                side = math.isqrt(MAX_RESULT_PIXELS) // scale
+                raise PictureError(
+                    f"got a {width}x{height} low-res picture; expected at most {side}x{side}, or "
+                    f"as many pixels, for a model of scale {scale}: crop or shrink it first"
+                )
+
+    def _batches(self, low_res: list[Floats], samples: int) -> Iterator[list[tuple[int, int]]]:
+        """Draws (index of the picture, number of the sample) that go together, of one size."""
+        sizes: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+        for index, low in enumerate(low_res):
+            sizes.setdefault(low.shape[1:], []).extend((index, k) for k in range(samples))
+        for size, draws in sizes.items():
+            count = max(1, _BATCH_PIXELS // (math.prod(size) * self.config.scale**2))
+            yield from (draws[i : i + count] for i in range(0, len(draws), count))
 
     def _result(
         self, low_res: Floats, samples: Floats, use_mean: bool, consistency: bool
     ) -> Result:
-        degradation = self.model.degradation
-        mean = samples.mean(axis=0)
-        if consistency:
-            mean = _fit(degradation, mean, low_res)  # clipping made the samples leave the plane
+        """From samples (K, C, H, W) in [-1, 1] to pictures."""
+        mean, deviation = samples[0], np.zeros_like(samples[0])
+        if len(samples) > 1:
+            mean, deviation = samples.mean(axis=0), samples.std(axis=0, ddof=1)
+            if consistency:
+                mean = self.model.fit(mean, low_res)
         chosen = mean if use_mean else samples[0]
         pixels = np.moveaxis(quantise(chosen), -1, 0).astype(np.float64) / 255
-        misfit = degradation(pixels) - (low_res.astype(np.float64) + 1) / 2
-        images = tuple(to_image(sample) for sample in samples)
+        misfit = self.model.degradation(pixels) - (low_res.astype(np.float64) + 1) / 2
         return Result(
             image=to_image(chosen),
-            samples=images,
+            samples=tuple(to_image(sample) for sample in samples),
             mean=to_image(mean),
-            uncertainty=(samples.std(axis=0).mean(axis=0) / 2).astype(np.float32),
+            uncertainty=(deviation.mean(axis=0) / 2).astype(np.float32),  # [-1, 1] to [0, 1]
             consistency=float(np.mean(misfit**2)) / 1e-5,
         )
 
 
-def _fit(degradation: Degradation, picture: Floats, low_res: Floats) -> Floats:
-    fitted: Floats = degradation.project(picture, low_res, rounds=5, value_range=(-1.0, 1.0))
-    return fitted
-
-
-def _as_array(picture: Picture) -> Floats:
-    """(C, h, w) float32 in [-1, 1] of a PIL picture or an (h, w, 3) array."""
-    if isinstance(picture, Image.Image):
-        return to_array(picture)
-    array = np.asarray(picture)
-    if array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
-        raise PictureError(f"got an array of shape {array.shape}; expected (height, width, 3)")
+def _as_array(picture: object) -> Floats:
+    """(3, h, w) float32 in [-1, 1] of a PIL picture or an (h, w, 3) array."""
+    if isinstance(picture, (str, Path)):
+        raise PictureError(
+            f"got the file name {str(picture)!r}; expected a picture: open it with PIL.Image.open"
+        )
+    array = _pixels(picture) if isinstance(picture, Image.Image) else np.asarray(picture)
+    if array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
+        raise PictureError(
+            f"got an array of shape {array.shape}; expected (height, width, 3), not empty"
+        )
     if array.dtype == np.uint8:
-        return to_array(Image.fromarray(array))
+        return to_array(array)
     if not np.issubdtype(array.dtype, np.floating):
         raise PictureError(f"got an array of {array.dtype}; expected uint8, or floats in [0, 1]")
-    if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
+    if not (array.min() >= 0 and array.max() <= 1):  # a comparison with NaN is false
         raise PictureError("got floats outside [0, 1] or not finite; expected them in [0, 1]")
     return np.ascontiguousarray(np.moveaxis(array, 2, 0), dtype=np.float32) * 2 - 1
+
+
+def _pixels(picture: Image.Image) -> NDArray[np.uint8]:
+    """uint8 (h, w, 3) of a PIL picture of any mode with 8 bits a channel; alpha is dropped."""
+    if picture.mode[0] in "IF":
+        raise PictureError(
+            f"got a picture of mode {picture.mode}; expected 8 bits a channel, such as RGB: "
+            "scale its values to 0 to 255 first"
+        )
+    try:
+        # By RGBA, since palettes with transparency have no direct way.
+        return np.asarray(picture.convert("RGBA"))[:, :, :3]
+    except Exception as error:  # a file opened but not yet decoded; decoders raise any type
+        raise PictureError(
+            f"the given picture cannot be decoded ({reason(error)}); expected a whole one: its "
+            "file is truncated or damaged"
+        ) from error
 
 
 def load(
@@ -214,5 +235,7 @@ def load(
 
     Raises:
         ModelError: there is no such model, or it is damaged.
+        UsageError: unknown backend or device, or one that the other does not serve.
+        MissingExtraError: the backend's runtime is not installed.
     """
     return Pipeline(load_model(name, backend=backend, device=device))

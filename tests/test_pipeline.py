@@ -1,0 +1,354 @@
+"""Pictures in, pictures out, with a tiny exported model on ONNX Runtime."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import sr4
+from sr4 import pipeline as pipeline_module
+from sr4.degradation import Degradation
+from sr4.diffusion.samplers import Step
+from sr4.errors import ModelError, PictureError, UsageError
+from sr4.images import quantise, to_array
+from sr4.pipeline import Pipeline, Result
+
+
+@pytest.fixture(scope="module")
+def model(tiny_exported: Path) -> Pipeline:
+    return sr4.load(tiny_exported)
+
+
+def smooth(width: int = 6, height: int = 6, seed: int = 0, contrast: int = 127) -> Image.Image:
+    """A picture as photographs are: neighbours resemble each other. Grey by less than contrast."""
+    levels = np.random.default_rng(seed).integers(-contrast, contrast + 1, (3, 3, 3))
+    coarse = (128 + levels).astype(np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def pixels(image: Image.Image) -> np.ndarray:
+    return np.asarray(image).astype(int)
+
+
+def distance(a: Result, b: Result) -> int:
+    """Largest difference in 8-bit levels."""
+    return int(np.abs(pixels(a.image) - pixels(b.image)).max())
+
+
+def misfit(image: Image.Image, given_picture: Image.Image) -> float:
+    """Consistency from its definition."""
+    degraded = Degradation(4)(np.moveaxis(np.asarray(image) / 255, -1, 0))
+    return float(
+        np.mean((degraded - np.moveaxis(np.asarray(given_picture) / 255, -1, 0)) ** 2) * 1e5
+    )
+
+
+# The result
+
+
+def test_a_single_sample(model: Pipeline) -> None:
+    picture = smooth(7, 5)
+    result = model.upscale(picture)
+    assert isinstance(result, Result)
+    assert (result.image.size, result.image.mode) == ((28, 20), "RGB")
+    assert len(result.samples) == 1
+    for same in (result.samples[0], result.mean):
+        np.testing.assert_array_equal(pixels(same), pixels(result.image))
+    np.testing.assert_array_equal(result.uncertainty, np.zeros((20, 28), np.float32))
+    assert result.consistency == pytest.approx(misfit(result.image, picture), rel=1e-4)
+
+
+def test_samples_their_mean_and_their_deviation(model: Pipeline) -> None:
+    picture = smooth()
+    result = model.upscale(picture, samples=3, seed=10, steps=1)
+    low_res = np.stack([to_array(picture)] * 3)
+    drawn = model.model.sample(low_res, seeds=[10, 11, 12], steps=1)
+    assert [np.asarray(sample).tolist() for sample in result.samples] == quantise(drawn).tolist()
+    np.testing.assert_array_equal(pixels(result.image), pixels(result.samples[0]))
+
+    unit = (drawn.astype(np.float64) + 1) / 2
+    centred = unit - unit.mean(axis=0)
+    deviation = np.sqrt((centred**2).sum(axis=0) / 2).mean(axis=0)
+    assert (result.uncertainty.shape, result.uncertainty.dtype) == ((24, 24), np.float32)
+    np.testing.assert_allclose(result.uncertainty, deviation, atol=1e-6)
+    assert result.uncertainty.max() > 0.02
+
+    rough_mean = np.moveaxis(unit.mean(axis=0), 0, -1) * 255
+    assert np.abs(pixels(result.mean) - rough_mean).mean() < 2
+    assert misfit(result.mean, picture) < 0.1
+
+
+def test_the_mean_as_the_image(model: Pipeline) -> None:
+    picture = smooth()
+    result = model.upscale(picture, samples=2, use_mean=True)
+    np.testing.assert_array_equal(pixels(result.image), pixels(result.mean))
+    assert (pixels(result.image) != pixels(result.samples[0])).any()
+    assert result.consistency == pytest.approx(misfit(result.mean, picture), rel=1e-4)
+
+
+def test_seeds(model: Pipeline) -> None:
+    picture = smooth()
+    first = model.upscale(picture, seed=3, samples=2)
+    again = model.upscale(picture, seed=3, samples=2)
+    np.testing.assert_array_equal(pixels(first.image), pixels(again.image))
+    np.testing.assert_array_equal(first.uncertainty, again.uncertainty)
+    second = model.upscale(picture, seed=4)
+    assert np.abs(pixels(second.image) - pixels(first.samples[1])).max() <= 1
+    assert distance(first, second) > 10
+
+
+def test_a_list_gives_what_its_pictures_give_alone(model: Pipeline) -> None:
+    pictures = [smooth(6, 6, 0), smooth(9, 4, 1), smooth(6, 6, 2), smooth(1, 1, 3)]
+    results = model.upscale(pictures, samples=2)
+    assert isinstance(results, list)
+    for picture, result in zip(pictures, results, strict=True):
+        assert result.image.size == (picture.width * 4, picture.height * 4)
+        assert len(result.samples) == 2
+        assert distance(result, model.upscale(picture, samples=2)) <= 1
+    assert distance(results[0], results[2]) > 10
+    assert [r.image.size for r in model.upscale(tuple(pictures[1:2]))] == [(36, 16)]
+    assert model.upscale([]) == []
+
+
+@settings(max_examples=8, deadline=None)
+@given(width=st.integers(1, 40), height=st.integers(1, 40))
+def test_every_size_becomes_exactly_scale_times_as_large(
+    model: Pipeline, width: int, height: int
+) -> None:
+    result = model.upscale(smooth(width, height, contrast=60), steps=1)
+    assert result.image.size == (width * 4, height * 4)
+    assert result.consistency < 0.1
+
+
+# Consistency: measured with this untrained network, whose guesses are as bad as they get
+
+_FLAT = {
+    "black": np.zeros((12, 12, 3), np.uint8),
+    "white": np.full((12, 12, 3), 255, np.uint8),
+    "grey": np.full((12, 12, 3), 128, np.uint8),
+    "ramp": np.broadcast_to(np.linspace(0, 255, 12).astype(np.uint8)[:, None], (12, 12, 3)),
+}
+
+
+@pytest.mark.parametrize("name", [*_FLAT, "smooth 1", "smooth 2", "smooth 3"])
+@pytest.mark.parametrize("steps", [1, 4])
+def test_the_result_gives_its_input_back(model: Pipeline, name: str, steps: int) -> None:
+    """Measured: at most 0.02; rounding to 8 bits alone leaves about 0.005."""
+    picture = _FLAT.get(name)
+    given_picture = smooth(12, 12, int(name[-1])) if picture is None else Image.fromarray(picture)
+    assert model.upscale(given_picture, steps=steps).consistency < 0.1
+
+
+def test_what_no_picture_can_match_is_still_upscaled(model: Pipeline) -> None:
+    """No 8-bit picture shrinks to a chequerboard of black and white pixels."""
+    checkers = np.indices((12, 12)).sum(0) % 2 * np.uint8(255)
+    picture = Image.fromarray(checkers.astype(np.uint8))
+    assert 5000 < model.upscale(picture).consistency < 8000
+
+
+def test_consistency_can_be_left_out(model: Pipeline) -> None:
+    picture = smooth()
+    free = model.upscale(picture, consistency=False)
+    assert free.consistency > 10 * model.upscale(picture).consistency
+    assert free.consistency == pytest.approx(misfit(free.image, picture), rel=1e-4)
+
+
+# What is accepted
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "PA", "1", "CMYK", "RGBX", "YCbCr"])
+def test_pictures_of_any_8_bit_mode(model: Pipeline, mode: str) -> None:
+    picture = smooth().convert("L").convert(mode) if mode == "PA" else smooth().convert(mode)
+    expected = model.upscale(picture.convert("RGB"), steps=1)
+    assert distance(model.upscale(picture, steps=1), expected) == 0
+
+
+def test_palettes_with_transparency(model: Pipeline) -> None:
+    picture = smooth().convert("P")
+    expected = model.upscale(picture.convert("RGB"), steps=1)
+    picture.info["transparency"] = bytes(range(256))
+    assert distance(model.upscale(picture, steps=1), expected) == 0
+
+
+def test_arrays(model: Pipeline) -> None:
+    picture = smooth(5, 7)
+    array = np.asarray(picture)
+    expected = model.upscale(picture, steps=1)
+    assert expected.image.size == (20, 28)
+    for same in (array, array[::-1][::-1], array / 255, (array / 255).astype(np.float32)):
+        assert distance(model.upscale(same, steps=1), expected) == 0
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (np.zeros((4, 4), np.uint8), "shape (4, 4); expected (height, width, 3)"),
+        (np.zeros((3, 4, 4), np.uint8), "shape (3, 4, 4)"),
+        (np.zeros((0, 4, 3), np.uint8), "not empty"),
+        (np.zeros((4, 4, 4), np.uint8), "shape (4, 4, 4)"),
+        (np.zeros((4, 4, 3), np.int64), "got an array of int64"),
+        (np.zeros((4, 4, 3), bool), "got an array of bool"),
+        (np.full((4, 4, 3), 1.01), "outside [0, 1]"),
+        (np.full((4, 4, 3), -0.01), "outside [0, 1]"),
+        (np.full((4, 4, 3), np.nan), "not finite"),
+        ("face.png", "got the file name 'face.png'"),
+        (Path("face.png"), "got the file name 'face.png'"),
+        (None, "got an array of shape ()"),
+        (Image.new("RGB", (0, 4)), "not empty"),
+        (Image.new("I;16", (4, 4)), "got a picture of mode I;16; expected 8 bits"),
+        (Image.new("F", (4, 4)), "got a picture of mode F"),
+    ],
+    ids=str,
+)
+def test_what_is_no_picture_is_refused(model: Pipeline, bad: Any, said: str) -> None:
+    for given_pictures in (bad, [smooth(), bad]):
+        with pytest.raises(PictureError) as caught:
+            model.upscale(given_pictures)
+        assert said in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_truncated_file_is_refused(model: Pipeline, tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[:1000])
+    with Image.open(path) as picture, pytest.raises(PictureError, match="cannot be decoded"):
+        model.upscale(picture)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"samples": 0}, "got 0 samples"),
+        ({"seed": -1}, "got seed -1"),
+        ({"steps": 0}, "'steps'"),
+        ({"sampler": "dim"}, "did you mean 'ddim'?"),
+    ],
+)
+def test_impossible_options_are_refused(
+    model: Pipeline, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        model.upscale(smooth(), **options)
+    assert said in str(caught.value)
+
+
+def test_the_size_has_a_limit(model: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(PictureError) as caught:
+        model.upscale(Image.new("RGB", (257, 256)))
+    assert str(caught.value).startswith("got a 257x256 low-res picture; expected at most 256x256")
+    monkeypatch.setattr(pipeline_module, "MAX_RESULT_PIXELS", 24 * 32)
+    assert model.upscale(smooth(8, 6), steps=1).image.size == (32, 24)
+    with pytest.raises(PictureError, match="9x6"):
+        model.upscale([smooth(), smooth(9, 6)])
+
+
+# Batches and progress
+
+
+@pytest.fixture
+def batches(model: Pipeline, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """The shapes that the network will see."""
+    shapes: list[tuple[int, ...]] = []
+    network: Callable[..., Any] = model.model.network
+
+    class Spy:
+        name = "spy"
+
+        def __call__(self, x_t: np.ndarray, log_snr: float, upsampled: np.ndarray) -> Any:
+            shapes.append(x_t.shape)
+            return network(x_t, log_snr, upsampled)
+
+        def native(self, array: np.ndarray) -> np.ndarray:
+            return array
+
+        numpy = native
+
+    monkeypatch.setattr(model.model, "network", Spy())
+    return shapes
+
+
+def test_draws_of_one_size_go_together_within_bounds(
+    model: Pipeline, batches: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = [smooth(8, 8), smooth(4, 4), smooth(8, 8)]
+    model.upscale(pictures, samples=3, steps=1)
+    assert batches == [(6, 3, 32, 32), (3, 3, 16, 16)]
+    batches.clear()
+    monkeypatch.setattr(pipeline_module, "_BATCH_PIXELS", 4 * 32 * 32)
+    model.upscale(pictures, samples=3, steps=1)
+    assert batches == [(4, 3, 32, 32), (2, 3, 32, 32), (3, 3, 16, 16)]
+    batches.clear()
+    monkeypatch.setattr(pipeline_module, "_BATCH_PIXELS", 1)
+    model.upscale(pictures[0], samples=2, steps=1)
+    assert batches == [(1, 3, 32, 32)] * 2
+
+
+def test_progress_and_cancelling(model: Pipeline, batches: list[tuple[int, ...]]) -> None:
+    seen: list[tuple[int, int]] = []
+    model.upscale(smooth(), steps=3, on_step=lambda step: seen.append((step.number, step.total)))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+    class Cancelled(Exception):
+        pass
+
+    def cancel(step: Step) -> None:
+        raise Cancelled
+
+    batches.clear()
+    with pytest.raises(Cancelled):
+        model.upscale([smooth(8, 8), smooth(4, 4)], steps=3, on_step=cancel)
+    assert len(batches) == 1
+
+
+def test_models_of_other_pictures_than_rgb_are_refused(
+    model: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grey = model.config.model_copy(update={"channels": 1})
+    monkeypatch.setattr(model.model, "config", grey)
+    with pytest.raises(ModelError, match="takes 1 channels; expected 3"):
+        Pipeline(model.model)
+
+
+# The package
+
+
+def test_the_public_names() -> None:
+    assert sr4.__all__ == [
+        "Degradation",
+        "Pipeline",
+        "Result",
+        "SR4Error",
+        "__version__",
+        "load",
+    ]
+    assert dir(sr4) == sr4.__all__
+    assert all(hasattr(sr4, name) for name in sr4.__all__)
+    assert sr4.Pipeline is Pipeline
+    with pytest.raises(AttributeError, match="no attribute 'laod'"):
+        sr4.laod  # noqa: B018
+
+
+def test_an_exported_model_needs_no_torch(tiny_exported: Path) -> None:
+    code = (
+        "import sys\n"
+        "sys.modules['torch'] = sys.modules['safetensors'] = None\n"
+        "import numpy as np, sr4\n"
+        f"result = sr4.load({str(tiny_exported)!r}).upscale(np.zeros((5, 4, 3), np.uint8))\n"
+        "assert result.image.size == (16, 20)\n"
+        "heavy = {'torch', 'onnx', 'openvino', 'safetensors', 'accelerate', 'skimage'}\n"
+        "loaded = {name for name in heavy if sys.modules.get(name) is not None}\n"
+        "assert not loaded, loaded\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
