@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,49 +42,60 @@ class Network(Protocol):
         ...
 
 
-def _choose(folder: Path, backend: str) -> str:
-    """The backend that "auto" stands for: the exported graph where there is one, else torch."""
-    if backend not in BACKENDS:
-        raise UsageError(f"unknown backend {backend!r}: {nearest(backend, BACKENDS)}")
-    if backend != "auto":
-        return backend
-    return "onnx" if (folder / GRAPH).exists() else "torch"
-
-
 def open_network(
     folder: Path, config: ModelConfig, *, backend: str = "auto", device: str = "auto"
 ) -> Network:
     """The network of a model folder on a runtime.
 
+    Args:
+        backend: "auto" takes the exported graph where there is one, else torch; torch too where
+            the device is an accelerator.
+        device: "auto" takes an accelerator where torch finds one.
+
     Raises:
         UsageError: unknown backend or device, or one that the other does not serve.
         MissingExtraError: the runtime is not installed.
-        ModelError: the folder lacks what the runtime needs.
+        ModelError: the folder lacks what the runtime needs, or holds something else.
     """
-    chosen = _choose(folder, backend)
-    if device not in DEVICES:
-        raise UsageError(f"unknown device {device!r}: {nearest(device, DEVICES)}")
-    if chosen == "torch":
-        if find_spec("torch") is None:
-            raise MissingExtraError(f"{folder.name} on the torch backend", "torch", "train")
-        from sr4.runtime.torch_backend import TorchNetwork
-
-        return TorchNetwork.open(folder, config, device)
-    if device not in ("auto", "cpu"):
+    for what, name, known in (("backend", backend, BACKENDS), ("device", device, DEVICES)):
+        if name not in known:
+            raise UsageError(f"unknown {what} {name!r}: {nearest(name, known)}")
+    on_cpu, has_graph = device in ("auto", "cpu"), (folder / GRAPH).exists()
+    if backend == "auto":
+        backend = "onnx" if on_cpu and has_graph else "torch"
+    if backend == "torch":
+        return _open_torch(folder, config, device)
+    if not on_cpu:
         raise UsageError(
-            f"got device {device!r} for the {chosen} backend; expected cpu: use --backend torch"
+            f"got device {device!r} for the {backend} backend; expected cpu: choose the torch "
+            "backend for it"
         )
-    if not (folder / GRAPH).exists():
+    if not has_graph:
         raise ModelError(
-            f"{folder}: no {GRAPH}; the {chosen} backend needs one: "
-            f"run `sr4 export`, or use --backend torch"
+            f"{folder}: has no {GRAPH}; expected one for the {backend} backend: run `sr4 export`, "
+            "or choose the torch backend"
         )
-    if chosen == "onnx":
-        from sr4.runtime.onnx_backend import ONNXNetwork
+    return _open_onnx(folder) if backend == "onnx" else _open_openvino(folder)
 
-        return ONNXNetwork(folder / GRAPH)
-    if find_spec("openvino") is None:
-        raise MissingExtraError("the openvino backend", "openvino", "openvino")
-    from sr4.runtime.openvino_backend import OpenVINONetwork
 
+def _open_torch(folder: Path, config: ModelConfig, device: str) -> Network:
+    try:
+        from sr4.runtime.torch_backend import TorchNetwork
+    except ModuleNotFoundError as error:
+        what = f"{folder}: the torch backend"
+        raise MissingExtraError(what, error.name or "torch", "train") from error
+    return TorchNetwork.open(folder, config, device)
+
+
+def _open_onnx(folder: Path) -> Network:
+    from sr4.runtime.onnx_backend import ONNXNetwork
+
+    return ONNXNetwork(folder / GRAPH)
+
+
+def _open_openvino(folder: Path) -> Network:
+    try:
+        from sr4.runtime.openvino_backend import OpenVINONetwork
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("the openvino backend", "openvino", "openvino") from error
     return OpenVINONetwork(folder / (IR if (folder / IR).exists() else GRAPH))

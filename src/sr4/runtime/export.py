@@ -8,6 +8,9 @@ byte offsets that the safetensors header gives. A model folder thus carries its 
 from __future__ import annotations
 
 import json
+import logging
+import os
+import secrets
 import shutil
 import struct
 import warnings
@@ -25,7 +28,7 @@ from torch import nn
 from sr4.build import build_network
 from sr4.errors import MissingExtraError, ModelError, UsageError, nearest
 from sr4.images import reason
-from sr4.model import CARD, find_model, read_config, save_model, write_config
+from sr4.model import CARD, CONFIG, check_files, find_model, read_config, save_model, write_config
 from sr4.runtime import GRAPH, IR, WEIGHTS
 from sr4.runtime.torch_backend import load_weights
 
@@ -55,23 +58,30 @@ def export_model(
 
     Args:
         model: name or folder of the model.
-        out: the new model folder.
+        out: the new model folder; an empty one may be there.
         format: "onnx", or "openvino" for OpenVINO's own files beside that.
         precision: of the stored weights, "float16" or "float32"; the arithmetic is float32.
-        overwrite: replace an existing folder.
+        overwrite: replace an existing model folder; nothing else is ever replaced.
 
     Raises:
         UsageError: unknown format or precision.
-        ModelError: out exists, cannot be written, or the graph differs from torch.
+        ModelError: the model is damaged, out exists or cannot be written, or the graph differs
+            from torch.
     """
     for name, known in ((format, FORMATS), (precision, PRECISIONS)):
         if name not in known:
             raise UsageError(f"unknown export option {name!r}: {nearest(name, known)}")
     source = find_model(model)
     config = read_config(source)
+    check_files(source, config)
     network = build_network(config)
     load_weights(network, source / WEIGHTS)
     stored = {name: t.to(PRECISIONS[precision]) for name, t in network.state_dict().items()}
+    if not all(tensor.isfinite().all() for tensor in stored.values()):
+        raise ModelError(
+            f"{source}: has weights beyond the range of {precision}; expected finite numbers: "
+            "export with float32"
+        )
     network.load_state_dict(stored)  # the check is of the graph, not of rounding the weights
     with _new_folder(out, overwrite) as folder:
         config = save_model(folder, config, stored)
@@ -87,24 +97,39 @@ def export_model(
 
 @contextmanager
 def _new_folder(out: Path, overwrite: bool) -> Iterator[Path]:
-    """A temporary folder that becomes `out` when all went well."""
-    if out.exists() and not overwrite:
-        raise ModelError(f"{out}: exists already; expected a new folder: use --overwrite")
-    temporary = out.with_name(f".{out.name}.tmp")
+    """A temporary folder that takes the place of `out` when all went well."""
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+        _check_place(out, overwrite)
+        place, token = out.resolve(), secrets.token_hex(8)
+        temporary, old = (place.with_name(f".{token}.{kind}") for kind in ("tmp", "old"))
         try:
+            temporary.mkdir(parents=True)
             yield temporary
-            if out.exists():
-                shutil.rmtree(out)
-            temporary.rename(out)
+            if place.exists():
+                place.rename(old)
+            temporary.rename(place)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+            if place.exists():
+                shutil.rmtree(old, ignore_errors=True)
+            elif old.exists():
+                old.rename(place)
     except OSError as error:
         raise ModelError(
             f"{out}: cannot be written ({reason(error)}); expected a writable place with room"
         ) from error
+
+
+def _check_place(out: Path, overwrite: bool) -> None:
+    """Refuse to replace what is there, and even with overwrite all but a model folder."""
+    if not os.path.lexists(out) or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not overwrite:
+        raise ModelError(f"{out}: exists already; expected a new folder: use --overwrite")
+    if not (out / CONFIG).is_file():
+        raise ModelError(
+            f"{out}: is no model folder; expected one to replace, or a new name: choose another"
+        )
 
 
 def _convert_to_openvino(folder: Path) -> None:
@@ -163,8 +188,7 @@ def _trace(network: nn.Module, channels: int, size: int) -> Any:
     height = multiple * torch.export.Dim("rows", min=1, max=_MAX_MULTIPLES)
     width = multiple * torch.export.Dim("columns", min=1, max=_MAX_MULTIPLES)
     picture = torch.zeros(2, channels, size, size + multiple)  # no two axes of equal size
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's own deprecations; nothing the user can act on
+    with _quiet_exporter():
         program = torch.onnx.export(
             network,
             (picture, torch.zeros(2), picture.clone()),
@@ -180,7 +204,27 @@ def _trace(network: nn.Module, channels: int, size: int) -> Any:
         )
     if program is None:
         raise ModelError("torch made no ONNX program of the network; expected one: update torch")
-    return program.model_proto
+    model = program.model_proto
+    # The exporter's notes hold stack traces: paths of this machine, and most of the file.
+    for part in (model, model.graph, *model.graph.node, *model.graph.input, *model.graph.output):
+        part.ClearField("metadata_props")
+    return model
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Without the exporter's deprecations and its notes on packages that it could use: there is
+    nothing in them that the user could act on.
+    """
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _share_weights(model: Any, weights: Path) -> None:

@@ -10,6 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from sr4.errors import ModelError
+from sr4.images import reason
 
 Floats = NDArray[np.float32]
 
@@ -36,21 +37,24 @@ class ONNXNetwork:
             )
         except Exception as error:  # onnxruntime has no public base class of its errors
             raise ModelError(
-                f"{graph}: ONNX Runtime cannot open it ({_first_line(error)}); expected an "
+                f"{graph}: ONNX Runtime cannot open it ({reason(error)[:200]}); expected an "
                 "exported graph beside its model.safetensors: run `sr4 export` again"
             ) from error
 
     def __call__(self, x_t: Floats, log_snr: float, upsampled: Floats) -> Floats:
         levels = np.full(x_t.shape[0], log_snr, np.float32)
         inputs = {"x_t": x_t, "log_snr": levels, "low_res": upsampled}
-        return self._session.run(None, inputs)[0]  # type: ignore[no-any-return]
+        try:
+            return self._session.run(None, inputs)[0]  # type: ignore[no-any-return]
+        except Exception as error:  # no public base class here either
+            raise ModelError(
+                f"ONNX Runtime fails on pictures of shape {x_t.shape} ({reason(error)[:200]}); "
+                "expected shapes of the exported network and enough memory: use smaller or fewer "
+                "pictures, or run `sr4 export` again"
+            ) from error
 
     def native(self, array: Floats) -> Floats:
         return array
 
     def numpy(self, array: Floats) -> Floats:
         return array
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200]

@@ -86,18 +86,29 @@ class TorchNetwork:
     def open(cls, folder: Path, config: ModelConfig, device: str) -> TorchNetwork:
         """The network of a model folder."""
         network = build_network(config)
+        if network.size_multiple != config.size_multiple:
+            raise ModelError(
+                f"{folder}: its config has size_multiple {config.size_multiple}; expected "
+                f"{network.size_multiple}, that of its network: copy or export the model again"
+            )
         load_weights(network, folder / WEIGHTS)
         return cls(network, choose_device(device))
 
     def __call__(self, x_t: Tensor, log_snr: float, upsampled: Tensor) -> Tensor:
         levels = torch.full((x_t.shape[0],), log_snr, device=self.device)
         layout = torch.channels_last
-        with torch.inference_mode(), self._autocast:
-            output: Tensor = self.module(
-                x_t.contiguous(memory_format=layout),
-                levels,
-                upsampled.contiguous(memory_format=layout),
-            )
+        try:
+            with torch.inference_mode(), self._autocast:
+                output: Tensor = self.module(
+                    x_t.contiguous(memory_format=layout),
+                    levels,
+                    upsampled.contiguous(memory_format=layout),
+                )
+        except torch.OutOfMemoryError as error:
+            raise ModelError(
+                f"{self.device} has no memory left for pictures of shape {tuple(x_t.shape)}; "
+                "expected enough: use smaller or fewer pictures, or another device"
+            ) from error
         return output.float()
 
     def native(self, array: NDArray[np.float32]) -> Tensor:

@@ -1,0 +1,220 @@
+"""One network on torch, ONNX Runtime and OpenVINO: equal numbers, and one line for what fails."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sr4.degradation import Degradation
+from sr4.errors import MissingExtraError, ModelError, SR4Error, UsageError
+from sr4.model import load_model, read_config
+from sr4.runtime import BACKENDS, GRAPH, IR, Network, open_network
+
+SHAPES = [(1, 3, 8, 8), (3, 3, 40, 24), (2, 3, 32, 64)]  # traced was (2, 3, 32, 40)
+LEVELS = (-12.0, 0.7, 9.0)
+
+
+def open_(folder: Path, backend: str = "auto", device: str = "auto") -> Network:
+    return open_network(folder, read_config(folder), backend=backend, device=device)
+
+
+def evaluate(network: Network, shape: tuple[int, ...], level: float) -> np.ndarray:
+    random = np.random.default_rng(sum(shape))
+    x_t, upsampled = (random.standard_normal(shape, np.float32) for _ in range(2))
+    return network.numpy(network(network.native(x_t), level, network.native(upsampled)))
+
+
+def line(caught: pytest.ExceptionInfo[SR4Error]) -> str:
+    text = str(caught.value)
+    assert "\n" not in text
+    assert len(text) < 600
+    return text
+
+
+@pytest.fixture(scope="module")
+def torch_network(tiny_exported: Path) -> Network:
+    return open_(tiny_exported, "torch")
+
+
+@pytest.fixture
+def folder(tiny_exported: Path, tmp_path: Path) -> Path:
+    """An exported folder of one's own, without checksums."""
+    copy = Path(shutil.copytree(tiny_exported, tmp_path / "mine"))
+    config = read_config(copy).model_copy(update={"sha256": {}})
+    (copy / "config.json").write_text(config.model_dump_json(), encoding="utf-8")
+    return copy
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_onnx_equals_torch_for_any_size_and_batch(
+    tiny_exported: Path, torch_network: Network, shape: tuple[int, ...]
+) -> None:
+    network = open_(tiny_exported, "onnx")
+    for level in LEVELS:
+        got, expected = evaluate(network, shape, level), evaluate(torch_network, shape, level)
+        assert (got.shape, got.dtype) == (shape, np.float32)
+        assert np.abs(expected).max() > 0.5
+        np.testing.assert_allclose(got, expected, atol=1e-4)
+
+
+def test_openvino_equals_torch_in_float32(tiny_exported: Path, torch_network: Network) -> None:
+    pytest.importorskip("openvino")
+    from sr4.runtime.openvino_backend import OpenVINONetwork
+
+    network = OpenVINONetwork(tiny_exported / GRAPH, precision="f32")
+    for shape in SHAPES:
+        expected = evaluate(torch_network, shape, 0.7)
+        np.testing.assert_allclose(evaluate(network, shape, 0.7), expected, atol=1e-4)
+
+
+def test_openvino_in_its_own_choice_of_precision(
+    tiny_exported: Path, torch_network: Network
+) -> None:
+    """Which is bfloat16 (8 bits of precision) where the processor has it."""
+    pytest.importorskip("openvino")
+    network = open_(tiny_exported, "openvino")
+    for shape in SHAPES:
+        expected = evaluate(torch_network, shape, 0.7)
+        np.testing.assert_allclose(evaluate(network, shape, 0.7), expected, atol=0.05)
+
+
+def test_openvino_gives_each_call_its_own_array(tiny_exported: Path) -> None:
+    pytest.importorskip("openvino")
+    network = open_(tiny_exported, "openvino")
+    first = evaluate(network, (1, 3, 8, 8), 0.0)
+    kept = first.copy()
+    evaluate(network, (1, 3, 8, 8), 5.0)
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_whole_samplings_agree_between_runtimes(tiny_exported: Path) -> None:
+    low_res = Degradation(4)(np.random.default_rng(0).uniform(-0.5, 0.5, (2, 3, 20, 28)))
+    low_res = low_res.astype(np.float32)
+    onnx, torch = (load_model(tiny_exported, backend=name) for name in ("onnx", "torch"))
+    for sampler in ("ddpm", "ddim", "dpmpp"):
+        options = {"seeds": [1, 2], "steps": 3, "sampler": sampler}
+        np.testing.assert_allclose(
+            onnx.sample(low_res, **options), torch.sample(low_res, **options), atol=1e-4
+        )
+
+
+def test_auto_takes_the_graph_where_there_is_one(tiny_model: Path, tiny_exported: Path) -> None:
+    assert open_(tiny_exported).name == "onnx"
+    assert open_(tiny_exported, device="cpu").name == "onnx"
+    assert open_(tiny_model).name == "torch"
+    assert load_model(tiny_exported).network.name == "onnx"
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_accelerators_are_for_torch(
+    tiny_exported: Path, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    for backend in ("auto", "torch"):
+        with pytest.raises(UsageError) as caught:
+            open_(tiny_exported, backend, device)
+        assert f"got device '{device}', which torch does not find here" in line(caught)
+    for backend in ("onnx", "openvino"):
+        with pytest.raises(UsageError) as caught:
+            open_(tiny_exported, backend, device)
+        assert f"got device '{device}' for the {backend} backend; expected cpu" in line(caught)
+
+
+def test_unknown_names(tiny_exported: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        open_(tiny_exported, "onxx")
+    assert line(caught) == "unknown backend 'onxx': did you mean 'onnx'?"
+    with pytest.raises(UsageError) as caught:
+        open_(tiny_exported, device="cdua")
+    assert line(caught) == "unknown device 'cdua': did you mean 'cuda'?"
+    assert set(BACKENDS) == {"auto", "torch", "onnx", "openvino"}
+
+
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+def test_a_model_without_a_graph(tiny_model: Path, backend: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        load_model(tiny_model, backend=backend)
+    assert f"has no {GRAPH}; expected one for the {backend} backend" in line(caught)
+
+
+def without(package: str, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if a package were not installed."""
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, module, raising=False)
+
+
+def test_torch_that_is_not_installed(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("torch", "safetensors"):
+        with monkeypatch.context() as patch:
+            without(package, "sr4.runtime.torch_backend", patch)
+            with pytest.raises(MissingExtraError) as caught:
+                load_model(tiny_model)
+            assert f"needs the package '{package}'" in line(caught)
+            assert "pip install 'sr4[train]'" in line(caught)
+
+
+def test_openvino_that_is_not_installed(
+    tiny_exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without("openvino", "sr4.runtime.openvino_backend", monkeypatch)
+    with pytest.raises(MissingExtraError) as caught:
+        load_model(tiny_exported, backend="openvino")
+    assert "pip install 'sr4[openvino]'" in line(caught)
+
+
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+def test_a_damaged_graph(folder: Path, backend: str) -> None:
+    pytest.importorskip("openvino" if backend == "openvino" else "onnxruntime")
+    (folder / GRAPH).write_bytes(b"no graph")
+    with pytest.raises(ModelError) as caught:
+        load_model(folder, backend=backend)
+    assert f"{folder / GRAPH}" in line(caught)
+    assert "cannot open it" in line(caught)
+
+
+def test_a_graph_without_its_weights(folder: Path) -> None:
+    """The graph has none inside: it does not open without them, nor with half of them."""
+    weights = folder / "model.safetensors"
+    data = weights.read_bytes()
+    for damage in (lambda: weights.write_bytes(data[: len(data) // 2]), weights.unlink):
+        damage()
+        with pytest.raises(ModelError) as caught:
+            load_model(folder, backend="onnx")
+        assert "cannot open it" in line(caught)
+
+
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+def test_shapes_that_the_graph_does_not_take(tiny_exported: Path, backend: str) -> None:
+    pytest.importorskip("openvino" if backend == "openvino" else "onnxruntime")
+    network = open_(tiny_exported, backend)
+    with pytest.raises(ModelError) as caught:
+        evaluate(network, (1, 3, 12, 10), 0.0)
+    assert "fails on pictures of shape (1, 3, 12, 10)" in line(caught)
+
+
+def test_an_accelerator_whose_memory_is_full() -> None:
+    torch = pytest.importorskip("torch")
+    from sr4.runtime.torch_backend import TorchNetwork
+
+    class Greedy(torch.nn.Module):
+        def forward(self, *inputs: object) -> None:
+            raise torch.OutOfMemoryError("tried to allocate 20 GiB\nof 16")
+
+    with pytest.raises(ModelError) as caught:
+        evaluate(TorchNetwork(Greedy(), torch.device("cpu")), (1, 3, 8, 8), 0.0)
+    assert "cpu has no memory left for pictures of shape (1, 3, 8, 8)" in line(caught)
+
+
+def test_the_openvino_file_is_taken_where_there_is_one(folder: Path) -> None:
+    pytest.importorskip("openvino")
+    (folder / IR).write_text("no model", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"model\.xml: OpenVINO cannot open it") as caught:
+        load_model(folder, backend="openvino")
+    line(caught)
