@@ -19,8 +19,8 @@ import yaml
 from sr4.data.sources import open_source
 from sr4.evaluation.evaluate import BicubicUpscaler, Upscaler, evaluate
 from sr4.evaluation.report import Evaluation
+from sr4.export import export_model
 from sr4.model import CARD, SHIPPED, load_model, read_config, write_config
-from sr4.runtime.export import export_model
 
 ROOT = Path(__file__).resolve().parents[1]
 METRICS = ("psnr", "ssim", "consistency", "kid_efflite0")

@@ -54,7 +54,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_exported(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`tiny_model`, exported to ONNX with float16 weights. Treat it as read-only."""
     pytest.importorskip("onnxscript")
-    from sr4.runtime.export import export_model
+    from sr4.export import export_model
 
     folder = tmp_path_factory.mktemp("exported") / "tiny"
     export_model(tiny_model, folder)

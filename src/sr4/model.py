@@ -191,7 +191,7 @@ class DiffusionModel:
 
 def shipped_models() -> dict[str, Path]:
     """The models inside the package by name."""
-    return {path.parent.name: path.parent for path in sorted(SHIPPED.glob(f"*/{CONFIG}"))}
+    return {path.parent.name: path.parent for path in sorted(SHIPPED.glob(f"[!.]*/{CONFIG}"))}
 
 
 def find_model(name: str | Path) -> Path:

@@ -22,8 +22,10 @@ pytest.importorskip("onnxscript")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from sr4.runtime import export as export_module  # noqa: E402
-from sr4.runtime.export import ExportReport, export_model, export_onnx  # noqa: E402
+from sr4 import export  # noqa: E402
+from sr4.export import ExportReport, export_model  # noqa: E402
+from sr4.runtime import graph as graph_module  # noqa: E402
+from sr4.runtime.graph import export_onnx  # noqa: E402
 
 LOW_RES = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 3, 5, 6)).astype(np.float32)
 
@@ -36,7 +38,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         (folder / GRAPH).write_bytes(b"a graph")
         return 0.0
 
-    monkeypatch.setattr(export_module, "export_onnx", pretend)
+    monkeypatch.setattr(graph_module, "export_onnx", pretend)
 
 
 def names(folder: Path) -> list[str]:
@@ -86,7 +88,7 @@ def test_weights_exchanged_after_the_export_are_noticed(
 def test_openvino_files(tiny_exported: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     folder = Path(shutil.copytree(tiny_exported, tmp_path / "mine"))
-    export_module._convert_to_openvino(folder)
+    export._convert_to_openvino(folder)
     assert names(folder) == ["config.json", "model.bin", GRAPH, WEIGHTS, IR]
     expected = load_model(tiny_exported).sample(LOW_RES, seeds=[0])
     got = load_model(folder, backend="openvino").sample(LOW_RES, seeds=[0])
@@ -149,7 +151,7 @@ def test_a_failure_leaves_what_was_there(
     def fail(*args: Any, **options: Any) -> float:
         raise ModelError("the graph is wrong")
 
-    monkeypatch.setattr(export_module, "export_onnx", fail)
+    monkeypatch.setattr(graph_module, "export_onnx", fail)
     old = Path(shutil.copytree(tiny_model, tmp_path / "old"))
     before = {path.name: path.read_bytes() for path in old.iterdir()}
     for out in (old, tmp_path / "new"):
@@ -232,8 +234,8 @@ def test_a_graph_that_differs_from_torch_is_not_kept(
             return self.weight * (x_t + low_res) + log_snr[:, None, None, None]
 
     network = Linear()
-    traced = export_module._trace(network, 3, 8)
-    monkeypatch.setattr(export_module, "_trace", lambda *call: copy.deepcopy(traced))
+    traced = graph_module._trace(network, 3, 8)
+    monkeypatch.setattr(graph_module, "_trace", lambda *call: copy.deepcopy(traced))
     save_file(network.state_dict(), tmp_path / WEIGHTS)
     assert export_onnx(network, tmp_path, channels=3, size=8) < 1e-5
     assert names(tmp_path) == [GRAPH, WEIGHTS]
@@ -244,7 +246,7 @@ def test_a_graph_that_differs_from_torch_is_not_kept(
     assert names(tmp_path) == [WEIGHTS]
     export_onnx(network, tmp_path, channels=3, size=8, tolerance=0.2)
 
-    monkeypatch.setattr(export_module, "_difference", lambda *call: float("nan"))
+    monkeypatch.setattr(graph_module, "_difference", lambda *call: float("nan"))
     with pytest.raises(ModelError, match="differs from torch by nan"):
         export_onnx(network, tmp_path, channels=3, size=8)
     assert names(tmp_path) == [WEIGHTS]

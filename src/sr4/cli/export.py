@@ -9,7 +9,6 @@ import typer
 
 from sr4.cli import console
 from sr4.cli.options import JSON, Overwrite, examples
-from sr4.errors import MissingExtraError
 
 EXAMPLES = examples("sr4 export runs/mine -o models/mine")
 
@@ -42,10 +41,8 @@ def export(
 
     The export is compared with torch before it is kept.
     """
-    try:
-        from sr4.runtime.export import export_model
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("sr4 export", error.name or "torch", "train") from error
+    from sr4.export import export_model
+
     report = export_model(model, out, format=format, precision=precision, overwrite=overwrite)
     if as_json:
         console.say_json(

@@ -52,6 +52,16 @@ def channels_last(network: nn.Module) -> nn.Module:
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
+def cast_weights(network: nn.Module, precision: str) -> dict[str, Tensor]:
+    """The network's tensors in "float16" or "float32"; the network itself takes on their values, so
+    that a check of it is not one of rounding.
+    """
+    kind = {"float16": torch.float16, "float32": torch.float32}[precision]
+    tensors = {name: tensor.to(kind) for name, tensor in network.state_dict().items()}
+    network.load_state_dict(tensors)
+    return tensors
+
+
 def choose_device(name: str) -> torch.device:
     """A torch device by name; "auto" takes an accelerator where there is one."""
     available = {
