@@ -247,6 +247,8 @@ def test_the_size_has_a_limit(model: Pipeline, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(PictureError) as caught:
         model.upscale(Image.new("RGB", (257, 256)))
     assert str(caught.value).startswith("got a 257x256 low-res picture; expected at most 256x256")
+    with pytest.raises(PictureError, match="no side above 2048"):
+        model.upscale(Image.new("RGB", (2049, 1)))
     monkeypatch.setattr(pipeline_module, "MAX_RESULT_PIXELS", 24 * 32)
     assert model.upscale(smooth(8, 6), steps=1).image.size == (32, 24)
     with pytest.raises(PictureError, match="9x6"):

@@ -47,6 +47,9 @@ _WRITE_FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     ".bmp": ("BMP", {}),
 }
 
+WRITE_SUFFIXES = tuple(_WRITE_FORMATS)
+"""The suffixes, in lower case, of the files that `write_image` writes."""
+
 _UPRIGHT = {  # EXIF 2.32, tag 0x0112: what brings each orientation upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,

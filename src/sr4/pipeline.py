@@ -25,6 +25,7 @@ Floats = NDArray[np.float32]
 Picture = Image.Image | NDArray[Any]
 
 MAX_RESULT_PIXELS = 2**20  # pictures are processed whole; attention grows with their area squared
+MAX_RESULT_SIDE = 8192  # the degradation's matrices grow with a side squared
 _BATCH_PIXELS = 16 * 128 * 128  # high-res pixels that go through the network together
 
 
@@ -149,11 +150,13 @@ class Pipeline:
     def _check_sizes(self, low_res: list[Floats]) -> None:
         scale = self.config.scale
         for _, height, width in (low.shape for low in low_res):
-            if height * width * scale**2 > MAX_RESULT_PIXELS:
+            too_many = height * width * scale**2 > MAX_RESULT_PIXELS
+            if too_many or max(height, width) * scale > MAX_RESULT_SIDE:
                 side = math.isqrt(MAX_RESULT_PIXELS) // scale
                 raise PictureError(
                     f"got a {width}x{height} low-res picture; expected at most {side}x{side}, or "
-                    f"as many pixels, for a model of scale {scale}: crop or shrink it first"
+                    f"as many pixels with no side above {MAX_RESULT_SIDE // scale}, for a model of "
+                    f"scale {scale}: crop or shrink it first"
                 )
 
     def _batches(self, low_res: list[Floats], samples: int) -> Iterator[list[tuple[int, int]]]:

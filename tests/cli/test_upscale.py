@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 import sr4
+from sr4 import images
 from sr4.cli import console
 from sr4.cli.evaluate import evaluate
 from sr4.cli.upscale import upscale
@@ -259,13 +260,30 @@ def test_an_existing_output_stays_as_it_is(
     assert pixels(out).shape == (32, 32, 3)
 
 
-def test_a_failed_write_leaves_nothing_of_its_picture(
-    run: Run, face: Path, tiny_model: Path, tmp_path: Path
+def test_a_suffix_that_cannot_be_written_is_refused_at_once(
+    run: Run, face: Path, tmp_path: Path
 ) -> None:
-    """A suffix that can be read but not written fails at the very end."""
-    done = run("upscale", face, "-o", tmp_path / "x.gif", "--model", tiny_model, "--uncertainty")
-    assert done.code == 1
+    done = run("upscale", face, "-o", tmp_path / "x.gif", "--model", tmp_path / "not looked at")
+    assert done.code == 2
     assert "x.gif" in done.errors[0]
+    assert ".png" in done.errors[0]
+
+
+def test_a_failed_write_leaves_nothing_of_its_picture(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The map is written before the result; the disk is full in between."""
+    write = images.write_image
+
+    def full_disk(image: Image.Image, path: Path, *, overwrite: bool = False) -> None:
+        if path.name == "x.png":
+            raise PictureError(f"{path}: no space left on device; expected room")
+        write(image, path, overwrite=overwrite)
+
+    monkeypatch.setattr(images, "write_image", full_disk)
+    done = run("upscale", face, "-o", tmp_path / "x.png", "--model", tiny_model, "--uncertainty")
+    assert done.code == 1
+    assert "no space left" in done.errors[0]
     assert files(tmp_path) == ["face.png"]
 
 

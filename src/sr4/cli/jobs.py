@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sr4.errors import PictureError, SR4Error, UsageError
-from sr4.images import SUFFIXES, list_images
+from sr4.images import SUFFIXES, WRITE_SUFFIXES, list_images
 
 DEFAULT_OUT = Path("upscaled")
 
@@ -61,7 +61,8 @@ def plan_jobs(
         overwrite: whether existing outputs are replaced.
 
     Raises:
-        UsageError: `out` is a file name, and there are several pictures.
+        UsageError: `out` is a file name, and there are several pictures or the suffix is one that
+            cannot be written.
     """
     found: list[_Found] = []
     failures: list[Failure] = []
@@ -78,6 +79,10 @@ def plan_jobs(
         raise UsageError(
             f"got the output file {str(out)!r} for {len(found)} pictures; expected a folder: "
             "leave the suffix out"
+        )
+    if out is not None and to_file and out.suffix.lower() not in WRITE_SUFFIXES:
+        raise UsageError(
+            f"got the output {str(out)!r}; expected one of the suffixes {', '.join(WRITE_SUFFIXES)}"
         )
     desk = _Desk({os.path.realpath(one.source) for one in found}, overwrite)
     jobs = []

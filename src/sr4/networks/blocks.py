@@ -63,11 +63,14 @@ class ChannelNorm(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention over all pixels, as a residual branch that starts at zero."""
+    """Multi-head self-attention over all pixels, as a residual branch that starts at zero.
+
+    A head has head_channels channels, or the largest common divisor of those and all channels.
+    """
 
     def __init__(self, channels: int, head_channels: int = 64) -> None:
         super().__init__()
-        self.heads = max(1, channels // head_channels)
+        self.heads = channels // math.gcd(channels, head_channels)
         self.norm = ChannelNorm(channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = zero_init(nn.Conv2d(channels, channels, 1))
