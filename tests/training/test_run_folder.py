@@ -38,6 +38,15 @@ def test_the_same_settings_may_go_on(run: Path, tiny: Tiny, source: EncodedSourc
     assert files(run) == before
 
 
+def test_a_start_clears_what_a_kill_has_left(run: Path, tiny: Tiny, source: EncodedSource) -> None:
+    half = run / "checkpoints" / ".000000000040.tmp"
+    half.mkdir()
+    (half / "network.safetensors").write_bytes(b"half of it")
+    RunFolder(run).settle(tiny(), source)
+    assert not half.exists()
+    assert len(list((run / "checkpoints").iterdir())) == 2
+
+
 @pytest.mark.parametrize(
     ("changes", "shown"),
     [
