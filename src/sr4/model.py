@@ -305,11 +305,12 @@ def save_model(folder: Path, config: ModelConfig, tensors: Mapping[str, Tensor])
     Returns:
         The config as written.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{WEIGHTS}.tmp"
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
+    # Not by save_file, whose files only their owner may read.
+    temporary.write_bytes(save({name: tensor.contiguous() for name, tensor in tensors.items()}))
     for stale in folder.glob(_MODEL_FILES):
         if stale.name != WEIGHTS:
             stale.unlink()

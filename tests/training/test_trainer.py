@@ -261,6 +261,41 @@ def test_a_signal_saves_and_leaves(
     assert_same(weights(tmp_path), weights(finished))
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_signal_to_all_its_processes_saves_and_leaves(
+    tiny: Tiny, source: EncodedSource, tmp_path: Path
+) -> None:
+    """Service managers and batch systems send it to those that read ahead, too."""
+    told, tell = os.pipe()
+
+    def report(progress: Progress) -> None:
+        os.write(tell, b".")
+
+    process = os.fork()
+    if process == 0:
+        try:
+            os.setsid()
+            summary = train(
+                tiny(workers=1, total_images=4000),
+                data=source,
+                val=source,
+                out=tmp_path,
+                on_progress=report,
+            )
+            os._exit(0 if summary.stopped else 2)
+        finally:
+            os._exit(1)
+    os.close(tell)
+    os.read(told, 1)  # the first validation is done
+    os.killpg(process, signal.SIGTERM)
+    _, status = os.waitpid(process, 0)
+    os.close(told)
+    assert os.waitstatus_to_exitcode(status) == 0
+    images = checkpoints(tmp_path)[-1]
+    assert 16 <= images < 4000
+    assert load_model(tmp_path, backend="torch").config.training_images == images
+
+
 def test_a_second_signal_acts_as_usual(tiny: Tiny, source: EncodedSource, tmp_path: Path) -> None:
     def twice() -> None:
         for _ in range(2):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import posixpath
+import signal
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -149,6 +150,7 @@ def _stream(
                 batch_size=None,
                 sampler=positions,
                 num_workers=workers,
+                worker_init_fn=_leave_signals_to_the_parent,
                 generator=torch.Generator(),
             )
         )
@@ -162,6 +164,14 @@ def _stream(
             yield item
     finally:
         del items  # ends the workers, even while the traceback of an error holds this frame
+
+
+def _leave_signals_to_the_parent(worker: int) -> None:
+    """Ctrl-C and service managers signal all processes of a run. Only the training one may answer:
+    it saves and then ends these, which also end by themselves when it is gone.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _next(items: Iterator[Batch | DataError]) -> Batch | DataError:

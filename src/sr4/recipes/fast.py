@@ -33,11 +33,11 @@ def sr4_fast() -> RunSettings:
                 prediction="v",
                 p=2,
             ),
-            sampling=SamplingSettings(steps=16, sampler="ddim"),
+            sampling=SamplingSettings(steps=10, sampler="dpmpp"),
         ),
         data=DataSettings(artefacts="q50-*"),
         training=TrainingSettings(
-            total_images=180_000,
+            total_images=135_000,
             batch_size=16,
             learning_rate=5e-4,
             weight_decay=0.01,
