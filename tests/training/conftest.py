@@ -37,9 +37,9 @@ TRAINING = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small lose time to a second thread."""
+@pytest.fixture(scope="package", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small lose time to a second thread, and sums of two differ in the last bit."""
     torch = pytest.importorskip("torch")
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -84,8 +84,9 @@ def source(make_source: Callable[[NDArray[np.uint8]], EncodedSource]) -> Encoded
     return make_source(random.integers(0, 256, (10, 32, 32, 3), dtype=np.uint8))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def finished(
+    one_thread: None,
     tmp_path_factory: pytest.TempPathFactory,
     tiny: Callable[..., RunSettings],
     source: EncodedSource,

@@ -75,7 +75,8 @@ def train(
 ) -> TrainingSummary:
     """Train a recipe; on a folder that already holds the run, go on where its last checkpoint is.
 
-    On the CPU in float32 a resumed run ends with the weights of an uninterrupted one, bit for bit.
+    On the CPU in float32, with the same number of threads, a resumed run ends with the weights of
+    an uninterrupted one, bit for bit.
     SIGTERM and SIGINT end a run early, with a checkpoint and the model so far.
 
     Args:
