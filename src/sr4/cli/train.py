@@ -27,7 +27,10 @@ def train(
     recipe: Annotated[
         str,
         typer.Argument(
-            metavar="RECIPE", help="The system to train: sr3, sr4 or sr4-fast.", show_default=False
+            metavar="RECIPE",
+            help="The system to train: sr4-fast, or one of the SR4 paper: sr3, sr3-500, "
+            "sr3-500-matched, hybrid-vlb, cosine, residual, sr4.",
+            show_default=False,
         ),
     ],
     data: Annotated[

@@ -7,10 +7,23 @@ from collections.abc import Callable, Mapping
 from sr4.config import RunSettings
 from sr4.errors import UsageError, nearest
 from sr4.recipes.fast import sr4_fast
-from sr4.recipes.paper import sr3, sr4
+from sr4.recipes.paper import (
+    cosine,
+    hybrid_vlb,
+    residual,
+    sr3,
+    sr3_500,
+    sr3_500_matched,
+    sr4,
+)
 
 RECIPES: Mapping[str, Callable[[], RunSettings]] = {
     "sr3": sr3,
+    "sr3-500": sr3_500,
+    "sr3-500-matched": sr3_500_matched,
+    "hybrid-vlb": hybrid_vlb,
+    "cosine": cosine,
+    "residual": residual,
     "sr4": sr4,
     "sr4-fast": sr4_fast,
 }
