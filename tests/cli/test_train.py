@@ -191,3 +191,19 @@ def test_a_stopped_run_says_how_to_go_on(
     assert done.err.startswith("sr4: stopped after 4 of 8 pictures")
     assert "the same command goes on" in done.err
     assert run(*words, "--json").json["stopped"] is True
+
+
+@pytest.mark.filterwarnings("always::sr4.diffusion.schedules.TerminalSNRWarning")
+def test_a_schedule_that_does_not_end_in_noise_warns_once(
+    run: Run, pictures: Path, tmp_path: Path
+) -> None:
+    """It is built for training and again for validation."""
+    network = {"inner": 16, "multipliers": [1, 2], "groups": 8, "attention_resolutions": [16]}
+    training = TINY["training"] | {"validation_images": 2, "validation_steps": 1}
+    changes = TINY | {"model": TINY["model"] | {"network": network}, "training": training}
+    config = tmp_path / "sr3.yaml"
+    config.write_text(yaml.safe_dump(changes))
+    words = ("--data", pictures, "--val", pictures, "--out", tmp_path / "run", "--config", config)
+    done = run("train", "sr3-500", *words)
+    assert done.code == 0
+    assert done.err.count("sqrt(gamma_T) = 0.285") == 1

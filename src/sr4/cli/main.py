@@ -123,13 +123,17 @@ def _run(words: list[str]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names and signs that it cannot encode
     with warnings.catch_warnings():
-        warnings.showwarning = _show_warning
+        shown: set[str] = set()
+
+        def show(message: Warning | str, *_where: Any, **_more: Any) -> None:
+            """Each message once: a schedule, say, is built for training and for validation."""
+            if str(message) not in shown:
+                shown.add(str(message))
+                console.note(f"sr4: warning: {message}")
+
+        warnings.showwarning = show
         with get_command(app).make_context("sr4", words) as context:
             return context.command.invoke(context) or 0
-
-
-def _show_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
-    console.note(f"sr4: warning: {message}")
 
 
 def _explain(error: Exception) -> tuple[str, int]:
