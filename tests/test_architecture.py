@@ -29,6 +29,7 @@ LAYERS = (
     {"pipeline", "export"},
     {"evaluation"},
     {"training"},
+    {"ablation"},
     {"sr4"},
     {"cli"},
 )

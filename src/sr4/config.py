@@ -64,6 +64,8 @@ class SR4NetworkSettings(SR3NetworkSettings):
     kind: Literal["sr4"] = "sr4"  # type: ignore[assignment]
     attention_resolutions: tuple[int, ...] = (8,)
     heads: int = Field(4, ge=1, le=64)
+    path_resolution: int = Field(16, ge=1)
+    path_width: int = Field(32, ge=1, le=1024)
 
 
 class FastNetworkSettings(Settings):
@@ -112,6 +114,8 @@ class SamplingSettings(Settings):
     steps: int = Field(50, ge=1, le=100_000)
     sampler: SamplerName = "ddpm"
     temperature: float = Field(1.0, ge=0, le=2)  # deviation of the noise sampling starts from
+    # Whether validation and evaluation project, as upscaling does unless told otherwise.
+    consistency: bool = True
 
 
 class DataSettings(Settings):

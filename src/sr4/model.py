@@ -62,7 +62,12 @@ class DiffusionModel:
         self._schedule = build_schedule(config.schedule)
         self._prediction = PREDICTIONS[config.objective.prediction]
 
-    def sampling(self, steps: int | None = None, sampler: str | None = None) -> SamplingSettings:
+    def sampling(
+        self,
+        steps: int | None = None,
+        sampler: str | None = None,
+        consistency: bool | None = None,
+    ) -> SamplingSettings:
         """The model's own sampling settings with the given ones in their place.
 
         Raises:
@@ -70,7 +75,7 @@ class DiffusionModel:
         """
         if sampler is not None and sampler not in SAMPLERS:
             raise UsageError(f"unknown sampler {sampler!r}: {nearest(sampler, SAMPLERS)}")
-        changes = {"steps": steps, "sampler": sampler}
+        changes = {"steps": steps, "sampler": sampler, "consistency": consistency}
         given = {key: value for key, value in changes.items() if value is not None}
         try:
             settings = SamplingSettings.model_validate(self.config.sampling.model_dump() | given)
@@ -90,7 +95,7 @@ class DiffusionModel:
         seeds: Sequence[int],
         steps: int | None = None,
         sampler: str | None = None,
-        consistency: bool = True,
+        consistency: bool | None = None,
         on_step: OnStep | None = None,
     ) -> Floats:
         """Draw one high-res picture for each low-res one.
@@ -102,7 +107,7 @@ class DiffusionModel:
             steps: number of steps; the model's own by default.
             sampler: "ddpm", "ddim" or "dpmpp"; the model's own by default.
             consistency: keep every step, and the result, on the pictures that D maps onto
-                low_res.
+                low_res; the model's own choice by default.
             on_step: called after each step (see `sr4.diffusion.samplers.sample`) with pictures of
                 the padded size.
 
@@ -120,8 +125,8 @@ class DiffusionModel:
             )
         if len(seeds) != len(low_res):
             raise UsageError(f"got {len(seeds)} seeds for {len(low_res)} pictures; expected equal")
-        settings = self.sampling(steps, sampler)
-        drawn = self._draw(self._pad(low_res), seeds, settings, consistency, on_step)
+        settings = self.sampling(steps, sampler, consistency)
+        drawn = self._draw(self._pad(low_res), seeds, settings, on_step)
         height, width = low_res.shape[2] * scale, low_res.shape[3] * scale
         result = np.clip(drawn[..., :height, :width], *_VALUE_RANGE)
         if not np.isfinite(result).all():
@@ -129,7 +134,7 @@ class DiffusionModel:
                 f"{self.name}: its network gave numbers that are not finite; expected pictures: "
                 "the weights may be damaged"
             )
-        return self.fit(result, low_res) if consistency else result
+        return self.fit(result, low_res) if settings.consistency else result
 
     def fit(self, pictures: Floats, low_res: Floats) -> Floats:
         """Pictures near the given ones, in [-1, 1], that D maps onto low_res as closely as that
@@ -160,7 +165,6 @@ class DiffusionModel:
         low_res: Floats,
         seeds: Sequence[int],
         settings: SamplingSettings,
-        consistency: bool,
         on_step: OnStep | None,
     ) -> Floats:
         """Run the sampler on pictures that fit the network: (B, C, h, w) to (B, C, H, W)."""
@@ -175,7 +179,7 @@ class DiffusionModel:
             output = network(x_t, log_snr, upsampled)
             variance = output[:, channels:] if output.shape[1] > channels else None
             x_0 = self._prediction.x_0(output[:, :channels], x_t, log_snr)
-            return Denoised(frame.constrain(x_0, consistency=consistency), variance)
+            return Denoised(frame.constrain(x_0, consistency=settings.consistency), variance)
 
         x_0 = sample(
             denoise,

@@ -60,7 +60,9 @@ class Upscaler:
         self.noise = noise
         self.calls: list[dict] = []
 
-    def sampling(self, steps: int | None = None, sampler: str | None = None) -> SamplingSettings:
+    def sampling(  # type: ignore[no-untyped-def]
+        self, steps: int | None = None, sampler: str | None = None, consistency=None
+    ) -> SamplingSettings:
         if sampler == "unknown":
             raise UsageError("unknown sampler")
         return SamplingSettings(steps=steps or 7, sampler="ddim")
@@ -68,7 +70,7 @@ class Upscaler:
     def nfe(self, steps: int | None = None, sampler: str | None = None) -> int:
         return self.sampling(steps, sampler).steps
 
-    def sample(self, low_res, *, seeds, steps=None, sampler=None):  # type: ignore[no-untyped-def]
+    def sample(self, low_res, *, seeds, steps=None, sampler=None, consistency=None):  # type: ignore[no-untyped-def]
         self.calls.append({"seeds": list(seeds), "steps": steps, "sampler": sampler})
         upsampled = self.degradation.upsample(low_res)
         noise = [np.random.default_rng(seed).normal(size=upsampled.shape[1:]) for seed in seeds]
@@ -89,7 +91,7 @@ class PerfectUpscaler(Upscaler):
     def _key(low_res: np.ndarray) -> bytes:
         return quantise(low_res).tobytes()
 
-    def sample(self, low_res, *, seeds, steps=None, sampler=None):  # type: ignore[no-untyped-def]
+    def sample(self, low_res, *, seeds, steps=None, sampler=None, consistency=None):  # type: ignore[no-untyped-def]
         return np.stack([self.known[self._key(one)] for one in low_res])
 
 
@@ -303,7 +305,7 @@ class Broken(Upscaler):
         super().__init__()
         self.result = result
 
-    def sample(self, low_res, *, seeds, steps=None, sampler=None):  # type: ignore[no-untyped-def]
+    def sample(self, low_res, *, seeds, steps=None, sampler=None, consistency=None):  # type: ignore[no-untyped-def]
         return np.broadcast_to(self.result, (len(low_res), *self.result.shape))
 
 

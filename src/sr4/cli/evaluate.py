@@ -56,6 +56,15 @@ def evaluate(
     ] = None,
     steps: Steps = None,
     sampler: Sampler = None,
+    consistency: Annotated[
+        bool | None,
+        typer.Option(
+            "--consistency/--no-consistency",
+            help="Project every step and the result onto the pictures whose degraded version is "
+            "the input. Default: the model's own choice; the paper's systems do not.",
+            show_default=False,
+        ),
+    ] = None,
     samples: Annotated[
         int,
         typer.Option(
@@ -107,6 +116,7 @@ def evaluate(
             limit=limit,
             steps=steps,
             sampler=sampler,
+            consistency=consistency,
             samples=samples,
             seed=seed,
             batch_size=batch_size,

@@ -45,9 +45,12 @@ class Upscaler(Protocol):
     def degradation(self) -> Degradation: ...
 
     def sampling(
-        self, steps: int | None = None, sampler: str | None = None
+        self,
+        steps: int | None = None,
+        sampler: str | None = None,
+        consistency: bool | None = None,
     ) -> SamplingSettings | None:
-        """What steps and sampler stand for, with the model's own in place of None; None if it does
+        """What the arguments stand for, with the model's own in place of None; None if it does
         not sample. UsageError for impossible ones.
         """
         ...
@@ -63,6 +66,7 @@ class Upscaler(Protocol):
         seeds: Sequence[int],
         steps: int | None = None,
         sampler: str | None = None,
+        consistency: bool | None = None,
     ) -> NDArray[np.float32]:
         """(B, C, h, w) in [-1, 1] to (B, C, H, W) in [-1, 1], with a seed for each picture."""
         ...
@@ -83,7 +87,12 @@ class BicubicUpscaler:
     def name(self) -> str:
         return "bicubic-projected" if self.project else "bicubic"
 
-    def sampling(self, steps: int | None = None, sampler: str | None = None) -> None:
+    def sampling(
+        self,
+        steps: int | None = None,
+        sampler: str | None = None,
+        consistency: bool | None = None,
+    ) -> None:
         return None
 
     def nfe(self, steps: int | None = None, sampler: str | None = None) -> int:
@@ -96,6 +105,7 @@ class BicubicUpscaler:
         seeds: Sequence[int],
         steps: int | None = None,
         sampler: str | None = None,
+        consistency: bool | None = None,
     ) -> NDArray[np.float32]:
         upsampled = self.degradation.upsample(low_res)
         if self.project:
@@ -112,6 +122,7 @@ def evaluate(
     limit: int | None = None,
     steps: int | None = None,
     sampler: str | None = None,
+    consistency: bool | None = None,
     samples: int = 1,
     seed: int = 0,
     batch_size: int = 50,
@@ -129,6 +140,7 @@ def evaluate(
         limit: take only the first pictures.
         steps: sampling steps, of the model's own choice if None.
         sampler: its name, of the model's own choice if None.
+        consistency: project every step and the result; the model's own choice if None.
         samples: draws for each picture. All metrics are those of the first one; from 2 on there
             are also the PSNR of their mean and the deviation between them.
         features: what `kid_efflite0` and `fd_efflite0` are computed with; None leaves both out,
@@ -151,7 +163,7 @@ def evaluate(
     nfe = model.nfe(steps, sampler)
     extractor, notes = _extractor(features)
 
-    sampling = _Sampling(model, steps, sampler, samples, seed)
+    sampling = _Sampling(model, steps, sampler, consistency, samples, seed)
     tally = Tally(model.degradation, extractor)
     total = min(len(source), limit or len(source))
     for batch in evaluation_batches(
@@ -200,13 +212,14 @@ class _Sampling:
     model: Upscaler
     steps: int | None
     sampler: str | None
+    consistency: bool | None
     samples: int
     seed: int
     seconds: float = 0.0
 
     @property
     def protocol(self) -> str:
-        settings = self.model.sampling(self.steps, self.sampler)
+        settings = self.model.sampling(self.steps, self.sampler, self.consistency)
         if settings is None:
             return "none"
         shown = ", ".join(f"{name} {value}" for name, value in settings.model_dump().items())
@@ -220,7 +233,11 @@ class _Sampling:
         seeds = list(range(first, first + len(batch.names)))
         began = time.perf_counter()
         result = self.model.sample(
-            batch.low_res, seeds=seeds, steps=self.steps, sampler=self.sampler
+            batch.low_res,
+            seeds=seeds,
+            steps=self.steps,
+            sampler=self.sampler,
+            consistency=self.consistency,
         )
         self.seconds += time.perf_counter() - began
         if result.shape != batch.high_res.shape:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sr4.errors import UsageError
 from sr4.networks.blocks import to_target_size
+from sr4.networks.fused import Dropout, GroupNormSiLU
 
 
 class NoiseLevelEmbedding(nn.Module):
@@ -87,11 +88,11 @@ class ResidualBlock(nn.Module):
         heads: int = 0,
     ) -> None:
         super().__init__()
-        self.norm_in = nn.GroupNorm(groups, channels_in)
+        self.norm_in = GroupNormSiLU(groups, channels_in)
         self.conv_in = nn.Conv2d(channels_in, channels_out, 3, padding=1)
         self.noise = nn.Linear(embedding, channels_out)
-        self.norm_out = nn.GroupNorm(groups, channels_out)
-        self.dropout = nn.Dropout(dropout)
+        self.norm_out = GroupNormSiLU(groups, channels_out)
+        self.dropout = Dropout(dropout)
         self.conv_out = nn.Conv2d(channels_out, channels_out, 3, padding=1)
         self.shortcut = (
             nn.Identity()
@@ -103,9 +104,9 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        hidden = self.conv_in(F.silu(self.norm_in(x)))
+        hidden = self.conv_in(self.norm_in(x))
         hidden = hidden + self.noise(embedding)[:, :, None, None]
-        hidden = self.conv_out(self.dropout(F.silu(self.norm_out(hidden))))
+        hidden = self.conv_out(self.dropout(self.norm_out(hidden)))
         return self.attention(hidden + self.shortcut(x))  # type: ignore[no-any-return]
 
 
@@ -222,7 +223,7 @@ class SR3UNet(nn.Module):
             self.up.append(UpLevel(enter_up, [make(n) for n in inputs]))
         deepest = widths[-1]
         self.middle = nn.ModuleList([block(deepest, deepest, heads=heads), block(deepest, deepest)])
-        self.norm_out = nn.GroupNorm(groups, widths[0])
+        self.norm_out = GroupNormSiLU(groups, widths[0])
         self.conv_out = nn.Conv2d(widths[0], out_channels, 3, padding=1)
 
     def forward(self, x_t: Tensor, log_snr: Tensor, low_res: Tensor) -> Tensor:
@@ -255,7 +256,7 @@ class SR3UNet(nn.Module):
             x = block(x, embedding)
         for level in reversed(range(len(maps))):
             x = self.up[level](x, maps[level], embedding, up.get(level))
-        return self.conv_out(F.silu(self.norm_out(x)))  # type: ignore[no-any-return]
+        return self.conv_out(self.norm_out(x))  # type: ignore[no-any-return]
 
 
 def level_edges(image_size: int, levels: int) -> list[int]:

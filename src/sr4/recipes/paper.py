@@ -42,7 +42,7 @@ def _system(
             network=network,
             schedule=schedule,
             objective=ObjectiveSettings(target=target, prediction="eps", p=1, **objective),
-            sampling=SamplingSettings(steps=schedule.steps, sampler="ddpm"),
+            sampling=SamplingSettings(steps=schedule.steps, sampler="ddpm", consistency=False),
         ),
         training=training,
     )

@@ -1,0 +1,112 @@
+"""What an ablation found: the numbers that its table and its page are made from.
+
+A folder of results holds `results.json`, and pictures that it names:
+
+    results.json
+    samples/low_res/0.png …     the shown pictures as the systems got them
+    samples/truth/0.png …       and as they were
+    samples/bicubic/0.png …
+    samples/RECIPE/0.png …      the results of a system at its own number of steps
+    samples/RECIPE/steps.png    the first one's way from noise to picture, frames side by side
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sr4.config import RunSettings, explain
+from sr4.errors import UsageError
+from sr4.evaluation.report import Evaluation
+from sr4.images import reason
+
+RESULTS = "results.json"
+SAMPLES = "samples"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LossPoint(_Record):
+    """The mean training loss of the steps before a data position."""
+
+    images: int
+    loss: float
+
+
+class CurvePoint(_Record):
+    """A validation during training."""
+
+    images: int
+    psnr: float  # dB
+    consistency: float  # x 1e-5
+    map_mean: float | None = None  # of the input attention's map, in (0, 1)
+    map_spread: float | None = None  # its standard deviation
+
+
+class Score(_Record):
+    """An evaluation at a number of steps."""
+
+    steps: int
+    own: bool  # the system's own number of steps
+    evaluation: Evaluation
+
+
+class Row(_Record):
+    """One system."""
+
+    recipe: str
+    settings: RunSettings
+    parameters: int
+    gflops: float  # of one evaluation for one picture
+    images: int  # training pictures seen
+    images_per_second: float  # while training; nan if unknown
+    losses: tuple[LossPoint, ...]
+    curve: tuple[CurvePoint, ...]
+    scores: tuple[Score, ...]  # the own number of steps first
+
+    @property
+    def own(self) -> Evaluation:
+        """The scores at the system's own number of steps."""
+        return next(score.evaluation for score in self.scores if score.own)
+
+
+class Results(_Record):
+    """A whole ablation."""
+
+    size: str
+    budget: int  # training pictures for each system
+    seed: int
+    data: str  # of the training, and how many pictures it holds
+    test: str
+    machine: str
+    versions: str
+    baselines: tuple[Evaluation, ...]  # bicubic and its projection
+    rows: tuple[Row, ...]
+    shown: int  # pictures in samples/
+
+    def write(self, folder: Path) -> None:
+        """Write results.json, whole or not at all."""
+        temporary = folder / f".{RESULTS}.tmp"
+        temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        temporary.replace(folder / RESULTS)
+
+
+def read_results(folder: Path) -> Results:
+    """The results in a folder.
+
+    Raises:
+        UsageError: there are none, or they are damaged.
+    """
+    path = folder / RESULTS
+    expected = "expected the results of an ablation: name the folder that `sr4 ablate --out` wrote"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read ({reason(error)}); {expected}") from error
+    try:
+        return Results.model_validate_json(text)
+    except ValidationError as error:
+        raise UsageError(f"{path}: {explain(error, Results)}; {expected}") from error
