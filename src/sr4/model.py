@@ -23,6 +23,7 @@ from sr4.diffusion.samplers import Denoised, OnStep, PictureNoise, sample
 from sr4.errors import ModelError, UsageError, nearest
 from sr4.images import reason
 from sr4.runtime import WEIGHTS, Network, open_network
+from sr4.targets import Frame
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -136,6 +137,12 @@ class DiffusionModel:
             )
         return self.fit(result, low_res) if settings.consistency else result
 
+    def frame(self, low_res: Array) -> Frame:
+        """What the sampler's variable stands for, given (B, C, h, w) in [-1, 1]: its `decode` makes
+        pictures of the x that `on_step` sees.
+        """
+        return self._target.frame(low_res)
+
     def fit(self, pictures: Floats, low_res: Floats) -> Floats:
         """Pictures near the given ones, in [-1, 1], that D maps onto low_res as closely as that
         range lets it.
@@ -173,7 +180,7 @@ class DiffusionModel:
         noise = PictureNoise(seeds, (channels, height, width))
         low = network.native(low_res)
         upsampled = self.degradation.upsample(low)
-        frame = self._target.frame(low)
+        frame = self.frame(low)
 
         def denoise(x_t: Array, log_snr: float) -> Denoised:
             output = network(x_t, log_snr, upsampled)

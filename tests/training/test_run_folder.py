@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch")
 from sr4.config import RunSettings, override  # noqa: E402
 from sr4.data.sources import EncodedSource, open_source, open_sources  # noqa: E402
 from sr4.errors import RunError  # noqa: E402
-from sr4.training.run_folder import MetricsLog, RunFolder  # noqa: E402 - needs torch
+from sr4.training.run_folder import MetricsLog, RunFolder, locked  # noqa: E402 - needs torch
 
 Tiny = Callable[..., RunSettings]
 MakeSource = Callable[[np.ndarray], EncodedSource]
@@ -186,7 +186,7 @@ def test_files_that_cannot_be_written_are_one_line(
     folder = RunFolder(tmp_path)
     for name in (".lock", "config.yaml", "metrics.jsonl"):
         (tmp_path / name).mkdir()
-    with pytest.raises(RunError, match=r"\.lock"), folder.lock():
+    with pytest.raises(RunError, match=r"\.lock"), locked(folder.path, "trains this run"):
         pytest.fail("locked without a lock file")
     with pytest.raises(RunError, match=r"config\.yaml"):
         folder.settle(tiny(), source)
@@ -202,7 +202,7 @@ def another_process(path: Path, *, with_reader: bool = False) -> Iterator[int]:
     told, tell = os.pipe()
     holder = os.fork()
     if holder == 0:
-        with RunFolder(path).lock():
+        with locked(RunFolder(path).path, "trains this run"):
             reader = os.fork() if with_reader else 0
             if reader or not with_reader:
                 os.write(tell, reader.to_bytes(4, "little"))
@@ -222,9 +222,9 @@ def another_process(path: Path, *, with_reader: bool = False) -> Iterator[int]:
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     refused = pytest.raises(RunError, match="another process trains this run")
-    with another_process(tmp_path), refused, folder.lock():
+    with another_process(tmp_path), refused, locked(folder.path, "trains this run"):
         pytest.fail("locked twice")
-    with folder.lock():
+    with locked(folder.path, "trains this run"):
         pass
 
 
@@ -233,7 +233,7 @@ def test_a_killed_process_keeps_no_lock_by_its_readers(tmp_path: Path) -> None:
     with another_process(tmp_path, with_reader=True) as holder:
         os.kill(holder, signal.SIGKILL)
         os.waitid(os.P_PID, holder, os.WEXITED | os.WNOWAIT)
-        with RunFolder(tmp_path).lock():
+        with locked(RunFolder(tmp_path).path, "trains this run"):
             pass
 
 

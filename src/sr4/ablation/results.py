@@ -52,6 +52,9 @@ class Score(_Record):
     steps: int
     own: bool  # the system's own number of steps
     evaluation: Evaluation
+    # Of single pictures, in the order of the test set, so that systems can be compared in pairs:
+    # psnr (dB), ssim, consistency (x 1e-5).
+    pictures: dict[str, tuple[float, ...]]
 
 
 class Row(_Record):
@@ -62,7 +65,6 @@ class Row(_Record):
     parameters: int
     gflops: float  # of one evaluation for one picture
     images: int  # training pictures seen
-    images_per_second: float  # while training; nan if unknown
     losses: tuple[LossPoint, ...]
     curve: tuple[CurvePoint, ...]
     scores: tuple[Score, ...]  # the own number of steps first

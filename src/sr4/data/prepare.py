@@ -112,7 +112,7 @@ def _write_all(
     try:
         for index, name in enumerate(source.names):
             try:
-                picture = _square(Image.fromarray(source.read(index)), size)
+                picture = central_square(Image.fromarray(source.read(index)), size)
             except DataError as error:
                 skipped.append(SkippedEntry(source=_plain(name), reason=_plain(str(error))))
             else:
@@ -124,7 +124,7 @@ def _write_all(
     return skipped
 
 
-def _square(picture: Image.Image, size: int) -> Image.Image:
+def central_square(picture: Image.Image, size: int) -> Image.Image:
     side = min(picture.size)
     if side < size:
         raise DataError(

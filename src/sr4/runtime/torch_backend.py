@@ -93,7 +93,9 @@ class TorchNetwork:
         self.module = channels_last(network.eval().to(device))
 
     @classmethod
-    def open(cls, folder: Path, config: ModelConfig, device: str) -> TorchNetwork:
+    def open(
+        cls, folder: Path, config: ModelConfig, device: str, precision: str = "float32"
+    ) -> TorchNetwork:
         """The network of a model folder."""
         network = build_network(config)
         if network.size_multiple != config.size_multiple:
@@ -102,7 +104,7 @@ class TorchNetwork:
                 f"{network.size_multiple}, that of its network: copy or export the model again"
             )
         load_weights(network, folder / WEIGHTS)
-        return cls(network, choose_device(device))
+        return cls(network, choose_device(device), precision)
 
     def __call__(self, x_t: Tensor, log_snr: float, upsampled: Tensor) -> Tensor:
         levels = torch.full((x_t.shape[0],), log_snr, device=self.device)

@@ -47,6 +47,28 @@ else:
         return True
 
 
+@contextmanager
+def locked(folder: Path, doing: str) -> Iterator[None]:
+    """Keep other processes off a folder; the system drops the lock with the process.
+
+    Args:
+        doing: what the other process does, for the message: "trains this run".
+
+    Raises:
+        RunError: another process holds the lock.
+    """
+    path = folder / ".lock"
+    with writing(path):
+        file = path.open("w", encoding="utf-8")
+    with file:
+        if not _take(file):
+            raise RunError(
+                f"{folder}: another process {doing}; expected none: wait for it, or choose "
+                "another --out"
+            )
+        yield
+
+
 # What may change between two starts of one run: none of it touches a step's arithmetic.
 _FREE = frozenset(
     f"training.{name}"
@@ -85,20 +107,6 @@ class RunFolder:
                 "folder: choose another --out"
             ) from error
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep other processes off this run; the system drops the lock with the process."""
-        path = self.path / ".lock"
-        with writing(path):
-            file = path.open("w", encoding="utf-8")
-        with file:
-            if not _take(file):
-                raise RunError(
-                    f"{self.path}: another process trains this run; expected none: wait for it, "
-                    "or choose another --out"
-                )
-            yield
-
     def settle(self, settings: RunSettings, data: Source) -> None:
         """Record settings and training pictures, or refuse others than those of the run so far.
 
@@ -109,14 +117,14 @@ class RunFolder:
         """
         sweep(self.checkpoints)
         config, pictures = self.path / "config.yaml", self.path / "data.json"
-        fingerprint = _fingerprint(data)
+        found = fingerprint(data)
         if list_checkpoints(self.checkpoints):
             if config.exists():
                 self._refuse_other_settings(_read(config, yaml.safe_load), settings)
             if pictures.exists():
-                self._refuse_other_pictures(_read(pictures, json.loads), fingerprint)
-        _replace(config, yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
-        _replace(pictures, json.dumps(fingerprint, indent=2) + "\n")
+                self._refuse_other_pictures(_read(pictures, json.loads), found)
+        replace(config, yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+        replace(pictures, json.dumps(found, indent=2) + "\n")
 
     def _refuse_other_settings(self, old: Mapping[str, Any], settings: RunSettings) -> None:
         try:
@@ -161,7 +169,7 @@ class MetricsLog:
             if self._path.exists():
                 text = self._path.read_text(encoding="utf-8", errors="replace")
                 lines = [line for line in text.splitlines() if 0 <= _position(line) <= resumed_at]
-            _replace(self._path, "".join(f"{line}\n" for line in lines))
+            replace(self._path, "".join(f"{line}\n" for line in lines))
             self._file = self._path.open("a", encoding="utf-8")
             # TensorBoard, too, hides what was logged at this position or later.
             self._board = SummaryWriter(str(path / "tensorboard"), purge_step=resumed_at + 1)
@@ -189,6 +197,26 @@ class MetricsLog:
             self._board.close()
 
 
+def read_metrics(run: Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics.jsonl, each with "images", "kind" and figures; none if the run
+    has not begun. A last line that a killed process has cut off is left out.
+
+    Raises:
+        RunError: the file cannot be read.
+    """
+    path = run / "metrics.jsonl"
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read ({reason(error)}); {_ADVICE}") from error
+    return [json.loads(line) for line in text.splitlines() if _position(line) >= 0]
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs between two nested mappings, "key = old, got new" each."""
+    return [f"{key} = {was!r}, got {now!r}" for key, was, now in _differences(old, new)]
+
+
 def _position(line: str, kind: str | None = None) -> int:
     """The data position of a line of metrics; -1 for a line of another kind, or one that a killed
     process has cut off.
@@ -200,7 +228,7 @@ def _position(line: str, kind: str | None = None) -> int:
         return -1
 
 
-def _fingerprint(data: Source) -> dict[str, Any]:
+def fingerprint(data: Source) -> dict[str, Any]:
     """What the order of a run's training pictures depends on: their number and names."""
     digest = hashlib.sha256()
     for name in data.names:
@@ -219,7 +247,7 @@ def _read(path: Path, parse: Any) -> Mapping[str, Any]:
     return values
 
 
-def _replace(path: Path, text: str) -> None:
+def replace(path: Path, text: str) -> None:
     """Write a small file whole or not at all."""
     temporary = path.with_suffix(".tmp")
     with writing(path):

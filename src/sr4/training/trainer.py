@@ -35,7 +35,7 @@ from sr4.training.checkpoint import (
 )
 from sr4.training.ema import EMA
 from sr4.training.objectives import DenoisingObjective
-from sr4.training.run_folder import MetricsLog, RunFolder
+from sr4.training.run_folder import MetricsLog, RunFolder, locked
 from sr4.training.validation import check_pictures, validate
 
 _LOG_EVERY_STEPS = 20
@@ -95,7 +95,7 @@ def train(
             "the training without a distributed launcher"
         )
     folder = RunFolder(out)
-    with folder.lock(), _stop_signals() as stop:
+    with locked(folder.path, "trains this run"), _stop_signals() as stop:
         folder.settle(settings, data)
         return _Run(settings, folder, data, val, on_progress).to_the_end(stop)
 
