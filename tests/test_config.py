@@ -187,7 +187,7 @@ def test_more_failures_are_counted(settings: RunSettings) -> None:
 
 def test_a_learned_variance_needs_outputs_and_a_table(settings: RunSettings) -> None:
     learned = "model.objective.variance=learned"
-    assert "network.kind sr3 or sr4" in failure(settings, learned)
+    assert "network.kind sr3, attention-input or sr4" in failure(settings, learned)
     message = failure(settings, learned, "model.network.kind=sr3")
     assert message.startswith("setting 'model': got a learned variance")
     assert "schedule.kind linear or cosine-table" in message
@@ -247,7 +247,7 @@ class TestModelConfig:
             ({"scal": 8}, "unknown setting 'scal': did you mean 'scale'?"),
             ({"scale": None}, "setting 'scale': got 'None'; "),
             ({"network": {"kind": "sr4", "innr": 8}}, "unknown setting 'network.innr': did you "),
-            ({"network": {"kind": "vit"}}, "unknown network.kind 'vit': known: fast, sr3, sr4"),
+            ({"network": {"kind": "vit"}}, "unknown network.kind 'vit': known: attention-input, fast, sr3, sr4"),
             ({"network": {"inner": 8}}, "setting 'network': got \"{'inner': 8}\"; unable to"),
             ({"format": 2}, "setting 'format': got '2'; input should be 1"),
         ],

@@ -43,8 +43,8 @@ def test_a_recipe_survives_yaml_and_json(settings: RunSettings) -> None:
 def test_a_recipe_becomes_objects(settings: RunSettings) -> None:
     model = settings.model
     with warnings.catch_warnings(), torch.device("meta"):
-        # As in the paper, two systems keep the end points of beta over a quarter of the steps.
-        unmatched = model.recipe in ("sr3-500", "hybrid-vlb")
+        # As in the paper, three systems keep the end points of beta over a quarter of the steps.
+        unmatched = model.recipe in ("sr3-500", "hybrid-vlb", "attention-input")
         warnings.simplefilter("ignore" if unmatched else "error", TerminalSNRWarning)
         network = build_network(model)
         schedule = build_schedule(model.schedule)
@@ -60,7 +60,14 @@ def test_a_recipe_becomes_objects(settings: RunSettings) -> None:
 
 @pytest.mark.parametrize(
     ("name", "parameters"),
-    [("sr3", 97_807_491), ("residual", 97_807_491), ("sr4", 97_999_811), ("sr4-fast", 13_008_784)],
+    [
+        ("sr3", 97_807_491),
+        ("residual", 97_807_491),
+        ("attention-input", 97_807_491 + 2 * 64 * 28),
+        ("sr4", 97_999_811),
+        ("regression", 97_807_491),
+        ("sr4-fast", 13_008_784),
+    ],
 )
 def test_sizes_of_the_networks(name: str, parameters: int) -> None:
     with torch.device("meta"):
@@ -76,6 +83,7 @@ def test_the_papers_systems() -> None:
         ("sr3-500-matched", "linear", 500, "picture"),
         ("hybrid-vlb", "linear", 500, "picture"),
         ("cosine", "cosine-table", 500, "picture"),
+        ("attention-input", "linear", 500, "picture"),
         ("residual", "cosine-table", 500, "residual"),
         ("sr4", "cosine-table", 500, "residual"),
     ):
@@ -102,3 +110,13 @@ def test_the_matched_control_ends_in_the_noise_of_the_baseline() -> None:
             ends[name] = float(alpha_sigma(log_snr)[0])
     assert ends["sr3-500"] == pytest.approx(0.285, abs=5e-4)
     assert ends["sr3-500-matched"] == pytest.approx(ends["sr3"], abs=1e-3)
+
+
+def test_the_regression_is_the_baseline_without_diffusion() -> None:
+    settings, baseline = recipe("regression"), recipe("sr3")
+    model, objective = settings.model, settings.model.objective
+    assert model.network == baseline.model.network
+    assert settings.training == baseline.training
+    assert (model.schedule.kind, model.schedule.steps, model.sampling.steps) == ("none", 1, 1)
+    assert (objective.target, objective.prediction, objective.p) == ("picture", "x0", 1)
+    assert (model.sampling.temperature, model.sampling.consistency) == (0, False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sr4.config import (
+    AttentionInputNetworkSettings,
     FastNetworkSettings,
     ModelSettings,
     SamplingSettings,
@@ -13,7 +14,13 @@ from sr4.config import (
 )
 from sr4.degradation import Degradation
 from sr4.diffusion.samplers import AncestralSampler, DDIMSampler, DPMSolverPP2MSampler, Sampler
-from sr4.diffusion.schedules import CosineSchedule, Schedule, cosine_table, linear_schedule
+from sr4.diffusion.schedules import (
+    CosineSchedule,
+    Schedule,
+    cosine_table,
+    linear_schedule,
+    single_step,
+)
 from sr4.errors import UsageError
 from sr4.targets import Target
 
@@ -27,6 +34,8 @@ def build_schedule(settings: ScheduleSettings) -> Schedule:
         return linear_schedule(settings.steps, settings.beta_start, settings.beta_end)
     if settings.kind == "cosine-table":
         return cosine_table(settings.steps)
+    if settings.kind == "none":
+        return single_step()
     return CosineSchedule()
 
 
@@ -83,6 +92,10 @@ def _network(settings: ModelSettings) -> nn.Module:
         from sr4.networks.sr4 import SR4UNet
 
         return SR4UNet(**common)
+    if isinstance(network, AttentionInputNetworkSettings):
+        from sr4.networks.attention_input import AttentionInputUNet
+
+        return AttentionInputUNet(**common)
     from sr4.networks.sr3 import SR3UNet
 
     return SR3UNet(**common)

@@ -7,6 +7,7 @@ further inwards than that.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, get_args
 
@@ -31,12 +32,20 @@ class Settings(BaseModel):
 
 
 class ScheduleSettings(Settings):
-    """Noise schedule. `steps` serves the two tables only, the betas "linear" only."""
+    """Noise schedule. `steps` serves the two tables only, the betas "linear" only.
 
-    kind: Literal["linear", "cosine", "cosine-table"] = "cosine"
+    "none" is no diffusion: the network makes x_0 of `low_res` and nothing, in one step.
+    """
+
+    kind: Literal["linear", "cosine", "cosine-table", "none"] = "cosine"
     steps: int = Field(2000, ge=1, le=100_000)
     beta_start: float = Field(1e-6, gt=0, lt=1)
     beta_end: float = Field(1e-2, gt=0, lt=1)
+
+    @property
+    def most_steps(self) -> float:
+        """The number of steps that a sampler may take at most."""
+        return {"cosine": math.inf, "none": 1}.get(self.kind, self.steps)
 
 
 class DegradationSettings(Settings):
@@ -68,6 +77,12 @@ class SR4NetworkSettings(SR3NetworkSettings):
     path_width: int = Field(32, ge=1, le=1024)
 
 
+class AttentionInputNetworkSettings(SR3NetworkSettings):
+    """The U-Net of SR3 behind an attention over its inputs (see `sr4.networks.attention_input`)."""
+
+    kind: Literal["attention-input"] = "attention-input"  # type: ignore[assignment]
+
+
 class FastNetworkSettings(Settings):
     """The efficient U-Net on patches (see `sr4.networks.fast`)."""
 
@@ -88,11 +103,13 @@ class FastNetworkSettings(Settings):
 
 NETWORKS: Mapping[str, type[Settings]] = {
     "sr3": SR3NetworkSettings,
+    "attention-input": AttentionInputNetworkSettings,
     "sr4": SR4NetworkSettings,
     "fast": FastNetworkSettings,
 }
 NetworkSettings = Annotated[
-    SR3NetworkSettings | SR4NetworkSettings | FastNetworkSettings, Field(discriminator="kind")
+    SR3NetworkSettings | AttentionInputNetworkSettings | SR4NetworkSettings | FastNetworkSettings,
+    Field(discriminator="kind"),
 ]
 
 
@@ -169,22 +186,38 @@ class ModelSettings(Settings):
         if self.network.kind == "fast":
             raise ValueError(
                 "got a learned variance for the network 'fast', which has no output for one; "
-                "expected network.kind sr3 or sr4, or objective.variance small or large"
+                "expected network.kind sr3, attention-input or sr4, or objective.variance small or "
+                "large"
             )
-        if self.schedule.kind == "cosine":
+        if self.schedule.kind not in ("linear", "cosine-table"):
             raise ValueError(
-                "got a learned variance with the continuous schedule 'cosine'; its bound needs "
+                f"got a learned variance with the schedule {self.schedule.kind!r}; its bound needs "
                 "the steps of a table: choose schedule.kind linear or cosine-table"
             )
         return self
 
     @model_validator(mode="after")
     def _schedule_has_enough_steps(self) -> ModelSettings:
-        if self.schedule.kind != "cosine" and self.sampling.steps > self.schedule.steps:
+        if self.sampling.steps > self.schedule.most_steps:
             raise ValueError(
                 f"got sampling.steps {self.sampling.steps} for a schedule of "
-                f"{self.schedule.steps} steps; expected at most as many: set both"
+                f"{self.schedule.most_steps} steps; expected at most as many: set both"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _regresses_a_picture(self) -> ModelSettings:
+        """Without a schedule, the network sees no noise that it could tell of."""
+        wanted = {
+            "objective.prediction": (self.objective.prediction, "x0"),
+            "sampling.temperature": (self.sampling.temperature, 0),
+        }
+        for key, (got, expected) in wanted.items():
+            if self.schedule.kind == "none" and got != expected:
+                raise ValueError(
+                    f"got schedule.kind none with {key} {got}; expected {expected}, as there is no "
+                    f"noise: set {key}={expected}, or choose another schedule"
+                )
         return self
 
 

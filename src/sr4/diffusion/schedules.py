@@ -6,6 +6,7 @@ schedule and any number of steps can be chosen when sampling. All tables are Num
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -167,3 +168,8 @@ def cosine_table(
     grid = np.arange(_check_steps(steps) + 1, dtype=np.float64) / steps
     level = np.cos((grid + offset) / (1 + offset) * np.pi / 2) ** 2
     return TableSchedule(np.minimum(1 - level[1:] / level[:-1], beta_limit))
+
+
+def single_step() -> TableSchedule:
+    """No process: one step from as little of the picture as the limit allows to all of it."""
+    return TableSchedule(np.array([1 / (1 + math.exp(-LOG_SNR_LIMIT))]))

@@ -8,8 +8,10 @@ from sr4.config import RunSettings
 from sr4.errors import UsageError, nearest
 from sr4.recipes.fast import sr4_fast
 from sr4.recipes.paper import (
+    attention_input,
     cosine,
     hybrid_vlb,
+    regression,
     residual,
     sr3,
     sr3_500,
@@ -23,8 +25,10 @@ RECIPES: Mapping[str, Callable[[], RunSettings]] = {
     "sr3-500-matched": sr3_500_matched,
     "hybrid-vlb": hybrid_vlb,
     "cosine": cosine,
+    "attention-input": attention_input,
     "residual": residual,
     "sr4": sr4,
+    "regression": regression,
     "sr4-fast": sr4_fast,
 }
 

@@ -33,6 +33,7 @@ class DenoisingObjective:
         self._seed = seed
         # The bound is a sum over the steps of a table; ModelSettings sees to it that there is one.
         self._steps = model.schedule.steps if model.objective.variance == "learned" else None
+        self._is_regression = model.schedule.kind == "none"
 
     def __call__(self, network: nn.Module, batch: Batch, device: torch.device) -> Tensor:
         """The loss of each picture of a batch, (B,), float32.
@@ -56,10 +57,13 @@ class DenoisingObjective:
         Args:
             x_0: (B, C, H, W) clean variables; eps: their noise.
             low_res: (B, C, h, w) in [-1, 1].
-            times: (B,) in (0, 1]; with a learned variance, times of the schedule's table.
+            times: (B,) in (0, 1]; with a learned variance, times of the schedule's table. A
+                regression knows neither noise nor times.
         """
+        if self._is_regression:
+            times = np.ones(len(x_0))
         log_snr = self._schedule.log_snr(times)
-        x_t = q_sample(x_0, eps, log_snr)
+        x_t = torch.zeros_like(x_0) if self._is_regression else q_sample(x_0, eps, log_snr)
         output = network(
             x_t.contiguous(memory_format=torch.channels_last),
             torch.as_tensor(log_snr, dtype=torch.float32, device=x_t.device),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from sr4.build import build_degradation
 from sr4.comparison import comparison_picture
@@ -16,6 +18,7 @@ from sr4.data.sources import Source
 from sr4.evaluation.metrics import consistency, psnr
 from sr4.images import to_image, write_image
 from sr4.model import DiffusionModel
+from sr4.networks.attention_input import InputAttention
 from sr4.runtime.torch_backend import TorchNetwork
 from sr4.training.checkpoint import writing
 
@@ -41,7 +44,8 @@ def validate(
     picture: Path,
 ) -> dict[str, float]:
     """PSNR (dB) and consistency (x 1e-5) of one sample each for the first pictures of a source, and
-    a labelled picture of some of them.
+    a labelled picture of some of them. With an attention over its inputs, also the mean and the
+    standard deviation of its map over all evaluations, "map_mean" and "map_spread".
 
     Args:
         network: the averaged network, called as `network(x_t, log_snr, low_res)`.
@@ -54,21 +58,49 @@ def validate(
     steps = min(training.validation_steps, config.sampling.steps)
     scores: list[tuple[float, float]] = []
     rows = []
-    for batch in _batches(config, source, training):
-        seeds = range(batch.position, batch.position + len(batch.names))
-        result = model.sample(batch.low_res, seeds=seeds, steps=steps)
-        unit = (result + 1) / 2
-        fit = consistency(unit, (batch.low_res + 1) / 2, model.degradation) / 1e-5
-        scores += zip(psnr(unit, (batch.high_res + 1) / 2), fit, strict=True)
-        for low, out, truth in zip(batch.low_res, result, batch.high_res, strict=True):
-            bicubic = np.asarray(model.degradation.upsample(low))
-            pictures = {"low-res": low, "bicubic": bicubic, "result": out, "truth": truth}
-            rows.append({label: to_image(array) for label, array in pictures.items()})
+    with _watched_map(network) as map_figures:
+        for batch in _batches(config, source, training):
+            seeds = range(batch.position, batch.position + len(batch.names))
+            result = model.sample(batch.low_res, seeds=seeds, steps=steps)
+            unit = (result + 1) / 2
+            fit = consistency(unit, (batch.low_res + 1) / 2, model.degradation) / 1e-5
+            scores += zip(psnr(unit, (batch.high_res + 1) / 2), fit, strict=True)
+            for low, out, truth in zip(batch.low_res, result, batch.high_res, strict=True):
+                bicubic = np.asarray(model.degradation.upsample(low))
+                pictures = {"low-res": low, "bicubic": bicubic, "result": out, "truth": truth}
+                rows.append({label: to_image(array) for label, array in pictures.items()})
     with writing(picture.parent):
         picture.parent.mkdir(exist_ok=True)
     write_image(comparison_picture(rows[:_ROWS], height=128), picture, overwrite=True)
     means = np.mean(scores, axis=0)
-    return {"psnr": float(means[0]), "consistency": float(means[1])}
+    return {"psnr": float(means[0]), "consistency": float(means[1]), **map_figures()}
+
+
+@contextmanager
+def _watched_map(network: nn.Module) -> Iterator[Callable[[], dict[str, float]]]:
+    """The figures of the map that an attention over the inputs, if there is one, has given so far
+    inside the context.
+    """
+    sums: list[Tensor] = []  # of one evaluation each: number of values, their sum, their squares'
+
+    def add(module: nn.Module, inputs: object, attention_map: Tensor) -> None:
+        values = attention_map.double()
+        sums.append(torch.stack([torch.ones_like(values), values, values**2]).flatten(1).sum(1))
+
+    def figures() -> dict[str, float]:
+        if not sums:
+            return {}
+        count, total, squares = torch.stack(sums).sum(0).tolist()
+        mean = total / count
+        return {"map_mean": mean, "map_spread": max(squares / count - mean**2, 0.0) ** 0.5}
+
+    watched = [module for module in network.modules() if isinstance(module, InputAttention)]
+    handles = [module.register_forward_hook(add) for module in watched]
+    try:
+        yield figures
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _batches(
