@@ -201,9 +201,11 @@ def test_distances_of_the_given_features(fake: Evaluation) -> None:
     assert fake.kid_efflite0 is not None
     assert fake.fd_efflite0 is not None
     assert abs(fake.kid_efflite0.value) < 100  # the mean colours are those of the truths
-    assert 0 <= fake.fd_efflite0 < 1e-3
+    assert 0 <= fake.fd_efflite0.value < 1e-3
+    assert fake.kid is None
+    assert fake.fid is None
     assert fake.notes == ()
-    assert fake.protocol["features"] == "mean colour"
+    assert fake.protocol["features of kid_efflite0, fd_efflite0"] == "mean colour"
     assert "over all 5 pictures at once" in fake.protocol["kid_efflite0"]
 
 
@@ -248,7 +250,15 @@ def test_json_holds_the_contract(fake: Evaluation) -> None:
     assert {"count", "psnr", "ssim", "consistency", "nfe", "seconds_per_image", "protocol"} <= set(
         found
     )
-    for metric in ("psnr", "ssim", "consistency", "kid_efflite0", "diversity"):
+    for metric in (
+        "psnr",
+        "ssim",
+        "consistency",
+        "colour_drift",
+        "kid_efflite0",
+        "fd_efflite0",
+        "diversity",
+    ):
         assert set(found[metric]) == {"value", "low", "high"}
         assert found[metric]["low"] <= found[metric]["value"] <= found[metric]["high"]
     assert "pictures" not in found

@@ -128,6 +128,8 @@ def evaluate(
         console.say_json(evaluation.model_dump(mode="json"))
     else:
         _print(evaluation, out)
+    for text in evaluation.notes:
+        console.note(f"sr4: note: {text}")
     return 0
 
 
@@ -153,12 +155,9 @@ def _print(evaluation: Evaluation, out: Path | None) -> None:
     for name, field in type(evaluation).model_fields.items():
         value = getattr(evaluation, name)
         if field.description and value is not None:
-            shown = f"{value:.4g}" if isinstance(value, float) else str(value)
-            rows.append((name, shown, field.description))
+            rows.append((name, str(value), field.description))
     rows.append(("nfe", str(evaluation.nfe), "network evaluations for one picture"))
     rows.append(("seconds_per_image", f"{evaluation.seconds_per_image:.4g}", "s, for one sample"))
     console.say_table(rows, header=("metric", "value [95 % interval]", "unit"))
-    for text in evaluation.notes:
-        console.note(f"sr4: note: {text}")
     if out is not None:
         console.say(f"report: {out}")

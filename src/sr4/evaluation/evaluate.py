@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Literal, Protocol
@@ -20,15 +20,10 @@ from sr4.degradation import Degradation
 from sr4.errors import MissingExtraError, ModelError, UsageError
 from sr4.evaluation import metrics
 from sr4.evaluation._optional import require
-from sr4.evaluation.features import (
-    KERNEL_SCALE,
-    SUBSET_SIZE,
-    SUBSETS,
-    EfficientNetLite0,
-    FeatureExtractor,
-)
+from sr4.evaluation.distances import KERNEL_SCALE, SUBSET_SIZE, SUBSETS
+from sr4.evaluation.features import EfficientNetLite0, FeatureExtractor
 from sr4.evaluation.report import Evaluation
-from sr4.evaluation.tally import PSNR_LIMIT, Pixels, Tally
+from sr4.evaluation.tally import DISTANCES, PSNR_LIMIT, Pixels, Tally
 from sr4.images import quantise
 
 SAMPLE_STRIDE = 1_000_000  # between the seeds of two samples of one picture
@@ -161,10 +156,10 @@ def evaluate(
     # What can fail is asked before hours of sampling.
     require("skimage.metrics", what="SSIM", package="scikit-image")
     nfe = model.nfe(steps, sampler)
-    extractor, notes = _extractor(features)
+    extractors, notes = _extractors(features)
 
     sampling = _Sampling(model, steps, sampler, consistency, samples, seed)
-    tally = Tally(model.degradation, extractor)
+    tally = Tally(model.degradation, extractors)
     total = min(len(source), limit or len(source))
     for batch in evaluation_batches(
         source, degradation=model.degradation, batch_size=batch_size, limit=limit
@@ -173,36 +168,35 @@ def evaluate(
         if on_progress:
             on_progress(len(tally.names), total)
 
-    kid, fd, distance_notes = tally.distances(seed)
+    distances, distance_notes = tally.distances(seed)
     return Evaluation(
         model=model.name,
         data=source.location,
         count=len(tally.names),
         **tally.means(seed),
-        kid_efflite0=kid,
-        fd_efflite0=fd,
+        **distances,
         samples=samples,
         nfe=nfe,
         seconds_per_image=sampling.seconds / (samples * len(tally.names)),
-        protocol=_protocol(sampling, batch_size, extractor, len(tally.names)),
+        protocol=_protocol(sampling, batch_size, extractors, len(tally.names)),
         notes=(*notes, *distance_notes),
         pictures=tally.scores(),
         examples=tally.examples(),
     )
 
 
-def _extractor(
+def _extractors(
     features: FeatureExtractor | Literal["auto"] | None,
-) -> tuple[FeatureExtractor | None, list[str]]:
-    """The feature extractor, or None with the reason."""
+) -> tuple[dict[str, FeatureExtractor], list[str]]:
+    """The feature networks by name, and why one is left out."""
     if features is None:
-        return None, ["kid_efflite0 and fd_efflite0 were left out by choice"]
+        return {}, ["kid_efflite0 and fd_efflite0 were left out by choice"]
     if features != "auto":
-        return features, []
+        return {"efflite0": features}, []
     try:
-        return EfficientNetLite0(), []
+        return {"efflite0": EfficientNetLite0()}, []
     except MissingExtraError as error:
-        return None, [f"kid_efflite0 and fd_efflite0 were left out: {error}"]
+        return {}, [f"kid_efflite0 and fd_efflite0 were left out: {error}"]
 
 
 @dataclass
@@ -255,14 +249,9 @@ class _Sampling:
 
 
 def _protocol(
-    sampling: _Sampling, batch_size: int, extractor: FeatureExtractor | None, count: int
+    sampling: _Sampling, batch_size: int, extractors: Mapping[str, FeatureExtractor], count: int
 ) -> dict[str, str]:
     """All that another one needs to get the same numbers."""
-    subsets = (
-        f"mean of {SUBSETS} random subsets of {SUBSET_SIZE}"
-        if count > SUBSET_SIZE
-        else f"over all {count} pictures at once (subsets are of {SUBSET_SIZE})"
-    )
     scale = sampling.model.degradation.scale
     protocol = {
         "pixels": "results rounded to 8 bits; originals cropped right and bottom to a multiple of "
@@ -276,6 +265,8 @@ def _protocol(
         "the window is inside the picture; mean over R, G and B",
         "consistency": "mean((D(result) - low_res)²) of values in [0, 1], x 1e-5; D without "
         "rounding",
+        "colour_drift": "mean(D(result) - low_res) over the pixels, root mean square over R, G and "
+        "B, in 8-bit levels; D without rounding",
         "intervals": "95 %, percentile bootstrap over pictures, 1000 resamples",
         "seconds_per_image": f"wall clock of the sampling, in batches of up to {batch_size}",
         "versions": f"sr4 {__version__}, numpy {np.__version__}, pillow {PIL.__version__}",
@@ -286,11 +277,23 @@ def _protocol(
             "one but psnr_mean (of their mean, rounded to 8 bits) and diversity (their sample "
             "standard deviation, mean over pixels and channels)"
         )
-    if extractor is not None:
-        protocol["features"] = extractor.protocol
-        protocol["kid_efflite0"] = (
-            f"(x·y / dimension + 1)³, unbiased, {subsets}, x {KERNEL_SCALE:g}; interval: "
-            "bootstrap of each picture's share"
-        )
-        protocol["fd_efflite0"] = "means and sample covariances, float64"
+    for network, extractor in extractors.items():
+        protocol |= _distance_protocol(*DISTANCES[network], extractor, count)
     return protocol
+
+
+def _distance_protocol(
+    kernel: str, frechet: str, extractor: FeatureExtractor, count: int
+) -> dict[str, str]:
+    subsets = (
+        f"mean of {SUBSETS} random subsets of {SUBSET_SIZE}"
+        if count > SUBSET_SIZE
+        else f"over all {count} pictures at once (subsets are of {SUBSET_SIZE})"
+    )
+    return {
+        f"features of {kernel}, {frechet}": extractor.protocol,
+        kernel: f"(x·y / dimension + 1)³, unbiased, {subsets}, x {KERNEL_SCALE:g}; interval: "
+        "bootstrap of each picture's share",
+        frechet: "results from originals; means and sample covariances, float64; interval: "
+        "bootstrap of each picture's share, which leaves the bias of small sets in",
+    }

@@ -1,4 +1,4 @@
-"""Metrics of single pictures: PSNR, SSIM, consistency; and intervals for their means.
+"""Metrics of single pictures: PSNR, SSIM, consistency, colour drift; intervals for their means.
 
 Pictures are float arrays (B, C, H, W) in [0, 1]; every metric gives one float64 number a picture,
 shape (B,). No border is cropped and nothing is rounded here: who wants the score of an 8-bit file
@@ -124,6 +124,26 @@ def consistency(result: NDArray[Any], low_res: NDArray[Any], degradation: Degrad
     """
     degraded, low_res = _pair(degradation(result.astype(np.float64)), low_res, False)
     return np.asarray(np.mean((degraded - low_res) ** 2, axis=(1, 2, 3)))
+
+
+def colour_drift(result: NDArray[Any], low_res: NDArray[Any], degradation: Degradation) -> Float64:
+    """How far the colours of a result are off as a whole, 0 is best.
+
+    `mean(D(result) - low_res)` over the pixels of each channel, then the root of the mean square
+    over the channels. D keeps the low frequencies alone, so invented detail costs nothing. Wrong
+    spatial means are a fault of diffusion models of their own (Deck & Bischoff 2023), which PSNR
+    hardly shows; super-resolution with them corrects it against the input (StableSR, Wang et al.
+    2024). The square is the part of the consistency that one constant per channel makes up.
+
+    Reported in 8-bit levels, that is, x 255; this is the raw number.
+
+    Args:
+        result: (B, C, H, W) in [0, 1].
+        low_res: (B, C, H / scale, W / scale) in [0, 1], as the model got it.
+    """
+    degraded, low_res = _pair(degradation(result.astype(np.float64)), low_res, False)
+    shift = np.mean(degraded - low_res, axis=(2, 3))  # (B, C)
+    return np.asarray(np.sqrt(np.mean(shift**2, axis=1)))
 
 
 def bootstrap(values: ArrayLike, seed: int = 0, resamples: int = 1000) -> Interval:

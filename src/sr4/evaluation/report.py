@@ -21,7 +21,7 @@ from sr4.images import reason, write_image
 
 
 class PictureScore(BaseModel):
-    """The scores of one picture's first sample; consistency x 1e-5."""
+    """The scores of one picture's first sample; consistency x 1e-5, drift in 8-bit levels."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,6 +31,7 @@ class PictureScore(BaseModel):
     ssim: float
     ssim_luma: float
     consistency: float
+    colour_drift: float
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Evaluation(BaseModel):
     """The scores of a model on a set of pictures, with the protocol that makes them comparable.
 
     Metrics of single pictures are means with 95 % bootstrap intervals over the pictures. `None`
-    says that a metric was not computed; `notes` say why.
+    says that a metric was not computed; `notes` say why, except of `kid` and `fid`, which need
+    weights that the user names. All but pictures and examples survive a round trip through JSON.
     """
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
@@ -63,8 +65,11 @@ class Evaluation(BaseModel):
     ssim: Interval = Field(description="RGB")
     ssim_luma: Interval = Field(description="Y of BT.601")
     consistency: Interval = Field(description="mean((D(result) - low_res)²) x 1e-5")
+    colour_drift: Interval = Field(description="mean colour of D(result) - low_res, 8-bit levels")
     kid_efflite0: Interval | None = Field(description="kernel distance x 1000")
-    fd_efflite0: float | None = Field(description="Fréchet distance")
+    fd_efflite0: Interval | None = Field(description="Fréchet distance")
+    kid: Interval | None = Field(default=None, description="kernel distance x 1000, Inception v3")
+    fid: Interval | None = Field(default=None, description="Fréchet distance, Inception v3")
     samples: int
     psnr_mean: Interval | None = Field(description="dB, of the mean of the samples")
     diversity: Interval | None = Field(description="deviation between samples, in 8-bit levels")
@@ -173,8 +178,7 @@ def _markdown(evaluation: Evaluation) -> Iterator[str]:
     for name, field in Evaluation.model_fields.items():
         value = getattr(evaluation, name)
         if field.description and value is not None:
-            shown = value if isinstance(value, Interval) else f"{value:.4g}"
-            yield f"| {name} | {shown} | {field.description} |"
+            yield f"| {name} | {value} | {field.description} |"
     yield f"| nfe | {evaluation.nfe} | network evaluations for one picture |"
     yield f"| seconds_per_image | {evaluation.seconds_per_image:.4g} | s, for one sample |"
     yield ""

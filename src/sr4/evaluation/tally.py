@@ -12,14 +12,13 @@ from PIL import Image
 from sr4.data.evaluation import EvaluationBatch
 from sr4.degradation import Degradation
 from sr4.evaluation import metrics
-from sr4.evaluation.features import (
-    FeatureExtractor,
-    Features,
+from sr4.evaluation.distances import (
     SmallSampleWarning,
     frechet_bias,
-    frechet_distance,
+    frechet_distance_interval,
     kernel_distance_interval,
 )
+from sr4.evaluation.features import FeatureExtractor, Features
 from sr4.evaluation.metrics import Float64, Interval
 from sr4.evaluation.report import Example, PictureScore
 from sr4.images import quantise
@@ -28,11 +27,15 @@ Pixels = NDArray[np.uint8]  # (B, H, W, 3)
 
 PSNR_LIMIT = 100.0  # dB; an exact result would make every mean infinite
 CONSISTENCY_UNIT = 1e-5
+LEVELS = 255  # of 8 bits
+
+# By feature network: the fields of the kernel and of the Fréchet distance.
+DISTANCES = {"efflite0": ("kid_efflite0", "fd_efflite0"), "inception": ("kid", "fid")}
 
 
 def _unit(pixels: NDArray[np.uint8] | Float64) -> Float64:
     """8-bit levels (B, H, W, C) to (B, C, H, W) in [0, 1]."""
-    return np.asarray(np.moveaxis(pixels, -1, -3) / 255.0)
+    return np.asarray(np.moveaxis(pixels, -1, -3) / LEVELS)
 
 
 def _psnr(truth: Float64, result: Float64, *, luma: bool = False) -> Float64:
@@ -41,27 +44,33 @@ def _psnr(truth: Float64, result: Float64, *, luma: bool = False) -> Float64:
 
 @dataclass
 class Tally:
-    """Collects the scores of batches."""
+    """Collects the scores of batches.
+
+    Args:
+        degradation: what made the inputs.
+        extractors: the feature networks, under the names of DISTANCES.
+    """
 
     degradation: Degradation
-    extractor: FeatureExtractor | None
+    extractors: dict[str, FeatureExtractor]
     names: list[str] = field(default_factory=list)
     columns: dict[str, list[float]] = field(default_factory=dict)
     # Of each picture: low_res, result, truth.
     kept: list[tuple[Pixels, Pixels, Pixels]] = field(default_factory=list)
-    # Of each batch: of the truths, of the results.
-    features: list[tuple[Features, Features]] = field(default_factory=list)
+    # By feature network, of each batch: of the truths, of the results.
+    features: dict[str, list[tuple[Features, Features]]] = field(default_factory=dict)
 
     def add(self, batch: EvaluationBatch, draws: list[Pixels]) -> None:
         truths, low_res, results = quantise(batch.high_res), quantise(batch.low_res), draws[0]
         truth, result = _unit(truths), _unit(results)
-        raw_consistency = metrics.consistency(result, _unit(low_res), self.degradation)
+        observed = (result, _unit(low_res), self.degradation)
         scores = {
             "psnr": _psnr(truth, result),
             "psnr_luma": _psnr(truth, result, luma=True),
             "ssim": metrics.ssim(truth, result, luma=False),
             "ssim_luma": metrics.ssim(truth, result, luma=True),
-            "consistency": raw_consistency / CONSISTENCY_UNIT,
+            "consistency": metrics.consistency(*observed) / CONSISTENCY_UNIT,
+            "colour_drift": metrics.colour_drift(*observed) * LEVELS,
         }
         if len(draws) > 1:
             levels = np.stack(draws).astype(np.float64)  # (K, B, H, W, C)
@@ -71,25 +80,34 @@ class Tally:
             self.columns.setdefault(name, []).extend(values.tolist())
         self.names.extend(batch.names)
         self.kept.extend(zip(low_res, results, truths, strict=True))
-        if self.extractor is not None:
-            self.features.append((self.extractor(truths), self.extractor(results)))
+        for network, extract in self.extractors.items():
+            self.features.setdefault(network, []).append((extract(truths), extract(results)))
 
     def means(self, seed: int) -> dict[str, Interval | None]:
         means = {name: metrics.bootstrap(values, seed) for name, values in self.columns.items()}
         return {"psnr_mean": None, "diversity": None, **means}
 
-    def distances(self, seed: int) -> tuple[Interval | None, float | None, list[str]]:
-        """Kernel and Fréchet distance of the results from the truths, and what to know of them."""
-        if not self.features:
-            return None, None, []
-        if len(self.names) < 2:
-            return None, None, ["kid_efflite0 and fd_efflite0 need at least 2 pictures"]
-        truth, result = (np.concatenate(side) for side in zip(*self.features, strict=True))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SmallSampleWarning)  # it becomes a note
-            fd = frechet_distance(truth, result)
-        bias = frechet_bias(*truth.shape)
-        return kernel_distance_interval(truth, result, seed=seed), fd, [bias] if bias else []
+    def distances(self, seed: int) -> tuple[dict[str, Interval | None], list[str]]:
+        """Kernel and Fréchet distances of the results from the truths, by field, and what to know
+        of them.
+        """
+        found: dict[str, Interval | None] = {
+            name: None for pair in DISTANCES.values() for name in pair
+        }
+        notes = []
+        for network, batches in self.features.items():
+            kernel, frechet = DISTANCES[network]
+            if len(self.names) < 2:
+                notes.append(f"{kernel} and {frechet} need at least 2 pictures")
+                continue
+            truth, result = (np.concatenate(side) for side in zip(*batches, strict=True))
+            found[kernel] = kernel_distance_interval(truth, result, seed=seed)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SmallSampleWarning)  # it becomes a note
+                found[frechet] = frechet_distance_interval(truth, result, seed=seed)
+            if bias := frechet_bias(*truth.shape):
+                notes.append(f"{frechet}: {bias} ({kernel})")
+        return found, notes
 
     def scores(self) -> tuple[PictureScore, ...]:
         wanted = [name for name in PictureScore.model_fields if name != "name"]

@@ -1,0 +1,200 @@
+"""Distances between sets of pictures, each given by the features of a network.
+
+The kernel distance (KID, Bińkowski et al. 2018) is unbiased; the Fréchet distance (FID, Heusel et
+al. 2017) is the better known one.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from sr4.errors import UsageError
+from sr4.evaluation.features import Features
+from sr4.evaluation.metrics import Float64, Interval, bootstrap
+
+SUBSETS = 20
+SUBSET_SIZE = 500
+KERNEL_SCALE = 1000.0  # kernel distances are reported x 1000
+
+
+class SmallSampleWarning(UserWarning):
+    """A distance between sets is biased because the sets are small."""
+
+
+def _check(real: Features, fake: Features, at_least: int = 2) -> tuple[Float64, Float64]:
+    if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
+        raise UsageError(
+            f"got features of shapes {real.shape} and {fake.shape}; expected (N, F) and (M, F)"
+        )
+    if min(len(real), len(fake)) < at_least:
+        raise UsageError(
+            f"got {len(real)} and {len(fake)} pictures; a distance between sets needs at least "
+            f"{at_least} of each"
+        )
+    return real.astype(np.float64), fake.astype(np.float64)
+
+
+def _check_pairs(real: Features, fake: Features) -> tuple[Float64, Float64]:
+    if len(real) != len(fake):
+        raise UsageError(
+            f"got {len(real)} truths and {len(fake)} results; expected one result for each truth"
+        )
+    return _check(real, fake)
+
+
+def _kernel(x: Float64, y: Float64) -> Float64:
+    """`(x·y / F + 1)³` (Bińkowski et al. 2018, section 4): (N, F) and (M, F) to (N, M)."""
+    return np.asarray((x @ y.T / x.shape[1] + 1) ** 3)
+
+
+def _mmd2(real: Float64, fake: Float64) -> float:
+    """The unbiased estimate of MMD² (Gretton et al. 2012, equation 3)."""
+
+    def within(x: Float64) -> float:
+        kernel = _kernel(x, x)
+        return float((kernel.sum() - np.trace(kernel)) / (len(x) * (len(x) - 1)))
+
+    return within(real) + within(fake) - 2 * float(_kernel(real, fake).mean())
+
+
+def kernel_distance(
+    real: Features,
+    fake: Features,
+    *,
+    subsets: int = SUBSETS,
+    size: int = SUBSET_SIZE,
+    seed: int = 0,
+) -> float:
+    """Unbiased squared MMD with the cubic kernel, x 1000: 0 on average for equal distributions.
+
+    The mean over random subsets of `size` pictures of each set; sets of no more than `size`
+    pictures are compared once, as a whole.
+
+    Args:
+        real: (N, F) features.
+        fake: (M, F) features.
+    """
+    real, fake = _check(real, fake)
+    if max(len(real), len(fake)) <= size:
+        return KERNEL_SCALE * _mmd2(real, fake)
+    rng = np.random.default_rng(seed)
+
+    def draw(x: Float64) -> Float64:
+        return x[rng.choice(len(x), min(size, len(x)), replace=False)]
+
+    return KERNEL_SCALE * float(np.mean([_mmd2(draw(real), draw(fake)) for _ in range(subsets)]))
+
+
+def kernel_distance_interval(real: Features, fake: Features, *, seed: int = 0) -> Interval:
+    """The kernel distance of results from the truths they belong to, with its 95 % interval.
+
+    The spread over subsets would not do as an error: subsets overlap, and for small sets there is
+    only one. Resampling pictures with replacement would not either, since a picture's kernel with
+    its own copy is biased. So each pair of pictures gets its share of the distance (the first-order
+    projection of the U-statistic, Hoeffding 1948), and twice the shares are bootstrapped.
+
+    Args:
+        real: (N, F) features of the truths.
+        fake: (N, F) features of the results, in the same order.
+    """
+    value = kernel_distance(real, fake, seed=seed)
+    real, fake = _check_pairs(real, fake)
+    spread = bootstrap(2 * KERNEL_SCALE * _kernel_shares(real, fake), seed)
+    shift = value - spread.value
+    return Interval(value=value, low=spread.low + shift, high=spread.high + shift)
+
+
+def _kernel_shares(real: Float64, fake: Float64) -> Float64:
+    """(N,) numbers whose mean is MMD²: what each pair (real_i, fake_i) has to do with it."""
+    others = len(real) - 1
+    shares = np.empty(len(real))
+    for start in range(0, len(real), SUBSET_SIZE):  # in blocks, to bound the memory
+        rows = slice(start, start + SUBSET_SIZE)
+        x, y = real[rows], fake[rows]
+        rank = np.arange(len(x))
+        block = _kernel(x, real) + _kernel(y, fake) - _kernel(x, fake) - _kernel(y, real)
+        shares[rows] = (block.sum(axis=1) - block[rank, start + rank]) / others
+    return shares
+
+
+def frechet_distance(real: Features, fake: Features) -> float:
+    """Squared Fréchet distance of two Gaussians with the sets' means and covariances, float64:
+    `|m - m'|² + tr(S + S' - 2 (S S')^(1/2))` (Dowson & Landau 1982).
+
+    Biased upwards, the more the smaller the sets; a SmallSampleWarning says so when there are fewer
+    pictures than features.
+
+    Args:
+        real: (N, F) features.
+        fake: (M, F) features.
+    """
+    real, fake = _check(real, fake)
+    _warn_of_bias(real, fake)
+    mean_term = np.sum((real.mean(axis=0) - fake.mean(axis=0)) ** 2)
+    # With S = aᵀa and S' = bᵀb, S S' has the non-zero eigenvalues of (b aᵀ)(a bᵀ): the squared
+    # singular values of a bᵀ. No matrix root is needed, and no rank.
+    # Triangular a and b of at most F rows will do.
+    a, b = (np.asarray(np.linalg.qr(_deviations(x), mode="r")) for x in (real, fake))
+    cross = np.linalg.svd(a @ b.T, compute_uv=False).sum()
+    return float(mean_term + np.sum(a**2) + np.sum(b**2) - 2 * cross)
+
+
+def frechet_distance_interval(real: Features, fake: Features, *, seed: int = 0) -> Interval:
+    """The Fréchet distance of results from the truths they belong to, with its 95 % interval.
+
+    Resampling pictures with replacement would not do: sets with copies have fewer different
+    pictures, hence a larger bias, and the interval would lie above the value. So each pair of
+    pictures gets its share of the distance (its influence, Hampel 1974; the delta method), and the
+    shares are bootstrapped.
+
+    The interval says how much another set as large might change the distance. It leaves the bias
+    of small sets where it is, and a SmallSampleWarning names it, as for `frechet_distance`.
+
+    Args:
+        real: (N, F) features of the truths.
+        fake: (N, F) features of the results, in the same order.
+    """
+    real, fake = _check_pairs(real, fake)
+    _warn_of_bias(real, fake)
+    return bootstrap(_frechet_shares(real, fake), seed)
+
+
+def _frechet_shares(real: Float64, fake: Float64) -> Float64:
+    """(N,) numbers whose mean is the distance and whose differences from it are the influences.
+
+    The distance has the derivatives I - T by S and I - T' by S', where x -> T x and its inverse T'
+    transport one Gaussian onto the other. With S = aᵀa, S' = bᵀb and a bᵀ = U C Vᵀ, row i of a
+    has aᵢᵀ T aᵢ = (U C Uᵀ)ᵢᵢ and row i of b has bᵢᵀ T' bᵢ = (V C Vᵀ)ᵢᵢ, whatever the ranks.
+    """
+    a, b = _deviations(real), _deviations(fake)
+    (q_a, r_a), (q_b, r_b) = np.linalg.qr(a), np.linalg.qr(b)
+    u, c, vt = np.linalg.svd(r_a @ r_b.T)
+    transported = (q_a @ u) ** 2 @ c + (q_b @ vt.T) ** 2 @ c
+    spread = np.sum(a**2, axis=1) + np.sum(b**2, axis=1) - transported
+    shift = real.mean(axis=0) - fake.mean(axis=0)
+    along = (real - fake) @ shift  # its mean is |m - m'|²
+    return np.asarray(2 * along - shift @ shift + len(real) * spread)
+
+
+def _deviations(x: Float64) -> Float64:
+    """The matrix a with `aᵀa` the sample covariance: (N, F) to (N, F)."""
+    return np.asarray((x - x.mean(axis=0)) / np.sqrt(len(x) - 1))
+
+
+def frechet_bias(pictures: int, dimension: int) -> str | None:
+    """What is wrong with a Fréchet distance of so few pictures; None if they are enough."""
+    if pictures >= dimension:
+        return None
+    return (
+        f"the Fréchet distance of {pictures} pictures in {dimension} dimensions is biased upwards "
+        "(covariances without full rank): compare it only with that of sets of the same size, or "
+        "use the kernel distance, which is unbiased"
+    )
+
+
+def _warn_of_bias(real: Float64, fake: Float64) -> None:
+    bias = frechet_bias(min(len(real), len(fake)), real.shape[1])
+    if bias:
+        warnings.warn(bias, SmallSampleWarning, stacklevel=3)

@@ -1,0 +1,117 @@
+"""Distances between sets against hand-computed and closed-form values."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+from sr4.errors import UsageError
+from sr4.evaluation.distances import (
+    SmallSampleWarning,
+    frechet_distance,
+    frechet_distance_interval,
+    kernel_distance,
+    kernel_distance_interval,
+)
+
+
+def gaussian(count: int, dimension: int, seed: int, mean: float = 0.0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(mean, 1.0, size=(count, dimension))
+
+
+def test_kernel_distance_by_hand() -> None:
+    real, fake = np.array([[0.0], [1.0]]), np.array([[2.0], [3.0]])
+    # k(x, y) = (xy + 1)³: k(0, 1) = 1; k(2, 3) = 343; across 1, 1, 27 and 64.
+    assert kernel_distance(real, fake) == pytest.approx(1000 * (1 + 343 - 2 * 93 / 4))
+
+
+def test_kernel_distance_of_equal_distributions_is_zero_on_average() -> None:
+    found = [kernel_distance(gaussian(30, 4, i), gaussian(40, 4, 1000 + i)) for i in range(200)]
+    error = np.std(found) / np.sqrt(len(found))
+    assert abs(np.mean(found)) < 3 * error
+    shifted = kernel_distance(gaussian(30, 4, 0, mean=1.0), gaussian(40, 4, 1))
+    assert shifted > 100 * error
+
+
+def test_kernel_distance_over_subsets_is_near_that_of_the_whole() -> None:
+    real, fake = gaussian(300, 4, 0), gaussian(300, 4, 1, mean=0.5)
+    whole = kernel_distance(real, fake)
+    subsets = kernel_distance(real, fake, size=150)
+    assert subsets != whole
+    assert subsets == pytest.approx(whole, rel=0.1)
+    assert kernel_distance(real, fake, size=150) == subsets
+    assert kernel_distance(real, fake, size=150, seed=1) != subsets
+
+
+def test_kernel_distance_interval_covers_the_true_distance_about_95_times_in_100() -> None:
+    # x of N(0, 1) and y of N(1, 1) have the moments 0, 1, 0 and 1, 2, 4, so that the kernel's
+    # expectations are 4 among x, 32 among y and 7 across.
+    true = 1000 * (4 + 32 - 2 * 7)
+    inside = 0
+    for trial in range(100):
+        real = gaussian(200, 1, trial)
+        # Results belong to their truths: half of their variance is shared.
+        fake = np.sqrt(0.5) * (real + gaussian(200, 1, 1000 + trial)) + 1.0
+        interval = kernel_distance_interval(real, fake)
+        assert interval.low < interval.value < interval.high
+        inside += interval.low <= true <= interval.high
+    assert 88 <= inside <= 99
+
+
+def test_kernel_distance_interval_needs_pairs() -> None:
+    with pytest.raises(UsageError, match="3 truths and 4 results"):
+        kernel_distance_interval(gaussian(3, 2, 0), gaussian(4, 2, 1))
+
+
+def with_moments(x: np.ndarray, mean: np.ndarray, root: np.ndarray) -> np.ndarray:
+    """x moved so that its sample mean is `mean` and its sample covariance `root @ root.T`."""
+    x = x - x.mean(axis=0)
+    whitened = x @ np.linalg.inv(np.linalg.cholesky(np.cov(x.T))).T
+    return np.asarray(whitened @ root.T + mean)
+
+
+def test_frechet_distance_of_diagonal_gaussians() -> None:
+    real = with_moments(gaussian(50, 3, 0), np.zeros(3), np.diag([1.0, 2.0, 3.0]))
+    fake = with_moments(gaussian(60, 3, 1), np.array([1.0, 0, 2.0]), np.diag([2.0, 2.0, 0.5]))
+    # |m - m'|² + the sum of the squared differences of the deviations.
+    assert frechet_distance(real, fake) == pytest.approx(5 + 1 + 0 + 6.25, rel=1e-9)
+
+
+def test_frechet_distance_of_gaussians_whose_covariances_do_not_commute() -> None:
+    linalg = pytest.importorskip("scipy.linalg")
+    root_a, root_b = gaussian(4, 4, 5), gaussian(4, 4, 6)
+    real = with_moments(gaussian(50, 4, 0), np.zeros(4), root_a)
+    fake = with_moments(gaussian(60, 4, 1), np.zeros(4), root_b)
+    a, b = root_a @ root_a.T, root_b @ root_b.T
+    expected = np.trace(a + b - 2 * np.real(linalg.sqrtm(a @ b)))
+    assert frechet_distance(real, fake) == pytest.approx(expected, rel=1e-9)
+
+
+def test_frechet_distance_of_a_set_from_itself_is_zero() -> None:
+    real = gaussian(40, 8, 0)
+    assert frechet_distance(real, real) == pytest.approx(0, abs=1e-10)
+
+
+def test_frechet_distance_of_a_small_set_warns_of_its_bias() -> None:
+    with pytest.warns(SmallSampleWarning, match="7 pictures in 8 dimensions is biased upwards"):
+        distance = frechet_distance(gaussian(7, 8, 0), gaussian(20, 8, 1))
+    assert distance > 0
+
+
+def test_frechet_interval_is_about_the_distance() -> None:
+    for count, dimension in ((50, 6), (6, 50)):  # with full rank and without
+        real, fake = gaussian(count, dimension, 0), 2 * gaussian(count, dimension, 1, mean=0.5)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SmallSampleWarning)
+            interval = frechet_distance_interval(real, fake)
+            assert interval.value == pytest.approx(frechet_distance(real, fake), rel=1e-12)
+        assert interval.low < interval.value < interval.high
+
+
+def test_distances_refuse_what_they_cannot_compare() -> None:
+    with pytest.raises(UsageError, match=r"\(3, 2\) and \(3, 4\)"):
+        kernel_distance(gaussian(3, 2, 0), gaussian(3, 4, 0))
+    with pytest.raises(UsageError, match="got 1 and 3 pictures"):
+        frechet_distance(gaussian(1, 2, 0), gaussian(3, 2, 0))
