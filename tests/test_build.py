@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ import torch
 from sr4.build import build_degradation, build_network, build_sampler, build_schedule, build_target
 from sr4.config import (
     SAMPLERS,
+    AttentionInputNetworkSettings,
     DegradationSettings,
     FastNetworkSettings,
     ModelSettings,
@@ -24,8 +25,10 @@ from sr4.config import (
 from sr4.diffusion.samplers import AncestralSampler, DDIMSampler, DPMSolverPP2MSampler
 from sr4.diffusion.schedules import CosineSchedule, TableSchedule, TerminalSNRWarning
 from sr4.errors import UsageError
+from sr4.networks.attention_input import AttentionInputUNet
 from sr4.networks.fast import FastUNet
-from sr4.networks.sr3 import SR3UNet
+from sr4.networks.low_res_path import DOWNSCALES
+from sr4.networks.sr3 import GroupAttention, SR3UNet
 from sr4.networks.sr4 import SR4UNet
 
 
@@ -45,6 +48,12 @@ def test_schedules() -> None:
     assert cosine.betas.size == 50
     with pytest.warns(TerminalSNRWarning):
         build_schedule(ScheduleSettings(kind="linear", steps=500))
+    for steps in (1, 2000):
+        single = build_schedule(ScheduleSettings(kind="none", steps=steps))
+        np.testing.assert_array_equal(single.times(1), [1, 0])
+        np.testing.assert_allclose(single.log_snr([1, 0]), [-20, 20])
+        with pytest.raises(UsageError, match="got 2 steps; the schedule has 1: choose at most 1"):
+            single.times(2)
 
 
 def test_samplers() -> None:
@@ -75,6 +84,7 @@ SMALL = {"inner": 16, "multipliers": (1, 2), "groups": 8, "blocks": 1}
     [
         (SR3NetworkSettings(**SMALL, attention_resolutions=(16,)), SR3UNet, 2),
         (SR4NetworkSettings(**SMALL, attention_resolutions=(16,), heads=2), SR4UNet, 2),
+        (AttentionInputNetworkSettings(**SMALL), AttentionInputUNet, 2),
         (FastNetworkSettings(patch=2, widths=(8, 16), blocks=(1, 2)), FastUNet, 4),
     ],
 )
@@ -84,6 +94,38 @@ def test_networks(network: Any, kind: type, multiple: int) -> None:
     assert built.size_multiple == multiple
     picture = torch.zeros(1, 1, 32, 32)
     assert built(picture, torch.zeros(1), picture).shape == picture.shape
+
+
+@pytest.mark.parametrize(
+    "kind", [SR3NetworkSettings, SR4NetworkSettings, AttentionInputNetworkSettings]
+)
+def test_where_attention_sits_and_with_how_many_heads(kind: Any) -> None:
+    small = SMALL | {"multipliers": (1, 2, 2)}
+    for edges, heads in (((8,), 4), ((16, 8), 2), ((), 1)):
+        network = build_network(
+            model(kind(**small, attention_resolutions=edges, heads=heads), image_size=32)
+        )
+        attending = {
+            name.rpartition(".blocks")[0]: module.heads
+            for name, module in network.named_modules()
+            if isinstance(module, GroupAttention)
+        }
+        levels = [f"{way}.{[32, 16, 8].index(edge)}" for way in ("down", "up") for edge in edges]
+        assert attending == dict.fromkeys([*levels, ""], heads)  # "": the middle
+
+
+def test_the_low_res_path_and_its_scheme() -> None:
+    small: dict[str, Any] = SMALL | {"attention_resolutions": (16,), "path_resolution": 16}
+    paths = get_args(SR4NetworkSettings.model_fields["path"].annotation)
+    assert set(paths) == {*DOWNSCALES, "none"}
+    for path in paths:
+        built = build_network(model(SR4NetworkSettings(**small, path=path), image_size=32))
+        assert isinstance(built, SR4UNet)
+        if path == "none":
+            assert built.low_res_path is None
+        else:
+            assert built.low_res_path is not None
+            assert repr(built.low_res_path.downscale) == repr(DOWNSCALES[path](3, 1, 32)[0])
 
 
 def test_a_learned_variance_doubles_the_outputs() -> None:

@@ -63,16 +63,18 @@ class SR3NetworkSettings(Settings):
     multipliers: tuple[_Count, ...] = Field((1, 2, 4, 8, 8), min_length=1, max_length=8)
     groups: int = Field(32, ge=1)
     attention_resolutions: tuple[int, ...] = (16,)
+    heads: int = Field(1, ge=1, le=64)
     blocks: int = Field(2, ge=1, le=16)
     dropout: float = Field(0.2, ge=0, lt=1)
 
 
 class SR4NetworkSettings(SR3NetworkSettings):
-    """The U-Net of SR4: attention at 8x8 only, and a learned low-res path."""
+    """The U-Net of SR4: attention at 8x8 only, and a low-res path (see `sr4.networks.sr4`)."""
 
     kind: Literal["sr4"] = "sr4"  # type: ignore[assignment]
     attention_resolutions: tuple[int, ...] = (8,)
     heads: int = Field(4, ge=1, le=64)
+    path: Literal["convolutions", "large-kernel", "bicubic", "direct", "none"] = "convolutions"
     path_resolution: int = Field(16, ge=1)
     path_width: int = Field(32, ge=1, le=1024)
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from sr4.errors import UsageError
+from sr4.networks.low_res_path import DOWNSCALES
 from sr4.networks.sr3 import GroupAttention, SR3UNet
-from sr4.networks.sr4 import LowResPath, SR4UNet
+from sr4.networks.sr4 import SR4UNet
 
 TINY: dict[str, Any] = {
     "inner": 8,
@@ -21,6 +22,7 @@ TINY: dict[str, Any] = {
     "blocks": 1,
     "image_size": 32,
 }
+PARAMETERS = ("weight", "bias")
 
 
 @pytest.fixture
@@ -37,6 +39,7 @@ def arguments() -> tuple[Tensor, Tensor, Tensor]:
 
 
 def projections(network: SR4UNet) -> list[nn.Conv2d]:
+    assert network.low_res_path is not None
     down, up = network.low_res_path.project
     assert isinstance(down, nn.Conv2d)
     assert isinstance(up, nn.Conv2d)
@@ -58,6 +61,7 @@ def test_attention_is_at_8x8_only_and_multi_head() -> None:
 def test_path_joins_16x16_maps_on_both_ways() -> None:
     with torch.device("meta"):
         network = SR4UNet()
+        assert network.low_res_path is not None
         down, up = network.low_res_path(torch.zeros(1, 3, 128, 128))
         entered: list[torch.Size] = []
         for entry in ("down.3.entry", "up.3.entry"):
@@ -78,10 +82,11 @@ def test_parameters_of_the_papers_setting() -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("path", [*DOWNSCALES, "none"])
 def test_untrained_path_changes_nothing(
-    tiny: SR4UNet, arguments: tuple[Tensor, Tensor, Tensor]
+    path: str, arguments: tuple[Tensor, Tensor, Tensor]
 ) -> None:
-    plain = SR3UNet(**TINY).eval()
+    tiny, plain = SR4UNet(**TINY, path=path, path_width=4).eval(), SR3UNet(**TINY).eval()
     own = {k: v for k, v in tiny.state_dict().items() if not k.startswith("low_res_path.")}
     plain.load_state_dict(own)
     assert torch.equal(tiny(*arguments), plain(*arguments))
@@ -132,17 +137,23 @@ def test_any_multiple_fits(tiny: SR4UNet, size: tuple[int, int]) -> None:
     assert tiny(torch.zeros(1, 3, *size), torch.zeros(1), torch.zeros(1, 3, 2, 2)).shape[2:] == size
 
 
-def test_low_res_path_sees_a_neighbourhood_of_its_pixel() -> None:
-    path = LowResPath(channels=1, halvings=3, outputs=(2,), width=4)
-    nn.init.ones_(path.project[0].weight)  # type: ignore[arg-type]
-    picture = torch.zeros(1, 1, 64, 64, requires_grad=True)
-    path(picture)[0][0, 0, 4, 4].backward()
-    assert picture.grad is not None
-    rows = picture.grad[0, 0].abs().sum(dim=1).nonzero().flatten()
-    assert rows[[0, -1]].tolist() == [25, 39]  # 15 = 1 + 2 (1 + 2 + 4) pixels, around 32
-
-
 @pytest.mark.parametrize("edge", [32, 5])
 def test_path_resolution_must_be_a_smaller_levels(edge: int) -> None:
     with pytest.raises(UsageError, match=f"low-res path at resolution {edge}; .* from 16, 8"):
         SR4UNet(**TINY, path_resolution=edge)
+
+
+def test_names_of_the_weights_do_not_depend_on_other_schemes() -> None:
+    """Those of models that were trained when there was one scheme only."""
+    with torch.device("meta"):
+        names = {
+            path: SR4UNet(**TINY, path=path, path_resolution=8).state_dict().keys()
+            for path in DOWNSCALES
+        }
+        plain = SR3UNet(**TINY).state_dict().keys()
+    projections = {f"low_res_path.project.{n}.{kind}" for n in (0, 1) for kind in PARAMETERS}
+    assert names["direct"] == names["bicubic"] == plain | projections
+    learned = {f"low_res_path.downscale.0.{kind}" for kind in PARAMETERS}
+    assert names["large-kernel"] == plain | projections | learned
+    learned |= {f"low_res_path.downscale.2.{kind}" for kind in PARAMETERS}
+    assert names["convolutions"] == plain | projections | learned

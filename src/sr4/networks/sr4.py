@@ -3,45 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from sr4.networks.blocks import to_target_size, zero_init
+from sr4.networks.blocks import to_target_size
+from sr4.networks.low_res_path import LowResPath
 from sr4.networks.sr3 import SR3UNet, level_edges, level_of
-
-
-class LowResPath(nn.Module):
-    """A learned downscaling of the `upsampled` picture, with one projection for each place that
-    uses its features.
-
-    Strided 3x3 convolutions halve the picture, double the channels and are each followed by SiLU.
-    The 1x1 projections start at zero, so an untrained path changes nothing.
-
-    Args:
-        channels: colour channels of the picture.
-        halvings: number of strided convolutions, at least 1.
-        outputs: channels that each place needs.
-        width: channels after the first convolution.
-    """
-
-    def __init__(
-        self, *, channels: int, halvings: int, outputs: tuple[int, ...], width: int = 32
-    ) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        widths = [channels, *(width << level for level in range(halvings))]
-        for width_in, width_out in pairwise(widths):
-            layers += [nn.Conv2d(width_in, width_out, 3, stride=2, padding=1), nn.SiLU()]
-        self.downscale = nn.Sequential(*layers)
-        self.project = nn.ModuleList(zero_init(nn.Conv2d(widths[-1], out, 1)) for out in outputs)
-
-    def forward(self, upsampled: Tensor) -> list[Tensor]:
-        """(B, channels, H, W) to one (B, output, H / 2^halvings, W / 2^halvings) for each place."""
-        features = self.downscale(upsampled)
-        return [project(features) for project in self.project]
 
 
 class SR4UNet(SR3UNet):
@@ -55,6 +24,8 @@ class SR4UNet(SR3UNet):
     16x16 level, on the way down and on the way up, through projections that start at zero.
 
     Args:
+        path: how the low-res path downscales: "convolutions", "large-kernel", "bicubic" or
+            "direct" (see `sr4.networks.low_res_path`), or "none" for no such path.
         path_resolution: edge of the feature maps that the low-res path joins, at an input of
             `image_size`; smaller than `image_size`.
         path_width: channels after the path's first convolution.
@@ -72,6 +43,7 @@ class SR4UNet(SR3UNet):
         attention_resolutions: Sequence[int] = (8,),
         heads: int = 4,
         image_size: int = 128,
+        path: str = "convolutions",
         path_resolution: int = 16,
         path_width: int = 32,
         **others: Any,
@@ -84,22 +56,23 @@ class SR4UNet(SR3UNet):
             image_size=image_size,
             **others,
         )
-        edges = level_edges(image_size, len(multipliers))
-        self.path_level = level_of("the low-res path", path_resolution, edges[1:]) + 1
-        self.low_res_path = LowResPath(
-            channels=channels,
-            halvings=self.path_level,
-            outputs=(self.down_widths[self.path_level], self.up_widths[self.path_level]),
-            width=path_width,
-        )
+        self.low_res_path = None
+        if path != "none":
+            edges = level_edges(image_size, len(multipliers))
+            self.path_level = level_of("the low-res path", path_resolution, edges[1:]) + 1
+            self.low_res_path = LowResPath(
+                scheme=path,
+                channels=channels,
+                halvings=self.path_level,
+                outputs=(self.down_widths[self.path_level], self.up_widths[self.path_level]),
+                width=path_width,
+            )
 
     def forward(self, x_t: Tensor, log_snr: Tensor, low_res: Tensor) -> Tensor:
         """One evaluation: (B, C, H, W), (B,), (B, C, H or h, W or w) to (B, out_channels, H, W)."""
         upsampled = to_target_size(low_res, x_t)
+        pictures = torch.cat([upsampled, x_t], dim=1)
+        if self.low_res_path is None:
+            return self.body(pictures, log_snr)
         down, up = self.low_res_path(upsampled)
-        return self.body(
-            torch.cat([upsampled, x_t], dim=1),
-            log_snr,
-            down={self.path_level: down},
-            up={self.path_level: up},
-        )
+        return self.body(pictures, log_snr, down={self.path_level: down}, up={self.path_level: up})
