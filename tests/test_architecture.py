@@ -27,7 +27,7 @@ LAYERS = (
     {"runtime"},
     {"model"},
     {"pipeline", "export"},
-    {"evaluation"},
+    {"evaluation", "migrate"},
     {"training"},
     {"ablation"},
     {"sr4"},
@@ -49,6 +49,7 @@ HEAVY = {
     "safetensors": ("training", "runtime/torch_backend"),
     "skimage": (),
     "tensorboard": (),
+    "torch_fidelity": (),
     "torchmetrics": (),
 }
 

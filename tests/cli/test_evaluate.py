@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("skimage")
@@ -54,6 +56,38 @@ def test_a_baseline_at_a_scale(run: Run, faces: Path) -> None:
     assert float(table["psnr"][0]) > 25
     assert float(table["consistency"][0]) < 1
     assert table["nfe"][0] == "0"
+
+
+class Inception:
+    """Mean colours in place of the network of FID."""
+
+    protocol = "mean colour"
+
+    def __init__(self, weights: Path) -> None:
+        self.caution = f"{weights.name} is not canonical"
+
+    def __call__(self, pictures: np.ndarray) -> np.ndarray:
+        return np.asarray(pictures.mean(axis=(1, 2)) / 255)
+
+
+def test_fid_with_weights_at_hand(run: Run, faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sr4.evaluation.features.InceptionV3", Inception)
+    words = ("evaluate", "--model", "bicubic", "--data", faces, "--scale", 4)
+    done = run(*words, "--inception", "mine.pth", "--json")
+    assert done.code == 0
+    for name in ("fid", "kid"):
+        assert done.json[name]["low"] <= done.json[name]["value"] <= done.json[name]["high"]
+    assert "sr4: note: mine.pth is not canonical" in done.err.splitlines()
+    assert run(*words, "--json").json["fid"] is None
+
+
+def test_fid_without_its_extra(run: Run, faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setitem(sys.modules, "torch_fidelity", None)
+    done = run("evaluate", "--model", "bicubic", "--data", faces, "--inception", "mine.pth")
+    assert (done.code, done.out) == (2, "")
+    (error,) = done.errors
+    assert "pip install 'sr4[fid]'" in error
 
 
 @pytest.mark.parametrize(

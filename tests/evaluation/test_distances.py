@@ -10,6 +10,7 @@ import pytest
 from sr4.errors import UsageError
 from sr4.evaluation.distances import (
     SmallSampleWarning,
+    _frechet_shares,
     frechet_distance,
     frechet_distance_interval,
     kernel_distance,
@@ -65,6 +66,19 @@ def test_kernel_distance_interval_needs_pairs() -> None:
         kernel_distance_interval(gaussian(3, 2, 0), gaussian(4, 2, 1))
 
 
+def test_kernel_distance_agrees_with_torchmetrics() -> None:
+    torch = pytest.importorskip("torch")
+    kid = pytest.importorskip("torchmetrics.image.kid")
+    real, fake = gaussian(60, 8, 0), gaussian(60, 8, 1, mean=0.3)
+    with pytest.warns(UserWarning, match="save all extracted features"):
+        # One subset of all: its draw without replacement then does not matter.
+        metric = kid.KernelInceptionDistance(torch.nn.Identity(), subsets=1, subset_size=60)
+    metric.update(torch.from_numpy(real), real=True)
+    metric.update(torch.from_numpy(fake), real=False)
+    mean, _ = metric.compute()
+    assert kernel_distance(real, fake) == pytest.approx(1000 * float(mean), rel=1e-6)
+
+
 def with_moments(x: np.ndarray, mean: np.ndarray, root: np.ndarray) -> np.ndarray:
     """x moved so that its sample mean is `mean` and its sample covariance `root @ root.T`."""
     x = x - x.mean(axis=0)
@@ -100,6 +114,24 @@ def test_frechet_distance_of_a_small_set_warns_of_its_bias() -> None:
     assert distance > 0
 
 
+@pytest.mark.parametrize("count", [200, 20])  # with full rank and without
+def test_frechet_distance_agrees_with_torchmetrics(count: int) -> None:
+    torch = pytest.importorskip("torch")
+    fid = pytest.importorskip("torchmetrics.image.fid")
+    real, fake = gaussian(count, 40, 0), 1.5 * gaussian(count, 40, 1, mean=0.3)
+
+    class Features(torch.nn.Identity):  # type: ignore[misc,name-defined]
+        num_features = 40
+
+    metric = fid.FrechetInceptionDistance(Features()).set_dtype(torch.float64)
+    metric.update(torch.from_numpy(real), real=True)
+    metric.update(torch.from_numpy(fake), real=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SmallSampleWarning)
+        # Without full rank it takes roots of eigenvalues that should be 0 and are 1e-16.
+        assert frechet_distance(real, fake) == pytest.approx(float(metric.compute()), rel=1e-5)
+
+
 def test_frechet_interval_is_about_the_distance() -> None:
     for count, dimension in ((50, 6), (6, 50)):  # with full rank and without
         real, fake = gaussian(count, dimension, 0), 2 * gaussian(count, dimension, 1, mean=0.5)
@@ -108,6 +140,64 @@ def test_frechet_interval_is_about_the_distance() -> None:
             interval = frechet_distance_interval(real, fake)
             assert interval.value == pytest.approx(frechet_distance(real, fake), rel=1e-12)
         assert interval.low < interval.value < interval.high
+
+
+def test_frechet_shares_are_the_derivative_by_the_weight_of_a_pair() -> None:
+    """One pair is given a little more weight than the others; both ranks."""
+    linalg = pytest.importorskip("scipy.linalg")
+    real, fake = gaussian(30, 4, 0), gaussian(30, 4, 1, mean=0.5) @ gaussian(4, 4, 2)
+
+    def distance(weights: np.ndarray) -> float:
+        (m, s), (n, r) = (
+            (weights @ x, (x - weights @ x).T @ (weights[:, None] * (x - weights @ x)) * 30 / 29)
+            for x in (real, fake)
+        )
+        return float((m - n) @ (m - n) + np.trace(s + r - 2 * np.real(linalg.sqrtm(s @ r))))
+
+    equal, step = np.full(30, 1 / 30), 1e-5
+    shares = _frechet_shares(real, fake)
+    assert distance(equal) == pytest.approx(shares.mean(), rel=1e-9)
+    for pair in (0, 7, 29):
+        toward = np.eye(30)[pair]
+        slope = (distance((1 - step) * equal + step * toward) - distance(equal)) / step
+        assert slope == pytest.approx(shares[pair] - shares.mean(), rel=1e-3)
+
+
+def paired(count: int, dimension: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Truths of N(0, I), and results of N(0.5, 4 I) that share half of their variance with them."""
+    real = gaussian(count, dimension, seed)
+    fake = np.sqrt(2) * (real + gaussian(count, dimension, 100_000 + seed)) + 0.5
+    return real, fake
+
+
+def test_frechet_interval_covers_the_true_distance_about_95_times_in_100() -> None:
+    # |m - m'|² + the sum of the squared differences of the deviations, 1 and 2.
+    true = 3 * (0.25 + 1)
+    inside = 0
+    for trial in range(200):
+        interval = frechet_distance_interval(*paired(400, 3, trial))
+        inside += interval.low <= true <= interval.high
+    assert 0.90 <= inside / 200 <= 0.98
+
+
+def test_frechet_interval_of_small_sets_covers_what_other_small_sets_have() -> None:
+    """40 pictures in 60 dimensions: the interval tells nothing of the bias, but all of the rest."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SmallSampleWarning)
+        found = [frechet_distance_interval(*paired(40, 60, trial)) for trial in range(200)]
+    expected = np.mean([interval.value for interval in found])
+    assert expected > 1.2 * 60 * (0.25 + 1)
+    inside = np.mean([interval.low <= expected <= interval.high for interval in found])
+    assert 0.88 <= inside <= 0.99
+
+
+def test_resampled_pictures_would_give_an_interval_above_the_distance() -> None:
+    """Why shares are bootstrapped."""
+    real, fake = paired(60, 40, 0)
+    rng = np.random.default_rng(0)
+    rows = [rng.integers(60, size=60) for _ in range(40)]
+    resampled = [frechet_distance(real[chosen], fake[chosen]) for chosen in rows]
+    assert np.percentile(resampled, 2.5) > frechet_distance(real, fake)
 
 
 def test_distances_refuse_what_they_cannot_compare() -> None:

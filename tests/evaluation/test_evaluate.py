@@ -118,6 +118,8 @@ def test_a_perfect_upscaler_has_perfect_scores(source: Pictures) -> None:
     assert found.ssim.value == found.ssim_luma.value == pytest.approx(1)
     # All that is left is the rounding of low_res: uniform within half a level, 1/12 in square.
     assert found.consistency.value == pytest.approx(1e5 / 12 / 255**2, rel=0.15)
+    # The mean of 48 such roundings in each of three channels.
+    assert found.colour_drift.value == pytest.approx(np.sqrt(1 / 12 / 48), rel=0.4)
     assert found.kid_efflite0 is None
     assert found.fd_efflite0 is None
     assert found.notes == ("kid_efflite0 and fd_efflite0 were left out by choice",)
@@ -134,6 +136,18 @@ def test_bicubic_scores_equal_those_computed_by_hand(source: Pictures) -> None:
     # Pillow rounds between the axes, so to a hundredth of a dB.
     assert found.psnr.value == pytest.approx(np.mean(expected), abs=0.01)
     assert found.psnr.low < found.psnr.value < found.psnr.high
+
+
+def test_colour_drift_is_in_levels_of_8_bits(source: Pictures) -> None:
+    class Tinted(Upscaler):
+        def sample(self, low_res, **_):  # type: ignore[no-untyped-def]
+            tint = np.array([8, 4, 0], dtype=np.float32)[:, None, None] / 127.5
+            return self.degradation.pseudo_inverse(low_res) + tint
+
+    grey = Pictures([picture // 2 + 60 for picture in source.pictures])  # no clipping
+    found = evaluate(Tinted(), grey, features=None)
+    assert found.colour_drift.value == pytest.approx(np.sqrt((64 + 16) / 3), abs=0.05)
+    assert [one.colour_drift for one in found.pictures] == pytest.approx([5.16] * 5, abs=0.15)
 
 
 def test_projection_makes_bicubic_consistent_and_better(source: Pictures) -> None:
@@ -212,7 +226,9 @@ def test_distances_of_the_given_features(fake: Evaluation) -> None:
 def test_a_small_set_notes_the_bias_of_the_frechet_distance(source: Pictures) -> None:
     found = evaluate(Upscaler(), source, limit=2, features=MeanColour())
     assert found.fd_efflite0 is not None
-    assert "2 pictures in 3 dimensions is biased upwards" in found.notes[0]
+    assert found.notes[0].startswith("fd_efflite0: the Fréchet distance of 2 pictures in 3 dimens")
+    assert "is biased upwards" in found.notes[0]
+    assert found.notes[0].endswith("use the kernel distance, which is unbiased (kid_efflite0)")
     single = evaluate(Upscaler(), source, limit=1, features=MeanColour())
     assert single.kid_efflite0 is None
     assert "at least 2 pictures" in single.notes[0]
@@ -265,6 +281,11 @@ def test_json_holds_the_contract(fake: Evaluation) -> None:
     assert found["psnr"]["value"] == pytest.approx(
         np.mean([picture.psnr for picture in fake.pictures])
     )
+
+
+def test_an_evaluation_survives_json(fake: Evaluation) -> None:
+    again = Evaluation.model_validate_json(fake.model_dump_json())
+    assert again == fake.model_copy(update={"pictures": (), "examples": ()})
 
 
 def test_report_folder(fake: Evaluation, tmp_path: Path) -> None:

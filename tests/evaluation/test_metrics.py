@@ -9,7 +9,7 @@ import pytest
 
 from sr4.degradation import Degradation
 from sr4.errors import MissingExtraError, UsageError
-from sr4.evaluation.metrics import bootstrap, consistency, luma, psnr, ssim
+from sr4.evaluation.metrics import bootstrap, colour_drift, consistency, luma, psnr, ssim
 
 
 def pictures(count: int = 2, size: int = 32, channels: int = 3, seed: int = 0) -> np.ndarray:
@@ -62,6 +62,43 @@ def test_ssim_of_constant_pictures() -> None:
     np.testing.assert_allclose(ssim(a, b, luma=False), expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("of_luma", [False, True])
+def test_psnr_agrees_with_scikit_image_and_torchmetrics(of_luma: bool) -> None:
+    similarity = pytest.importorskip("skimage.metrics")
+    colour = pytest.importorskip("skimage.color")
+    a = pictures()
+    b = np.clip(a + 0.2 * pictures(seed=1), 0, 1)
+    found = psnr(a, b, luma=of_luma)
+    if of_luma:  # scikit-image's Y of BT.601 runs from 16 to 235
+        a, b = (colour.rgb2ycbcr(x, channel_axis=1)[:, :1] / 255 for x in (a, b))
+    pairs = list(zip(a, b, strict=True))
+    expected = [similarity.peak_signal_noise_ratio(x, y, data_range=1.0) for x, y in pairs]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)  # its weights have five digits
+
+    torch = pytest.importorskip("torch")
+    functional = pytest.importorskip("torchmetrics.functional.image")
+    a, b = torch.from_numpy(a), torch.from_numpy(b)
+    whole = functional.peak_signal_noise_ratio(
+        b, a, data_range=1.0, reduction="none", dim=(1, 2, 3)
+    )
+    np.testing.assert_allclose(found, whole, rtol=1e-5)
+
+
+def test_ssim_agrees_with_scikit_image_channel_by_channel() -> None:
+    similarity = pytest.importorskip("skimage.metrics")
+    a = pictures()
+    b = np.clip(a + 0.2 * pictures(seed=1), 0, 1)
+    options = {"gaussian_weights": True, "use_sample_covariance": False, "data_range": 255}
+    expected = [
+        [
+            similarity.structural_similarity(255 * x, 255 * y, **options)
+            for x, y in zip(one, other, strict=True)
+        ]
+        for one, other in zip(a, b, strict=True)
+    ]
+    np.testing.assert_allclose(ssim(a, b, luma=False), np.mean(expected, axis=1), rtol=1e-9)
+
+
 def test_ssim_agrees_with_torchmetrics() -> None:
     pytest.importorskip("skimage")
     torch = pytest.importorskip("torch")
@@ -99,6 +136,36 @@ def test_consistency_of_a_shifted_picture_is_the_squared_shift() -> None:
     high_res = pictures()
     found = consistency(high_res + 0.01, degradation(high_res), degradation)
     np.testing.assert_allclose(found, 1e-4, rtol=1e-9)  # D keeps constants
+
+
+def test_colour_drift_is_the_root_mean_square_of_the_channels_shifts() -> None:
+    degradation = Degradation(4)
+    high_res = pictures()
+    shift = np.array([[3, 0, -4], [0, 0, 0]])[:, :, None, None]  # of two pictures
+    found = colour_drift(high_res + shift / 255, degradation(high_res), degradation)
+    np.testing.assert_allclose(255 * found, [np.sqrt((9 + 16) / 3), 0], atol=1e-9)
+
+
+def test_colour_drift_does_not_count_invented_detail_nor_misplaced_colour() -> None:
+    degradation = Degradation(4)
+    rng = np.random.default_rng(0)
+    high_res, low_res = pictures(), degradation(pictures())
+    detail = degradation.null_space(rng.normal(size=high_res.shape))
+    np.testing.assert_allclose(colour_drift(high_res + detail, low_res, degradation), 0, atol=1e-12)
+    # Left brighter, right darker by as much: inconsistent, but no drift.
+    halves = np.where(np.arange(32) < 16, 0.1, -0.1)
+    assert np.all(consistency(high_res + halves, low_res, degradation) > 5e-3)
+    np.testing.assert_allclose(colour_drift(high_res + halves, low_res, degradation), 0, atol=1e-12)
+
+
+def test_consistency_is_the_squared_drift_plus_the_spread_around_it() -> None:
+    degradation = Degradation(4)
+    result, low_res = pictures(seed=1), degradation(pictures())
+    error = degradation(result) - low_res
+    np.testing.assert_allclose(
+        consistency(result, low_res, degradation),
+        colour_drift(result, low_res, degradation) ** 2 + error.var(axis=(2, 3)).mean(axis=1),
+    )
 
 
 def test_luma_of_grey_pictures_is_refused() -> None:

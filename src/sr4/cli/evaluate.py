@@ -89,6 +89,15 @@ def evaluate(
             help="Folder for a report: report.json, report.md, per_picture.csv, comparison.png.",
         ),
     ] = None,
+    inception: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also compute FID and KID, with these weights of Inception v3: the canonical file "
+            "is weights-inception-2015-12-05-6726825d.pth of torch-fidelity. Needs the extra fid.",
+            show_default=False,
+        ),
+    ] = None,
     backend: Backend = "auto",
     device: Device = "auto",
     overwrite: Overwrite = False,
@@ -103,10 +112,12 @@ def evaluate(
     """
     from sr4.data.sources import open_sources
     from sr4.evaluation.evaluate import evaluate as score
+    from sr4.evaluation.features import InceptionV3
     from sr4.evaluation.report import check_report_folder
 
     if out is not None:
         check_report_folder(out, overwrite=overwrite)
+    network = InceptionV3(inception) if inception is not None else None
     upscaler = _open(model, scale, backend, device)
     source = open_sources(data)
     with console.progress("evaluating") as advance:
@@ -120,6 +131,7 @@ def evaluate(
             samples=samples,
             seed=seed,
             batch_size=batch_size,
+            inception=network,
             on_progress=lambda done, total: advance(done, total, ""),
         )
     if out is not None:

@@ -21,7 +21,7 @@ from sr4.errors import MissingExtraError, ModelError, UsageError
 from sr4.evaluation import metrics
 from sr4.evaluation._optional import require
 from sr4.evaluation.distances import KERNEL_SCALE, SUBSET_SIZE, SUBSETS
-from sr4.evaluation.features import EfficientNetLite0, FeatureExtractor
+from sr4.evaluation.features import EfficientNetLite0, FeatureExtractor, InceptionV3
 from sr4.evaluation.report import Evaluation
 from sr4.evaluation.tally import DISTANCES, PSNR_LIMIT, Pixels, Tally
 from sr4.images import quantise
@@ -122,6 +122,7 @@ def evaluate(
     seed: int = 0,
     batch_size: int = 50,
     features: FeatureExtractor | Literal["auto"] | None = "auto",
+    inception: InceptionV3 | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Upscale the degraded pictures of a source and compare the 8-bit results with the originals.
@@ -140,6 +141,7 @@ def evaluate(
             are also the PSNR of their mean and the deviation between them.
         features: what `kid_efflite0` and `fd_efflite0` are computed with; None leaves both out,
             and "auto" too if the packages they need are not installed.
+        inception: what `kid` and `fid` are computed with; None leaves both out.
         on_progress: called with the pictures done and the number of all after each batch.
 
     Raises:
@@ -156,7 +158,7 @@ def evaluate(
     # What can fail is asked before hours of sampling.
     require("skimage.metrics", what="SSIM", package="scikit-image")
     nfe = model.nfe(steps, sampler)
-    extractors, notes = _extractors(features)
+    extractors, notes = _extractors(features, inception)
 
     sampling = _Sampling(model, steps, sampler, consistency, samples, seed)
     tally = Tally(model.degradation, extractors)
@@ -186,17 +188,23 @@ def evaluate(
 
 
 def _extractors(
-    features: FeatureExtractor | Literal["auto"] | None,
+    features: FeatureExtractor | Literal["auto"] | None, inception: InceptionV3 | None
 ) -> tuple[dict[str, FeatureExtractor], list[str]]:
-    """The feature networks by name, and why one is left out."""
+    """The feature networks by name, and what to know of them or of their absence."""
+    found: dict[str, FeatureExtractor] = {}
+    notes = []
     if features is None:
-        return {}, ["kid_efflite0 and fd_efflite0 were left out by choice"]
-    if features != "auto":
-        return {"efflite0": features}, []
-    try:
-        return {"efflite0": EfficientNetLite0()}, []
-    except MissingExtraError as error:
-        return {}, [f"kid_efflite0 and fd_efflite0 were left out: {error}"]
+        notes.append("kid_efflite0 and fd_efflite0 were left out by choice")
+    else:
+        try:
+            found["efflite0"] = EfficientNetLite0() if features == "auto" else features
+        except MissingExtraError as error:
+            notes.append(f"kid_efflite0 and fd_efflite0 were left out: {error}")
+    if inception is not None:
+        found["inception"] = inception
+        if inception.caution:
+            notes.append(inception.caution)
+    return found, notes
 
 
 @dataclass

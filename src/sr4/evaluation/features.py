@@ -2,11 +2,15 @@
 
 EfficientNet-Lite0 needs no network access: its weights come inside a Python package. Distances in
 its features compare with each other and never with a published FID or KID, so they are called
-`fd_efflite0` and `kid_efflite0`.
+`fd_efflite0` and `kid_efflite0`. `fid` and `kid` need Inception v3 and a file of weights.
 """
 
 from __future__ import annotations
 
+import hashlib
+import importlib
+import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,14 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sr4.errors import UsageError
+from sr4.errors import MissingExtraError, ModelError, UsageError
 from sr4.evaluation._optional import require
+from sr4.images import reason
 
 Features = NDArray[np.floating[Any]]
 INPUT_SIZE = 224
 _MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 _DEVIATION = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 _CHUNK = 25  # pictures a pass; bounds the memory, changes nothing else
+# What the SHA-256 of the weights of FID starts with; the names of their files end in it.
+CANONICAL = "6726825d"
+_EXPECTED = f"expected the file weights-inception-2015-12-05-{CANONICAL}.pth of torch-fidelity"
 
 
 class FeatureExtractor(Protocol):
@@ -35,6 +43,20 @@ class FeatureExtractor(Protocol):
     def __call__(self, pictures: NDArray[np.uint8]) -> Features:
         """(B, H, W, 3) to (B, F)."""
         ...
+
+
+def _in_chunks(
+    pictures: NDArray[np.uint8], forward: Callable[[NDArray[np.uint8]], Features], size: int
+) -> Features:
+    """The features, (B, size), of pictures (B, H, W, 3)."""
+    if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[-1] != 3:
+        raise UsageError(
+            f"got {pictures.dtype} pictures of shape {pictures.shape}; expected 8-bit ones, "
+            "(B, H, W, 3)"
+        )
+    starts = range(0, len(pictures), _CHUNK)
+    chunks = [forward(pictures[start : start + _CHUNK]) for start in starts]
+    return np.concatenate([np.empty((0, size), np.float32), *chunks])
 
 
 class EfficientNetLite0:
@@ -75,14 +97,7 @@ class EfficientNetLite0:
 
     def __call__(self, pictures: NDArray[np.uint8]) -> Features:
         """(B, H, W, 3) uint8 to (B, 1280) float32."""
-        if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[-1] != 3:
-            raise UsageError(
-                f"got {pictures.dtype} pictures of shape {pictures.shape}; expected 8-bit ones, "
-                "(B, H, W, 3)"
-            )
-        starts = range(0, len(pictures), _CHUNK)
-        chunks = [self._forward(pictures[start : start + _CHUNK]) for start in starts]
-        return np.concatenate([np.empty((0, self.size), np.float32), *chunks])
+        return _in_chunks(pictures, self._forward, self.size)
 
     def _forward(self, pictures: NDArray[np.uint8]) -> Features:
         size = (INPUT_SIZE, INPUT_SIZE)
@@ -93,3 +108,81 @@ class EfficientNetLite0:
         with self._torch.inference_mode():
             maps = self._network.extract_features(tensor.to(self._device))  # (B, 1280, 7, 7)
             return np.asarray(maps.mean(dim=(2, 3)).float().cpu().numpy())
+
+
+class InceptionV3:
+    """The features of FID (Heusel et al. 2017): the last pooling of Inception v3, 2048, computed by
+    torch-fidelity, whose network and resizing give the numbers of the original TensorFlow graph.
+
+    Args:
+        weights: a file of its weights. The canonical ones are published by torch-fidelity as
+            weights-inception-2015-12-05-6726825d.pth, and by pytorch-fid under another name.
+        device: where torch computes.
+
+    Raises:
+        MissingExtraError: torch or torch-fidelity is not installed.
+        ModelError: the file cannot be read, or holds something else.
+    """
+
+    size = 2048
+
+    def __init__(self, weights: str | Path, device: str = "cpu") -> None:
+        self._torch = require("torch", what="FID", package="torch")
+        try:
+            fidelity = importlib.import_module("torch_fidelity")
+        except ModuleNotFoundError as error:
+            raise MissingExtraError("FID", "torch-fidelity", "fid") from error
+        self._version = fidelity.__version__
+        self._path = Path(weights)
+        try:
+            content = self._path.read_bytes()
+        except OSError as error:
+            raise ModelError(f"{weights}: cannot be read ({reason(error)}); {_EXPECTED}") from error
+        self._sha256 = hashlib.sha256(content).hexdigest()
+        try:
+            tensors = self._safe(content)
+            network = fidelity.FeatureExtractorInceptionV3("inception", [str(self.size)], tensors)
+        except Exception as error:  # damaged bytes make torch raise nearly every type
+            raise ModelError(
+                f"{weights}: holds no weights of Inception v3 ({reason(error)[:200]}); {_EXPECTED}"
+            ) from error
+        self._network = network.eval().to(device)
+        self._device = device
+
+    def _safe(self, content: bytes) -> io.BytesIO:
+        """The tensors of a file, written anew: torch-fidelity unpickles whatever it is given."""
+        tensors = self._torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        written = io.BytesIO()
+        self._torch.save(tensors, written)
+        written.seek(0)
+        return written
+
+    @property
+    def protocol(self) -> str:
+        """What the features are, in words."""
+        return (
+            f"Inception v3 of torch-fidelity {self._version}, last pooling, {self.size}; weights "
+            f"{self._path.name}, SHA-256 {self._sha256}; 8-bit pictures resized to 299x299 as "
+            "TensorFlow 1 does"
+        )
+
+    @property
+    def caution(self) -> str | None:
+        """Why these features are not those of published figures; None if they are."""
+        if self._sha256.startswith(CANONICAL):
+            return None
+        return (
+            f"fid and kid are not the canonical ones: the SHA-256 of {self._path.name} starts with "
+            f"{self._sha256[: len(CANONICAL)]} instead of {CANONICAL}; compare them with each "
+            "other only"
+        )
+
+    def __call__(self, pictures: NDArray[np.uint8]) -> Features:
+        """(B, H, W, 3) uint8 to (B, 2048) float32."""
+        return _in_chunks(pictures, self._forward, self.size)
+
+    def _forward(self, pictures: NDArray[np.uint8]) -> Features:
+        tensor = self._torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)))
+        with self._torch.inference_mode():
+            (features,) = self._network(tensor.to(self._device))
+            return np.asarray(features.float().cpu().numpy())
