@@ -163,6 +163,7 @@ def test_a_network_of_another_kind_brings_its_own_defaults(settings: RunSettings
         ("model=3", "setting 'model': got '3'; "),
         ("sampling=3", "setting 'model.sampling': got '3'; "),
         ("model.network.widths=[8, 0]", "setting 'model.network.widths.1': got '0'; input "),
+        ("model.schedule.kind=sine", "setting 'model.schedule.kind': got 'sine'; input should be"),
         ("model.network.widths=[8]", "setting 'model.network': got widths (8,) and blocks (3, 3"),
     ],
 )
@@ -176,6 +177,10 @@ def test_the_nearest_key_is_one_of_the_network_asked_for(settings: RunSettings) 
     message = failure(settings, "model.network.kind=sr4", "model.network.multiplier=[1]")
     assert "unknown setting 'model.network.multiplier'" in message
     assert "did you mean 'model.network.multipliers'?" in message
+    message = failure(settings, "model.network.kind=sr4", "model.network.path=large")
+    assert (
+        "setting 'model.network.path': got 'large'; input should be 'convolutions', 'l" in message
+    )
     message = failure(settings, "model.network.multipliers=[1]")
     assert "did you mean 'model.network.multipliers'?" not in message
 
@@ -204,6 +209,28 @@ def test_a_table_has_no_more_steps_than_its_own() -> None:
                 schedule=ScheduleSettings(kind=kind, steps=49),  # type: ignore[arg-type]
             )
     ModelSettings(recipe="test", network=FastNetworkSettings(), schedule=ScheduleSettings(steps=49))
+
+
+REGRESSION = {
+    "model.schedule.kind": "none",
+    "model.objective.prediction": "x0",
+    "sampling.steps": "1",
+    "sampling.temperature": "0",
+}
+
+
+def test_a_regression_is_one_step_from_nothing(settings: RunSettings) -> None:
+    good = [f"{key}={value}" for key, value in REGRESSION.items()]
+    assert changed(settings, *good).model.schedule.kind == "none"
+    for bad, message in (
+        ("model.objective.prediction=eps", "got schedule.kind none with objective.prediction eps"),
+        ("model.objective.prediction=v", "expected x0, as there is no noise: set objective.pred"),
+        ("sampling.temperature=1.0", "got schedule.kind none with sampling.temperature 1.0; exp"),
+        ("sampling.steps=2", "got sampling.steps 2 for a schedule of 1 steps"),
+    ):
+        assert message in failure(settings, *good, bad)
+    message = failure(settings, *good, "model.network.kind=sr3", "model.objective.variance=learned")
+    assert "got a learned variance with the schedule 'none'" in message
 
 
 def test_settings_are_immutable(settings: RunSettings) -> None:
@@ -247,7 +274,10 @@ class TestModelConfig:
             ({"scal": 8}, "unknown setting 'scal': did you mean 'scale'?"),
             ({"scale": None}, "setting 'scale': got 'None'; "),
             ({"network": {"kind": "sr4", "innr": 8}}, "unknown setting 'network.innr': did you "),
-            ({"network": {"kind": "vit"}}, "unknown network.kind 'vit': known: attention-input, fast, sr3, sr4"),
+            (
+                {"network": {"kind": "vit"}},
+                "unknown network.kind 'vit': known: attention-input, fast, sr3, sr4",
+            ),
             ({"network": {"inner": 8}}, "setting 'network': got \"{'inner': 8}\"; unable to"),
             ({"format": 2}, "setting 'format': got '2'; input should be 1"),
         ],

@@ -17,6 +17,7 @@ from sr4.diffusion.schedules import (
     alpha_sigma,
     cosine_table,
     linear_schedule,
+    single_step,
 )
 from sr4.errors import UsageError
 
@@ -25,6 +26,7 @@ SCHEDULES: dict[str, Callable[[], Schedule]] = {
     "cosine": CosineSchedule,
     "cosine-table": cosine_table,
     "table": lambda: TableSchedule(np.full(30, 0.5)),
+    "none": single_step,
 }
 
 

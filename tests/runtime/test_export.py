@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 import sr4
+from sr4.build import build_network
+from sr4.config import ModelSettings, SR4NetworkSettings
 from sr4.errors import ModelError, UsageError
 from sr4.model import load_model, read_config
 from sr4.runtime import GRAPH, IR, WEIGHTS
@@ -250,3 +252,30 @@ def test_a_graph_that_differs_from_torch_is_not_kept(
     with pytest.raises(ModelError, match="differs from torch by nan"):
         export_onnx(network, tmp_path, channels=3, size=8)
     assert names(tmp_path) == [WEIGHTS]
+
+
+def test_a_network_of_the_paper_becomes_plain_onnx(tmp_path: Path) -> None:
+    """Also where gradients are on, and its normalisation is an autograd function of its own."""
+    network = build_network(
+        ModelSettings(
+            recipe="sr4",
+            image_size=16,
+            network=SR4NetworkSettings(
+                inner=8,
+                multipliers=(1, 2),
+                groups=4,
+                attention_resolutions=(8,),
+                heads=2,
+                blocks=1,
+                path_resolution=8,
+            ),
+        )
+    ).train()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)  # the low-res path, too
+    save_file(network.state_dict(), tmp_path / WEIGHTS)
+    assert export_onnx(network, tmp_path, channels=3, size=16) < 1e-4
+    model = onnx.load(str(tmp_path / GRAPH), load_external_data=False)
+    assert not model.functions
+    assert {node.domain for node in model.graph.node} == {""}
+    assert "Dropout" not in {node.op_type for node in model.graph.node}

@@ -34,6 +34,7 @@ CPU = torch.device("cpu")
 
 def model(schedule: str = "cosine", steps: int = 50, **objective: Any) -> ModelSettings:
     learned = objective.get("variance") == "learned"
+    temperature = 0.0 if schedule == "none" else 1.0
     return ModelSettings(
         recipe="test",
         image_size=32,
@@ -41,7 +42,7 @@ def model(schedule: str = "cosine", steps: int = 50, **objective: Any) -> ModelS
         degradation=DegradationSettings(scale=4),
         schedule=ScheduleSettings(kind=schedule, steps=steps),  # type: ignore[arg-type]
         objective=ObjectiveSettings(**objective),
-        sampling=SamplingSettings(steps=1),
+        sampling=SamplingSettings(steps=1, temperature=temperature),
     )
 
 
@@ -234,3 +235,73 @@ def test_hybrid_loss_of_the_reference_code(shared: Path) -> None:
     loss = objective(settings).loss(network, x_0, torch.zeros(6, 3, 2, 2), noise, times)
     np.testing.assert_allclose(network.asked[0][0], golden["x_t"], atol=1e-6)
     np.testing.assert_allclose(loss, golden["hybrid_loss"], rtol=1e-5)
+
+
+def test_hybrid_loss_in_closed_form() -> None:
+    """The whole objective against the formulas of Nichol & Dhariwal 2021 (equations 4 to 7, 9, 15
+    and 16), written on betas, at every step of a short table.
+    """
+    steps, weight = 10, 0.05
+    random = np.random.default_rng(0)
+    x_0 = random.integers(0, 256, (steps, 3, 8, 8)) / 127.5 - 1  # black and white, too
+    eps = random.standard_normal(x_0.shape)
+    output = random.normal(0, 0.5, (steps, 6, 8, 8))
+    t = np.arange(steps)  # from 0, as there
+    grid = (np.arange(steps + 1) / steps + 0.008) / 1.008 * np.pi / 2
+    betas = np.minimum(1 - (np.cos(grid[1:]) / np.cos(grid[:-1])) ** 2, 0.999)
+    gamma = np.cumprod(1 - betas)
+    before = np.append(1.0, gamma[:-1])
+
+    def column(values: Float64) -> Float64:
+        return values[t].reshape(-1, 1, 1, 1)
+
+    x_t = np.sqrt(column(gamma)) * x_0 + np.sqrt(1 - column(gamma)) * eps
+    guess = (x_t - np.sqrt(1 - column(gamma)) * output[:, :3]) / np.sqrt(column(gamma))
+    gap = column(np.sqrt(before) * betas / (1 - gamma)) * (x_0 - guess)  # of the two means
+    mean = x_0 - gap  # of the first step, whose posterior is x_0 itself
+    small = betas * (1 - before) / (1 - gamma)
+    small[0] = small[1]
+    share = (output[:, 3:] + 1) / 2
+    log_variance = share * np.log(column(betas)) + (1 - share) * np.log(column(small))
+    divergence = 0.5 * (
+        log_variance - np.log(column(small)) + (column(small) + gap**2) * np.exp(-log_variance) - 1
+    )
+
+    def below(distance: Float64) -> Float64:
+        z = distance * np.exp(-0.5 * log_variance)
+        return np.asarray(0.5 * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))))
+
+    upper = np.where(x_0 > 0.999, 1, below(x_0 - mean + 1 / 255))
+    lower = np.where(x_0 < -0.999, 0, below(x_0 - mean - 1 / 255))
+    likelihood = -np.log(np.maximum(upper - lower, 1e-12))
+    terms = np.where(t.reshape(-1, 1, 1, 1) == 0, likelihood, divergence)
+    bound = terms.mean((1, 2, 3)) / np.log(2)
+    simple = ((output[:, :3] - eps) ** 2).mean((1, 2, 3))
+
+    settings = model("cosine-table", steps, vlb_weight=weight, **LEARNED)
+    network = Recorder(lambda x_t, log_snr: torch.from_numpy(output))
+    clean, noise = torch.from_numpy(x_0), torch.from_numpy(eps)
+    loss = objective(settings).loss(
+        network, clean, torch.zeros(steps, 3, 2, 2), noise, (t + 1) / steps
+    )
+    np.testing.assert_allclose(network.asked[0][0], x_t, atol=1e-12)
+    np.testing.assert_allclose(loss, simple + weight * steps * bound, rtol=1e-4)
+
+
+@pytest.mark.parametrize("p", [1, 2])
+def test_a_regression_learns_the_picture_from_nothing(p: int) -> None:
+    """No noise, no leak of the picture, and the level that sampling asks at."""
+    settings = model("none", prediction="x0", p=p)
+    answer = torch.full((8, 3, 32, 32), 0.25, requires_grad=True)
+    network, data = Recorder(lambda x_t, log_snr: answer), batch(artefact=True)
+    loss = objective(settings)(network, data, CPU)
+    x_t, log_snr, _ = network.asked[0]
+    assert torch.equal(x_t, torch.zeros(8, 3, 32, 32))
+    assert torch.equal(log_snr, torch.full((8,), -20.0))
+    error = (answer.detach() - data.high_res).abs() ** p
+    torch.testing.assert_close(loss.detach(), error.mean(dim=(1, 2, 3)))
+    again = objective(settings, seed=1)(network, replace(data, position=8), CPU)
+    assert torch.equal(again, loss)  # nothing is drawn
+    loss.sum().backward()
+    assert answer.grad is not None
+    assert answer.grad.abs().min() > 0
