@@ -27,9 +27,10 @@ from sr4.config import RunSettings, TrainingSettings, override  # noqa: E402
 from sr4.data.sources import EncodedSource, Source  # noqa: E402
 from sr4.errors import DataError, RunError  # noqa: E402
 from sr4.model import load_model  # noqa: E402
-from sr4.training import trainer  # noqa: E402 - needs torch
+from sr4.training import optimisation, trainer  # noqa: E402 - needs torch
 from sr4.training.checkpoint import Checkpoint  # noqa: E402
-from sr4.training.trainer import Progress, describe, learning_rate, train  # noqa: E402
+from sr4.training.optimisation import learning_rate  # noqa: E402
+from sr4.training.trainer import Progress, describe, train  # noqa: E402
 
 Tiny = Callable[..., RunSettings]
 Weights = Callable[[Path], dict[str, Any]]
@@ -305,7 +306,7 @@ def test_a_second_signal_acts_as_usual(tiny: Tiny, source: EncodedSource, tmp_pa
         train(tiny(), data=Tripwire(source, 6, twice), val=None, out=tmp_path)
 
 
-class _NaNLoss(trainer.DenoisingObjective):
+class _NaNLoss(optimisation.DenoisingObjective):
     """Not a number at the sixth step."""
 
     def __call__(self, network: Any, batch: Any, device: Any) -> Any:
@@ -313,7 +314,7 @@ class _NaNLoss(trainer.DenoisingObjective):
         return loss * math.nan if batch.position == 20 else loss
 
 
-class _NaNGradient(trainer.DenoisingObjective):
+class _NaNGradient(optimisation.DenoisingObjective):
     """A finite loss with a gradient that is not a number, at the sixth step."""
 
     def __call__(self, network: Any, batch: Any, device: Any) -> Any:
@@ -338,7 +339,7 @@ def test_what_is_not_finite_stops_before_the_optimiser_step(
 ) -> None:
     steps: list[int] = []
     with monkeypatch.context() as patch, each_step(lambda optimiser: steps.append(1)):
-        patch.setattr(trainer, "DenoisingObjective", objective)
+        patch.setattr(optimisation, "DenoisingObjective", objective)
         with pytest.raises(RunError, match=rf"^step 6: the {what}; .* lower ") as caught:
             train(tiny(), data=source, val=None, out=tmp_path)
     message = str(caught.value)

@@ -1,4 +1,4 @@
-"""The training loop: batch, loss, backward, clip, step, average, now and then a checkpoint."""
+"""The training loop: optimiser steps, and now and then a validation or a checkpoint."""
 
 from __future__ import annotations
 
@@ -13,28 +13,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from sr4.build import build_degradation, build_network
-from sr4.config import ModelConfig, ModelSettings, RunSettings, TrainingSettings
+from sr4.config import ModelConfig, ModelSettings, RunSettings
 from sr4.data.loader import Batch, training_batches
 from sr4.data.sources import Source
 from sr4.errors import RunError
 from sr4.images import reason
 from sr4.model import save_model
-from sr4.runtime.torch_backend import channels_last
-from sr4.training.checkpoint import (
-    Checkpoint,
-    newest_checkpoint,
-    optimiser_tensors,
-    restore_optimiser,
-    writing,
-)
-from sr4.training.ema import EMA
-from sr4.training.objectives import DenoisingObjective
+from sr4.training.checkpoint import newest_checkpoint, writing
+from sr4.training.optimisation import Optimisation, learning_rate
 from sr4.training.run_folder import MetricsLog, RunFolder, locked
 from sr4.training.validation import check_pictures, validate
 
@@ -114,25 +104,10 @@ class _Run:
         self.settings, self.training = settings, settings.training
         self.folder, self.data, self.val = folder, data, val
         self.on_progress = on_progress
-        self.images, self.step, self.saved_at = 0, 0, -1
+        self.saved_at = -1
         self.losses: list[torch.Tensor] = []
         self.loss, self.rate = math.nan, 0.0
-        AcceleratorState._reset_state()  # holds one precision for all runs of a process
-        self.accelerator = Accelerator(
-            mixed_precision="bf16" if self.training.precision == "bf16" else "no"
-        )
-        torch.manual_seed(self.training.seed)
-        network = channels_last(build_network(settings.model))
-        self.optimiser = torch.optim.AdamW(
-            network.parameters(),
-            lr=self.training.learning_rate,
-            betas=self.training.betas,
-            weight_decay=self.training.weight_decay,
-            fused=True,
-        )
-        self.ema = EMA(network.to(self.accelerator.device), self.training.ema_decay)
-        self.network: nn.Module = self.accelerator.prepare_model(network)
-        self.objective = DenoisingObjective(settings.model, settings.data, self.training.seed)
+        self.optimisation = Optimisation(settings)
         if val is not None:
             check_pictures(self._describe_model(), val, self.training)
         self._resume()
@@ -141,49 +116,29 @@ class _Run:
     def to_the_end(self, stop: Callable[[], bool]) -> TrainingSummary:
         """Train until the budget is spent or a signal comes."""
         start = self.marked = time.monotonic()
-        self.network.train()
         with closing(self.log), closing(self._batches()) as batches:
             while not stop():
                 self._validate_if_due()
                 if self._is_done():
                     break
-                self._keep_books(self._optimise(next(batches)))
+                self._keep_books(self.optimisation.step(next(batches)))
             self._save_checkpoint()
         with writing(self.folder.model):
-            save_model(self.folder.model, self._describe_model(), self.ema.module.state_dict())
+            save_model(
+                self.folder.model, self._describe_model(), self.optimisation.average.state_dict()
+            )
         seconds = time.monotonic() - start
         return TrainingSummary(self.folder.model, self.images, seconds, not self._is_done())
 
-    def _optimise(self, batch: Batch) -> torch.Tensor:
-        """One optimiser step on one batch: the heart of all this."""
-        torch.manual_seed(self.training.seed + batch.position + 1)  # dropout
-        rate = learning_rate(self.training, self.images)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        loss = self.objective(self.network, batch, self.accelerator.device).mean()
-        self._check_finite("loss", loss, batch)
-        self.accelerator.backward(loss)
-        norm = self.accelerator.clip_grad_norm_(self.network.parameters(), self.training.clip_norm)
-        self._check_finite("norm of the gradient", norm, batch)
-        self.optimiser.step()
-        self.optimiser.zero_grad()
-        self.step += 1
-        self.images += len(batch.names)
-        self.ema.update(self.accelerator.unwrap_model(self.network), self.step)
-        return loss.detach()
-
-    def _check_finite(self, what: str, value: torch.Tensor, batch: Batch) -> None:
-        if not torch.isfinite(value):
-            raise RunError(
-                f"step {self.step + 1}: the {what} is {value.item()}; expected a finite one: train "
-                "anew with a lower training.learning_rate, or look at the pictures "
-                f"{', '.join(batch.names)}"
-            )
+    @property
+    def images(self) -> int:
+        """Training pictures seen: the data position."""
+        return self.optimisation.images
 
     def _keep_books(self, loss: torch.Tensor) -> None:
         """Metrics and checkpoints, each when it is due."""
         self.losses.append(loss)
-        if self.step % _LOG_EVERY_STEPS == 0 or self._is_done():
+        if self.optimisation.steps % _LOG_EVERY_STEPS == 0 or self._is_done():
             now = time.monotonic()
             self.rate = len(self.losses) * self.training.batch_size / (now - self.marked)
             self.loss = float(torch.stack(self.losses).mean())
@@ -224,7 +179,7 @@ class _Run:
         began = time.monotonic()
         picture = self.folder.path / "validation" / f"{self.images:012d}.png"
         figures = validate(
-            self._describe_model(), self.ema.module, self.val, self.training, picture
+            self._describe_model(), self.optimisation.average, self.val, self.training, picture
         )
         self.log.write(self.images, "validation", figures)
         self._tell("validation: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()))
@@ -237,16 +192,13 @@ class _Run:
         if checkpoint is None:
             return
         try:
-            self.accelerator.unwrap_model(self.network).load_state_dict(checkpoint.network)
-            self.ema.module.load_state_dict(checkpoint.ema)
-            restore_optimiser(self.optimiser, checkpoint.optimiser)
+            self.optimisation.restore(checkpoint)
         except (RuntimeError, ValueError, LookupError) as error:
             raise RunError(
                 f"{self.folder.checkpoints}: the checkpoint does not fit the network of this "
                 f"version of sr4 ({reason(error)[:200]}); expected one that it wrote: choose "
                 "another --out, or go on with the version that began the run"
             ) from error
-        self.images, self.step = checkpoint.images, checkpoint.step
         self.saved_at = self.images
         self._tell(f"resumed at {self.images:,} pictures")
 
@@ -254,33 +206,18 @@ class _Run:
         if self.saved_at == self.images:
             return
         self.log.flush()  # a resume keeps what was logged up to its checkpoint
-        Checkpoint(
-            self.images,
-            self.step,
-            self.accelerator.unwrap_model(self.network).state_dict(),
-            self.ema.module.state_dict(),
-            optimiser_tensors(self.optimiser),
-        ).save(self.folder.checkpoints, self.training.keep_checkpoints)
+        checkpoint = self.optimisation.checkpoint()
+        checkpoint.save(self.folder.checkpoints, self.training.keep_checkpoints)
         self.saved_at = self.images
 
     def _describe_model(self) -> ModelConfig:
-        return model_config(self.settings.model, self.ema.module, self.data, self.images)
+        return model_config(self.settings.model, self.optimisation.average, self.data, self.images)
 
     def _tell(self, message: str | None = None) -> None:
         if self.on_progress is not None:
             rate = learning_rate(self.training, self.images)
             total = self.training.total_images
             self.on_progress(Progress(self.images, total, self.loss, rate, self.rate, message))
-
-
-def learning_rate(training: TrainingSettings, images: int) -> float:
-    """The learning rate at a data position: linear warm-up, constant, linear fall to 0 over the
-    last share `cooldown` of the run. Constant in between, so that a run can be made longer.
-    """
-    warmup = min(1.0, (images + training.batch_size) / max(training.warmup_images, 1))
-    cooling = training.cooldown * training.total_images
-    left = (training.total_images - images) / cooling if cooling > 0 else 1.0
-    return training.learning_rate * min(warmup, max(left, 0.0), 1.0)
 
 
 def model_config(

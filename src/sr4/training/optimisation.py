@@ -1,0 +1,114 @@
+"""The optimiser step: batch, loss, backward, clip, step, average."""
+
+from __future__ import annotations
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor, nn
+
+from sr4.build import build_network
+from sr4.config import RunSettings, TrainingSettings
+from sr4.data.loader import Batch
+from sr4.errors import RunError
+from sr4.runtime.torch_backend import channels_last
+from sr4.training.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
+from sr4.training.ema import EMA
+from sr4.training.objectives import DenoisingObjective
+
+
+class Optimisation:
+    """A network in training, with its optimiser and the average of its weights.
+
+    Attributes:
+        images: training pictures seen.
+        steps: optimiser steps taken.
+        average: a network with the average of the weights, which is what one validates and ships.
+
+    Args:
+        settings: the resolved recipe; its seed decides the fresh weights.
+    """
+
+    def __init__(self, settings: RunSettings) -> None:
+        training = self._training = settings.training
+        self.images, self.steps = 0, 0
+        AcceleratorState._reset_state()  # holds one precision for all runs of a process
+        self._accelerator = Accelerator(
+            mixed_precision="bf16" if training.precision == "bf16" else "no"
+        )
+        torch.manual_seed(training.seed)
+        network = channels_last(build_network(settings.model))
+        self._optimiser = torch.optim.AdamW(
+            network.parameters(),
+            lr=training.learning_rate,
+            betas=training.betas,
+            weight_decay=training.weight_decay,
+            fused=True,
+        )
+        self._ema = EMA(network.to(self._accelerator.device), training.ema_decay)
+        self.average = self._ema.module
+        self._network: nn.Module = self._accelerator.prepare_model(network).train()
+        self._objective = DenoisingObjective(settings.model, settings.data, training.seed)
+
+    def step(self, batch: Batch) -> Tensor:
+        """One optimiser step on one batch, the heart of all this; returns its loss.
+
+        Raises:
+            RunError: the loss or its gradient is not finite; the weights are as they were.
+        """
+        torch.manual_seed(self._training.seed + batch.position + 1)  # dropout
+        rate = learning_rate(self._training, self.images)
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        loss = self._objective(self._network, batch, self._accelerator.device).mean()
+        self._check_finite("loss", loss, batch)
+        self._accelerator.backward(loss)
+        norm = self._accelerator.clip_grad_norm_(
+            self._network.parameters(), self._training.clip_norm
+        )
+        self._check_finite("norm of the gradient", norm, batch)
+        self._optimiser.step()
+        self._optimiser.zero_grad()
+        self.steps += 1
+        self.images += len(batch.names)
+        self._ema.update(self._accelerator.unwrap_model(self._network), self.steps)
+        return loss.detach()
+
+    def checkpoint(self) -> Checkpoint:
+        """All that `restore` needs."""
+        return Checkpoint(
+            self.images,
+            self.steps,
+            self._accelerator.unwrap_model(self._network).state_dict(),
+            self.average.state_dict(),
+            optimiser_tensors(self._optimiser),
+        )
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            RuntimeError, ValueError, LookupError: it is another network's.
+        """
+        self._accelerator.unwrap_model(self._network).load_state_dict(checkpoint.network)
+        self.average.load_state_dict(checkpoint.ema)
+        restore_optimiser(self._optimiser, checkpoint.optimiser)
+        self.images, self.steps = checkpoint.images, checkpoint.step
+
+    def _check_finite(self, what: str, value: Tensor, batch: Batch) -> None:
+        if not torch.isfinite(value):
+            raise RunError(
+                f"step {self.steps + 1}: the {what} is {value.item()}; expected a finite one: "
+                "train anew with a lower training.learning_rate, or look at the pictures "
+                f"{', '.join(batch.names)}"
+            )
+
+
+def learning_rate(training: TrainingSettings, images: int) -> float:
+    """The learning rate at a data position: linear warm-up, constant, linear fall to 0 over the
+    last share `cooldown` of the run. Constant in between, so that a run can be made longer.
+    """
+    warmup = min(1.0, (images + training.batch_size) / max(training.warmup_images, 1))
+    cooling = training.cooldown * training.total_images
+    left = (training.total_images - images) / cooling if cooling > 0 else 1.0
+    return training.learning_rate * min(warmup, max(left, 0.0), 1.0)
