@@ -14,6 +14,7 @@ from sr4.config import RunSettings, override
 from sr4.diffusion.schedules import TerminalSNRWarning, alpha_sigma
 from sr4.errors import UsageError
 from sr4.recipes import RECIPES, recipe
+from sr4.recipes.sizes import at_size
 from sr4.training.objectives import DenoisingObjective
 
 
@@ -120,3 +121,26 @@ def test_the_regression_is_the_baseline_without_diffusion() -> None:
     assert (model.schedule.kind, model.schedule.steps, model.sampling.steps) == ("none", 1, 1)
     assert (objective.target, objective.prediction, objective.p) == ("picture", "x0", 1)
     assert (model.sampling.temperature, model.sampling.consistency) == (0, False)
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "sr4-fast"])
+@pytest.mark.filterwarnings("ignore::sr4.diffusion.schedules.TerminalSNRWarning")
+def test_tiny_is_the_same_system(name: str) -> None:
+    """Half the edge everywhere, a quarter of the channels, attention at the same levels."""
+    full, tiny = recipe(name), at_size(recipe(name), "tiny", budget=120)
+    unchanged = {"objective", "schedule", "sampling", "degradation"}
+    assert full.model.model_dump(include=unchanged) == tiny.model.model_dump(include=unchanged)
+    assert (tiny.model.image_size, tiny.training.total_images) == (64, 120)
+    assert bool(tiny.training.warmup_images) == bool(full.training.warmup_images)
+    with torch.device("meta"):
+        networks = [build_network(settings.model) for settings in (full, tiny)]
+    modules = [[module for module, _ in network.named_modules()] for network in networks]
+    assert modules[0] == modules[1]
+    for large, small in zip(*(network.parameters() for network in networks), strict=True):
+        for wide, narrow in zip(large.shape, small.shape, strict=True):
+            assert wide in (narrow, 4 * narrow)
+
+
+def test_only_the_papers_systems_have_a_tiny_size() -> None:
+    with pytest.raises(UsageError, match="got the recipe 'sr4-fast' at the size tiny"):
+        at_size(recipe("sr4-fast"), "tiny")
