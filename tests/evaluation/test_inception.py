@@ -139,17 +139,22 @@ def test_the_canonical_weights_need_no_caution(
 
 @pytest.mark.usefixtures("fidelity")
 def test_files_that_are_no_weights_are_one_line(tmp_path: Path) -> None:
-    garbage, other, list_of = tmp_path / "garbage", tmp_path / "other", tmp_path / "list"
+    garbage, other, listed = tmp_path / "garbage", tmp_path / "other", tmp_path / "list"
     garbage.write_bytes(b"no weights")
     torch.save({"fc.weight": torch.zeros(3, 3), "more": torch.zeros(1)}, other)
-    torch.save([torch.zeros(3)], list_of)
-    for path in (garbage, other, list_of):
-        with pytest.raises(ModelError, match="holds no weights of Inception v3") as error:
+    torch.save([torch.zeros(3)], listed)
+    for path, part in (
+        (garbage, "is damaged or holds more than tensors"),
+        (other, "holds no weights of Inception v3 (Error(s) in loading state_dict"),
+        (listed, "holds no weights of Inception v3 (Expected state_dict to be dict-like"),
+        (tmp_path / "nowhere.pth", "cannot be read (No such file or directory)"),
+    ):
+        with pytest.raises(ModelError) as error:
             InceptionV3(path)
-        assert "\n" not in str(error.value)
-        assert "expected the file weights-inception-2015-12-05-6726825d.pth" in str(error.value)
-    with pytest.raises(ModelError, match=r"nowhere\.pth: cannot be read \(No such file"):
-        InceptionV3(tmp_path / "nowhere.pth")
+        (line,) = str(error.value).splitlines()
+        assert line.startswith(f"{path}: {part}")
+        assert "expected the file weights-inception-2015-12-05-6726825d.pth" in line
+        assert "weights_only" not in line
 
 
 class Harmful:
@@ -166,7 +171,7 @@ class Harmful:
 def test_weights_that_bring_code_are_refused_before_it_runs(tmp_path: Path) -> None:
     trace, weights = tmp_path / "trace", tmp_path / "harmful.pth"
     torch.save({"fc.weight": Harmful(trace)}, weights)
-    with pytest.raises(ModelError, match="holds no weights"):
+    with pytest.raises(ModelError, match="holds more than tensors"):
         InceptionV3(weights)
     assert not trace.exists()
     torch.load(weights, weights_only=False)  # as torch-fidelity would have read it
@@ -192,11 +197,15 @@ def test_the_network_of_torch_fidelity_takes_weights_and_pictures(tmp_path: Path
             """Keep the random weights."""
 
     network = Unread("unread", ["2048"], str(nothing))
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv2d):  # or nothing is left after ninety of them
+            torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     torch.save(network.state_dict(), tmp_path / "random.pth")
     pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 24, 3), dtype=np.uint8)
     with torch.inference_mode():
         (expected,) = network.eval()(torch.from_numpy(np.moveaxis(pictures, -1, 1).copy()))
     found = InceptionV3(tmp_path / "random.pth")
-    np.testing.assert_allclose(found(pictures), expected.numpy(), rtol=1e-4, atol=1e-6)
+    assert expected.std() > 0.01
+    np.testing.assert_allclose(found(pictures), expected.numpy(), rtol=1e-3, atol=1e-4)
     assert found(pictures).shape == (2, 2048)
     assert found.caution is not None

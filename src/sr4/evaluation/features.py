@@ -29,7 +29,9 @@ _DEVIATION = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 _CHUNK = 25  # pictures a pass; bounds the memory, changes nothing else
 # What the SHA-256 of the weights of FID starts with; the names of their files end in it.
 CANONICAL = "6726825d"
-_EXPECTED = f"expected the file weights-inception-2015-12-05-{CANONICAL}.pth of torch-fidelity"
+_EXPECTED = (
+    f"expected the file weights-inception-2015-12-05-{CANONICAL}.pth that torch-fidelity publishes"
+)
 
 
 class FeatureExtractor(Protocol):
@@ -139,19 +141,25 @@ class InceptionV3:
         except OSError as error:
             raise ModelError(f"{weights}: cannot be read ({reason(error)}); {_EXPECTED}") from error
         self._sha256 = hashlib.sha256(content).hexdigest()
+        tensors = self._tensors_alone(content)
         try:
-            tensors = self._safe(content)
             network = fidelity.FeatureExtractorInceptionV3("inception", [str(self.size)], tensors)
-        except Exception as error:  # damaged bytes make torch raise nearly every type
+        except Exception as error:  # keys, shapes and types that do not fit raise one each
             raise ModelError(
                 f"{weights}: holds no weights of Inception v3 ({reason(error)[:200]}); {_EXPECTED}"
             ) from error
         self._network = network.eval().to(device)
         self._device = device
 
-    def _safe(self, content: bytes) -> io.BytesIO:
+    def _tensors_alone(self, content: bytes) -> io.BytesIO:
         """The tensors of a file, written anew: torch-fidelity unpickles whatever it is given."""
-        tensors = self._torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        try:
+            tensors = self._torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        except Exception as error:  # damaged bytes make torch raise nearly every type
+            # Not in torch's words, which recommend to unpickle the file.
+            raise ModelError(
+                f"{self._path}: is damaged or holds more than tensors; {_EXPECTED}: copy it again"
+            ) from error
         written = io.BytesIO()
         self._torch.save(tensors, written)
         written.seek(0)
