@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections import OrderedDict
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 
 
@@ -59,3 +63,92 @@ def tiny_exported(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("exported") / "tiny"
     export_model(tiny_model, folder)
     return folder
+
+
+class TheirModel(NamedTuple):
+    """What the unofficial SR3 implementation leaves of a training, and the network it holds."""
+
+    checkpoint: Path
+    optimiser: Path
+    configuration: Path
+    values: dict[str, Any]  # of the configuration
+    network: Any  # sr4.networks.sr3.SR3UNet
+
+
+@pytest.fixture(scope="session")
+def their_model(tmp_path_factory: pytest.TempPathFactory) -> TheirModel:
+    """A random SR3 model of scale 4 in the files of the unofficial implementation. Treat it as
+    read-only.
+    """
+    torch = pytest.importorskip("torch")
+    from sr4.compat import _layers
+    from sr4.networks.sr3 import SR3UNet
+
+    network = SR3UNet(
+        inner=8, multipliers=(1, 2), groups=4, attention_resolutions=(8,), blocks=1, image_size=16
+    ).eval()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    layers = dict(_layers(levels=2, blocks=1))
+    tensors = OrderedDict()
+    for name, tensor in network.state_dict().items():
+        layer, _, kind = name.rpartition(".")
+        tensors[f"denoise_fn.{layers[layer]}.{kind}"] = tensor
+    betas = np.linspace(1e-4, 0.9, 10)
+    tensors["betas"] = torch.tensor(betas, dtype=torch.float32)
+    tensors["alphas_cumprod"] = torch.tensor(np.cumprod(1 - betas), dtype=torch.float32)
+    folder = tmp_path_factory.mktemp("theirs")
+    torch.save(tensors, folder / "I20_E3_gen.pth")
+    optimiser = torch.optim.Adam(network.parameters()).state_dict()
+    state = {"epoch": 3, "iter": 20, "scheduler": None, "optimizer": optimiser}
+    torch.save(state, folder / "I20_E3_opt.pth")
+    (folder / "tiny.json").write_text(THEIR_CONFIGURATION, encoding="utf-8")
+    return TheirModel(
+        folder / "I20_E3_gen.pth",
+        folder / "I20_E3_opt.pth",
+        folder / "tiny.json",
+        json.loads("\n".join(line.split(" //")[0] for line in THEIR_CONFIGURATION.splitlines())),
+        network,
+    )
+
+
+THEIR_CONFIGURATION = """{
+    "name": "tiny", // comments end a line, also after "quotes"
+    "path": {
+        // "resume_state": null
+        "resume_state": "https://example.org/I20_E3"
+    },
+    "datasets": {
+        "train": { "l_resolution": 4, "r_resolution": 16, "batch_size": 4 },
+        "val": { "l_resolution": 4, "r_resolution": 16 }
+    },
+    "model": {
+        "which_model_G": "sr3",
+        "finetune_norm": false,
+        "unet": {
+            "in_channel": 6,
+            "out_channel": 3,
+            "inner_channel": 8,
+            "norm_groups": 4,
+            "channel_multiplier": [ 1, 2 ],
+            "attn_res": [
+                // 16
+                8, 4 // no level has maps of 4x4
+            ],
+            "res_blocks": 1,
+            "dropout": 0.2
+        },
+        "beta_schedule": {
+            "train": {
+                "schedule": "linear", "n_timestep": 10, "linear_start": 1e-4, "linear_end": 0.9
+            },
+            "val": {
+                "schedule": "linear", "n_timestep": 10, "linear_start": 1e-4, "linear_end": 0.9
+            }
+        },
+        "diffusion": { "image_size": 16, "channels": 3, "conditional": true }
+    }
+}
+"""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sr4.errors import MissingExtraError, ModelError
+from sr4.images import missing_path, reason
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +33,67 @@ _BLOCK_LAYERS = {  # our name of a layer inside a block: theirs
     "attention.qkv": "attn.qkv",
     "attention.out": "attn.out",
 }
+
+
+def read_sr3_checkpoint(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint of the widely used unofficial SR3 implementation, on the CPU.
+
+    The file is a pickle, but read with torch's unpickler for tensors alone: a file that names
+    anything else is refused, and nothing it brings along is run.
+
+    Args:
+        path: `I…_E…_gen.pth`: the weights of the U-Net and the tables of its noise schedule.
+
+    Raises:
+        ModelError: the file is missing, damaged, not safe to open, or holds something else.
+        MissingExtraError: torch is not installed.
+    """
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("reading a checkpoint", "torch", "train") from error
+    check_file(path)
+    expected = "expected the …_gen.pth of one training of SR3"
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({reason(error)}); {expected}") from error
+    except Exception as error:  # damaged bytes make the reader raise nearly every type
+        # Not in torch's words, which recommend to open the file without precautions.
+        raise ModelError(
+            f"{path}: is damaged, or holds more than tensors and was not opened, since that could "
+            f"run code; {expected}: copy it again"
+        ) from error
+    if not isinstance(content, Mapping):
+        raise ModelError(f"{path}: holds a {type(content).__name__}; {expected}")
+    if "optimizer" in content:
+        raise ModelError(f"{path}: holds the state of an optimiser; {expected}, which lies beside")
+    for name, value in content.items():
+        if not (isinstance(name, str) and isinstance(value, torch.Tensor) and _is_plain(value)):
+            raise ModelError(
+                f"{path}: holds {str(name)[:80]!r}, of type {type(value).__name__}; {expected}, "
+                "float tensors by name: if they lie further inside, save that dictionary alone"
+            )
+    return dict(content)
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is no file: reading a pipe or a device might never end."""
+    if not os.path.exists(path):  # unlike pathlib's, never raises
+        raise ModelError(f"{missing_path(path)}; expected a file")
+    if not os.path.isfile(path):
+        raise ModelError(f"{path}: is a folder or a device; expected a file: name one inside it")
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is real numbers in plain memory."""
+    import torch
+
+    return (
+        tensor.is_floating_point()
+        and tensor.layout is torch.strided
+        and tensor.device.type == "cpu"
+    )
 
 
 def load_sr3_unet(
@@ -69,7 +134,8 @@ def load_sr3_unet(
     from sr4.networks.sr3 import SR3UNet
 
     theirs = _without_prefix(tensors)
-    network = SR3UNet(
+    build = partial(
+        SR3UNet,
         channels=_size(theirs, _FIRST, axis=1) // 2,
         out_channels=_size(theirs, _LAST, axis=0),
         inner=channels,
@@ -79,9 +145,11 @@ def load_sr3_unet(
         blocks=blocks,
         image_size=image_size,
     )
+    with torch.device("meta"):  # a network that the weights do not fit may not fit the memory
+        expected = build().state_dict()
     layers = dict(_layers(len(multipliers), blocks))
     names, shapes = {}, {}
-    for ours, parameter in network.state_dict().items():
+    for ours, parameter in expected.items():
         layer, _, kind = ours.rpartition(".")
         names[ours] = f"{layers[layer]}.{kind}"
         shapes[names[ours]] = tuple(parameter.shape)
@@ -92,6 +160,7 @@ def load_sr3_unet(
         f"attention_resolutions={tuple(attention_resolutions)}, blocks={blocks}, "
         f"image_size={image_size}",
     )
+    network = build()
     found = {ours: theirs[name] for ours, name in names.items()}
     network.load_state_dict(
         {  # arrays are copied, since torch warns of read-only ones

@@ -71,7 +71,7 @@ def export_model(
             f"{source}: has weights beyond the range of {precision}; expected finite numbers: "
             "export with float32"
         )
-    with _new_folder(out, overwrite) as folder:
+    with new_folder(out, overwrite) as folder:
         config = save_model(folder, config, stored)
         difference = export_onnx(network, folder, channels=config.channels, size=config.image_size)
         if format == "openvino":
@@ -84,8 +84,16 @@ def export_model(
 
 
 @contextmanager
-def _new_folder(out: Path, overwrite: bool) -> Iterator[Path]:
-    """A temporary folder that takes the place of `out` when all went well."""
+def new_folder(out: Path, overwrite: bool) -> Iterator[Path]:
+    """A temporary folder that takes the place of `out` when all went well.
+
+    Args:
+        out: the new model folder; an empty one may be there.
+        overwrite: replace an existing model folder; nothing else is ever replaced.
+
+    Raises:
+        ModelError: out exists or cannot be written.
+    """
     try:
         _check_place(out, overwrite)
         place, token = out.resolve(), secrets.token_hex(8)

@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from sr4._version import __version__
-from sr4.cli import console, data, evaluate, export, models, train, upscale
+from sr4.cli import console, data, evaluate, export, import_, models, train, upscale
 from sr4.cli.options import examples
 from sr4.errors import SR4Error, UsageError, nearest
 
@@ -61,6 +61,7 @@ app.command(epilog=upscale.EXAMPLES)(upscale.upscale)
 app.command(epilog=train.EXAMPLES)(train.train)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(epilog=export.EXAMPLES)(export.export)
+app.command("import", epilog=import_.EXAMPLES)(import_.import_)
 data_app = _group(help="Prepare training pictures; look at a source of them.")
 data_app.command(epilog=data.PREPARE_EXAMPLES)(data.prepare)
 data_app.command(epilog=data.INFO_EXAMPLES)(data.info)

@@ -100,7 +100,8 @@ def _facts(folder: Path, config: ModelConfig) -> Iterator[tuple[str, str]]:
     yield "schedule", config.schedule.kind
     yield "sampling", f"{sampling.steps} steps of {sampling.sampler}"
     yield "trained on", "; ".join(config.training_data) or "not stated"
-    yield "training pictures", f"{config.training_images:,} seen, repeats counted"
+    seen = f"{config.training_images:,} seen, repeats counted"
+    yield "training pictures", seen if config.training_images else "not stated"
     for name, value in _flat(config.scores):
         yield f"score: {name}", value
     for name, size in _sizes(folder).items():
