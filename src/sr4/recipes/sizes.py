@@ -21,8 +21,8 @@ def at_size(settings: RunSettings, size: Size, budget: int | None = None) -> Run
     pictures and all feature maps have half the edge and a quarter of the channels: 1.4 GFLOPs an
     evaluation in place of 92. Attention and the low-res path stay at the same level, and a group of
     a normalisation holds as many channels. Its budget, 40,000 pictures, is a 64th of the paper's,
-    so the learning rate is five times higher, the average of the weights ten times shorter and the
-    warm-up, where there is one, 1,000 pictures.
+    so the learning rate is five times higher and falls to 0 over the last fifth, the average of the
+    weights is ten times shorter, and the warm-up, where there is one, takes 1,000 pictures.
 
     Args:
         settings: as a recipe gives them.
@@ -60,6 +60,7 @@ def _tiny(settings: RunSettings) -> dict[str, Any]:
             "learning_rate": 5e-4,
             "ema_decay": 0.999,
             "warmup_images": 1_000 if training.warmup_images else 0,
+            "cooldown": 0.2,
             "save_every_images": 2_000,
             "validate_every_images": 5_000,
             "validation_images": 32,
