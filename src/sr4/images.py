@@ -220,12 +220,7 @@ def write_image(image: Image.Image, path: Path, *, overwrite: bool = False) -> N
     """
     path = Path(path)
     label = repr(str(path))
-    if path.suffix.lower() not in _WRITE_FORMATS:
-        raise PictureError(
-            f"got the output {label}; expected one of the suffixes {', '.join(_WRITE_FORMATS)}"
-        )
-    if not overwrite and os.path.lexists(path):
-        raise _exists(label)
+    check_output(path, overwrite=overwrite)
     file_format, options = _WRITE_FORMATS[path.suffix.lower()]
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
@@ -240,15 +235,38 @@ def write_image(image: Image.Image, path: Path, *, overwrite: bool = False) -> N
     except FileExistsError as error:
         raise _exists(label) from error
     except FileNotFoundError as error:
-        raise PictureError(
-            f"the folder {str(path.parent)!r} does not exist; expected a folder to write "
-            f"{path.name!r} into: make it first"
-        ) from error
+        raise _no_folder(path) from error
     except (OSError, ValueError) as error:
         raise PictureError(
             f"{label} cannot be written ({reason(error)}); expected a writable folder and a "
             f"picture that fits {file_format}"
         ) from error
+
+
+def check_output(path: Path, *, overwrite: bool = False) -> None:
+    """Refuse what `write_image` would, as far as can be told beforehand; worth asking before long
+    work.
+
+    Raises:
+        PictureError: `path` exists (without `overwrite`), its folder is missing, or the suffix is
+            unknown.
+    """
+    label = repr(str(path))
+    if path.suffix.lower() not in _WRITE_FORMATS:
+        raise PictureError(
+            f"got the output {label}; expected one of the suffixes {', '.join(_WRITE_FORMATS)}"
+        )
+    if not overwrite and os.path.lexists(path):
+        raise _exists(label)
+    if not path.parent.exists():
+        raise _no_folder(path)
+
+
+def _no_folder(path: Path) -> PictureError:
+    return PictureError(
+        f"the folder {str(path.parent)!r} does not exist; expected a folder to write "
+        f"{path.name!r} into: make it first"
+    )
 
 
 def _exists(label: str) -> PictureError:
