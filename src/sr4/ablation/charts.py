@@ -1,0 +1,229 @@
+"""Line charts: one look for all, drawn by Matplotlib without its global state."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from sr4.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_DPI = 150
+_INK, _PALE, _GRID = "#18181b", "#71717a", "#e4e4e7"
+_SIZE = (6.6, 4.3)  # inches of a panel
+_AXES = (0.115, 0.125, 0.65, 0.795)  # left, bottom, width, height in it; labels on the right
+_LABEL_GAP = 0.062  # between two labels, as a share of the panel's height
+_NEAR_THE_SIDE = 0.5  # from this share of the width on, a line's label stands beside the panel
+_LOOK = {
+    "axes.edgecolor": _PALE,
+    "axes.grid": True,
+    "axes.labelcolor": _INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titleweight": "bold",
+    "font.size": 10,
+    "grid.color": _GRID,
+    "lines.linewidth": 1.6,
+    "text.color": _INK,
+    "text.parse_math": False,  # a name may hold a dollar
+    "xtick.color": _PALE,
+    "xtick.labelcolor": _INK,
+    "ytick.color": _PALE,
+    "ytick.labelcolor": _INK,
+}
+
+# Okabe and Ito's colours, which people with any kind of colour vision tell apart, and grey.
+_BLACK, _GREY, _ORANGE, _SKY, _GREEN = "#000000", "#7f7f7f", "#e69f00", "#56b4e9", "#009e73"
+_BLUE, _RED, _PURPLE = "#0072b2", "#d55e00", "#cc79a7"
+
+# One system looks the same in every chart.
+_STYLES = {
+    "sr3": (_BLACK, "-"),
+    "sr3-500": (_GREY, "-"),
+    "sr3-500-matched": (_GREY, "--"),
+    "hybrid-vlb": (_ORANGE, "-"),
+    "cosine": (_BLUE, "-"),
+    "attention-input": (_PURPLE, "-"),
+    "residual": (_GREEN, "-"),
+    "sr4": (_RED, "-"),
+    "regression": (_SKY, "--"),
+}
+_OTHERS = (
+    (_BLUE, ":"),
+    (_RED, ":"),
+    (_GREEN, ":"),
+    (_ORANGE, "-."),
+    (_PURPLE, "-."),
+    (_BLACK, ":"),
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line with its name; `low` and `high` bound its interval at each x.
+
+    It looks as the system `like` does in every chart, by default that of its name.
+    """
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+    like: str = ""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A chart of lines.
+
+    Args:
+        measured: the lines are single measurements: points with bars in place of bands.
+        levels: horizontal lines to compare with, by name.
+        limits: of the y axis; those of the lines if None.
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    lines: Sequence[Line]
+    log_x: bool = False
+    log_y: bool = False
+    measured: bool = False
+    levels: Sequence[tuple[str, float]] = ()
+    limits: tuple[float, float] | None = None
+
+
+def draw(panels: Sequence[Panel], *, columns: int = 1) -> Image.Image:
+    """Panels side by side and below each other, RGB on white.
+
+    Raises:
+        MissingExtraError: Matplotlib is not installed.
+    """
+    try:
+        from matplotlib import style
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("a chart", "matplotlib", "train") from error
+    rows = -(-len(panels) // columns)
+    file = io.BytesIO()
+    # After a reset: what a user's own configuration asks for may be white on black.
+    with style.context(_LOOK, after_reset=True):
+        figure = Figure(figsize=(_SIZE[0] * columns, _SIZE[1] * rows), dpi=_DPI)
+        for number, panel in enumerate(panels):
+            across, down = number % columns, number // columns
+            left, bottom, width, height = _AXES
+            corner = ((across + left) / columns, (rows - 1 - down + bottom) / rows)
+            _fill(figure.add_axes((*corner, width / columns, height / rows)), panel)
+        figure.savefig(file, format="png")
+    return Image.open(file).convert("RGB")
+
+
+def _fill(axes: Axes, panel: Panel) -> None:
+    axes.set_title(panel.title, loc="left")
+    axes.set_xlabel(panel.x_label)
+    axes.set_ylabel(panel.y_label)
+    _scale(axes, panel)
+    ends = []
+    styles = _styles([line.like or line.name for line in panel.lines])
+    for line, (colour, dashes) in zip(panel.lines, styles, strict=True):
+        _draw_line(axes, line, colour, dashes, panel.measured)
+        ends.append(_End(line.name, line.x[-1], line.y[-1], colour, dashes))
+    for name, level in panel.levels:
+        axes.axhline(level, color=_PALE, linewidth=1, linestyle=":")
+        ends.append(_End(name, axes.get_xlim()[1], level, _PALE, ":"))
+    if panel.limits is not None:
+        axes.set_ylim(panel.limits)
+    _label(axes, ends)
+
+
+def _scale(axes: Axes, panel: Panel) -> None:
+    """Linear or logarithmic axes, both with plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    values = {
+        "x": [value for line in panel.lines for value in line.x],
+        "y": [value for line in panel.lines for value in line.y],
+    }
+    for name, axis, logarithmic in (("x", axes.xaxis, panel.log_x), ("y", axes.yaxis, panel.log_y)):
+        if logarithmic:
+            axes.set(**{f"{name}scale": "log"})
+            wide = max(values[name]) > 300 * min(values[name])
+            axis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
+            axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.7g}"))
+
+
+def _draw_line(axes: Axes, line: Line, colour: str, dashes: str, measured: bool) -> None:
+    if not measured:
+        axes.plot(line.x, line.y, color=colour, linestyle=dashes)
+        if line.low:
+            axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.2, linewidth=0)
+        return
+    bars = np.abs(np.array([line.low, line.high]) - line.y) if line.low else None
+    axes.errorbar(
+        line.x, line.y, bars, color=colour, linestyle=dashes, marker="o", markersize=4, elinewidth=1
+    )
+
+
+def _styles(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Colour and dashes of each line."""
+    others = cycle(_OTHERS)
+    return [_STYLES.get(name) or next(others) for name in names]
+
+
+class _End(NamedTuple):
+    """Where a line ends, and how it looks."""
+
+    name: str
+    x: float
+    y: float
+    colour: str
+    dashes: str
+
+
+def _label(axes: Axes, ends: Sequence[_End]) -> None:
+    """Name the lines at their ends: beside the panel if they come near its right side."""
+    axes.autoscale_view()
+    axes.autoscale(False)  # the labels shall not move what they are placed by
+    place = axes.transData + axes.transAxes.inverted()
+    outside = []
+    for end in ends:
+        x, y = place.transform((end.x, end.y))
+        if x < _NEAR_THE_SIDE:
+            axes.annotate(end.name, (end.x, end.y), (7, 0), textcoords="offset points", va="center")
+        else:
+            outside.append(end._replace(x=float(x), y=float(y)))
+    outside.sort(key=lambda end: end.y)
+    gap = _LABEL_GAP * max((end.name.count("\n") + 1 for end in outside), default=1)
+    for end, y in zip(outside, spread([end.y for end in outside], gap), strict=True):
+        axes.plot(
+            (end.x, 1.04),
+            (end.y, y),
+            color=end.colour,
+            linestyle=end.dashes,
+            linewidth=1,
+            transform=axes.transAxes,
+            clip_on=False,
+        )
+        axes.text(1.05, y, end.name, transform=axes.transAxes, va="center")
+
+
+def spread(places: Sequence[float], gap: float) -> list[float]:
+    """Rising places in [0, 1], moved as far apart as labels need, and no further than that."""
+    moved: list[float] = []
+    for place in places:
+        moved.append(max(place, moved[-1] + gap) if moved else max(place, 0.0))
+    ceiling = 1.0
+    for number in reversed(range(len(moved))):
+        moved[number] = min(moved[number], ceiling)
+        ceiling = moved[number] - gap
+    return moved

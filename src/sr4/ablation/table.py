@@ -1,0 +1,312 @@
+"""The tables of an ablation, as cells that Markdown and HTML are made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sr4.ablation.claims import HIGHER_IS_BETTER, Judgement, difference
+from sr4.ablation.results import Results, Row
+from sr4.evaluation.metrics import Interval
+from sr4.evaluation.report import Evaluation
+
+NONE = "–"  # in place of a figure that there is not
+_MARKDOWN = str.maketrans({sign: f"\\{sign}" for sign in "\\`*|[]<>"} | {"\n": " "})
+
+BOLD_RULE = (
+    "Bold: the best of the trained systems, where its interval overlaps that of no other one. All "
+    "are scored on the same pictures with the same noise, so that this is a strict rule; the "
+    "differences in pairs are a sharper one."
+)
+PAIRS_RULE = (
+    "Mean difference over the test pictures, first system minus second, each at its own number of "
+    "steps, with its 95 % bootstrap interval. Better or worse is said where that excludes zero, "
+    "without correction for the number of comparisons."
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One entry: text, what stands small beside it, and whether it stands out."""
+
+    text: str
+    small: str = ""
+    bold: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; its first columns are words, the others figures."""
+
+    header: tuple[Cell, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    words: int = 1
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a field of an evaluation is shown."""
+
+    field: str
+    title: str
+    unit: str
+    higher_is_better: bool
+    decimals: int  # at most; four digits are shown
+
+    @property
+    def heading(self) -> Cell:
+        """Title with an arrow to the better side, and unit."""
+        return Cell(f"{self.title} {'↑' if self.higher_is_better else '↓'}", self.unit)
+
+    def of(self, evaluation: Evaluation) -> Interval | None:
+        """The figure; None if it was not computed."""
+        value: Interval | None = getattr(evaluation, self.field)
+        return value
+
+
+METRICS = (
+    Metric("psnr", "PSNR", "dB", True, 2),
+    Metric("ssim", "SSIM", "", True, 3),
+    Metric("consistency", "Consistency", "× 1e-5", False, 2),
+    Metric("colour_drift", "Colour drift", "8-bit levels", False, 2),
+    Metric("kid_efflite0", "kid_efflite0", "× 1000", False, 1),
+    Metric("fd_efflite0", "fd_efflite0", "", False, 1),
+    Metric("kid", "KID", "× 1000", False, 1),
+    Metric("fid", "FID", "", False, 1),
+)
+
+
+class Published(NamedTuple):
+    """A row of the paper's Table 1, as printed there; consistency x 1e-5."""
+
+    psnr: str
+    ssim: str
+    consistency: str
+
+
+# SR4 paper, Table 1: faces of 16→128 pixels, FFHQ to CelebA-HQ, 640,000 iterations of batch 4.
+PAPER: Mapping[str, Published] = {
+    "sr3": Published("23", "0.68", "55.68"),
+    "sr3-500": Published("22.4", "0.66", "60.42"),
+    "hybrid-vlb": Published("18.6", "0.61", NONE),
+    "cosine": Published("23.1", "0.69", "52.27"),
+    "attention-input": Published("18.8", "0.63", NONE),
+    "residual": Published("23.1", "0.68", "54.31"),
+    "sr4": Published("23.1", "0.69", "51.75"),
+}
+
+
+# Systems that differ in one thing, and the thing.
+PAIRS = (
+    ("sr3-500", "sr3", "500 steps in place of 2,000"),
+    ("sr3-500-matched", "sr3-500", "500 linear steps that end in pure noise"),
+    ("cosine", "sr3-500", "cosine against linear, as in the paper"),
+    ("cosine", "sr3-500-matched", "cosine against linear that ends in as much noise"),
+    ("hybrid-vlb", "sr3-500", "learned variance and hybrid loss"),
+    ("attention-input", "sr3-500", "attention over the inputs"),
+    ("residual", "cosine", "the residual as target"),
+    ("sr4", "residual", "attention at 8x8 only, low-res path"),
+    ("sr4", "sr3", "the proposal against the baseline"),
+    ("regression", "sr3", "no diffusion"),
+)
+
+
+def metrics_of(results: Results) -> list[Metric]:
+    """The metrics that at least one evaluation has."""
+    scores = [score.evaluation for row in results.rows for score in row.scores]
+    known = [*results.baselines, *scores]
+    return [metric for metric in METRICS if any(metric.of(one) is not None for one in known)]
+
+
+def score_table(results: Results) -> Table:
+    """A row for each system at its own number of steps, with the paper's figures and its cost, and
+    for each baseline.
+    """
+    metrics, rows = metrics_of(results), results.rows
+    best = {metric: _best(metric, [row.own for row in rows]) for metric in metrics}
+    systems = [
+        (
+            Cell(row.recipe),
+            *(_score_cell(metric, row.own, best[metric] == number) for metric in metrics),
+            *_cost_cells(row),
+            *map(Cell, PAPER.get(row.recipe, (NONE, NONE, NONE))),
+        )
+        for number, row in enumerate(rows)
+    ]
+    baselines = [
+        (
+            Cell(one.model),
+            *(_score_cell(metric, one) for metric in metrics),
+            Cell(f"{one.nfe}"),
+            *[Cell(NONE)] * 6,
+        )
+        for one in results.baselines
+    ]
+    header = (
+        Cell("System"),
+        *(metric.heading for metric in metrics),
+        *(
+            Cell("NFE"),
+            Cell("Pictures", "trained on"),
+            Cell("Parameters"),
+            Cell("GFLOPs", "an NFE"),
+        ),
+        *(Cell("Paper:", what) for what in ("PSNR", "SSIM", "consistency")),
+    )
+    return Table(header, (*systems, *baselines))
+
+
+def _cost_cells(row: Row) -> tuple[Cell, ...]:
+    return (
+        Cell(f"{row.own.nfe:,}"),
+        Cell(f"{row.images:,}"),
+        Cell(f"{row.parameters / 1e6:.2f} M"),
+        Cell(f"{row.gflops:.2f}"),
+    )
+
+
+def steps_table(results: Results) -> Table | None:
+    """A row for each system and number of steps, fewest first; None if all have one only."""
+    if all(len(row.scores) == 1 for row in results.rows):
+        return None
+    metrics = metrics_of(results)
+    lines = []
+    for row in results.rows:
+        for score in sorted(row.scores, key=lambda one: one.steps):
+            steps = Cell(f"{score.steps:,}", "own" if score.own else "")
+            cells = (_score_cell(metric, score.evaluation) for metric in metrics)
+            lines.append((Cell(row.recipe), steps, *cells))
+    return Table(
+        (Cell("System"), Cell("Steps"), *(metric.heading for metric in metrics)), tuple(lines)
+    )
+
+
+def pairs_table(results: Results) -> Table | None:
+    """Differences between systems that differ in one thing; None if no two of them are there."""
+    rows = {row.recipe: row for row in results.rows}
+    metrics = [metric for metric in METRICS if metric.field in HIGHER_IS_BETTER]
+    lines = []
+    for one, other, thing in PAIRS:
+        if one in rows and other in rows:
+            found = [
+                (metric, difference(rows[one], rows[other], metric.field)) for metric in metrics
+            ]
+            cells = (_difference_cell(metric, interval) for metric, interval in found)
+            lines.append((Cell(f"{one} − {other}"), Cell(thing), *cells))
+    header = (Cell("Pair"), Cell("What differs"), *(metric.heading for metric in metrics))
+    return Table(header, tuple(lines), words=2) if lines else None
+
+
+def _difference_cell(metric: Metric, found: Interval) -> Cell:
+    verdict = ""
+    if not found.low <= 0 <= found.high:
+        verdict = " better" if (found.value > 0) == metric.higher_is_better else " worse"
+    digits = _decimals(metric, found)
+    interval = f"[{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
+    return Cell(f"{found.value:+.{digits}f}{verdict}", interval)
+
+
+def _decimals(metric: Metric, found: Interval) -> int:
+    """As many as show four digits, and no more than the metric deserves."""
+    largest = max(abs(found.low), abs(found.value), abs(found.high))
+    before = math.floor(math.log10(largest)) + 1 if largest >= 1 else 0
+    return min(metric.decimals, max(0, 4 - before))
+
+
+def claims_table(judgements: Sequence[Judgement]) -> Table:
+    """The paper's claims and what the results say."""
+    lines = [
+        (Cell(one.claim), Cell(one.where), Cell(one.verdict, bold=True), Cell(one.evidence))
+        for one in judgements
+    ]
+    header = tuple(map(Cell, ("Claim", "In the paper", "Here", "Evidence")))
+    return Table(header, tuple(lines), words=4)
+
+
+def _score_cell(metric: Metric, evaluation: Evaluation, best: bool = False) -> Cell:
+    value = metric.of(evaluation)
+    if value is None:
+        return Cell(NONE)
+    digits = _decimals(metric, value)
+    interval = f"[{value.low:.{digits}f}, {value.high:.{digits}f}]"
+    return Cell(f"{value.value:.{digits}f}", interval, best)
+
+
+def _best(metric: Metric, evaluations: Sequence[Evaluation]) -> int | None:
+    """The place of the best one, if its interval overlaps no other's (see BOLD_RULE)."""
+    sign = 1 if metric.higher_is_better else -1
+    bounds = []
+    for place, evaluation in enumerate(evaluations):
+        value = metric.of(evaluation)
+        if value is not None:
+            low, high = sorted((sign * value.low, sign * value.high))
+            bounds.append((sign * value.value, low, high, place))
+    bounds.sort(reverse=True)
+    if len(bounds) < 2:
+        return None
+    _, low, _, place = bounds[0]
+    return place if all(high < low for _, _, high, _ in bounds[1:]) else None
+
+
+def all_metrics_table(results: Results) -> Table:
+    """Everything that the evaluations at the own number of steps say, metric by metric."""
+    found = [*(row.own for row in results.rows), *results.baselines]
+    names = [*(row.recipe for row in results.rows), *(one.model for one in results.baselines)]
+    lines = []
+    for name, field in Evaluation.model_fields.items():
+        values = [getattr(one, name) for one in found]
+        if field.description and any(value is not None for value in values):
+            lines.append((Cell(name), Cell(field.description), *map(_plain_cell, values)))
+    return Table(tuple(map(Cell, ("Metric", "Unit", *names))), tuple(lines), words=2)
+
+
+def _plain_cell(value: Interval | None) -> Cell:
+    if value is None:
+        return Cell(NONE)
+    return Cell(f"{value.value:.4g}", f"[{value.low:.4g}, {value.high:.4g}]")
+
+
+def settings_table(results: Results) -> Table:
+    """The settings in which the systems differ."""
+    found = {row.recipe: dict(_flat(row.settings.model_dump(mode="json"))) for row in results.rows}
+    lines = []
+    for key in dict.fromkeys(key for settings in found.values() for key in settings):
+        values = [str(settings.get(key, NONE)) for settings in found.values()]
+        if key != "model.recipe" and len(set(values)) > 1:
+            lines.append((Cell(key), *map(Cell, values)))
+    return Table(tuple(map(Cell, ("Setting", *found))), tuple(lines), words=1 + len(found))
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def markdown_text(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return text.translate(_MARKDOWN)
+
+
+def markdown(table: Table) -> str:
+    """A table in GitHub's Markdown."""
+
+    def show(cell: Cell) -> str:
+        text = markdown_text(cell.text)
+        return f"**{text}** {cell.small}" if cell.bold else f"{text} {cell.small}".rstrip()
+
+    def line(entries: Iterable[str]) -> str:
+        return f"| {' | '.join(entries)} |"
+
+    figures = len(table.header) - table.words
+    return "\n".join(
+        [
+            line(map(show, table.header)),
+            line(["---"] * table.words + ["---:"] * figures),
+            *(line(map(show, row)) for row in table.rows),
+        ]
+    )
