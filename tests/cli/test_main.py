@@ -28,6 +28,10 @@ COMMANDS = (
     ("data", "info"),
     ("models",),
     ("info",),
+    ("plot", "schedules"),
+    ("plot", "run"),
+    ("plot", "process"),
+    ("plot", "ablation"),
 )
 LIGHT = "import sys; from sr4.cli.main import main; code = main(); {check}; sys.exit(code)"
 

@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from sr4._version import __version__
-from sr4.cli import console, data, evaluate, export, import_, models, train, upscale
+from sr4.cli import console, data, evaluate, export, import_, models, plot, train, upscale
 from sr4.cli.options import examples
 from sr4.errors import SR4Error, UsageError, nearest
 
@@ -66,6 +66,12 @@ data_app = _group(help="Prepare training pictures; look at a source of them.")
 data_app.command(epilog=data.PREPARE_EXAMPLES)(data.prepare)
 data_app.command(epilog=data.INFO_EXAMPLES)(data.info)
 app.add_typer(data_app, name="data", epilog=data.PREPARE_EXAMPLES)
+plot_app = _group(help="Plot schedules, runs, samplings and ablations.")
+plot_app.command(epilog=plot.SCHEDULES_EXAMPLES)(plot.schedules)
+plot_app.command(epilog=plot.RUN_EXAMPLES)(plot.run)
+plot_app.command(epilog=plot.PROCESS_EXAMPLES)(plot.process)
+plot_app.command(epilog=plot.ABLATION_EXAMPLES)(plot.ablation)
+app.add_typer(plot_app, name="plot", epilog=plot.SCHEDULES_EXAMPLES)
 app.command(epilog=models.MODELS_EXAMPLES)(models.models)
 app.command(epilog=models.INFO_EXAMPLES)(models.info)
 
