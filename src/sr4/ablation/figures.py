@@ -46,7 +46,7 @@ def learning_curves(results: Results) -> Iterator[Figure]:
     training = results.rows[0].settings.training
     how = (
         f"One sample for each of {training.validation_images} pictures, in at most "
-        f"{training.validation_steps} steps, so that the values lie beside those of the table."
+        f"{training.validation_steps} steps: the table's scores, of more steps, differ."
     )
     psnr, consistency = curve_panels(curves)
     yield Figure(

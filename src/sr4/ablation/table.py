@@ -107,7 +107,7 @@ PAIRS = (
     ("hybrid-vlb", "sr3-500", "learned variance and hybrid loss"),
     ("attention-input", "sr3-500", "attention over the inputs"),
     ("residual", "cosine", "the residual as target"),
-    ("sr4", "residual", "attention at 8x8 only, low-res path"),
+    ("sr4", "residual", "attention in the middle only, low-res path"),
     ("sr4", "sr3", "the proposal against the baseline"),
     ("regression", "sr3", "no diffusion"),
 )
@@ -297,7 +297,8 @@ def markdown(table: Table) -> str:
 
     def show(cell: Cell) -> str:
         text = markdown_text(cell.text)
-        return f"**{text}** {cell.small}" if cell.bold else f"{text} {cell.small}".rstrip()
+        text = f"**{text}**" if cell.bold else text
+        return f"{text} {cell.small}" if cell.small else text
 
     def line(entries: Iterable[str]) -> str:
         return f"| {' | '.join(entries)} |"
