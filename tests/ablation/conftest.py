@@ -28,7 +28,13 @@ def one_thread() -> Iterator[None]:
 
 
 def make_score(
-    model: str, psnr: float, *, steps: int = 500, own: bool = True, consistency: float = 50.0
+    model: str,
+    psnr: float,
+    *,
+    steps: int = 500,
+    own: bool = True,
+    projected: bool = False,
+    consistency: float = 50.0,
 ) -> Score:
     """Scores of eight pictures that lie around a mean in the same way for all systems."""
     spread = np.linspace(-1, 1, COUNT)
@@ -55,7 +61,11 @@ def make_score(
         "examples": (),
     }
     return Score(
-        steps=steps, own=own, evaluation=Evaluation.model_validate(values), pictures=pictures
+        steps=steps,
+        own=own,
+        projected=projected,
+        evaluation=Evaluation.model_validate(values),
+        pictures=pictures,
     )
 
 

@@ -96,7 +96,9 @@ def test_from_nothing_to_the_page(ablations: tuple[Path, list[str]]) -> None:
     assert [row.recipe for row in results.rows] == list(driver.RECIPES)
     for row in results.rows:
         assert row.images == results.budget == driver.BUDGET
-        assert [(score.steps, score.own) for score in row.scores] == [(12, True), (4, False)]
+        kinds = [(score.steps, score.own, score.projected) for score in row.scores]
+        assert kinds == [(12, True, False), (4, False, False), (4, False, True)]
+        assert row.scores[2].evaluation.consistency.value < 0.1 < row.own.consistency.value
         assert [point.images for point in row.curve] == [100, 200]
         assert row.losses[-1].images == driver.BUDGET
         assert row.own.count == 6

@@ -179,6 +179,7 @@ def steps_panel(results: Results, metric: Metric) -> Panel:
         found = [
             (score.steps * aside, value)
             for score in sorted(row.scores, key=lambda one: one.steps)
+            if not score.projected
             if (value := metric.of(score.evaluation)) is not None
         ]
         if found:

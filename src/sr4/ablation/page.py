@@ -173,6 +173,12 @@ def remarks(results: Results) -> list[str]:
         "The paper's figures (its Table 1) are those of 16x16 to 128x128 faces after 2,560,000 "
         "pictures: compare the order of the systems with them, not the values.",
     ]
+    if any(score.projected for row in results.rows for score in row.scores):
+        found.append(
+            'The systems are scored as the paper\'s, without projection. "Projected" among the '
+            "scores at other numbers of steps: every step and the result are brought onto the "
+            "pictures whose degraded version is the input, which leaves the detail to be judged."
+        )
     own = [row.own for row in results.rows]
     return found + list(dict.fromkeys(note for one in own for note in one.notes))
 

@@ -68,7 +68,8 @@ class Score(_Record):
     """An evaluation at a number of steps."""
 
     steps: int
-    own: bool  # the system's own number of steps
+    own: bool  # the system's own number of steps, and its own way: no projection
+    projected: bool  # onto the pictures that D maps onto low_res, in every step
     evaluation: Evaluation
     # Of single pictures, in the order of the test set, so that systems can be compared in pairs:
     # psnr (dB), ssim, consistency (x 1e-5).

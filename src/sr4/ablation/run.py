@@ -165,7 +165,7 @@ class _Ablation:
         first = next(iter(self.settings.values()))
         bicubic = build_degradation(first.model)
         baselines = [
-            self._score(upscaler, upscaler.name, None, own=True).evaluation
+            self._score(upscaler, upscaler.name).evaluation
             for upscaler in (BicubicUpscaler(bicubic), BicubicUpscaler(bicubic, project=True))
         ]
         with writing(self.out):
@@ -218,7 +218,8 @@ class _Ablation:
         model = DiffusionModel(config, network, name)
         own, *others = numbers_of_steps(settings, self.plan.steps)
         scores = [self._score(model, name, own, own=True)]
-        scores += [self._score(model, name, steps, own=False) for steps in others]
+        scores += [self._score(model, name, steps) for steps in others]
+        scores.append(self._score(model, name, (own, *others)[-1], projected=True))
         with writing(self.out):
             write_samples(self.out, model, self.show)
         cost = describe(settings)
@@ -234,18 +235,28 @@ class _Ablation:
             scores=tuple(scores),
         )
 
-    def _score(self, model: Upscaler, name: str, steps: int | None, *, own: bool) -> Score:
+    def _score(
+        self,
+        model: Upscaler,
+        name: str,
+        steps: int | None = None,
+        *,
+        own: bool = False,
+        projected: bool = False,
+    ) -> Score:
         """An evaluation, which is kept in a file of its own."""
-        path = self.out / "scores" / (f"{name}-{steps}.json" if steps else f"{name}.json")
+        parts = [name, *([str(steps)] if steps else []), *(["projected"] if projected else [])]
+        path = self.out / "scores" / f"{'-'.join(parts)}.json"
         if path.is_file():
             return Score.model_validate_json(path.read_text(encoding="utf-8"))
-        doing = f"scoring {name} at {steps} steps" if steps else f"scoring {name}"
+        doing = f"scoring {' '.join(parts)}"
         self._tell(doing, 0, self.plan.limit)
         evaluation = evaluate(
             model,
             self.test,
             limit=self.plan.limit,
             steps=steps,
+            consistency=True if projected else None,
             batch_size=_BATCH,
             on_progress=lambda done, total: self._tell(doing, done, total),
         )
@@ -253,7 +264,13 @@ class _Ablation:
             metric: tuple(round(getattr(one, metric), 6) for one in evaluation.pictures)
             for metric in _PICTURE_SCORES
         }
-        score = Score(steps=evaluation.nfe, own=own, evaluation=evaluation, pictures=columns)
+        score = Score(
+            steps=evaluation.nfe,
+            own=own,
+            projected=projected,
+            evaluation=evaluation,
+            pictures=columns,
+        )
         with writing(path):
             path.parent.mkdir(exist_ok=True)
         replace(path, score.model_dump_json(indent=1) + "\n")

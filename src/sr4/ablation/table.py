@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sr4.ablation.claims import HIGHER_IS_BETTER, Judgement, difference
-from sr4.ablation.results import Results, Row
+from sr4.ablation.results import Results, Row, Score
 from sr4.evaluation.metrics import Interval
 from sr4.evaluation.report import Evaluation
 
@@ -168,19 +168,25 @@ def _cost_cells(row: Row) -> tuple[Cell, ...]:
 
 
 def steps_table(results: Results) -> Table | None:
-    """A row for each system and number of steps, fewest first; None if all have one only."""
+    """A row for each system and number of steps, fewest first, and those with projection after
+    those without; None if all have one only.
+    """
     if all(len(row.scores) == 1 for row in results.rows):
         return None
     metrics = metrics_of(results)
     lines = []
     for row in results.rows:
-        for score in sorted(row.scores, key=lambda one: one.steps):
-            steps = Cell(f"{score.steps:,}", "own" if score.own else "")
+        for score in sorted(row.scores, key=lambda one: (one.steps, one.projected)):
+            steps = Cell(f"{score.steps:,}", _kind(score))
             cells = (_score_cell(metric, score.evaluation) for metric in metrics)
             lines.append((Cell(row.recipe), steps, *cells))
     return Table(
         (Cell("System"), Cell("Steps"), *(metric.heading for metric in metrics)), tuple(lines)
     )
+
+
+def _kind(score: Score) -> str:
+    return "projected" if score.projected else "own" if score.own else ""
 
 
 def pairs_table(results: Results) -> Table | None:
