@@ -232,7 +232,7 @@ def find_model(name: str | Path) -> Path:
 def _advice(files: Iterable[Path]) -> str:
     """What to do with files that are no model folder."""
     if any(file.suffix.lower() in _PICKLES for file in files):
-        return ": files that need unpickling are never opened, save their tensors as safetensors"
+        return ": files that need unpickling are no models, `sr4 import` may turn one into a model"
     return ": name the folder that `sr4 train` or `sr4 export` wrote"
 
 

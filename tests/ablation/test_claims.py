@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from sr4.ablation.claims import CLAIMS, Judgement, difference, judge
+from sr4.ablation.claims import CLAIMS, Judgement, difference, judge, signed
 from sr4.ablation.results import Results, Row
 from sr4.errors import UsageError
+from sr4.evaluation.metrics import Interval
 
 MakeRow = Callable[..., Row]
 MakeResults = Callable[..., Results]
@@ -38,14 +39,26 @@ def test_the_sign_of_the_interval_is_the_verdict(
     results = make_results(make_row("cosine", cosine), make_row("sr3-500", linear))
     found = about(judge(results), "cosine schedule is better")
     assert found.verdict == verdict
-    assert f"{cosine - linear:+.3g} [" in found.evidence
+    assert f"{cosine - linear:+.4f} [" in found.evidence
 
 
 def test_less_consistency_is_better(make_row: MakeRow, make_results: MakeResults) -> None:
     results = make_results(make_row("sr4", consistency=40), make_row("residual", consistency=50))
     found = about(judge(results), "low-res path")
     assert found.verdict == "confirmed"
-    assert "-10 [-10, -10] consistency" in found.evidence
+    assert "-10.0000 [-10.0000, -10.0000] consistency" in found.evidence
+
+
+@pytest.mark.parametrize(
+    ("interval", "words"),
+    [
+        (Interval(value=-2551.4, low=-2690.2, high=-2410.9), "-2,551 [-2,690, -2,411]"),
+        (Interval(value=0.128, low=0.0951, high=0.161), "+0.128 [+0.095, +0.161]"),
+        (Interval(value=0.5, low=0.5, high=0.5), "+0.5000 [+0.5000, +0.5000]"),
+    ],
+)
+def test_differences_have_the_digits_that_tell(interval: Interval, words: str) -> None:
+    assert signed(interval) == words
 
 
 def test_claims_about_systems_that_were_not_run_are_left_out(
@@ -73,6 +86,7 @@ def test_earlier_means_ahead_in_the_first_half(
     ("maps", "verdict"),
     [
         ((0.5, 0.01), "confirmed"),
+        ((0.5, 0.03), "not confirmed"),
         ((0.4, 0.3), "contradicted"),
         ((0.8, 0.01), "not confirmed"),
         (None, "not confirmed"),

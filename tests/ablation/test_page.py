@@ -65,6 +65,7 @@ def paint_samples(folder: Path, results: Results) -> None:
             Image.new("RGB", (8, 8)).save(folder / "samples" / name / f"{number}.png")
         if name in {row.recipe for row in results.rows}:
             Image.new("RGB", (24, 8)).save(folder / "samples" / name / "steps.png")
+            Image.new("RGB", (64, 48)).save(folder / "samples" / name / "halfway.png")
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +130,7 @@ def test_every_figure_is_drawn_and_shown(drawn: Path) -> None:
     assert {path.stem for path in (drawn / "figures").iterdir()} == {
         *("learning-psnr", "learning-consistency", "loss"),
         *("schedule-gamma", "schedule-end"),
-        *("samples", "process", "attention-map", "steps-psnr"),
+        *("samples", "halfway", "process", "attention-map", "steps-psnr"),
     }
     for path in (drawn / "figures").iterdir():
         with Image.open(path) as picture:

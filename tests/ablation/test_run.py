@@ -108,6 +108,9 @@ def test_from_nothing_to_the_page(ablations: tuple[Path, list[str]]) -> None:
         for number in range(results.shown):
             assert size_of(out / "samples" / row.recipe / f"{number}.png") == (16, 16)
         assert size_of(out / "samples" / row.recipe / "steps.png") == (8 * 16, 16)
+        drawn = out / "runs" / row.recipe / "validation" / "000000000100.png"
+        halfway = out / "samples" / row.recipe / "halfway.png"
+        assert size_of(halfway) == size_of(drawn)
     assert [one.model for one in results.baselines] == ["bicubic", "bicubic-projected"]
     for name in ("index.html", "README.md"):
         text = (out / name).read_text(encoding="utf-8")

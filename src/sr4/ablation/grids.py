@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from sr4.ablation.figures import Figure
-from sr4.ablation.results import SAMPLES, Results
+from sr4.ablation.results import HALFWAY, SAMPLES, Results
 from sr4.comparison import comparison_picture
 from sr4.images import read_image
 
@@ -18,6 +18,7 @@ INPUTS = {"low_res": "low-res", "bicubic": "bicubic"}
 TRUTH = {"truth": "truth"}
 STRIP = "steps.png"
 _IN_STRIPS = ("sr3", "cosine", "sr4")  # all look alike: a few will do
+_HALFWAY = ("cosine", "residual")  # those that the paper compares
 _CELL = 128  # pixels of one sample, about
 
 
@@ -35,7 +36,7 @@ def sample_files(results: Results, folder: Path) -> dict[str, list[Path]]:
 
 
 def sample_grid(results: Results, folder: Path) -> Iterator[Figure]:
-    """The systems' results for the shown pictures (the paper's Figures 4 to 10 and 12)."""
+    """The systems' results for the shown pictures (the paper's Figures 4 to 10)."""
     files = sample_files(results, folder)
     if any(row.recipe in files for row in results.rows):
         rows = [
@@ -44,10 +45,27 @@ def sample_grid(results: Results, folder: Path) -> Iterator[Figure]:
         ]
         yield Figure(
             "samples",
-            "Pictures that all systems were shown, one sample each (the paper's Figures 4 to 10 "
-            "and 12).",
+            "Pictures that all systems were shown, one sample each (the paper's Figures 4 to 10).",
             f"{results.shown} pictures, each as {', '.join(files)}.",
             comparison_picture(rows, height=_CELL),
+        )
+
+
+def halfway_pictures(results: Results, folder: Path) -> Iterator[Figure]:
+    """What the systems drew after half of their training (the paper's Figure 12)."""
+    found = {
+        row.recipe: read_image(path)
+        for row in results.rows
+        if (path := folder / SAMPLES / row.recipe / HALFWAY).is_file()
+    }
+    shown = {name: found[name] for name in _HALFWAY if name in found} or found
+    if shown:
+        yield Figure(
+            "halfway",
+            "Halfway through the training: results of the validation nearest to half of the "
+            f"budget (the paper's Figure 12). More systems: {SAMPLES}/*/{HALFWAY}.",
+            f"Validation pictures, halfway through the training, of {', '.join(shown)}.",
+            comparison_picture([shown]),
         )
 
 

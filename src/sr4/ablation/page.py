@@ -22,7 +22,7 @@ from sr4.ablation.figures import (
     schedules,
     scores_over_steps,
 )
-from sr4.ablation.grids import denoising_strips, sample_files, sample_grid
+from sr4.ablation.grids import denoising_strips, halfway_pictures, sample_files, sample_grid
 from sr4.ablation.results import RESULTS, Results, Row, read_results
 from sr4.ablation.table import (
     BOLD_RULE,
@@ -50,7 +50,7 @@ _PAPER_FIGURES = {
     "truth": "Figure 5",
     "sr3": "Figure 7",
     "cosine": "Figure 8",
-    "residual": "Figures 4, 9 and 12",
+    "residual": "Figures 4 and 9",
     "sr4": "Figure 10",
 }
 
@@ -128,6 +128,7 @@ class _Content:
                 "steps": list(scores_over_steps(results)),
                 "schedules": list(schedules(results)),
                 "samples": list(sample_grid(results, folder)),
+                "halfway": list(halfway_pictures(results, folder)),
                 "process": list(denoising_strips(results, folder)),
                 "attention": list(attention_maps(results)),
             },

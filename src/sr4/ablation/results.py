@@ -8,6 +8,7 @@ A folder of results holds `results.json`, and pictures that it names:
     samples/bicubic/0.png …
     samples/RECIPE/0.png …      the results of a system at its own number of steps
     samples/RECIPE/steps.png    the first one's way from noise to picture, frames side by side
+    samples/RECIPE/halfway.png  if it drew any while it trained, those after half of its budget
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from sr4.images import reason
 
 RESULTS = "results.json"
 SAMPLES = "samples"
+HALFWAY = "halfway.png"
 
 
 class _Record(BaseModel):

@@ -25,7 +25,7 @@ import torch
 from sr4._version import __version__
 from sr4.ablation.page import write_page
 from sr4.ablation.results import SAMPLES, CurvePoint, LossPoint, Results, Row, Score, points
-from sr4.ablation.samples import write_inputs, write_samples
+from sr4.ablation.samples import write_halfway, write_inputs, write_samples
 from sr4.build import build_degradation, build_schedule
 from sr4.config import RunSettings, override
 from sr4.data.resized import ResizedSource
@@ -39,7 +39,14 @@ from sr4.recipes import recipe
 from sr4.recipes.sizes import Size, at_size
 from sr4.runtime.torch_backend import TorchNetwork
 from sr4.training.checkpoint import writing
-from sr4.training.run_folder import differences, fingerprint, locked, read_metrics, replace
+from sr4.training.run_folder import (
+    VALIDATION_PICTURES,
+    differences,
+    fingerprint,
+    locked,
+    read_metrics,
+    replace,
+)
 from sr4.training.trainer import describe, train
 
 PAPER = (
@@ -222,6 +229,8 @@ class _Ablation:
         scores.append(self._score(model, name, (own, *others)[-1], projected=True))
         with writing(self.out):
             write_samples(self.out, model, self.show)
+            drawn = self._run(name) / VALIDATION_PICTURES
+            write_halfway(self.out / SAMPLES / name, drawn, config.training_images)
         cost = describe(settings)
         metrics = read_metrics(self._run(name))
         return Row(

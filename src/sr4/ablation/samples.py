@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr4.ablation.denoising import denoising_moments
-from sr4.ablation.results import SAMPLES
+from sr4.ablation.results import HALFWAY, SAMPLES
 from sr4.data.evaluation import EvaluationBatch, evaluation_batches
 from sr4.data.sources import Source
 from sr4.degradation import Degradation
-from sr4.images import to_image, write_image
+from sr4.images import read_image, to_image, write_image
 from sr4.model import DiffusionModel
 
 SHOWN = 6
@@ -39,6 +39,20 @@ def write_samples(out: Path, model: DiffusionModel, source: Source) -> None:
     _write(out, model.name, model.sample(batch.low_res, seeds=range(len(batch.names))))
     frames = [one.picture for one in denoising_moments(model, batch.low_res[0]).values()]
     write_image(_side_by_side(frames), out / SAMPLES / model.name / "steps.png", overwrite=True)
+
+
+def write_halfway(out: Path, drawn: Path, budget: int) -> None:
+    """Copy into a system's folder what its run drew at the validation nearest to half of its
+    budget, if it drew any before the end.
+
+    Args:
+        drawn: folder of the run's validation pictures, named by data position.
+    """
+    pictures = {int(path.stem): path for path in drawn.glob("*.png")}
+    earlier = [images for images in pictures if images < budget]
+    if earlier:
+        nearest = min(earlier, key=lambda images: abs(images - budget / 2))
+        write_image(read_image(pictures[nearest]), out / HALFWAY, overwrite=True)
 
 
 def _shown(source: Source, degradation: Degradation) -> EvaluationBatch:

@@ -123,7 +123,7 @@ def process(
 
     In the first row the low-resolution picture, the noisy picture at moments evenly spread over
     the sampling, and the result (the SR4 paper's Figure 1). If the model does not draw the picture
-    but a residual, that is in the second row, after the picture it is added to (Figure 10).
+    but a residual, that is in the second row, after the picture it is added to (Figure 4).
     """
     from sr4.ablation.denoising import denoising_moments
     from sr4.images import check_output, read_image, to_array, write_image

@@ -81,6 +81,7 @@ _FREE = frozenset(
         "keep_checkpoints",
     )
 ) | {"data.workers"}
+VALIDATION_PICTURES = "validation"
 _SHOWN = 3  # differences named in one message
 _ADVICE = "expected what the run's first start wrote: bring back a copy, or choose another --out"
 

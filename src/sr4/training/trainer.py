@@ -25,7 +25,7 @@ from sr4.images import reason
 from sr4.model import save_model
 from sr4.training.checkpoint import newest_checkpoint, writing
 from sr4.training.optimisation import Optimisation, learning_rate
-from sr4.training.run_folder import MetricsLog, RunFolder, locked
+from sr4.training.run_folder import VALIDATION_PICTURES, MetricsLog, RunFolder, locked
 from sr4.training.validation import check_pictures, validate
 
 _LOG_EVERY_STEPS = 20
@@ -177,7 +177,7 @@ class _Run:
             return
         self._save_checkpoint()  # whatever happens now costs no training
         began = time.monotonic()
-        picture = self.folder.path / "validation" / f"{self.images:012d}.png"
+        picture = self.folder.path / VALIDATION_PICTURES / f"{self.images:012d}.png"
         figures = validate(
             self._describe_model(), self.optimisation.average, self.val, self.training, picture
         )
