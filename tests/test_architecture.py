@@ -21,7 +21,7 @@ ROOT = Path(sr4.__file__).parent
 LAYERS = (
     {"errors", "_version"},
     {"config", "degradation", "images", "diffusion"},
-    {"recipes", "comparison", "networks", "data"},
+    {"recipes", "comparison", "charts", "networks", "data"},
     {"targets", "compat"},
     {"build"},
     {"runtime"},

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sr4.ablation.charts import Line, Panel, draw
 from sr4.ablation.results import CurvePoint, LossPoint, Results, Row, points
 from sr4.ablation.table import METRICS, Metric
 from sr4.build import build_schedule
+from sr4.charts import Line, Panel, draw
 from sr4.config import ScheduleSettings
 from sr4.diffusion.schedules import TERMINAL_ALPHA_LIMIT, TerminalSNRWarning, alpha_sigma
 

@@ -47,8 +47,8 @@ def schedules(
     On the left gamma, the cumulative product of alpha, over time (the SR4 paper's Figure 3), on
     the right its root on a logarithmic axis: what is left of the picture where sampling starts.
     """
-    from sr4.ablation.charts import draw
     from sr4.ablation.figures import schedule_panels
+    from sr4.charts import draw
     from sr4.images import check_output, write_image
     from sr4.recipes import recipe
 
@@ -74,8 +74,8 @@ def run(
 
     Of these, PSNR and consistency. A run that goes on may be plotted at any time.
     """
-    from sr4.ablation.charts import draw
     from sr4.ablation.figures import run_panels
+    from sr4.charts import draw
     from sr4.images import check_output, write_image
 
     try:
