@@ -25,13 +25,13 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sr4.build import build_degradation, build_network
 from sr4.config import RunSettings, override
 from sr4.data.loader import Batch
 from sr4.errors import SR4Error
+from sr4.evaluation.machine import convolution_peaks
 from sr4.images import to_array
 from sr4.networks.fused import Dropout, GroupNormSiLU
 from sr4.recipes import RECIPES, recipe
@@ -42,8 +42,6 @@ from sr4.training.optimisation import Optimisation, learning_rate
 from sr4.training.trainer import describe
 
 WARM_UP_STEPS = 2  # the first ones also fetch memory and make the optimiser's moments
-PEAK_SHAPES = ((128, 128), (256, 64), (512, 32), (512, 16))  # channels and edge
-PEAK_BATCH, PEAK_REPEATS = 4, 3
 
 Step = Callable[[Batch], Tensor]
 
@@ -150,25 +148,6 @@ def _timed_step(number: int) -> tuple[float, float]:
     return time.perf_counter() - began, float(loss)
 
 
-def _peaks() -> dict[str, float]:
-    """GFLOP/s of some large 3x3 convolutions, forward, bf16, channels_last; the best of a few."""
-    found = {}
-    for channels, edge in PEAK_SHAPES:
-        x = torch.randn(PEAK_BATCH, channels, edge, edge).bfloat16()
-        x = x.to(memory_format=torch.channels_last)
-        weight = torch.randn(channels, channels, 3, 3).bfloat16()
-        weight = weight.to(memory_format=torch.channels_last)
-        gflops = 2 * x.numel() * channels * 9 / 1e9
-        seconds = []
-        with torch.inference_mode():
-            for _ in range(PEAK_REPEATS):
-                began = time.perf_counter()
-                F.conv2d(x, weight, padding=1)
-                seconds.append(time.perf_counter() - began)
-        found[f"{channels} channels at {PEAK_BATCH}x{edge}x{edge}"] = gflops / min(seconds)
-    return found
-
-
 def measure(settings: RunSettings, steps: int, threads: int) -> dict[str, Any]:
     """All figures, as `--json` prints them. The systems take turns, so that whatever slows the
     machine for a while slows all of them.
@@ -192,7 +171,7 @@ def measure(settings: RunSettings, steps: int, threads: int) -> dict[str, Any]:
         for turn in range(WARM_UP_STEPS + steps):
             for system in _rotated(list(SYSTEMS), turn):
                 times[system].append(_result(workers[system].submit(_timed_step, turn), system))
-            for shape, speed in _peaks().items():
+            for shape, speed in convolution_peaks().items():
                 peaks[shape] = max(speed, peaks.get(shape, 0.0))
             _report(turn, steps, {system: times[system][-1] for system in SYSTEMS})
     return _figures(settings, cost, threads, times, peaks)

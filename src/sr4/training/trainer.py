@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from sr4.build import build_degradation, build_network
+from sr4.build import build_degradation
 from sr4.config import ModelConfig, ModelSettings, RunSettings
 from sr4.data.loader import Batch, training_batches
 from sr4.data.sources import Source
 from sr4.errors import RunError
+from sr4.evaluation.machine import network_cost
 from sr4.images import reason
 from sr4.model import save_model
 from sr4.training.checkpoint import newest_checkpoint, writing
@@ -238,17 +238,9 @@ def describe(settings: RunSettings) -> dict[str, Any]:
     """Size and cost of a recipe, without training: parameters, GFLOPs of one evaluation for one
     picture, size multiple, optimiser steps.
     """
-    model = settings.model
-    with torch.device("meta"):
-        network = build_network(model).eval()
-        picture = torch.zeros(1, model.channels, model.image_size, model.image_size)
-        with FlopCounterMode(display=False) as counter:
-            network(picture, torch.zeros(1), picture)
     training = settings.training
     return {
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "gflops": counter.get_total_flops() / 1e9,
-        "size_multiple": int(network.size_multiple),  # type: ignore[arg-type]
+        **network_cost(settings.model)._asdict(),
         "steps": -(-training.total_images // training.batch_size),
     }
 
