@@ -114,17 +114,19 @@ def test_dropout_is_for_training_only(tiny: SR3UNet) -> None:
 
 
 @torch.no_grad()
-def test_body_adds_at_the_entry_of_a_level(tiny: SR3UNet) -> None:
-    x, log_snr = pictures(1, 16, 16, 6), torch.zeros(1)
-    plain = tiny.body(x, log_snr)
-    shift = pictures(1, 8, 8, 8)
-    moved = tiny.body(x, log_snr, down={1: shift})
+def test_an_entry_adds_where_a_level_begins(tiny: SR3UNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = pictures(1, 16, 16), torch.zeros(1), pictures(1, 4, 4)
+    plain, shift = tiny(*arguments), pictures(1, 8, 8, 8)
+    made = tiny.entry
+    monkeypatch.setattr(tiny, "entry", lambda *given: made(*given)._replace(down={1: shift}))
+    moved = tiny(*arguments)
+    monkeypatch.undo()
     # The same shift, made by the layer in front: the strided convolution's output.
     entry = tiny.get_submodule("down.1.entry")
     handle = entry.register_forward_hook(lambda _, args, output: output + shift)
-    assert torch.equal(tiny.body(x, log_snr), moved)
+    assert torch.equal(tiny(*arguments), moved)
     handle.remove()
-    assert torch.equal(tiny.body(x, log_snr), plain)
+    assert torch.equal(tiny(*arguments), plain)
     assert not torch.equal(moved, plain)
 
 

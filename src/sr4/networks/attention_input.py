@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sr4.networks.blocks import to_target_size
-from sr4.networks.sr3 import SR3UNet
+from sr4.networks.sr3 import Entry, SR3UNet
 
 
 class InputAttention(nn.Module):
@@ -57,8 +56,6 @@ class AttentionInputUNet(SR3UNet):
         super().__init__(channels=channels, inner=inner, **others)
         self.input_attention = InputAttention(channels=channels, width=inner)
 
-    def forward(self, x_t: Tensor, log_snr: Tensor, low_res: Tensor) -> Tensor:
-        """One evaluation: (B, C, H, W), (B,), (B, C, H or h, W or w) to (B, out_channels, H, W)."""
-        upsampled = to_target_size(low_res, x_t)
-        value = self.input_attention(x_t, upsampled) * upsampled
-        return self.body(torch.cat([value, x_t], dim=1), log_snr)
+    def entry(self, x_t: Tensor, upsampled: Tensor) -> Entry:
+        """The pictures, the low-res one multiplied by the attention map."""
+        return super().entry(x_t, self.input_attention(x_t, upsampled) * upsampled)

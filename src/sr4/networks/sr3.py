@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -157,6 +158,17 @@ class UpLevel(nn.Module):
         return x
 
 
+class Entry(NamedTuple):
+    """What enters a U-Net: (B, 2 * channels, H, W), the condition before the noisy picture, and by
+    level what to add to the feature maps that enter it on the way down and on the way up.
+    `SR3UNet.down_widths` and `up_widths` hold their channels.
+    """
+
+    pictures: Tensor
+    down: Mapping[int, Tensor] = {}
+    up: Mapping[int, Tensor] = {}
+
+
 class SR3UNet(nn.Module):
     """The SR3 U-Net; 97.8 M parameters with the default arguments, which are the paper's.
 
@@ -204,6 +216,7 @@ class SR3UNet(nn.Module):
         self.size_multiple = 2 ** (len(widths) - 1)
         self.down_widths = [inner, *widths[:-1]]  # at the entry of each level, going down
         self.up_widths = [*widths[1:], widths[-1]]  # and going up
+        self.feature_widths = tuple(widths)
 
         block = partial(ResidualBlock, embedding=inner, groups=groups, dropout=dropout)
         self.embed = NoiseLevelEmbedding(inner)
@@ -228,35 +241,39 @@ class SR3UNet(nn.Module):
 
     def forward(self, x_t: Tensor, log_snr: Tensor, low_res: Tensor) -> Tensor:
         """One evaluation: (B, C, H, W), (B,), (B, C, H or h, W or w) to (B, out_channels, H, W)."""
-        return self.body(torch.cat([to_target_size(low_res, x_t), x_t], dim=1), log_snr)
-
-    def body(
-        self,
-        x: Tensor,
-        log_snr: Tensor,
-        *,
-        down: Mapping[int, Tensor] | None = None,
-        up: Mapping[int, Tensor] | None = None,
-    ) -> Tensor:
-        """The U-Net proper, for networks that prepare its input themselves.
-
-        Args:
-            x: (B, 2 * channels, H, W), the condition before the noisy picture.
-            log_snr: (B,).
-            down, up: by level, what to add to the feature maps that enter it on the way down and
-                on the way up; `down_widths` and `up_widths` hold their channels.
-        """
-        down, up = down or {}, up or {}
+        entry = self.entry(x_t, to_target_size(low_res, x_t))
         embedding = self.embed(log_snr)
-        maps: list[list[Tensor]] = []
+        maps = self._descend(entry, embedding)
+        x = self._through_the_middle(maps[-1][-1], embedding)
+        for level in reversed(range(len(maps))):
+            x = self.up[level](x, maps[level], embedding, entry.up.get(level))
+        return self.conv_out(self.norm_out(x))  # type: ignore[no-any-return]
+
+    def entry(self, x_t: Tensor, upsampled: Tensor) -> Entry:
+        """What enters the U-Net proper; other networks with this body differ here alone."""
+        return Entry(torch.cat([upsampled, x_t], dim=1))
+
+    def features(self, x_t: Tensor, log_snr: Tensor, low_res: Tensor) -> list[Tensor]:
+        """The feature maps at the end of each level on the way down, (B, width, edge, edge), the
+        last behind the middle, for the arguments of one evaluation; `feature_widths` holds their
+        channels.
+        """
+        embedding = self.embed(log_snr)
+        maps = self._descend(self.entry(x_t, to_target_size(low_res, x_t)), embedding)
+        *last_maps, deepest = [level[-1] for level in maps]
+        return [*last_maps, self._through_the_middle(deepest, embedding)]
+
+    def _descend(self, entry: Entry, embedding: Tensor) -> list[list[Tensor]]:
+        x, maps = entry.pictures, []
         for level, going_down in enumerate(self.down):
-            maps.append(going_down(x, embedding, down.get(level)))
+            maps.append(going_down(x, embedding, entry.down.get(level)))
             x = maps[-1][-1]
+        return maps
+
+    def _through_the_middle(self, x: Tensor, embedding: Tensor) -> Tensor:
         for block in self.middle:
             x = block(x, embedding)
-        for level in reversed(range(len(maps))):
-            x = self.up[level](x, maps[level], embedding, up.get(level))
-        return self.conv_out(self.norm_out(x))  # type: ignore[no-any-return]
+        return x
 
 
 def level_edges(image_size: int, levels: int) -> list[int]:

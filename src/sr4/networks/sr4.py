@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from sr4.networks.blocks import to_target_size
 from sr4.networks.low_res_path import LowResPath
-from sr4.networks.sr3 import SR3UNet, level_edges, level_of
+from sr4.networks.sr3 import Entry, SR3UNet, level_edges, level_of
 
 
 class SR4UNet(SR3UNet):
@@ -68,11 +66,10 @@ class SR4UNet(SR3UNet):
                 width=path_width,
             )
 
-    def forward(self, x_t: Tensor, log_snr: Tensor, low_res: Tensor) -> Tensor:
-        """One evaluation: (B, C, H, W), (B,), (B, C, H or h, W or w) to (B, out_channels, H, W)."""
-        upsampled = to_target_size(low_res, x_t)
-        pictures = torch.cat([upsampled, x_t], dim=1)
+    def entry(self, x_t: Tensor, upsampled: Tensor) -> Entry:
+        """The pictures, and what the low-res path adds."""
+        pictures = super().entry(x_t, upsampled).pictures
         if self.low_res_path is None:
-            return self.body(pictures, log_snr)
+            return Entry(pictures)
         down, up = self.low_res_path(upsampled)
-        return self.body(pictures, log_snr, down={self.path_level: down}, up={self.path_level: up})
+        return Entry(pictures, {self.path_level: down}, {self.path_level: up})
