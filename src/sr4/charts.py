@@ -68,7 +68,8 @@ _OTHERS = (
 
 @dataclass(frozen=True)
 class Line:
-    """A line with its name; `low` and `high` bound its interval at each x.
+    """A line with its name; `low` and `high` bound its interval at each x, `texts` stand
+    beside its points, on their left.
 
     It looks as the system `like` does in every chart, by default that of its name.
     """
@@ -79,6 +80,7 @@ class Line:
     low: Sequence[float] = ()
     high: Sequence[float] = ()
     like: str = ""
+    texts: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ class Panel:
     Args:
         measured: the lines are single measurements: points with bars in place of bands.
         levels: horizontal lines to compare with, by name.
+        marks: places on the x axis to compare with, by name.
+        key: name the lines in a key, for where their ends lie close together.
         limits: of the y axis; those of the lines if None.
     """
 
@@ -99,6 +103,8 @@ class Panel:
     log_y: bool = False
     measured: bool = False
     levels: Sequence[tuple[str, float]] = ()
+    marks: Sequence[tuple[str, float]] = ()
+    key: bool = False
     limits: tuple[float, float] | None = None
 
 
@@ -140,9 +146,38 @@ def _fill(axes: Axes, panel: Panel) -> None:
     for name, level in panel.levels:
         axes.axhline(level, color=_PALE, linewidth=1, linestyle=":")
         ends.append(_End(name, axes.get_xlim()[1], level, _PALE, ":"))
+    for name, place in panel.marks:
+        _mark(axes, name, place)
     if panel.limits is not None:
         axes.set_ylim(panel.limits)
-    _label(axes, ends)
+    if panel.key:
+        axes.legend(
+            loc="upper left",
+            bbox_to_anchor=(1.01, 1.0),
+            frameon=False,
+            fontsize="small",
+            handlelength=1.5,
+            handletextpad=0.5,
+        )
+    else:
+        _label(axes, ends)
+
+
+def _mark(axes: Axes, name: str, place: float) -> None:
+    """A vertical line with its name along it."""
+    axes.axvline(place, color=_PALE, linewidth=1, linestyle=":")
+    axes.annotate(
+        name,
+        (place, 0.98),
+        (-3, 0),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        rotation=90,
+        ha="right",
+        va="top",
+        color=_PALE,
+        fontsize="small",
+    )
 
 
 def _scale(axes: Axes, panel: Panel) -> None:
@@ -150,7 +185,7 @@ def _scale(axes: Axes, panel: Panel) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     values = {
-        "x": [value for line in panel.lines for value in line.x],
+        "x": [*(value for line in panel.lines for value in line.x), *(x for _, x in panel.marks)],
         "y": [value for line in panel.lines for value in line.y],
     }
     for name, axis, logarithmic in (("x", axes.xaxis, panel.log_x), ("y", axes.yaxis, panel.log_y)):
@@ -163,14 +198,26 @@ def _scale(axes: Axes, panel: Panel) -> None:
 
 
 def _draw_line(axes: Axes, line: Line, colour: str, dashes: str, measured: bool) -> None:
+    for x, y, text in zip(line.x, line.y, line.texts, strict=False):
+        axes.annotate(
+            text, (x, y), (-4, 3), textcoords="offset points", ha="right", fontsize="small"
+        )
     if not measured:
-        axes.plot(line.x, line.y, color=colour, linestyle=dashes)
+        axes.plot(line.x, line.y, color=colour, linestyle=dashes, label=line.name)
         if line.low:
             axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.2, linewidth=0)
         return
     bars = np.abs(np.array([line.low, line.high]) - line.y) if line.low else None
     axes.errorbar(
-        line.x, line.y, bars, color=colour, linestyle=dashes, marker="o", markersize=4, elinewidth=1
+        line.x,
+        line.y,
+        bars,
+        color=colour,
+        linestyle=dashes,
+        marker="o",
+        markersize=4,
+        elinewidth=1,
+        label=line.name,
     )
 
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -33,6 +31,7 @@ from sr4.data.sources import Source
 from sr4.errors import RunError, UsageError
 from sr4.evaluation._optional import require
 from sr4.evaluation.evaluate import BicubicUpscaler, Upscaler, evaluate
+from sr4.evaluation.machine import processor
 from sr4.images import reason
 from sr4.model import DiffusionModel, find_model, read_config
 from sr4.recipes import recipe
@@ -308,12 +307,7 @@ def machine() -> str:
     """The processor or accelerator that computes here, in words."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        found = re.search(r"^model name\s*:\s*(.+)$", info.read_text(encoding="utf-8"), re.M)
-        name = found[1] if found else name
-    return f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    return f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
 
 
 def _settle(out: Path, plan: Plan, data: Source, test: Source) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import platform
+import re
+import sys
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 from sr4.build import build_network
@@ -67,3 +71,31 @@ def convolution_peaks() -> dict[str, float]:
                 seconds.append(time.perf_counter() - began)
         found[f"{channels} channels at {PEAK_BATCH}x{edge}x{edge}"] = gflops / min(seconds)
     return found
+
+
+def processor() -> str:
+    """What the processor calls itself."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        found = re.search(r"^model name\s*:\s*(.+)$", info.read_text(encoding="utf-8"), re.M)
+        if found:
+            return found[1]
+    return platform.processor() or platform.machine()
+
+
+def peak_memory() -> int | None:
+    """The most bytes of memory that this process has held so far; None where the system does not
+    tell.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        # Not getrusage, which on Linux counts the process that started this one, too.
+        found = re.search(r"^VmHWM:\s*(\d+) kB$", status.read_text(encoding="ascii"), re.M)
+        if found:
+            return 1024 * int(found[1])
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most

@@ -7,7 +7,7 @@ import io
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -18,6 +18,8 @@ from sr4.comparison import comparison_picture
 from sr4.errors import SR4Error, UsageError
 from sr4.evaluation.metrics import Interval
 from sr4.images import reason, write_image
+
+REPORT = "report.json"
 
 
 class PictureScore(BaseModel):
@@ -89,28 +91,11 @@ class Evaluation(BaseModel):
             UsageError: the folder exists and is not empty (without `overwrite`).
             SR4Error: it cannot be written.
         """
-        folder = Path(folder)
-        check_report_folder(folder, overwrite=overwrite)
-        temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}.tmp")
-        try:
-            temporary.mkdir(parents=True)
-            try:
-                self._fill(temporary)
-                if folder.is_dir():
-                    shutil.rmtree(folder)
-                os.replace(temporary, folder)
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
-        except OSError as error:
-            raise SR4Error(
-                f"the report {str(folder)!r} cannot be written ({reason(error)}); expected a "
-                "place where a folder can be made: choose another one"
-            ) from error
-        return folder
+        return write_folder(folder, self._fill, overwrite=overwrite)
 
     def _fill(self, folder: Path) -> None:
         files = {
-            "report.json": self.model_dump_json(indent=2) + "\n",
+            REPORT: self.model_dump_json(indent=2) + "\n",
             "report.md": "\n".join(_markdown(self)) + "\n",
             "per_picture.csv": _csv(self.pictures),
         }
@@ -120,10 +105,48 @@ class Evaluation(BaseModel):
             write_image(_comparison(self), folder / "comparison.png")
 
 
-def check_report_folder(folder: str | Path, *, overwrite: bool = False) -> None:
+def write_folder(
+    folder: str | Path,
+    fill: Callable[[Path], None],
+    *,
+    overwrite: bool = False,
+    marker: str = REPORT,
+) -> Path:
+    """Make a folder of files that appears whole or not at all.
+
+    Args:
+        fill: writes the files into the folder that it is given.
+
+    Raises:
+        UsageError: as `check_report_folder`.
+        SR4Error: it cannot be written.
+    """
+    folder = Path(folder)
+    check_report_folder(folder, overwrite=overwrite, marker=marker)
+    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        try:
+            fill(temporary)
+            if folder.is_dir():
+                shutil.rmtree(folder)
+            os.replace(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise SR4Error(
+            f"the report {str(folder)!r} cannot be written ({reason(error)}); expected a "
+            "place where a folder can be made: choose another one"
+        ) from error
+    return folder
+
+
+def check_report_folder(
+    folder: str | Path, *, overwrite: bool = False, marker: str = REPORT
+) -> None:
     """Raise UsageError if a report may not be written there; worth asking before a long evaluation.
 
-    With `overwrite`, only a folder that holds a report is replaced.
+    With `overwrite`, only a folder that holds a report is replaced: one with the file `marker`.
     """
     folder = Path(folder)
     if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
@@ -133,7 +156,7 @@ def check_report_folder(folder: str | Path, *, overwrite: bool = False) -> None:
             f"{str(folder)!r} exists already; expected a new folder for the report: choose another "
             "name"
         )
-    if not (folder / "report.json").is_file():
+    if not (folder / marker).is_file():
         raise UsageError(
             f"{str(folder)!r} holds no report that could be replaced; expected a new folder or an "
             "earlier report: choose another name"
