@@ -169,6 +169,27 @@ class TrainingSettings(Settings):
     keep_checkpoints: int = Field(2, ge=1)
 
 
+class DistillationSettings(Settings):
+    """How a student learns from its teacher (see `sr4.training.distillation`)."""
+
+    steps: Literal[1, 2, 4] = 4  # the most that the student takes; it learns fewer too
+    first_share: float = Field(0.4, ge=0, le=1)  # of the pictures, trains the first step
+    adversarial_weight: float = Field(0.2, ge=0)
+    discriminator_rate: float = Field(2e-3, gt=0)
+    # The times between which the discriminator's noise is drawn.
+    discriminator_times: tuple[float, float] = (0.02, 0.4)
+    teacher: str = ""  # checksum of its weights, so that a run goes on with the same one
+
+    @model_validator(mode="after")
+    def _times_are_times(self) -> DistillationSettings:
+        low, high = self.discriminator_times
+        if not 0 < low <= high <= 1:
+            raise ValueError(
+                f"got discriminator_times {low}, {high}; expected 0 < low <= high <= 1"
+            )
+        return self
+
+
 class ModelSettings(Settings):
     """All that defines a model but its weights."""
 
@@ -224,11 +245,12 @@ class ModelSettings(Settings):
 
 
 class RunSettings(Settings):
-    """A recipe: a model and how it is trained."""
+    """A recipe: a model and how it is trained; as a student, if there is a distillation."""
 
     model: ModelSettings
     data: DataSettings = DataSettings()
     training: TrainingSettings = TrainingSettings()
+    distillation: DistillationSettings | None = None
 
 
 class ModelConfig(ModelSettings):
@@ -276,12 +298,14 @@ def keys_of(settings: type[BaseModel], networks: Collection[str]) -> set[str]:
     """Dotted names of all settings inside a settings model, with those of the given networks."""
     keys = set()
     for name, field in settings.model_fields.items():
-        models = [NETWORKS[kind] for kind in networks] if name == "network" else [field.annotation]
+        models = [field.annotation, *get_args(field.annotation)]  # of `Settings | None` both
+        if name == "network":
+            models = [NETWORKS[kind] for kind in networks]
         for model in models:
             if isinstance(model, type) and issubclass(model, BaseModel):
                 keys |= {f"{name}.{key}" for key in keys_of(model, networks)}
-            else:
-                keys.add(name)
+        if not any(key.startswith(f"{name}.") for key in keys):
+            keys.add(name)
     return keys
 
 

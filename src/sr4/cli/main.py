@@ -18,7 +18,19 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from sr4._version import __version__
-from sr4.cli import ablate, console, data, evaluate, export, import_, models, plot, train, upscale
+from sr4.cli import (
+    ablate,
+    console,
+    data,
+    distill,
+    evaluate,
+    export,
+    import_,
+    models,
+    plot,
+    train,
+    upscale,
+)
 from sr4.cli.options import examples
 from sr4.errors import SR4Error, UsageError, nearest
 
@@ -59,6 +71,7 @@ app = _group(
 )
 app.command(epilog=upscale.EXAMPLES)(upscale.upscale)
 app.command(epilog=train.EXAMPLES)(train.train)
+app.command(epilog=distill.EXAMPLES)(distill.distill)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(epilog=ablate.EXAMPLES)(ablate.ablate)
 app.command(epilog=export.EXAMPLES)(export.export)

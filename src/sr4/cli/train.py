@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,42 @@ EXAMPLES = examples(
 )
 
 
+Data = Annotated[
+    list[str],
+    typer.Option(
+        metavar="SRC",
+        help="High-resolution training pictures: a folder, a tar, a pattern of tars or an LMDB "
+        "folder. May be given several times.",
+        show_default=False,
+    ),
+]
+Run = Annotated[
+    Path, typer.Option("-o", "--out", metavar="RUN", help="Run folder.", show_default=False)
+]
+Val = Annotated[
+    list[str] | None,
+    typer.Option(metavar="SRC", help="Validation pictures, as --data.", show_default=False),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.yaml", help="Settings to lay over the recipe's."),
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="One setting, such as training.batch_size=8; goes over --config. May be given "
+        "several times.",
+        show_default=False,
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Print the settings and their cost; train nothing."),
+]
+
+
 def train(
     recipe: Annotated[
         str,
@@ -33,40 +70,12 @@ def train(
             show_default=False,
         ),
     ],
-    data: Annotated[
-        list[str],
-        typer.Option(
-            metavar="SRC",
-            help="High-resolution training pictures: a folder, a tar, a pattern of tars or an LMDB "
-            "folder. May be given several times.",
-            show_default=False,
-        ),
-    ],
-    out: Annotated[
-        Path, typer.Option("-o", "--out", metavar="RUN", help="Run folder.", show_default=False)
-    ],
-    val: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SRC", help="Validation pictures, as --data.", show_default=False),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.yaml", help="Settings to lay over the recipe's."),
-    ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="One setting, such as training.batch_size=8; goes over --config. May be given "
-            "several times.",
-            show_default=False,
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Print the settings and their cost; train nothing."),
-    ] = False,
+    data: Data,
+    out: Run,
+    val: Val = None,
+    config: Config = None,
+    assignments: Assignments = None,
+    dry_run: DryRun = False,
     as_json: JSON = False,
 ) -> int:
     """Train a model, or go on with a training.
@@ -74,15 +83,29 @@ def train(
     The same command again resumes a run that was stopped, by whatever. Ctrl-C saves a checkpoint
     first. The trained model is RUN/model; other commands take RUN for it.
     """
+    settings = resolve_settings(recipe, config, assignments or ())
+    return run_training(settings, data, val, out, dry_run=dry_run, as_json=as_json)
+
+
+def run_training(
+    settings: RunSettings,
+    data: Sequence[str],
+    val: Sequence[str] | None,
+    out: Path,
+    *,
+    teacher: Path | None = None,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Train or distil by resolved settings, and say what came of it; returns the exit code."""
     from sr4.data.sources import open_sources
 
-    settings = resolve_settings(recipe, config, assignments or ())
     pictures = open_sources(data)
     validation = open_sources(val) if val else None
     if dry_run:
         _print_plan(settings, pictures, validation, as_json=as_json)
         return 0
-    summary = _train(settings, pictures, validation, out)
+    summary = _train(settings, pictures, validation, out, teacher)
     if as_json:
         console.say_json(
             {
@@ -97,18 +120,25 @@ def train(
     return 1 if summary.stopped else 0
 
 
-def resolve_settings(
-    name: str, config: Path | None, assignments: tuple[str, ...] | list[str]
-) -> RunSettings:
+def resolve_settings(name: str, config: Path | None, assignments: Sequence[str]) -> RunSettings:
     """The settings of a recipe with those of a file, then single ones, laid over them.
 
     Raises:
         UsageError: an unknown recipe or key, an impossible value, or a file that cannot be read.
     """
-    from sr4.config import merge, override, parse_assignment
     from sr4.recipes import recipe
 
-    settings = recipe(name)
+    return lay_over(recipe(name), config, assignments)
+
+
+def lay_over(settings: RunSettings, config: Path | None, assignments: Sequence[str]) -> RunSettings:
+    """Settings with those of a file, then single ones, laid over them.
+
+    Raises:
+        UsageError: an unknown key, an impossible value, or a file that cannot be read.
+    """
+    from sr4.config import merge, override, parse_assignment
+
     if config is not None:
         try:
             settings = override(settings, read_settings(config))
@@ -157,9 +187,14 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def _train(
-    settings: RunSettings, pictures: Source, validation: Source | None, out: Path
+    settings: RunSettings,
+    pictures: Source,
+    validation: Source | None,
+    out: Path,
+    teacher: Path | None,
 ) -> TrainingSummary:
-    train = _trainer().train
+    trainer = _trainer()
+    network = None if teacher is None else trainer.open_teacher(teacher)
     with console.progress("training") as advance:
 
         def show(progress: Progress) -> None:
@@ -169,7 +204,9 @@ def _train(
             figures = f"loss {progress.loss:.4f}, {progress.images_per_second:.1f} pictures/s"
             advance(progress.images, progress.total, figures)
 
-        return train(settings, data=pictures, val=validation, out=out, on_progress=show)  # type: ignore[no-any-return]
+        return trainer.train(  # type: ignore[no-any-return]
+            settings, data=pictures, val=validation, out=out, teacher=network, on_progress=show
+        )
 
 
 def _trainer() -> Any:

@@ -56,11 +56,19 @@ class Optimisation:
         Raises:
             RunError: the loss or its gradient is not finite; the weights are as they were.
         """
+        self._begin(batch)
+        loss = self._objective(self._network, batch, self._accelerator.device).mean()
+        self._descend(loss, batch)
+        return loss.detach()
+
+    def _begin(self, batch: Batch) -> None:
         torch.manual_seed(self._training.seed + batch.position + 1)  # dropout
         rate = learning_rate(self._training, self.images)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
-        loss = self._objective(self._network, batch, self._accelerator.device).mean()
+
+    def _descend(self, loss: Tensor, batch: Batch) -> None:
+        """The weights and their average move by the gradient of a loss."""
         self._check_finite("loss", loss, batch)
         self._accelerator.backward(loss)
         norm = self._accelerator.clip_grad_norm_(
@@ -72,7 +80,6 @@ class Optimisation:
         self.steps += 1
         self.images += len(batch.names)
         self._ema.update(self._accelerator.unwrap_model(self._network), self.steps)
-        return loss.detach()
 
     def checkpoint(self) -> Checkpoint:
         """All that `restore` needs."""

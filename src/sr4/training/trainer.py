@@ -19,11 +19,13 @@ from sr4.build import build_degradation
 from sr4.config import ModelConfig, ModelSettings, RunSettings
 from sr4.data.loader import Batch, training_batches
 from sr4.data.sources import Source
-from sr4.errors import RunError
+from sr4.errors import RunError, UsageError
 from sr4.evaluation.machine import network_cost
 from sr4.images import reason
-from sr4.model import save_model
+from sr4.model import check_files, read_config, save_model
+from sr4.runtime.torch_backend import TorchNetwork
 from sr4.training.checkpoint import newest_checkpoint, writing
+from sr4.training.distillation import Distillation
 from sr4.training.optimisation import Optimisation, learning_rate
 from sr4.training.run_folder import VALIDATION_PICTURES, MetricsLog, RunFolder, locked
 from sr4.training.validation import check_pictures, validate
@@ -61,9 +63,11 @@ def train(
     data: Source,
     val: Source | None,
     out: Path,
+    teacher: nn.Module | None = None,
     on_progress: OnProgress | None = None,
 ) -> TrainingSummary:
-    """Train a recipe; on a folder that already holds the run, go on where its last checkpoint is.
+    """Train a recipe, or distil a teacher; on a folder that already holds the run, go on where its
+    last checkpoint is.
 
     On the CPU in float32, with the same number of threads, a resumed run ends with the weights of
     an uninterrupted one, bit for bit.
@@ -73,11 +77,18 @@ def train(
         settings: the resolved recipe.
         data: training pictures; val: validation pictures, or None for no validation.
         out: the run folder.
+        teacher: the trained network, for settings with a distillation.
 
     Raises:
+        UsageError: a distillation without a teacher, or a teacher without a distillation.
         RunError: the folder is another run's or in use, a loss is not finite, the disk is full.
         DataError: a training or validation picture cannot be used.
     """
+    if (teacher is None) != (settings.distillation is None):
+        raise UsageError(
+            "got a distillation without a teacher, or a teacher without one; expected both or "
+            "neither: distil with `sr4 distill`"
+        )
     processes = os.environ.get("WORLD_SIZE", "1")
     if processes != "1":
         raise RunError(
@@ -87,7 +98,18 @@ def train(
     folder = RunFolder(out)
     with locked(folder.path, "trains this run"), _stop_signals() as stop:
         folder.settle(settings, data)
-        return _Run(settings, folder, data, val, on_progress).to_the_end(stop)
+        return _Run(settings, folder, data, val, teacher, on_progress).to_the_end(stop)
+
+
+def open_teacher(folder: Path) -> nn.Module:
+    """The network of a trained model, on the CPU.
+
+    Raises:
+        ModelError: the folder holds no whole model.
+    """
+    config = read_config(folder)
+    check_files(folder, config)
+    return TorchNetwork.open(folder, config, "cpu").module
 
 
 class _Run:
@@ -99,6 +121,7 @@ class _Run:
         folder: RunFolder,
         data: Source,
         val: Source | None,
+        teacher: nn.Module | None,
         on_progress: OnProgress | None,
     ) -> None:
         self.settings, self.training = settings, settings.training
@@ -107,7 +130,9 @@ class _Run:
         self.saved_at = -1
         self.losses: list[torch.Tensor] = []
         self.loss, self.rate = math.nan, 0.0
-        self.optimisation = Optimisation(settings)
+        self.optimisation = (
+            Optimisation(settings) if teacher is None else Distillation(settings, teacher)
+        )
         if val is not None:
             check_pictures(self._describe_model(), val, self.training)
         self._resume()

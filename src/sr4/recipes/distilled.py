@@ -1,0 +1,49 @@
+"""Students: models that take few steps."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from sr4.config import (
+    DataSettings,
+    DistillationSettings,
+    ModelConfig,
+    ModelSettings,
+    RunSettings,
+    TrainingSettings,
+)
+
+STEPS: tuple[int, ...] = get_args(DistillationSettings.model_fields["steps"].annotation)
+
+
+def distilled(teacher: ModelConfig, steps: int = 4) -> RunSettings:
+    """The distillation of a trained model into one of 4, 2 or 1 steps.
+
+    Command: `sr4 distill MODEL --data faces/ --out runs/student`. What was tried and what it gave
+    is in docs/distillation.md.
+
+    Args:
+        teacher: the trained model.
+        steps: the most steps that the student takes.
+    """
+    weights = [
+        checksum for name, checksum in teacher.sha256.items() if name.endswith(".safetensors")
+    ]
+    model = ModelSettings(**{name: getattr(teacher, name) for name in ModelSettings.model_fields})
+    sampling = model.sampling.model_copy(update={"steps": steps, "sampler": "ddim"})
+    return RunSettings(
+        model=model.model_copy(update={"sampling": sampling}),
+        data=DataSettings(),
+        training=TrainingSettings(
+            total_images=40_000,
+            batch_size=8,
+            learning_rate=1e-4,
+            betas=(0.5, 0.99),
+            warmup_images=800,
+            cooldown=0.3,
+            ema_decay=0.998,
+            save_every_images=8_000,
+            validate_every_images=8_000,
+        ),
+        distillation=DistillationSettings(steps=steps, teacher="".join(weights)),
+    )

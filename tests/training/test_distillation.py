@@ -1,0 +1,221 @@
+"""Distillation: the student, the discriminator, and runs that go on where they were stopped."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+from sr4.build import build_degradation  # noqa: E402
+from sr4.config import DistillationSettings, RunSettings, override  # noqa: E402
+from sr4.data.loader import Batch, training_batches  # noqa: E402
+from sr4.data.sources import EncodedSource  # noqa: E402
+from sr4.errors import ModelError, RunError, UsageError  # noqa: E402
+from sr4.model import load_model, read_config  # noqa: E402
+from sr4.recipes.distilled import distilled  # noqa: E402
+from sr4.training.distillation import Distillation, student_times  # noqa: E402
+from sr4.training.trainer import open_teacher, train  # noqa: E402
+
+Weights = Callable[[Path], dict[str, Any]]
+MakeSource = Callable[[NDArray[np.uint8]], EncodedSource]
+Student = Callable[..., RunSettings]
+
+
+@pytest.fixture
+def student(finished: Path) -> Student:
+    """The settings of a small distillation of the finished run; keywords are its settings."""
+
+    def make(steps: int = 4, total_images: int = 32, **distillation: Any) -> RunSettings:
+        training = {
+            "total_images": total_images,
+            "batch_size": 4,
+            "precision": "float32",
+            "seed": 1,
+        }
+        training |= {"save_every_images": 16, "warmup_images": 0, "learning_rate": 5e-3}
+        changes = {"training": training, "data": {"workers": 0}, "distillation": distillation}
+        return override(distilled(read_config(finished / "model"), steps), changes)
+
+    return make
+
+
+def batches(settings: RunSettings, source: EncodedSource) -> Iterator[Batch]:
+    return training_batches(
+        source,
+        degradation=build_degradation(settings.model),
+        size=settings.model.image_size,
+        batch_size=settings.training.batch_size,
+        seed=0,
+        flip=True,
+        position=0,
+        workers=0,
+        artefacts=None,
+    )
+
+
+def test_the_student_keeps_the_teacher_but_for_its_steps(student: Student, finished: Path) -> None:
+    teacher = read_config(finished / "model")
+    model = student(2).model
+    assert (model.sampling.steps, model.sampling.sampler) == (2, "ddim")
+    assert model.network == teacher.network
+    assert model.objective == teacher.objective
+    assert model.schedule == teacher.schedule
+
+
+def test_it_starts_from_the_teachers_weights(student: Student, finished: Path) -> None:
+    teacher = open_teacher(finished / "model")
+    run = Distillation(student(), teacher)
+    for name, tensor in open_teacher(finished / "model").state_dict().items():
+        assert torch.equal(run.average.state_dict()[name], tensor), name
+
+
+@pytest.mark.parametrize(
+    ("steps", "times"), [(1, {1.0}), (2, {1.0, 0.5}), (4, {1.0, 0.75, 0.5, 0.25})]
+)
+def test_times_are_those_of_the_steps(steps: int, times: set[float]) -> None:
+    settings = DistillationSettings(steps=steps, first_share=0.4)
+    drawn = student_times(settings, np.random.default_rng(0), 4000)
+    assert set(drawn) == times
+    if steps > 1:
+        assert np.mean(drawn == 1) == pytest.approx(0.4, abs=0.03)
+        assert np.mean(drawn == 0.5) == pytest.approx(0.6 / (steps - 1), abs=0.03)
+
+
+def test_without_a_discriminator_the_distance_falls(
+    student: Student, finished: Path, make_source: MakeSource
+) -> None:
+    """Stripes too narrow for the low-res picture to show, always the same."""
+    rows = np.where(np.arange(32) % 4 < 2, 64, 192).astype(np.uint8)
+    pictures = np.broadcast_to(rows[:, None, None], (4, 32, 32, 3))
+    settings = student(1, total_images=1000, adversarial_weight=0)
+    run = Distillation(settings, open_teacher(finished / "model"))
+    made = batches(settings, make_source(pictures))
+    losses = [float(run.step(next(made))) for _ in range(60)]
+    assert np.mean(losses[-5:]) < 0.3 * losses[0]
+
+
+def test_the_discriminator_asks_for_detail(
+    student: Student, finished: Path, make_source: MakeSource
+) -> None:
+    """Pictures of noise cannot be guessed: the mean of all is grey, and only the discriminator
+    misses the noise.
+    """
+    pictures = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
+    source = make_source(pictures)
+    deviations = {}
+    for weight in (0.0, 1.0):
+        settings = student(
+            1, total_images=1000, adversarial_weight=weight, discriminator_times=(0.02, 0.1)
+        )
+        run = Distillation(settings, open_teacher(finished / "model"))
+        made = batches(settings, source)
+        for _ in range(60):
+            run.step(next(made))
+        batch = next(made)
+        with torch.inference_mode():
+            x_t = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+            level = torch.full((4,), -20.0)
+            deviations[weight] = run.average(x_t, level, batch.low_res).std().item()
+    assert deviations[1.0] > 1.5 * deviations[0.0]
+
+
+def test_a_resumed_run_ends_like_an_uninterrupted_one(
+    student: Student, finished: Path, source: EncodedSource, tmp_path: Path, weights: Weights
+) -> None:
+    settings, folder = student(), finished / "model"
+    for out in (tmp_path / "whole", tmp_path / "resumed"):
+        summary = train(settings, data=source, val=None, out=out, teacher=open_teacher(folder))
+        assert (summary.images, summary.stopped) == (32, False)
+    shutil.rmtree(tmp_path / "resumed" / "checkpoints" / f"{32:012d}")
+    shutil.rmtree(tmp_path / "resumed" / "model")
+    train(settings, data=source, val=None, out=tmp_path / "resumed", teacher=open_teacher(folder))
+    whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "resumed")
+    assert any("discriminator" in name for name in whole)
+    assert whole.keys() == resumed.keys()
+    assert [name for name in whole if not torch.equal(whole[name], resumed[name])] == []
+
+
+def test_the_trained_student_draws_with_few_steps(
+    student: Student, finished: Path, source: EncodedSource, tmp_path: Path
+) -> None:
+    summary = train(
+        student(),
+        data=source,
+        val=None,
+        out=tmp_path / "run",
+        teacher=open_teacher(finished / "model"),
+    )
+    model = load_model(summary.model)
+    assert (model.config.sampling.steps, model.config.sampling.sampler) == (4, "ddim")
+    low_res = np.zeros((2, 3, 8, 8), np.float32)
+    one, other = model.sample(low_res, seeds=[0, 1])
+    assert one.shape == (3, 32, 32)
+    assert np.abs(one - other).max() > 1e-3
+    for steps in (1, 2):
+        assert model.nfe(steps) == steps
+
+
+def test_another_teacher_is_refused(
+    student: Student, finished: Path, source: EncodedSource, tmp_path: Path
+) -> None:
+    teacher = open_teacher(finished / "model")
+    train(student(), data=source, val=None, out=tmp_path / "run", teacher=teacher)
+    other = override(student(), {"distillation": {"teacher": "0123"}})
+    with pytest.raises(RunError, match=r"distillation.teacher = .* got '0123'"):
+        train(other, data=source, val=None, out=tmp_path / "run", teacher=teacher)
+
+
+def test_a_distillation_needs_its_teacher(
+    student: Student, finished: Path, source: EncodedSource, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="expected both or neither"):
+        train(student(), data=source, val=None, out=tmp_path / "run")
+    with pytest.raises(ModelError, match="no_model"):
+        open_teacher(tmp_path / "no_model")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"steps": 3}, "'distillation.steps'"),
+        ({"discriminator_times": (0.5, 0.2)}, "'distillation': got discriminator_times 0.5, 0.2"),
+        ({"adversarial_wight": 1}, "did you mean 'distillation.adversarial_weight'"),
+    ],
+)
+def test_impossible_settings_are_named(student: Student, changes: Any, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        override(student(), {"distillation": changes})
+
+
+def test_networks_of_the_paper_can_be_distilled(tmp_path: Path) -> None:
+    from sr4.build import build_network
+    from sr4.recipes import recipe
+    from sr4.recipes.sizes import at_size
+    from sr4.training.trainer import model_config
+
+    settings = at_size(recipe("sr4"), "tiny")
+    network: nn.Module = build_network(settings.model)
+
+    class Nothing:
+        location, names = "nothing", ()
+
+        def __len__(self) -> int:
+            return 0
+
+    config = model_config(settings.model, network, Nothing(), 0)  # type: ignore[arg-type]
+    student = override(distilled(config), {"training": {"batch_size": 2, "precision": "float32"}})
+    run = Distillation(student, network)
+    random = np.random.default_rng(0)
+    high_res = torch.from_numpy(random.random((2, 3, 64, 64), np.float32) * 2 - 1)
+    low_res = build_degradation(settings.model).observe(high_res.double()).float()
+    batch = Batch(high_res, low_res, ("a", "b"), 0, torch.zeros(2, dtype=torch.bool))
+    assert torch.isfinite(run.step(batch))
