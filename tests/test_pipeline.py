@@ -25,7 +25,7 @@ from sr4.pipeline import Pipeline, Result
 
 @pytest.fixture(scope="module")
 def model(tiny_exported: Path) -> Pipeline:
-    return sr4.load(tiny_exported)
+    return sr4.load(tiny_exported, backend="onnx")
 
 
 def smooth(width: int = 6, height: int = 6, seed: int = 0, contrast: int = 127) -> Image.Image:
@@ -346,7 +346,8 @@ def test_an_exported_model_needs_no_torch(tiny_exported: Path) -> None:
         "import sys\n"
         "sys.modules['torch'] = sys.modules['safetensors'] = None\n"
         "import numpy as np, sr4\n"
-        f"result = sr4.load({str(tiny_exported)!r}).upscale(np.zeros((5, 4, 3), np.uint8))\n"
+        f"model = sr4.load({str(tiny_exported)!r}, backend='onnx')\n"
+        "result = model.upscale(np.zeros((5, 4, 3), np.uint8))\n"
         "assert result.image.size == (16, 20)\n"
         "heavy = {'torch', 'onnx', 'openvino', 'safetensors', 'accelerate', 'skimage'}\n"
         "loaded = {name for name in heavy if sys.modules.get(name) is not None}\n"

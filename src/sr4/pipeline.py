@@ -15,7 +15,7 @@ from PIL import Image
 from sr4.config import ModelConfig
 from sr4.diffusion.samplers import OnStep
 from sr4.errors import ModelError, PictureError, UsageError
-from sr4.images import quantise, reason, to_array, to_image
+from sr4.images import reason, to_array, to_image
 from sr4.model import DEFAULT_MODEL, DiffusionModel, load_model
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Options(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Result:
-    """What `upscale` gives for one picture.
+    """What `upscale` gives for one picture. Pictures that are equal by definition are one object.
 
     Attributes:
         image: the result, 8-bit RGB: the first sample, or the mean where that was asked for.
@@ -172,18 +172,18 @@ class Pipeline:
         self, low_res: Floats, samples: Floats, use_mean: bool, consistency: bool
     ) -> Result:
         """From samples (K, C, H, W) in [-1, 1] to pictures."""
-        mean, deviation = samples[0], np.zeros_like(samples[0])
+        drawn = tuple(to_image(sample) for sample in samples)
+        mean, deviation = drawn[0], np.zeros_like(samples[0])
         if len(samples) > 1:
-            mean, deviation = samples.mean(axis=0), samples.std(axis=0, ddof=1)
-            if consistency:
-                mean = self.model.fit(mean, low_res)
-        chosen = mean if use_mean else samples[0]
-        pixels = np.moveaxis(quantise(chosen), -1, 0).astype(np.float64) / 255
+            average, deviation = samples.mean(axis=0), samples.std(axis=0, ddof=1)
+            mean = to_image(self.model.fit(average, low_res) if consistency else average)
+        chosen = mean if use_mean else drawn[0]
+        pixels = np.moveaxis(np.asarray(chosen), -1, 0).astype(np.float64) / 255
         misfit = self.model.degradation(pixels) - (low_res.astype(np.float64) + 1) / 2
         return Result(
-            image=to_image(chosen),
-            samples=tuple(to_image(sample) for sample in samples),
-            mean=to_image(mean),
+            image=chosen,
+            samples=drawn,
+            mean=mean,
             uncertainty=(deviation.mean(axis=0) / 2).astype(np.float32),  # [-1, 1] to [0, 1]
             consistency=float(np.mean(misfit**2)) / 1e-5,
         )

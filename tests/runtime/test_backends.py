@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from sr4.degradation import Degradation
 from sr4.errors import MissingExtraError, ModelError, SR4Error, UsageError
 from sr4.model import load_model, read_config
-from sr4.runtime import BACKENDS, GRAPH, IR, Network, open_network
+from sr4.runtime import BACKENDS, GRAPH, IR, Network, cache_folder, open_network
 
 SHAPES = [(1, 3, 8, 8), (3, 3, 40, 24), (2, 3, 32, 64)]  # traced was (2, 3, 32, 40)
 LEVELS = (-12.0, 0.7, 9.0)
@@ -65,7 +66,7 @@ def test_openvino_equals_torch_in_float32(tiny_exported: Path, torch_network: Ne
     pytest.importorskip("openvino")
     from sr4.runtime.openvino_backend import OpenVINONetwork
 
-    network = OpenVINONetwork(tiny_exported / GRAPH, precision="f32")
+    network = OpenVINONetwork(tiny_exported / GRAPH, precision="float32")
     for shape in SHAPES:
         expected = evaluate(torch_network, shape, 0.7)
         np.testing.assert_allclose(evaluate(network, shape, 0.7), expected, atol=1e-4)
@@ -102,11 +103,76 @@ def test_whole_samplings_agree_between_runtimes(tiny_exported: Path) -> None:
         )
 
 
-def test_auto_takes_the_graph_where_there_is_one(tiny_model: Path, tiny_exported: Path) -> None:
-    assert open_(tiny_exported).name == "onnx"
-    assert open_(tiny_exported, device="cpu").name == "onnx"
+def test_auto_takes_the_fastest_that_is_installed(
+    tiny_model: Path, tiny_exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    assert open_(tiny_exported).name == "openvino"
+    assert open_(tiny_exported, device="cpu").name == "openvino"
     assert open_(tiny_model).name == "torch"
-    assert load_model(tiny_exported).network.name == "onnx"
+    assert load_model(tiny_exported, draws=17).network.name == "openvino"
+    assert load_model(tiny_exported, draws=16).network.name == "onnx"
+    assert load_model(tiny_model, draws=16).network.name == "torch"
+    monkeypatch.setattr("sr4.runtime.find_spec", lambda name: None)
+    assert open_(tiny_exported).name == "onnx"
+
+
+def compiled(folder: Path, **options: Any) -> Any:
+    pytest.importorskip("openvino")
+    from sr4.runtime.openvino_backend import OpenVINONetwork
+
+    return OpenVINONetwork(folder / GRAPH, **options)
+
+
+def test_openvino_gives_a_picture_the_same_result_in_any_batch(tiny_exported: Path) -> None:
+    """To the last bit: 19 are two groups and three single ones, 40x40 is not the usual size."""
+    network = compiled(tiny_exported, size=32)
+    for edge in (32, 40):
+        x_t, upsampled = np.random.default_rng(0).standard_normal((2, 19, 3, edge, edge))
+        x_t, upsampled = x_t.astype(np.float32), upsampled.astype(np.float32)
+        together = network(x_t, 0.7, upsampled)
+        for index in (0, 9, 15, 16, 18):
+            one = slice(index, index + 1)
+            np.testing.assert_array_equal(network(x_t[one], 0.7, upsampled[one]), together[one])
+
+
+def test_openvino_for_the_usual_size_equals_torch(
+    tiny_exported: Path, torch_network: Network
+) -> None:
+    network = compiled(tiny_exported, size=32, precision="float32")
+    for count in (1, 9):
+        shape = (count, 3, 32, 32)
+        expected = evaluate(torch_network, shape, 0.7)
+        np.testing.assert_allclose(evaluate(network, shape, 0.7), expected, atol=1e-4)
+
+
+def test_openvino_keeps_what_it_compiled(tiny_exported: Path, tmp_path: Path) -> None:
+    shape = (1, 3, 32, 32)
+    first = evaluate(compiled(tiny_exported, size=32, cache=tmp_path / "deep/cache"), shape, 0.7)
+    assert list((tmp_path / "deep/cache").iterdir())
+    again = evaluate(compiled(tiny_exported, size=32, cache=tmp_path / "deep/cache"), shape, 0.7)
+    np.testing.assert_array_equal(first, again)
+
+
+def test_openvino_does_without_a_cache_that_cannot_be_written(
+    tiny_exported: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    network = compiled(tiny_exported, size=32, cache=tmp_path / "file/cache")
+    assert np.isfinite(evaluate(network, (1, 3, 32, 32), 0.7)).all()
+
+
+def test_the_cache_lies_where_the_platform_keeps_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert cache_folder() == Path("/somewhere/sr4")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == Path.home() / ".cache/sr4"
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert cache_folder() == Path.home() / "Library/Caches/sr4"
+    monkeypatch.setattr("sys.platform", "win32")
+    monkeypatch.setenv("LOCALAPPDATA", "/local")
+    assert cache_folder() == Path("/local/sr4")
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])
