@@ -23,6 +23,7 @@ COMMANDS = (
     ("upscale",),
     ("train",),
     ("evaluate",),
+    ("bench",),
     ("export",),
     ("data", "prepare"),
     ("data", "info"),

@@ -20,6 +20,7 @@ from typer.main import get_command
 from sr4._version import __version__
 from sr4.cli import (
     ablate,
+    bench,
     console,
     data,
     distill,
@@ -74,6 +75,7 @@ app.command(epilog=train.EXAMPLES)(train.train)
 app.command(epilog=distill.EXAMPLES)(distill.distill)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(epilog=ablate.EXAMPLES)(ablate.ablate)
+app.command(epilog=bench.EXAMPLES)(bench.bench)
 app.command(epilog=export.EXAMPLES)(export.export)
 app.command("import", epilog=import_.EXAMPLES)(import_.import_)
 data_app = _group(help="Prepare training pictures; look at a source of them.")
