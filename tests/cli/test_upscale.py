@@ -7,6 +7,7 @@ import io
 import os
 import struct
 import sys
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -241,6 +242,60 @@ def test_a_picture_that_makes_its_batch_fail_fails_alone(
     assert line.startswith(f"{tmp_path / 'in/odd.png'}: ")
     assert part in line
     assert files(tmp_path / "out") == ["a.png", "z.png"]
+
+
+def test_many_pictures_are_reported_in_order(
+    run: Run, make_picture: Callable[..., Path], tiny_model: Path, tmp_path: Path
+) -> None:
+    """Though others are read and written meanwhile; failures are in order too."""
+    for number in range(40):
+        make_picture(tmp_path / "in" / f"{number:02}.png", seed=number)
+    bad = [str(tmp_path / "in" / f"{number}.png") for number in (16, 17, 39)]
+    for name in bad:
+        Path(name).write_bytes(b"no picture")
+    words = ("upscale", tmp_path / "in", "-o", tmp_path / "out", "--model", tiny_model)
+    done = run(*words, "--steps", 1, "--json")
+    assert done.code == 1
+    assert [failure["input"] for failure in done.json["failures"]] == bad
+    reported = [result["input"] for result in done.json["results"]]
+    assert reported == sorted(reported)
+    assert len(reported) == 37 == len(files(tmp_path / "out"))
+
+
+def test_an_interruption_leaves_whole_files_and_no_threads(
+    run: Run,
+    make_picture: Callable[..., Path],
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole, calls = Pipeline.upscale, []
+
+    def interrupted(self: Pipeline, images: list[Image.Image], **options: Any) -> object:
+        calls.append(len(images))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return whole(self, images, **options)
+
+    monkeypatch.setattr(Pipeline, "upscale", interrupted)
+    for number in range(40):
+        make_picture(tmp_path / "in" / f"{number:02}.png", seed=number)
+    threads = threading.active_count()
+    words = ("upscale", tmp_path / "in", "-o", tmp_path / "out", "--model", tiny_model)
+    done = run(*words, "--steps", 1)
+    assert (done.code, done.err) == (130, "sr4: interrupted\n")
+    assert calls == [16, 16]
+    assert files(tmp_path / "out") == [f"{number:02}.png" for number in range(16)]
+    assert {pixels(tmp_path / "out" / name).shape for name in files(tmp_path / "out")} == {
+        (32, 32, 3)
+    }
+    assert threading.active_count() == threads
+
+
+def test_the_runtime_is_named(run: Run, face: Path, tiny_exported: Path, tmp_path: Path) -> None:
+    """For a single picture auto takes the one that starts soonest."""
+    done = run("upscale", face, "-o", tmp_path / "x.png", "--model", tiny_exported)
+    assert done.out.endswith(" s on onnx\n")
 
 
 def test_an_existing_output_stays_as_it_is(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -112,15 +115,18 @@ def upscale(
     for failure in failures:
         work.fail(failure.input, failure.error)
     if jobs:
-        import sr4
+        from sr4.model import load_model
+        from sr4.pipeline import Pipeline
 
-        work.pipeline = sr4.load(model, backend=backend, device=device)
+        each = samples or (_DEFAULT_SAMPLES if mean or uncertainty else 1)
+        draws = each * len(jobs)
+        work.pipeline = Pipeline(load_model(model, backend=backend, device=device, draws=draws))
         work.pipeline.model.sampling(steps, sampler)  # refuses what would fail for every picture
         work.options = {
             "steps": steps,
             "sampler": sampler,
             "seed": seed,
-            "samples": samples or (_DEFAULT_SAMPLES if mean or uncertainty else 1),
+            "samples": each,
             "use_mean": mean,
             "consistency": consistency,
         }
@@ -130,8 +136,23 @@ def upscale(
     return 1 if work.failures else 0
 
 
+@dataclass
+class _Item:
+    """A job on its way: read, upscaled and written, or why not."""
+
+    job: Job
+    picture: Image.Image | None = None
+    result: Result | None = None
+    seconds: float = 0.0
+    error: str | None = None
+
+
 class _Work:
-    """Upscales planned jobs and keeps what came of each."""
+    """Upscales planned jobs and keeps what came of each.
+
+    While the network works on some pictures, one thread reads the next ones and another writes the
+    ones before. The main thread alone reports, in the order of the jobs.
+    """
 
     pipeline: Pipeline
     options: dict[str, Any]
@@ -147,55 +168,76 @@ class _Work:
 
     def do(self, jobs: list[Job]) -> None:
         size = max(1, _CHUNK // self.options["samples"])
-        with console.progress("upscaling") as advance:
-            for start in range(0, len(jobs), size):
-                chunk = [
-                    (job, picture)
-                    for job in jobs[start : start + size]
-                    if (picture := self._read(job)) is not None
-                ]
-                self.options["on_step"] = lambda step, done=start: advance(
+        chunks = [jobs[start : start + size] for start in range(0, len(jobs), size)]
+        done, written = 0, None
+        with (
+            console.progress("upscaling") as advance,
+            ThreadPoolExecutor(1) as reader,
+            ThreadPoolExecutor(1) as writer,
+        ):
+            ahead = reader.submit(self._read, chunks[0])
+            for following in [*chunks[1:], []]:
+                items, ahead = ahead.result(), reader.submit(self._read, following)
+                self.options["on_step"] = lambda step, done=done: advance(
                     done, len(jobs), f"step {step.number} of {step.total}"
                 )
-                self._upscale(chunk)
-                advance(min(start + size, len(jobs)), len(jobs), "")
+                self._upscale([item for item in items if item.error is None])
+                self._report(written)
+                written = writer.submit(self._write, items)
+                done += len(items)
+                advance(done, len(jobs), "")
+            self._report(written)
 
-    def _read(self, job: Job) -> Image.Image | None:
-        """The picture of a job; of one too large for the model not even the pixels are decoded."""
+    def _read(self, jobs: Sequence[Job]) -> list[_Item]:
+        """With the pictures; of one too large for the model not even the pixels are decoded."""
         from sr4.images import read_image
         from sr4.pipeline import MAX_RESULT_PIXELS
 
-        try:
-            limit = MAX_RESULT_PIXELS // self.pipeline.config.scale**2
-            return read_image(job.source, max_pixels=limit)
-        except SR4Error as error:
-            self.fail(str(job.source), str(error))
-            return None
+        limit = MAX_RESULT_PIXELS // self.pipeline.config.scale**2
+        items = [_Item(job) for job in jobs]
+        for item in items:
+            try:
+                item.picture = read_image(item.job.source, max_pixels=limit)
+            except SR4Error as error:
+                item.error = str(error)
+        return items
 
-    def _upscale(self, chunk: list[tuple[Job, Image.Image]]) -> None:
+    def _upscale(self, items: list[_Item]) -> None:
         """Upscale some pictures together; where that fails one by one, to find the culprit."""
-        if not chunk:
+        pictures = [item.picture for item in items if item.picture is not None]
+        if not pictures:
             return
         began = time.perf_counter()
         try:
-            results = self.pipeline.upscale([picture for _, picture in chunk], **self.options)
+            results = self.pipeline.upscale(pictures, **self.options)
         except (SR4Error, MemoryError) as error:
-            if len(chunk) == 1:
-                self.fail(str(chunk[0][0].source), _reason(error))
+            if len(items) == 1:
+                items[0].error = _reason(error)
             else:
-                for pair in chunk:
-                    self._upscale([pair])
+                for item in items:
+                    self._upscale([item])
             return
-        seconds = (time.perf_counter() - began) / len(chunk)
-        for (job, _), result in zip(chunk, results, strict=True):
-            try:
-                _write(job, result, overwrite=self.overwrite)
-            except SR4Error as error:
-                self.fail(str(job.source), str(error))
-            else:
-                self._report(job, result, seconds)
+        seconds = (time.perf_counter() - began) / len(items)
+        for item, result in zip(items, results, strict=True):
+            item.result, item.seconds = result, seconds
 
-    def _report(self, job: Job, result: Result, seconds: float) -> None:
+    def _write(self, items: list[_Item]) -> list[_Item]:
+        for item in items:
+            if item.result is not None:
+                try:
+                    _write(item.job, item.result, overwrite=self.overwrite)
+                except SR4Error as error:
+                    item.error = str(error)
+        return items
+
+    def _report(self, written: Future[list[_Item]] | None) -> None:
+        for item in written.result() if written else ():
+            if item.result is None or item.error is not None:
+                self.fail(str(item.job.source), str(item.error))
+            else:
+                self._report_result(item.job, item.result, item.seconds)
+
+    def _report_result(self, job: Job, result: Result, seconds: float) -> None:
         width, height = result.image.size
         entry: dict[str, Any] = {
             "input": str(job.source),
@@ -212,8 +254,8 @@ class _Work:
         self.results.append(entry)
         if not self.quiet:
             console.say(
-                f"{job.source} -> {job.output}  {width}x{height}, "
-                f"consistency {result.consistency:.3f}, {seconds:.2f} s"
+                f"{job.source} -> {job.output}  {width}x{height}, consistency "
+                f"{result.consistency:.3f}, {seconds:.2f} s on {self.pipeline.model.network.name}"
             )
 
     def summary(self, model: str) -> dict[str, Any]:
