@@ -80,6 +80,7 @@ def make_row() -> Callable[..., Row]:
         consistency: float = 50.0,
         curve: Sequence[float] = (),
         maps: tuple[float, float] | None = None,
+        projected: float | None = None,
     ) -> Row:
         mean, spread = maps or (None, None)
         settings = at_size(recipe(name), "tiny")
@@ -104,6 +105,11 @@ def make_row() -> Callable[..., Row]:
                     consistency=consistency,
                 ),
                 make_score(name, psnr - 1, steps=20, own=False, consistency=consistency),
+                *(
+                    []
+                    if projected is None
+                    else [make_score(name, projected, steps=100, own=False, projected=True)]
+                ),
             ),
         )
 

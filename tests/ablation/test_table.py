@@ -154,6 +154,22 @@ def test_pairs_say_what_their_interval_shows(make_row: MakeRow, make_results: Ma
     assert pairs_table(make_results(rows[0])) is None
 
 
+def test_pairs_show_projected_scores_where_all_have_one(
+    make_row: MakeRow, make_results: MakeResults
+) -> None:
+    linear, cosine = make_row("sr3-500", 20.0, projected=24.0), make_row("cosine", 20.5)
+    table = pairs_table(make_results(linear, make_row("cosine", 20.5, projected=23.0)))
+    assert table is not None
+    assert column(table, "PSNR ↑")["cosine − sr3-500"].text == "+0.50 better"
+    assert column(table, "PSNR ↑, projected")["cosine − sr3-500"].text == "-1.00 worse"
+    steps = steps_table(make_results(linear))
+    assert steps is not None
+    assert [row[1].small for row in steps.rows] == ["", "projected", "own"]
+    partly = pairs_table(make_results(linear, cosine))
+    assert partly is not None
+    assert "projected" not in "".join(cell.text for cell in partly.header)
+
+
 def test_pairs_and_the_paper_name_recipes() -> None:
     named = {name for one, other, _ in PAIRS for name in (one, other)} | set(PAPER)
     assert named <= set(RECIPES)

@@ -61,14 +61,14 @@ def judge(results: Results) -> list[Judgement]:
     ]
 
 
-def difference(one: Row, other: Row, metric: str) -> Interval:
-    """Mean of `one - other` over the test pictures, each system at its own number of steps, with
-    its 95 % bootstrap interval.
+def difference(one: Row, other: Row, metric: str, *, projected: bool = False) -> Interval:
+    """Mean of `one - other` over the test pictures, with its 95 % bootstrap interval: of the scores
+    at each system's own number of steps, or of those with projection.
 
     Raises:
-        UsageError: they were not scored on the same number of pictures.
+        UsageError: they were not scored on the same number of pictures, or one not in that way.
     """
-    ours, theirs = (np.array(_own_pictures(row)[metric]) for row in (one, other))
+    ours, theirs = (np.array(_pictures(row, projected)[metric]) for row in (one, other))
     if ours.shape != theirs.shape:
         raise UsageError(
             f"got {ours.size} pictures of {one.recipe} and {theirs.size} of {other.recipe}; "
@@ -77,8 +77,14 @@ def difference(one: Row, other: Row, metric: str) -> Interval:
     return bootstrap(ours - theirs)
 
 
-def _own_pictures(row: Row) -> Mapping[str, tuple[float, ...]]:
-    return next(score.pictures for score in row.scores if score.own)
+def _pictures(row: Row, projected: bool) -> Mapping[str, tuple[float, ...]]:
+    for score in row.scores:
+        if score.projected if projected else score.own:
+            return score.pictures
+    raise UsageError(
+        f"got no score of {row.recipe} with projection; expected one: score all systems in one "
+        "ablation"
+    )
 
 
 def _compare(rows: Rows, one: str, other: str, metric: str) -> tuple[Verdict, str]:

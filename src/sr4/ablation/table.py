@@ -23,7 +23,8 @@ BOLD_RULE = (
 PAIRS_RULE = (
     "Mean difference over the test pictures, first system minus second, each at its own number of "
     "steps, with its 95 % bootstrap interval. Better or worse is said where that excludes zero, "
-    "without correction for the number of comparisons."
+    'without correction for the number of comparisons. "Projected": with projection, at the most '
+    "steps that all systems were scored at."
 )
 
 
@@ -192,17 +193,28 @@ def _kind(score: Score) -> str:
 def pairs_table(results: Results) -> Table | None:
     """Differences between systems that differ in one thing; None if no two of them are there."""
     rows = {row.recipe: row for row in results.rows}
-    metrics = [metric for metric in METRICS if metric.field in HIGHER_IS_BETTER]
+    pairs = [pair for pair in PAIRS if pair[0] in rows and pair[1] in rows]
+    columns = [(metric, False) for metric in METRICS if metric.field in HIGHER_IS_BETTER]
+    if all(any(score.projected for score in row.scores) for row in results.rows):
+        # With projection, consistency is the same for all.
+        columns += [(metric, True) for metric, _ in columns if metric.field != "consistency"]
     lines = []
-    for one, other, thing in PAIRS:
-        if one in rows and other in rows:
-            found = [
-                (metric, difference(rows[one], rows[other], metric.field)) for metric in metrics
-            ]
-            cells = (_difference_cell(metric, interval) for metric, interval in found)
-            lines.append((Cell(f"{one} − {other}"), Cell(thing), *cells))
-    header = (Cell("Pair"), Cell("What differs"), *(metric.heading for metric in metrics))
+    for one, other, thing in pairs:
+        cells = [
+            _difference_cell(
+                metric, difference(rows[one], rows[other], metric.field, projected=projected)
+            )
+            for metric, projected in columns
+        ]
+        lines.append((Cell(f"{one} − {other}"), Cell(thing), *cells))
+    headings = [_heading(metric, projected) for metric, projected in columns]
+    header = (Cell("Pair"), Cell("What differs"), *headings)
     return Table(header, tuple(lines), words=2) if lines else None
+
+
+def _heading(metric: Metric, projected: bool) -> Cell:
+    heading = metric.heading
+    return Cell(f"{heading.text}, projected", heading.small) if projected else heading
 
 
 def _difference_cell(metric: Metric, found: Interval) -> Cell:
