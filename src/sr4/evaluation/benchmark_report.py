@@ -92,7 +92,10 @@ def legend(benchmark: Benchmark) -> Iterator[str]:
             f"{benchmark.peak.gflops_per_second:,.0f} GFLOP/s, {benchmark.peak.convolution}."
         )
     if benchmark.baseline is not None:
-        yield f"times faster: a picture, than {benchmark.baseline}."
+        yield (
+            f"times faster: a picture, than {benchmark.baseline}. Models without an exported graph "
+            "run in float32."
+        )
     if benchmark.data is not None:
         yield (
             f"quality: at most {benchmark.limit} pictures of {benchmark.data}, 95 % intervals; "

@@ -35,7 +35,7 @@ from sr4.runtime import GRAPH
 
 LONG_SCORING = 3600.0  # seconds; longer ones are left to `sr4 evaluate`
 _ROUNDS, _QUICK_ROUNDS = 5, 2
-_EVALUATIONS = 4  # of a round
+_EVALUATIONS = 4  # of a round; of long ones, one
 
 
 class Job(BaseModel):
@@ -132,7 +132,8 @@ def measure(job: Job, tell: Tell) -> Row:
     rounds: tuple[Round, ...] = ()
     if find_spec("torch") is not None:
         cost = network_cost(model.config, _network_size(model.config, picture))
-        rounds = _rounds(test, _QUICK_ROUNDS if job.quick else _ROUNDS, tell)
+        evaluations = 1 if speed.computed else _EVALUATIONS
+        rounds = _rounds(test, _QUICK_ROUNDS if job.quick else _ROUNDS, evaluations, tell)
     quality, notes = _score(model, job, speed, tell)
     nfe = model.nfe(job.steps)
     return Row(
@@ -167,16 +168,18 @@ def open_model(job: Job) -> DiffusionModel:
     if not job.random:
         folder = find_model(job.model)
         config = read_config(folder)
-        return DiffusionModel(config, TorchNetwork.open(folder, config, "cpu"), job.model)
+        network = TorchNetwork.open(folder, config, "cpu", "float32")
+        return DiffusionModel(config, network, job.model)
     settings = recipe(job.model).model
     torch.manual_seed(0)
-    network = build_network(settings)
+    module = build_network(settings)
     config = ModelConfig(
         **dict(settings),
         scale=settings.degradation.scale,
-        size_multiple=int(network.size_multiple),  # type: ignore[arg-type]
+        size_multiple=int(module.size_multiple),  # type: ignore[arg-type]
     )
-    return DiffusionModel(config, TorchNetwork(network, torch.device("cpu")), job.model)
+    network = TorchNetwork(module, torch.device("cpu"), "float32")
+    return DiffusionModel(config, network, job.model)
 
 
 def low_res_picture(model: DiffusionModel, job: Job) -> Image.Image:
@@ -200,13 +203,13 @@ def _network_size(config: ModelConfig, picture: Image.Image) -> tuple[int, int]:
     return height + -height % config.size_multiple, width + -width % config.size_multiple
 
 
-def _rounds(test: SpeedTest, count: int, tell: Tell) -> tuple[Round, ...]:
+def _rounds(test: SpeedTest, count: int, evaluations: int, tell: Tell) -> tuple[Round, ...]:
     """The network and the convolutions in turn: what slows the machine for a while slows both."""
     rounds = []
     for number in range(count):
         test.evaluations()
-        for _ in range(-(-_EVALUATIONS // test.total)):
-            test.steps(min(_EVALUATIONS, test.total))
+        for _ in range(-(-evaluations // test.total)):
+            test.steps(min(evaluations, test.total))
         seconds = min(test.evaluations())  # as of the convolutions, the best of a few
         rounds.append(Round(evaluation_seconds=seconds, peaks=convolution_peaks()))
         tell(number + 1, count, "rounds beside convolutions")
