@@ -103,6 +103,19 @@ def test_whole_samplings_agree_between_runtimes(tiny_exported: Path) -> None:
         )
 
 
+def test_bfloat16_costs_no_quality(tiny_exported: Path) -> None:
+    pytest.importorskip("openvino")
+    random = np.random.default_rng(0)
+    high_res = random.uniform(-0.5, 0.5, (8, 3, 4, 4)) @ np.ones((4, 32)) / 4  # stripes
+    high_res = np.repeat(high_res, 8, axis=2).astype(np.float32)  # (8, 3, 32, 32)
+    low_res = Degradation(4)(high_res)
+    scores = []
+    for backend in ("onnx", "openvino"):
+        drawn = load_model(tiny_exported, backend=backend).sample(low_res, seeds=range(8), steps=2)
+        scores.append(np.mean(10 * np.log10(4 / np.mean((drawn - high_res) ** 2, axis=(1, 2, 3)))))
+    assert scores[1] == pytest.approx(scores[0], abs=0.05)  # dB
+
+
 def test_auto_takes_the_fastest_that_is_installed(
     tiny_model: Path, tiny_exported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
