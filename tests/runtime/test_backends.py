@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,28 @@ def test_openvino_does_without_a_cache_that_cannot_be_written(
     (tmp_path / "file").touch()
     network = compiled(tiny_exported, size=32, cache=tmp_path / "file/cache")
     assert np.isfinite(evaluate(network, (1, 3, 32, 32), 0.7)).all()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals of this kind")
+def test_signals_are_survived_after_networks_are_gone(tiny_exported: Path) -> None:
+    """See `sr4.runtime.openvino_backend._core`."""
+    pytest.importorskip("openvino")
+    program = f"""
+import gc, os, pathlib, signal
+from sr4.runtime.openvino_backend import OpenVINONetwork
+import numpy as np
+signal.signal(signal.SIGUSR1, lambda *arguments: print("survived"))
+pictures, networks = np.zeros((1, 3, 32, 32), np.float32), []
+for _ in range(2):
+    networks.append(OpenVINONetwork(pathlib.Path({str(tiny_exported / GRAPH)!r})))
+    networks[-1](pictures, 0.0, pictures)
+while networks:
+    del networks[0]
+    gc.collect()
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "survived\n", "")
 
 
 def test_the_cache_lies_where_the_platform_keeps_caches(monkeypatch: pytest.MonkeyPatch) -> None:

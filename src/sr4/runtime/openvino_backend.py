@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class OpenVINONetwork:
         cache: Path | None = None,
     ) -> None:
         self._size, self._cache = size, cache
-        self._core = openvino.Core()
+        self._core = _core()
         if precision == "auto":
             has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
             precision = "bf16" if has_bf16 else "float32"
@@ -109,6 +110,16 @@ class OpenVINONetwork:
 
     def numpy(self, array: Floats) -> Floats:
         return array
+
+
+@functools.cache
+def _core() -> Any:
+    """One for the whole process, never closed. A core gives the thread that first compiles on it a
+    stack for signal handlers, and when it is closed puts back what was there before it: of two
+    that are closed in the order of their making, a stack that is gone, and the next signal, such as
+    Ctrl-C, would end the process.
+    """
+    return openvino.Core()
 
 
 def _groups(count: int) -> list[slice]:
