@@ -39,12 +39,15 @@ def test_the_same_settings_may_go_on(run: Path, tiny: Tiny, source: EncodedSourc
 
 
 def test_a_start_clears_what_a_kill_has_left(run: Path, tiny: Tiny, source: EncodedSource) -> None:
+    (run / "validation").mkdir(exist_ok=True)
+    kept = set(run.rglob("*"))
     half = run / "checkpoints" / ".000000000040.tmp"
     half.mkdir()
     (half / "network.safetensors").write_bytes(b"half of it")
+    (run / ".0123456789abcdef.old").mkdir()
+    (run / "validation" / ".0123456789abcdef.tmp").write_bytes(b"half a picture")
     RunFolder(run).settle(tiny(), source)
-    assert not half.exists()
-    assert len(list((run / "checkpoints").iterdir())) == 2
+    assert set(run.rglob("*")) == kept
 
 
 @pytest.mark.parametrize(

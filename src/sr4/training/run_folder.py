@@ -116,7 +116,7 @@ class RunFolder:
         Raises:
             RunError: names what differs.
         """
-        sweep(self.checkpoints)
+        sweep(self.path)
         config, pictures = self.path / "config.yaml", self.path / "data.json"
         found = fingerprint(data)
         if list_checkpoints(self.checkpoints):
