@@ -174,20 +174,11 @@ class DistillationSettings(Settings):
 
     steps: Literal[1, 2, 4] = 4  # the most that the student takes; it learns fewer too
     first_share: float = Field(0.4, ge=0, le=1)  # of the pictures, trains the first step
-    adversarial_weight: float = Field(0.2, ge=0)
-    discriminator_rate: float = Field(2e-3, gt=0)
-    # The times between which the discriminator's noise is drawn.
-    discriminator_times: tuple[float, float] = (0.02, 0.4)
+    # The discriminator's pull at a result, in units of the distance's; of the first step by itself.
+    first_adversarial_weight: float = Field(2.0, ge=0)
+    adversarial_weight: float = Field(1.0, ge=0)
+    discriminator_rate: float = Field(3e-4, gt=0)
     teacher: str = ""  # checksum of its weights, so that a run goes on with the same one
-
-    @model_validator(mode="after")
-    def _times_are_times(self) -> DistillationSettings:
-        low, high = self.discriminator_times
-        if not 0 < low <= high <= 1:
-            raise ValueError(
-                f"got discriminator_times {low}, {high}; expected 0 < low <= high <= 1"
-            )
-        return self
 
 
 class ModelSettings(Settings):

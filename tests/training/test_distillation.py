@@ -22,7 +22,7 @@ from sr4.data.sources import EncodedSource  # noqa: E402
 from sr4.errors import ModelError, RunError, UsageError  # noqa: E402
 from sr4.model import load_model, read_config  # noqa: E402
 from sr4.recipes.distilled import distilled  # noqa: E402
-from sr4.training.distillation import Distillation, student_times  # noqa: E402
+from sr4.training.distillation import Balance, Distillation, student_steps  # noqa: E402
 from sr4.training.trainer import open_teacher, train  # noqa: E402
 
 Weights = Callable[[Path], dict[str, Any]]
@@ -78,16 +78,27 @@ def test_it_starts_from_the_teachers_weights(student: Student, finished: Path) -
         assert torch.equal(run.average.state_dict()[name], tensor), name
 
 
-@pytest.mark.parametrize(
-    ("steps", "times"), [(1, {1.0}), (2, {1.0, 0.5}), (4, {1.0, 0.75, 0.5, 0.25})]
-)
-def test_times_are_those_of_the_steps(steps: int, times: set[float]) -> None:
-    settings = DistillationSettings(steps=steps, first_share=0.4)
-    drawn = student_times(settings, np.random.default_rng(0), 4000)
-    assert set(drawn) == times
+def test_the_discriminator_keeps_its_share_at_each_step() -> None:
+    settings = DistillationSettings(steps=4, first_adversarial_weight=3, adversarial_weight=0.5)
+    balance, steps = Balance(settings), torch.tensor([0, 2, 0, 2])
+    distance, adversarial = torch.randn(2, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    for size in (1e-3, 1.0, 50.0):
+        for _ in range(300):  # until the running means have followed
+            found = balance(distance, size * adversarial, steps)
+        for step, weight in ((0, 3.0), (2, 0.5)):
+            ratio = found[steps == step].norm() / distance[steps == step].norm()
+            assert ratio.item() == pytest.approx(weight, rel=0.01)
+    assert torch.equal(balance.ratios[[1, 3]], torch.zeros(2))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4])
+def test_each_step_is_learnt(steps: int) -> None:
+    settings = DistillationSettings(steps=steps, first_share=0.4)  # type: ignore[arg-type]
+    drawn = student_steps(settings, np.random.default_rng(0), 4000)
+    assert set(drawn) == set(range(steps))
     if steps > 1:
-        assert np.mean(drawn == 1) == pytest.approx(0.4, abs=0.03)
-        assert np.mean(drawn == 0.5) == pytest.approx(0.6 / (steps - 1), abs=0.03)
+        assert np.mean(drawn == 0) == pytest.approx(0.4, abs=0.03)
+        assert np.mean(drawn == 1) == pytest.approx(0.6 / (steps - 1), abs=0.03)
 
 
 def test_without_a_discriminator_the_distance_falls(
@@ -96,7 +107,7 @@ def test_without_a_discriminator_the_distance_falls(
     """Stripes too narrow for the low-res picture to show, always the same."""
     rows = np.where(np.arange(32) % 4 < 2, 64, 192).astype(np.uint8)
     pictures = np.broadcast_to(rows[:, None, None], (4, 32, 32, 3))
-    settings = student(1, total_images=1000, adversarial_weight=0)
+    settings = student(1, total_images=1000, first_adversarial_weight=0)
     run = Distillation(settings, open_teacher(finished / "model"))
     made = batches(settings, make_source(pictures))
     losses = [float(run.step(next(made))) for _ in range(60)]
@@ -113,9 +124,7 @@ def test_the_discriminator_asks_for_detail(
     source = make_source(pictures)
     deviations = {}
     for weight in (0.0, 1.0):
-        settings = student(
-            1, total_images=1000, adversarial_weight=weight, discriminator_times=(0.02, 0.1)
-        )
+        settings = student(1, total_images=1000, first_adversarial_weight=weight)
         run = Distillation(settings, open_teacher(finished / "model"))
         made = batches(settings, source)
         for _ in range(60):
@@ -187,7 +196,7 @@ def test_a_distillation_needs_its_teacher(
     ("changes", "words"),
     [
         ({"steps": 3}, "'distillation.steps'"),
-        ({"discriminator_times": (0.5, 0.2)}, "'distillation': got discriminator_times 0.5, 0.2"),
+        ({"first_share": 1.5}, "'distillation.first_share'"),
         ({"adversarial_wight": 1}, "did you mean 'distillation.adversarial_weight'"),
     ],
 )

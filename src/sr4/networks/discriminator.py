@@ -1,67 +1,70 @@
-"""A discriminator that looks through a diffusion network's eyes."""
+"""A discriminator, which a student learns against."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-
-from sr4.networks.blocks import ChannelNorm
 
 
 class Discriminator(nn.Module):
-    """Small heads on the feature maps of a frozen diffusion network, which judge noisy pictures
-    (Sauer et al. 2024, Latent Adversarial Diffusion Distillation, section 3).
+    """Tells pictures from results, place by place, given the low-res picture that both fit (as the
+    patch discriminator of Isola et al. 2017, with scores at several resolutions).
 
-    A network that denoises knows what pictures look like at every noise level, and knows the
-    `low_res` they belong to; so only the heads are trained, and nothing but the teacher is needed.
+    It sees patches of 2x2 pixels as channels, so that its first maps still hold every pixel.
 
     Args:
-        network: the frozen network, with `features` and `feature_widths`.
-        width: channels inside the heads.
+        channels: of the pictures.
+        widths: channels of its levels, each of half the resolution of the one before.
     """
 
-    def __init__(self, network: Any, width: int = 96) -> None:
+    patch = 2
+
+    def __init__(self, channels: int = 3, widths: Sequence[int] = (64, 96, 160, 192)) -> None:
         super().__init__()
-        self.network = network.eval().requires_grad_(False)
-        widths: tuple[int, ...] = network.feature_widths
-        self.heads = nn.ModuleList(_head(channels, width) for channels in widths)
+        self.conv_in = nn.Conv2d(2 * channels * self.patch**2, widths[0], 3, padding=1)
+        self.levels = nn.ModuleList(_block(width) for width in widths)
+        self.downsample = nn.ModuleList(
+            nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairwise(widths)
+        )
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.LeakyReLU(0.2), nn.Conv2d(width, 1, 1)) for width in widths
+        )
 
-    def train(self, mode: bool = True) -> Discriminator:
-        """The heads alone change; the frozen network has no dropout in either mode."""
-        self.heads.train(mode)
-        return self
+    def forward(self, x_0: Tensor, low_res: Tensor) -> list[Tensor]:
+        """Scores, float32 (B, 1, edge, edge) for each level: high for real pictures.
 
-    def features(self, x_t: Tensor, log_snr: Tensor, low_res: Tensor) -> list[Tensor]:
-        """What the heads judge, for the arguments of one evaluation of the network."""
-        return self.network.features(x_t, log_snr, low_res)  # type: ignore[no-any-return]
+        Args:
+            x_0: what the student makes, or the same of a picture, (B, C, H, W).
+            low_res: the low-res picture at that size.
+        """
+        x = self.conv_in(F.pixel_unshuffle(torch.cat([x_0, low_res], dim=1), self.patch))
+        scores = []
+        for number, (level, head) in enumerate(zip(self.levels, self.heads, strict=True)):
+            x = self.downsample[number - 1](x) if number else x
+            x = x + level(x)
+            scores.append(head(x).float())
+        return scores
 
-    def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Scores, (B, 1, edge, edge) for each level, one a place: high for real pictures."""
-        return [head(one).float() for head, one in zip(self.heads, features, strict=True)]
 
-
-def _head(channels: int, width: int) -> nn.Module:
+def _block(channels: int) -> nn.Module:
     return nn.Sequential(
-        ChannelNorm(channels),
-        nn.Conv2d(channels, width, 3, padding=1),
-        nn.SiLU(),
-        nn.Conv2d(width, width, 3, padding=1),
-        nn.SiLU(),
-        nn.Conv2d(width, 1, 1),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(channels, channels, 3, padding=1),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(channels, channels, 3, padding=1),
     )
 
 
-def hinge_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
-    """What the discriminator minimises (Lim & Ye 2017): the mean over levels and places."""
-    terms = [
-        (1 - high).relu().mean() + (1 + low).relu().mean()
-        for high, low in zip(real, fake, strict=True)
-    ]
+def relativistic_loss(ahead: Sequence[Tensor], behind: Sequence[Tensor]) -> Tensor:
+    """How little one side's scores are ahead of the other's: log(1 + exp(behind - ahead)), the
+    mean over levels of that over pictures and places (Jolicoeur-Martineau 2019).
+
+    The discriminator wants pictures ahead of the results for the same low-res picture, the student
+    the reverse. log 2 if neither is.
+    """
+    terms = [F.softplus(low - high).mean() for high, low in zip(ahead, behind, strict=True)]
     return torch.stack(terms).mean()
-
-
-def generator_loss(fake: list[Tensor]) -> Tensor:
-    """What the student minimises: minus its mean score, over levels and places alike."""
-    return -torch.stack([one.mean() for one in fake]).mean()

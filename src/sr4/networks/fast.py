@@ -85,7 +85,6 @@ class FastUNet(nn.Module):
         super().__init__()
         self.patch = patch
         self.size_multiple = patch * 2 ** (len(widths) - 1)
-        self.feature_widths = tuple(widths)
         patch_channels = channels * patch**2
         self.embed = LogSNREmbedding(embedding)
         self.conv_in = nn.Conv2d(2 * patch_channels, widths[0], 3, padding=1)
@@ -108,23 +107,14 @@ class FastUNet(nn.Module):
     def forward(self, x_t: Tensor, log_snr: Tensor, low_res: Tensor) -> Tensor:
         """One evaluation: (B, C, H, W), (B,), (B, C, H or h, W or w) to (B, C, H, W)."""
         embedding = self.embed(log_snr)
-        *skips, x = self._descend(x_t, low_res, embedding)
+        pictures = torch.cat([x_t, to_target_size(low_res, x_t)], dim=1)
+        x = self.conv_in(F.pixel_unshuffle(pictures, self.patch))
+        skips = []
+        for stage, downsample in zip(self.down, self.downsample, strict=True):
+            skips.append(stage(x, embedding))
+            x = downsample(skips[-1])
+        x = self.middle(x, embedding)
         for level in reversed(range(len(skips))):
             x = self.merge[level](torch.cat([self.upsample[level](x), skips[level]], dim=1))
             x = self.up[level](x, embedding)
         return F.pixel_shuffle(self.conv_out(F.silu(self.norm_out(x))), self.patch)
-
-    def features(self, x_t: Tensor, log_snr: Tensor, low_res: Tensor) -> list[Tensor]:
-        """The feature maps at the end of each level on the way down, (B, width, edge, edge), for
-        the arguments of one evaluation; `feature_widths` holds their channels.
-        """
-        return self._descend(x_t, low_res, self.embed(log_snr))
-
-    def _descend(self, x_t: Tensor, low_res: Tensor, embedding: Tensor) -> list[Tensor]:
-        pictures = torch.cat([x_t, to_target_size(low_res, x_t)], dim=1)
-        x = self.conv_in(F.pixel_unshuffle(pictures, self.patch))
-        maps = []
-        for stage, downsample in zip(self.down, self.downsample, strict=True):
-            maps.append(stage(x, embedding))
-            x = downsample(maps[-1])
-        return [*maps, self.middle(x, embedding)]

@@ -216,7 +216,6 @@ class SR3UNet(nn.Module):
         self.size_multiple = 2 ** (len(widths) - 1)
         self.down_widths = [inner, *widths[:-1]]  # at the entry of each level, going down
         self.up_widths = [*widths[1:], widths[-1]]  # and going up
-        self.feature_widths = tuple(widths)
 
         block = partial(ResidualBlock, embedding=inner, groups=groups, dropout=dropout)
         self.embed = NoiseLevelEmbedding(inner)
@@ -243,8 +242,12 @@ class SR3UNet(nn.Module):
         """One evaluation: (B, C, H, W), (B,), (B, C, H or h, W or w) to (B, out_channels, H, W)."""
         entry = self.entry(x_t, to_target_size(low_res, x_t))
         embedding = self.embed(log_snr)
-        maps = self._descend(entry, embedding)
-        x = self._through_the_middle(maps[-1][-1], embedding)
+        x, maps = entry.pictures, []
+        for level, going_down in enumerate(self.down):
+            maps.append(going_down(x, embedding, entry.down.get(level)))
+            x = maps[-1][-1]
+        for block in self.middle:
+            x = block(x, embedding)
         for level in reversed(range(len(maps))):
             x = self.up[level](x, maps[level], embedding, entry.up.get(level))
         return self.conv_out(self.norm_out(x))  # type: ignore[no-any-return]
@@ -252,28 +255,6 @@ class SR3UNet(nn.Module):
     def entry(self, x_t: Tensor, upsampled: Tensor) -> Entry:
         """What enters the U-Net proper; other networks with this body differ here alone."""
         return Entry(torch.cat([upsampled, x_t], dim=1))
-
-    def features(self, x_t: Tensor, log_snr: Tensor, low_res: Tensor) -> list[Tensor]:
-        """The feature maps at the end of each level on the way down, (B, width, edge, edge), the
-        last behind the middle, for the arguments of one evaluation; `feature_widths` holds their
-        channels.
-        """
-        embedding = self.embed(log_snr)
-        maps = self._descend(self.entry(x_t, to_target_size(low_res, x_t)), embedding)
-        *last_maps, deepest = [level[-1] for level in maps]
-        return [*last_maps, self._through_the_middle(deepest, embedding)]
-
-    def _descend(self, entry: Entry, embedding: Tensor) -> list[list[Tensor]]:
-        x, maps = entry.pictures, []
-        for level, going_down in enumerate(self.down):
-            maps.append(going_down(x, embedding, entry.down.get(level)))
-            x = maps[-1][-1]
-        return maps
-
-    def _through_the_middle(self, x: Tensor, embedding: Tensor) -> Tensor:
-        for block in self.middle:
-            x = block(x, embedding)
-        return x
 
 
 def level_edges(image_size: int, levels: int) -> list[int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,20 +16,15 @@ from sr4.data.loader import Batch
 from sr4.diffusion.losses import simple_loss
 from sr4.diffusion.predictions import PREDICTIONS
 from sr4.diffusion.process import q_sample
-from sr4.networks.discriminator import Discriminator, generator_loss, hinge_loss
+from sr4.networks.discriminator import Discriminator, relativistic_loss
 from sr4.runtime.torch_backend import channels_last
 from sr4.training.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
 from sr4.training.optimisation import Optimisation
 
 _OWN = "discriminator."  # what its tensors are called in a checkpoint
-
-
-class Judged(NamedTuple):
-    """Noisy pictures for the discriminator: x_t, its noise level, and the low-res picture."""
-
-    x_t: Tensor
-    log_snr: Tensor
-    upsampled: Tensor
+_PENALTY_EVERY = 4  # steps; it counts that many times then
+_PENALTY_NOISE = 0.1
+_BALANCE_RATE = 0.03
 
 
 class Distillation(Optimisation):
@@ -38,13 +32,19 @@ class Distillation(Optimisation):
 
     The student starts from the teacher's weights and stays a denoiser: at the few times of its
     steps it makes x_0 in one evaluation. A denoiser's best guess is the mean of all pictures that
-    fit, and too soft; so besides the distance to the true picture the student minimises the score
-    of a discriminator on the teacher's feature maps, which sees both pictures with fresh noise
-    (Sauer et al. 2024, Latent Adversarial Diffusion Distillation).
+    fit, and too soft; so besides the distance to the true picture a discriminator pulls at it,
+    which compares its results with the pictures that they stand for (Jolicoeur-Martineau 2019, The
+    relativistic discriminator), and is kept smooth by a penalty on what noise changes in its
+    scores (Lin et al. 2025, Diffusion Adversarial Post-Training, section 3.3).
+
+    Both pulls are measured where they meet, as gradients by the student's results. The weight of
+    the discriminator is the ratio of their norms, for each time by itself: however good the
+    discriminator, and however soft the results of that time, it keeps its share (after Esser et
+    al. 2021, Taming Transformers, equation 7).
 
     Args:
         settings: with `distillation`.
-        teacher: the trained network; it becomes part of the discriminator, frozen.
+        teacher: the trained network, whose weights the student starts from.
     """
 
     def __init__(self, settings: RunSettings, teacher: nn.Module) -> None:
@@ -57,18 +57,18 @@ class Distillation(Optimisation):
         for network in (self._accelerator.unwrap_model(self._network), self.average):
             network.load_state_dict(teacher.state_dict())
         device = self._accelerator.device
-        self._discriminator = Discriminator(channels_last(teacher).to(device))
-        channels_last(self._discriminator.heads.to(device))
+        self._discriminator = channels_last(Discriminator(settings.model.channels)).to(device)
+        self._balance = Balance(self._settings).to(device)
         self._judge = torch.optim.AdamW(
-            self._discriminator.heads.parameters(),
+            self._discriminator.parameters(),
             lr=self._settings.discriminator_rate,
-            betas=settings.training.betas,
+            betas=(0.0, 0.99),
             weight_decay=0.0,
             fused=True,
         )
 
     def step(self, batch: Batch) -> Tensor:
-        """One step of the student, then one of the discriminator; returns the student's loss.
+        """One step of the student, then one of the discriminator; returns the student's distance.
 
         Raises:
             RunError: the loss or its gradient is not finite; the weights are as they were.
@@ -82,80 +82,118 @@ class Distillation(Optimisation):
         upsampled = _contiguous(self._target.degradation.upsample(low_res))
         real = frame.encode(high_res)
 
-        def noise() -> Tensor:
-            return torch.randn(real.shape, generator=generator, device=device)
-
-        times = student_times(self._settings, random, len(real))
-        log_snr = self._schedule.log_snr(times)
-        x_t = q_sample(real, noise(), log_snr)
-        output = self._network(_contiguous(x_t), _level(log_snr, x_t), upsampled).float()
+        steps = student_steps(self._settings, random, len(real))
+        log_snr = self._schedule.log_snr(1 - steps / self._settings.steps)
+        noise = torch.randn(real.shape, generator=generator, device=device)
+        x_t = q_sample(real, noise, log_snr)
+        level = torch.as_tensor(log_snr, dtype=torch.float32, device=device)
+        output = self._network(_contiguous(x_t), level, upsampled).float()
         x_0 = self._prediction.x_0(output[:, : real.shape[1]], x_t, log_snr)
         # Not clipped, as a sampler would: what has left the range would have no gradient.
-        fake = frame.encode(frame.decode(x_0))
+        made = frame.encode(frame.decode(x_0))
 
-        low, high = self._settings.discriminator_times
-        level = self._schedule.log_snr(random.uniform(low, high, len(real)))
-        fresh = noise()
-        judged = [
-            Judged(_contiguous(q_sample(one, fresh, level)), _level(level, one), upsampled)
-            for one in (fake, real)
-        ]
-        with self._accelerator.autocast():
-            features = self._discriminator.features(*judged[0])
-            scores = self._discriminator(features)
+        fake = made.detach().requires_grad_()
+        pictures = _contiguous(torch.cat([fake, real]))
+        scores = self._scores(pictures, upsampled)
         # Not squared: its gradient then has one size at all times, as the discriminator's has.
-        distance = simple_loss(fake, real, 2).sqrt().mean()
-        loss: Tensor = distance + self._settings.adversarial_weight * generator_loss(scores)
-        self._descend(loss, batch)
-        self._train_discriminator([one.detach() for one in features], judged[1])
-        return loss.detach()
+        distance: Tensor = simple_loss(fake, real, 2).sqrt().mean()
+        (pull,) = torch.autograd.grad(distance, fake)
+        for_real, for_fake = _halves(scores)
+        loss = relativistic_loss(for_fake, [one.detach() for one in for_real])
+        (other_pull,) = torch.autograd.grad(loss, fake, retain_graph=True)
+        pull = pull + self._balance(pull, other_pull, torch.as_tensor(steps, device=device))
+        # Its gradient is `pull`.
+        self._descend((made * pull).sum(), batch)
+        self._train_discriminator(scores, pictures.detach(), upsampled, generator)
+        return distance.detach()
 
-    def _train_discriminator(self, fake: list[Tensor], real: Judged) -> None:
-        with torch.no_grad(), self._accelerator.autocast():
-            features = self._discriminator.features(*real)
+    def _scores(self, pictures: Tensor, upsampled: Tensor) -> list[Tensor]:
         with self._accelerator.autocast():
-            loss = hinge_loss(self._discriminator(features), self._discriminator(fake))
-        self._judge.zero_grad()  # the student's loss went through it too
+            found: list[Tensor] = self._discriminator(pictures, torch.cat([upsampled, upsampled]))
+        return found
+
+    def _train_discriminator(
+        self, scores: list[Tensor], pictures: Tensor, upsampled: Tensor, generator: torch.Generator
+    ) -> None:
+        for_real, for_fake = _halves(scores)
+        loss = relativistic_loss(for_real, for_fake)
+        if self.steps % _PENALTY_EVERY == 0:
+            noise = torch.randn(pictures.shape, generator=generator, device=pictures.device)
+            shaken = self._scores(_contiguous(pictures + _PENALTY_NOISE * noise), upsampled)
+            changes = [
+                (one - other).square().mean() for one, other in zip(shaken, scores, strict=True)
+            ]
+            loss = loss + _PENALTY_EVERY * torch.stack(changes).mean()
         self._accelerator.backward(loss)
+        self._accelerator.clip_grad_norm_(self._discriminator.parameters(), 1.0)
         self._judge.step()
+        self._judge.zero_grad()
 
     def checkpoint(self) -> Checkpoint:
         """All that `restore` needs."""
         plain = super().checkpoint()
+        own = {**self._discriminator.state_dict(), **self._balance.state_dict()}
         return dataclasses.replace(
             plain,
-            network={**plain.network, **_named(self._discriminator.heads.state_dict())},
+            network={**plain.network, **_named(own)},
             optimiser={**plain.optimiser, **_named(optimiser_tensors(self._judge))},
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """As `Optimisation.restore`."""
-        network, heads = _split(checkpoint.network)
+        network, own = _split(checkpoint.network)
         optimiser, judge = _split(checkpoint.optimiser)
         super().restore(dataclasses.replace(checkpoint, network=network, optimiser=optimiser))
-        self._discriminator.heads.load_state_dict(heads)
+        self._balance.load_state_dict({name: own.pop(name) for name in self._balance.state_dict()})
+        self._discriminator.load_state_dict(own)
         restore_optimiser(self._judge, judge)
 
 
-def student_times(
+class Balance(nn.Module):
+    """Gives the discriminator's pull its share of the distance's, at each step of the student."""
+
+    ratios: Tensor
+
+    def __init__(self, settings: DistillationSettings) -> None:
+        super().__init__()
+        self._settings = settings
+        # Of the squared norms, a running mean; 0 before the first.
+        self.register_buffer("ratios", torch.zeros(settings.steps))
+
+    def forward(self, distance: Tensor, adversarial: Tensor, steps: Tensor) -> Tensor:
+        """The adversarial gradient, scaled; both (B, C, H, W), steps (B,)."""
+        squares = [one.flatten(1).square().sum(dim=1) for one in (distance, adversarial)]
+        for step in steps.unique():
+            mean, other = (one[steps == step].mean() for one in squares)
+            now, before = other / mean, self.ratios[step]
+            self.ratios[step] = torch.where(before > 0, before.lerp(now, _BALANCE_RATE), now)
+        weights = torch.where(
+            steps == 0, self._settings.first_adversarial_weight, self._settings.adversarial_weight
+        )
+        ratios = self.ratios[steps].sqrt().clamp(min=1e-12)
+        return (weights / ratios)[:, None, None, None] * adversarial
+
+
+def student_steps(
     settings: DistillationSettings, random: np.random.Generator, count: int
-) -> NDArray[np.float64]:
-    """Times at which a student of that many steps is ever asked, (count,): 1 for its own share of
-    them, the others alike. A student of 4 steps takes 1 or 2 as well.
+) -> NDArray[np.int64]:
+    """Which of its steps the student learns, (count,), counted from 0, the first: that one for its
+    own share of the pictures, the others alike. A student of 4 steps takes 1 or 2 as well.
     """
-    later = 1 - np.arange(1, settings.steps) / settings.steps
-    if not later.size:
-        return np.ones(count)
+    if settings.steps == 1:
+        return np.zeros(count, np.int64)
     is_first = random.random(count) < settings.first_share
-    return np.where(is_first, 1.0, random.choice(later, count))
+    return np.where(is_first, 0, random.integers(1, settings.steps, count))
 
 
 def _contiguous(pictures: Tensor) -> Tensor:
     return pictures.contiguous(memory_format=torch.channels_last)
 
 
-def _level(log_snr: NDArray[np.float64], like: Tensor) -> Tensor:
-    return torch.as_tensor(log_snr, dtype=torch.float32, device=like.device)
+def _halves(scores: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """The scores of pictures, and those of results, which come first."""
+    pairs = [one.chunk(2) for one in scores]
+    return [real for _, real in pairs], [fake for fake, _ in pairs]
 
 
 def _named(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
