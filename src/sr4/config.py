@@ -174,8 +174,9 @@ class DistillationSettings(Settings):
 
     steps: Literal[1, 2, 4] = 4  # the most that the student takes; it learns fewer too
     first_share: float = Field(0.4, ge=0, le=1)  # of the pictures, trains the first step
-    # The discriminator's pull at a result, in units of the distance's; of the first step by itself.
-    first_adversarial_weight: float = Field(2.0, ge=0)
+    # Steps (of DDIM) of the teacher, whose result from the same noise is to be met; 0: the picture.
+    teacher_steps: int = Field(0, ge=0)
+    # The discriminator's pull at a result, in units of the distance's.
     adversarial_weight: float = Field(1.0, ge=0)
     discriminator_rate: float = Field(3e-4, gt=0)
     teacher: str = ""  # checksum of its weights, so that a run goes on with the same one

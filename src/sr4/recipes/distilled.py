@@ -25,6 +25,8 @@ def distilled(teacher: ModelConfig, steps: int = 4) -> RunSettings:
     Args:
         teacher: the trained model.
         steps: the most steps that the student takes.
+
+    A teacher of few steps is met at its own results, any other at the true pictures.
     """
     weights = [
         checksum for name, checksum in teacher.sha256.items() if name.endswith(".safetensors")
@@ -45,5 +47,9 @@ def distilled(teacher: ModelConfig, steps: int = 4) -> RunSettings:
             save_every_images=8_000,
             validate_every_images=8_000,
         ),
-        distillation=DistillationSettings(steps=steps, teacher="".join(weights)),
+        distillation=DistillationSettings(
+            steps=steps,
+            teacher_steps=own if (own := teacher.sampling.steps) in STEPS else 0,
+            teacher="".join(weights),
+        ),
     )

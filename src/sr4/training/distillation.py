@@ -16,8 +16,10 @@ from sr4.data.loader import Batch
 from sr4.diffusion.losses import simple_loss
 from sr4.diffusion.predictions import PREDICTIONS
 from sr4.diffusion.process import q_sample
+from sr4.diffusion.samplers import DDIMSampler, Denoised, sample
 from sr4.networks.discriminator import Discriminator, relativistic_loss
-from sr4.runtime.torch_backend import channels_last
+from sr4.runtime.torch_backend import TorchNetwork, channels_last
+from sr4.targets import Frame
 from sr4.training.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
 from sr4.training.optimisation import Optimisation
 
@@ -25,15 +27,18 @@ _OWN = "discriminator."  # what its tensors are called in a checkpoint
 _PENALTY_EVERY = 4  # steps; it counts that many times then
 _PENALTY_NOISE = 0.1
 _BALANCE_RATE = 0.03
+_TINY = 1e-24
 
 
 class Distillation(Optimisation):
     """A student in training, with the discriminator that it learns against.
 
     The student starts from the teacher's weights and stays a denoiser: at the few times of its
-    steps it makes x_0 in one evaluation. A denoiser's best guess is the mean of all pictures that
-    fit, and too soft; so besides the distance to the true picture a discriminator pulls at it,
-    which compares its results with the pictures that they stand for (Jolicoeur-Martineau 2019, The
+    steps it makes x_0 in one evaluation. The distance of that to a goal is to become small, either
+    to the true picture, with noise of its own, or to what the teacher makes of the same noise in a
+    few steps (`teacher_steps`). The first goal leaves results soft, being the mean of all pictures
+    that fit; the second is sharp, but only as good as the teacher. So a discriminator pulls too: it
+    compares results with the pictures that they stand for (Jolicoeur-Martineau 2019, The
     relativistic discriminator), and is kept smooth by a penalty on what noise changes in its
     scores (Lin et al. 2025, Diffusion Adversarial Post-Training, section 3.3).
 
@@ -44,7 +49,7 @@ class Distillation(Optimisation):
 
     Args:
         settings: with `distillation`.
-        teacher: the trained network, whose weights the student starts from.
+        teacher: the trained network.
     """
 
     def __init__(self, settings: RunSettings, teacher: nn.Module) -> None:
@@ -52,13 +57,15 @@ class Distillation(Optimisation):
         assert settings.distillation is not None
         self._settings: DistillationSettings = settings.distillation
         self._schedule = build_schedule(settings.model.schedule)
+        self._sampling = settings.model.sampling
         self._target = build_target(settings.model)
         self._prediction = PREDICTIONS[settings.model.objective.prediction]
         for network in (self._accelerator.unwrap_model(self._network), self.average):
             network.load_state_dict(teacher.state_dict())
         device = self._accelerator.device
+        self._teacher = TorchNetwork(teacher, device, settings.training.precision)
         self._discriminator = channels_last(Discriminator(settings.model.channels)).to(device)
-        self._balance = Balance(self._settings).to(device)
+        self._balance = Balance(self._settings.steps).to(device)
         self._judge = torch.optim.AdamW(
             self._discriminator.parameters(),
             lr=self._settings.discriminator_rate,
@@ -85,7 +92,8 @@ class Distillation(Optimisation):
         steps = student_steps(self._settings, random, len(real))
         log_snr = self._schedule.log_snr(1 - steps / self._settings.steps)
         noise = torch.randn(real.shape, generator=generator, device=device)
-        x_t = q_sample(real, noise, log_snr)
+        goal = self._teachers(noise, frame, upsampled) if self._settings.teacher_steps else real
+        x_t = q_sample(goal, noise, log_snr)
         level = torch.as_tensor(log_snr, dtype=torch.float32, device=device)
         output = self._network(_contiguous(x_t), level, upsampled).float()
         x_0 = self._prediction.x_0(output[:, : real.shape[1]], x_t, log_snr)
@@ -96,16 +104,32 @@ class Distillation(Optimisation):
         pictures = _contiguous(torch.cat([fake, real]))
         scores = self._scores(pictures, upsampled)
         # Not squared: its gradient then has one size at all times, as the discriminator's has.
-        distance: Tensor = simple_loss(fake, real, 2).sqrt().mean()
+        distance: Tensor = simple_loss(fake, goal, 2).sqrt().mean()
         (pull,) = torch.autograd.grad(distance, fake)
         for_real, for_fake = _halves(scores)
         loss = relativistic_loss(for_fake, [one.detach() for one in for_real])
         (other_pull,) = torch.autograd.grad(loss, fake, retain_graph=True)
-        pull = pull + self._balance(pull, other_pull, torch.as_tensor(steps, device=device))
+        balanced = self._balance(pull, other_pull, torch.as_tensor(steps, device=device))
+        pull = pull + self._settings.adversarial_weight * balanced
         # Its gradient is `pull`.
         self._descend((made * pull).sum(), batch)
         self._train_discriminator(scores, pictures.detach(), upsampled, generator)
         return distance.detach()
+
+    def _teachers(self, noise: Tensor, frame: Frame, upsampled: Tensor) -> Tensor:
+        """What the teacher makes of that noise, x_0."""
+
+        def denoise(x_t: Tensor, log_snr: float) -> Denoised:
+            output = self._teacher(x_t, log_snr, upsampled)
+            x_0 = self._prediction.x_0(output[:, : x_t.shape[1]], x_t, log_snr)
+            return Denoised(frame.constrain(x_0, consistency=self._sampling.consistency))
+
+        def no_noise() -> NDArray[np.float32]:
+            raise AssertionError("DDIM without eta draws none")
+
+        times = self._schedule.times(self._settings.teacher_steps)
+        found: Tensor = sample(denoise, noise, times, self._schedule, DDIMSampler(), no_noise)
+        return found
 
     def _scores(self, pictures: Tensor, upsampled: Tensor) -> list[Tensor]:
         with self._accelerator.autocast():
@@ -150,28 +174,28 @@ class Distillation(Optimisation):
 
 
 class Balance(nn.Module):
-    """Gives the discriminator's pull its share of the distance's, at each step of the student."""
+    """Brings the discriminator's pull to the size of the distance's, at each step of the student.
+
+    Args:
+        steps: of the student.
+    """
 
     ratios: Tensor
 
-    def __init__(self, settings: DistillationSettings) -> None:
+    def __init__(self, steps: int) -> None:
         super().__init__()
-        self._settings = settings
         # Of the squared norms, a running mean; 0 before the first.
-        self.register_buffer("ratios", torch.zeros(settings.steps))
+        self.register_buffer("ratios", torch.zeros(steps))
 
     def forward(self, distance: Tensor, adversarial: Tensor, steps: Tensor) -> Tensor:
         """The adversarial gradient, scaled; both (B, C, H, W), steps (B,)."""
         squares = [one.flatten(1).square().sum(dim=1) for one in (distance, adversarial)]
         for step in steps.unique():
             mean, other = (one[steps == step].mean() for one in squares)
-            now, before = other / mean, self.ratios[step]
+            now, before = other / mean.clamp(min=_TINY), self.ratios[step]
             self.ratios[step] = torch.where(before > 0, before.lerp(now, _BALANCE_RATE), now)
-        weights = torch.where(
-            steps == 0, self._settings.first_adversarial_weight, self._settings.adversarial_weight
-        )
-        ratios = self.ratios[steps].sqrt().clamp(min=1e-12)
-        return (weights / ratios)[:, None, None, None] * adversarial
+        factors = self.ratios[steps].clamp(min=_TINY).rsqrt()
+        return factors[:, None, None, None] * adversarial
 
 
 def student_steps(
