@@ -1,6 +1,6 @@
 """Turn a finished run into a shipped model: export, measure, write its card and README's table.
 
-    python scripts/ship.py runs/fast sr4-fast --steps 12 --sampler ddim \\
+    python scripts/ship.py runs/student sr4-fast --steps 1 --also 2 4 --sampler ddim \\
         --test faces128=faces/test.tar --test portraits128=portraits/test.tar
 
 Every figure in the card and in README comes from here; none is typed by hand.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,17 @@ METRICS = ("psnr", "ssim", "consistency", "kid_efflite0")
 MARKS = ("<!-- scores: written by scripts/ship.py -->", "<!-- end of scores -->")
 
 
-def measure(name: str, tests: Mapping[str, str], limit: int | None) -> dict[str, dict[str, Any]]:
+def measure(
+    name: str, tests: Mapping[str, str], also: Sequence[int], limit: int | None
+) -> dict[str, dict[str, Any]]:
     """Scores by test set and by system."""
     model = load_model(name)
     baselines = [BicubicUpscaler(model.degradation), BicubicUpscaler(model.degradation, True)]
     rows: list[tuple[str, Upscaler, int | None]] = [(b.name, b, None) for b in baselines]
     own = model.config.sampling.steps
-    rows += [(f"{name}, 1 step", model, 1), (f"{name}, {own} steps (default)", model, own)]
+    for steps in sorted({own, *also}):
+        label = f"{name}, {counted(steps)}{' (default)' * (steps == own)}"
+        rows.append((label, model, steps))
     scores: dict[str, dict[str, Any]] = {}
     for test, spec in tests.items():
         for label, system, steps in rows:
@@ -41,6 +45,10 @@ def measure(name: str, tests: Mapping[str, str], limit: int | None) -> dict[str,
             scores.setdefault(test, {})[label] = figures(result)
             print(test, label, scores[test][label], file=sys.stderr, flush=True)
     return scores
+
+
+def counted(steps: int) -> str:
+    return f"{steps} step{'s' if steps > 1 else ''}"
 
 
 def figures(result: Evaluation) -> dict[str, Any]:
@@ -70,6 +78,7 @@ def card(name: str, facts: Mapping[str, Any], config: Any) -> str:
         return "\n".join(f"- {' '.join(item.split())}" for item in items)
 
     sampling = config.sampling
+    steps = counted(sampling.steps)
     return f"""# {name}
 
 {config.description}
@@ -87,7 +96,7 @@ def card(name: str, facts: Mapping[str, Any], config: Any) -> str:
 - network: {config.network.kind}, {config.parameters / 1e6:.1f} M parameters
 - budget: {config.training_images:,} training pictures, repeats counted
 - predicts {config.objective.prediction} of the {config.objective.target} residual
-- sampling: {sampling.steps} steps of {sampling.sampler}, starting noise of deviation \
+- sampling: {steps} of {sampling.sampler}, starting noise of deviation \
 {sampling.temperature}
 
 ## Scores
@@ -118,6 +127,7 @@ def main() -> None:
     parser.add_argument("run", help="run or model folder")
     parser.add_argument("name")
     parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--also", type=int, nargs="*", default=[], help="other steps to score")
     parser.add_argument("--sampler", required=True)
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--test", action="append", default=[], metavar="NAME=SRC")
@@ -133,7 +143,8 @@ def main() -> None:
     changes = {key: facts[key] for key in ("description", "licence")}
     changes |= {"training_data": tuple(facts["training_data"]), "sampling": sampling}
     config = write_config(folder, config.model_copy(update=changes))
-    scores = measure(arguments.name, dict(t.split("=", 1) for t in arguments.test), arguments.limit)
+    tests = dict(test.split("=", 1) for test in arguments.test)
+    scores = measure(arguments.name, tests, arguments.also, arguments.limit)
     config = write_config(folder, config.model_copy(update={"scores": scores}))
     (folder / CARD).write_text(card(arguments.name, facts, config), encoding="utf-8")
     update_readme(table(scores))
