@@ -12,7 +12,7 @@ from sr4.errors import UsageError
 
 EXAMPLES = examples(
     "sr4 distill runs/fast --data photos/ --out runs/student",
-    "sr4 distill sr4-fast-teacher --data photos/ --out runs/one-step --steps 1",
+    "sr4 distill runs/student --data photos/ --out runs/one-step --steps 1",
 )
 
 
@@ -39,7 +39,8 @@ def distill(
     """Distil a model into one of few steps.
 
     A copy of it, the student, learns to draw a picture in 4, 2 or 1 steps; a student of 4 steps
-    takes 1 or 2 as well. It needs pictures as the teacher did, but far fewer of them. The same
+    takes 1 or 2 as well. It needs pictures as the teacher did, but far fewer of them. For a sharp
+    single step distil twice: to 4 steps, and that student again. The same
     command again resumes a run that was stopped, by whatever. The trained student is RUN/model;
     other commands take RUN for it.
     """

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = examples(
     "sr4 upscale face.png                          # writes upscaled/face.png",
-    "sr4 upscale face.png -o large.png --steps 4   # faster",
+    "sr4 upscale face.png -o large.png --seed 7    # another face that fits",
     "sr4 upscale faces/ more/*.jpg -o results/ --samples 8 --uncertainty",
 )
 
