@@ -26,6 +26,8 @@ LAYERS = (
     {"build"},
     {"runtime"},
     {"model"},
+    {"tiling"},
+    {"result"},
     {"pipeline", "export"},
     {"evaluation", "migrate"},
     {"training"},

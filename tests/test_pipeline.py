@@ -245,14 +245,72 @@ def test_impossible_options_are_refused(
 
 def test_the_size_has_a_limit(model: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PictureError) as caught:
-        model.upscale(Image.new("RGB", (257, 256)))
-    assert str(caught.value).startswith("got a 257x256 low-res picture; expected at most 256x256")
-    with pytest.raises(PictureError, match="no side above 2048"):
-        model.upscale(Image.new("RGB", (2049, 1)))
+        model.upscale(Image.new("RGB", (4097, 4096)))
+    wanted = "got a 4097x4096 low-res picture; expected at most 4096x4096"
+    assert str(caught.value).startswith(wanted)
+    with pytest.raises(PictureError, match="no side above 16384"):
+        model.upscale(Image.new("RGB", (16385, 1)))
     monkeypatch.setattr(pipeline_module, "MAX_RESULT_PIXELS", 24 * 32)
     assert model.upscale(smooth(8, 6), steps=1).image.size == (32, 24)
     with pytest.raises(PictureError, match="9x6"):
         model.upscale([smooth(), smooth(9, 6)])
+
+
+# Tiles
+
+
+class Stand:
+    """In the place of a network: what it does not do itself, that one does."""
+
+    name = "stand"
+
+    def __init__(self, network: Any, call: Callable[..., Any]) -> None:
+        self._network, self._call = network, call
+
+    def __call__(self, x_t: Any, log_snr: float, upsampled: Any) -> Any:
+        return self._call(x_t, log_snr, upsampled)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._network, name)
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_tiles_change_nothing_to_speak_of(
+    model: Pipeline, monkeypatch: pytest.MonkeyPatch, samples: int
+) -> None:
+    pointwise = Stand(model.model.network, lambda x_t, log_snr, low: 0.6 * x_t - 0.3 * low)
+    monkeypatch.setattr(model.model, "network", pointwise)
+    picture = smooth(41, 30)
+    whole = model.upscale(picture, samples=samples, steps=2, tile=0)
+    tiled = model.upscale(picture, samples=samples, steps=2, tile=64)
+    assert tiled.image.size == whole.image.size == (164, 120)
+    for one, other in zip((tiled.mean, *tiled.samples), (whole.mean, *whole.samples), strict=True):
+        assert np.square(pixels(one) - pixels(other)).mean() < 0.5
+    assert np.abs(tiled.uncertainty - whole.uncertainty).max() < 0.01
+    assert tiled.consistency == pytest.approx(misfit(tiled.image, picture), abs=1e-6)
+    assert tiled.consistency < 0.02
+    assert (tiled.image is tiled.mean) == (samples == 1)
+
+
+def test_smaller_tiles_are_taken_where_memory_is_short(
+    model: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network: Callable[..., Any] = model.model.network
+    seen: list[int] = []
+
+    def call(x_t: Any, log_snr: float, upsampled: Any) -> Any:
+        seen.append(x_t.shape[-1])
+        if seen[-1] > 32:
+            raise MemoryError
+        return network(x_t, log_snr, upsampled)
+
+    monkeypatch.setattr(model.model, "network", Stand(network, call))
+    monkeypatch.setattr(pipeline_module, "_WHOLE_PIXELS", 50 * 50)
+    assert model.upscale(smooth(30, 20), steps=1).image.size == (120, 80)
+    assert seen[0] == 64
+    assert seen[-1] == 32
+    with pytest.raises(MemoryError):
+        model.upscale(smooth(30, 20), steps=1, tile=64)
 
 
 # Batches and progress

@@ -13,7 +13,7 @@ from sr4.build import build_degradation, build_network, build_sampler, build_sch
 from sr4.config import RunSettings, override
 from sr4.diffusion.schedules import TerminalSNRWarning, alpha_sigma
 from sr4.errors import UsageError
-from sr4.recipes import RECIPES, recipe
+from sr4.recipes import OURS, RECIPES, recipe
 from sr4.recipes.sizes import at_size
 from sr4.training.objectives import DenoisingObjective
 
@@ -68,6 +68,7 @@ def test_a_recipe_becomes_objects(settings: RunSettings) -> None:
         ("sr4", 97_999_811),
         ("regression", 97_807_491),
         ("sr4-fast", 13_008_784),
+        ("photo-x4", 5_108_736),
     ],
 )
 def test_sizes_of_the_networks(name: str, parameters: int) -> None:
@@ -123,7 +124,7 @@ def test_the_regression_is_the_baseline_without_diffusion() -> None:
     assert (model.sampling.temperature, model.sampling.consistency) == (0, False)
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if name != "sr4-fast"])
+@pytest.mark.parametrize("name", [name for name in RECIPES if name not in OURS])
 @pytest.mark.filterwarnings("ignore::sr4.diffusion.schedules.TerminalSNRWarning")
 def test_tiny_is_the_same_system(name: str) -> None:
     """Half the edge everywhere, a quarter of the channels, attention at the same levels."""

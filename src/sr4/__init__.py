@@ -13,12 +13,13 @@ from sr4.errors import SR4Error
 
 if TYPE_CHECKING:
     from sr4.degradation import Degradation
-    from sr4.pipeline import Pipeline, Result, load
+    from sr4.pipeline import Pipeline, load
+    from sr4.result import Result
 
 _LAZY = {
     "Degradation": "sr4.degradation",
     "Pipeline": "sr4.pipeline",
-    "Result": "sr4.pipeline",
+    "Result": "sr4.result",
     "load": "sr4.pipeline",
 }
 

@@ -8,9 +8,10 @@ too. All functions take NumPy arrays and torch tensors of shape (..., H, W), any
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from array_api_compat import array_namespace, device
@@ -49,21 +50,62 @@ def resize_matrix(size_in: int, size_out: int) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def _pseudo_inverse(size_in: int, size_out: int) -> np.ndarray:
-    inverse = np.linalg.pinv(resize_matrix(size_in, size_out))
+    """`Aᵀ (A Aᵀ)⁻¹`, since the rows of A are independent."""
+    matrix = resize_matrix(size_in, size_out)
+    inverse: np.ndarray = np.linalg.solve(matrix @ matrix.T, matrix).T
     inverse.flags.writeable = False
     return inverse
 
 
+# By kind, the matrix of one axis for a high-res and a low-res size.
+_MATRICES: Mapping[str, Callable[[int, int], np.ndarray]] = {
+    "resize": resize_matrix,
+    "adjoint": lambda high, low: resize_matrix(high, low).T,
+    "inverse": _pseudo_inverse,
+}
+_WHOLE = 1024  # longer axes are done in blocks, as most of their matrices is zero
+_BLOCK = 512  # places of the longer side in one
+_NOTHING = 1e-9  # what counts as zero, in units of the largest entry
+
+
+class _Block(NamedTuple):
+    """A part of a matrix: some of its rows, at the columns where they are not zero."""
+
+    first: int
+    last: int
+    matrix: Array
+
+
 @lru_cache(maxsize=256)
-def _convert(kind: str, size_in: int, size_out: int, xp: Any, dtype: Any, place: Any) -> Array:
-    matrix = (_pseudo_inverse if kind == "inverse" else resize_matrix)(size_in, size_out)
-    return xp.asarray(matrix.copy(), dtype=dtype, device=place)
+def _blocks(kind: str, high: int, low: int, xp: Any, dtype: Any, place: Any) -> tuple[_Block, ...]:
+    matrix = _MATRICES[kind](high, low)
+    count, longer = matrix.shape[0], max(matrix.shape)
+    step = count if longer <= _WHOLE else max(1, count * _BLOCK // longer)
+    blocks = []
+    for start in range(0, count, step):
+        rows = matrix[start : start + step]
+        first, last = 0, rows.shape[1]
+        if step < count:
+            seen = np.flatnonzero(np.abs(rows).max(axis=0) > _NOTHING * np.abs(matrix).max())
+            first, last = int(seen[0]), int(seen[-1]) + 1
+        native = xp.asarray(rows[:, first:last].copy(), dtype=dtype, device=place)
+        blocks.append(_Block(first, last, native))
+    return tuple(blocks)
 
 
-def _apply(x: Array, rows: Array, columns: Array) -> Array:
-    """rows x columnsᵀ over the last two axes."""
-    xp = array_namespace(x)
-    return xp.matmul(xp.matmul(rows, x), columns.T)
+def _apply(x: Array, kind: str, heights: tuple[int, int], widths: tuple[int, int]) -> Array:
+    """rows x columnsᵀ over the last two axes, for the (high-res, low-res) sizes of each."""
+    xp, place = array_namespace(x), device(x)
+    parts = [
+        xp.matmul(matrix, x[..., first:last, :])
+        for first, last, matrix in _blocks(kind, *heights, xp, x.dtype, place)
+    ]
+    x = parts[0] if len(parts) == 1 else xp.concat(parts, axis=-2)
+    parts = [
+        xp.matmul(x[..., first:last], matrix.T)
+        for first, last, matrix in _blocks(kind, *widths, xp, x.dtype, place)
+    ]
+    return parts[0] if len(parts) == 1 else xp.concat(parts, axis=-1)
 
 
 def resize(x: Array, height: int, width: int) -> Array:
@@ -71,10 +113,7 @@ def resize(x: Array, height: int, width: int) -> Array:
 
     Equal to torch's `interpolate(mode="bicubic", antialias=True)` to float32 rounding.
     """
-    xp, place = array_namespace(x), device(x)
-    rows = _convert("resize", x.shape[-2], height, xp, x.dtype, place)
-    columns = _convert("resize", x.shape[-1], width, xp, x.dtype, place)
-    return _apply(x, rows, columns)
+    return _apply(x, "resize", (x.shape[-2], height), (x.shape[-1], width))
 
 
 @dataclass(frozen=True)
@@ -91,37 +130,31 @@ class Degradation:
         if self.scale < 1:
             raise UsageError(f"got scale {self.scale}; expected a whole number of at least 1")
 
-    def _matrices(self, like: Array, kind: str, height: int, width: int) -> tuple[Array, Array]:
-        """The row and column matrix for a high-res size of (height, width)."""
+    def _sizes(self, length: int) -> tuple[int, int]:
+        """The high-res and the low-res size of an axis of that high-res length."""
+        return length, length // self.scale
+
+    def __call__(self, x: Array) -> Array:
+        """D(x): (..., H, W) to (..., H / scale, W / scale)."""
+        height, width = x.shape[-2:]
         if height % self.scale or width % self.scale:
             raise UsageError(
                 f"got a {width}x{height} high-res size; expected multiples of the scale "
                 f"{self.scale}: pad or crop the picture"
             )
-        xp, place = array_namespace(like), device(like)
-        return (
-            _convert(kind, height, height // self.scale, xp, like.dtype, place),
-            _convert(kind, width, width // self.scale, xp, like.dtype, place),
-        )
-
-    def __call__(self, x: Array) -> Array:
-        """D(x): (..., H, W) to (..., H / scale, W / scale)."""
-        rows, columns = self._matrices(x, "resize", x.shape[-2], x.shape[-1])
-        return _apply(x, rows, columns)
+        return _apply(x, "resize", self._sizes(height), self._sizes(width))
 
     def adjoint(self, y: Array) -> Array:
         """Dᵀ(y), with <D x, y> = <x, Dᵀ y>: (..., h, w) to (..., h * scale, w * scale)."""
-        rows, columns = self._matrices(
-            y, "resize", y.shape[-2] * self.scale, y.shape[-1] * self.scale
-        )
-        return _apply(y, rows.T, columns.T)
+        return self._enlarge(y, "adjoint")
 
     def pseudo_inverse(self, y: Array) -> Array:
         """D⁺(y), the smallest picture that D maps onto y: (..., h, w) to (..., H, W)."""
-        rows, columns = self._matrices(
-            y, "inverse", y.shape[-2] * self.scale, y.shape[-1] * self.scale
-        )
-        return _apply(y, rows, columns)
+        return self._enlarge(y, "inverse")
+
+    def _enlarge(self, y: Array, kind: str) -> Array:
+        height, width = (side * self.scale for side in y.shape[-2:])
+        return _apply(y, kind, self._sizes(height), self._sizes(width))
 
     def observe(self, high_res: Array) -> Array:
         """`low_res` as an 8-bit file holds it: D(high_res) in [-1, 1], clipped and rounded.

@@ -62,8 +62,8 @@ class DiffusionModel:
         self.name = name
         self.degradation = build_degradation(config)
         self._target = build_target(config)
-        self._schedule = build_schedule(config.schedule)
-        self._prediction = PREDICTIONS[config.objective.prediction]
+        self.schedule = build_schedule(config.schedule)
+        self.prediction = PREDICTIONS[config.objective.prediction]
 
     def sampling(
         self,
@@ -84,7 +84,7 @@ class DiffusionModel:
             settings = SamplingSettings.model_validate(self.config.sampling.model_dump() | given)
         except ValidationError as error:
             raise UsageError(explain(error, SamplingSettings)) from error
-        self._schedule.times(settings.steps)  # a table has no more steps than its own
+        self.schedule.times(settings.steps)  # a table has no more steps than its own
         return settings
 
     def nfe(self, steps: int | None = None, sampler: str | None = None) -> int:
@@ -129,7 +129,7 @@ class DiffusionModel:
         if len(seeds) != len(low_res):
             raise UsageError(f"got {len(seeds)} seeds for {len(low_res)} pictures; expected equal")
         settings = self.sampling(steps, sampler, consistency)
-        drawn = self._draw(self._pad(low_res), seeds, settings, on_step)
+        drawn = self._draw(self.pad(low_res), seeds, settings, on_step)
         height, width = low_res.shape[2] * scale, low_res.shape[3] * scale
         result = np.clip(drawn[..., :height, :width], *_VALUE_RANGE)
         if not np.isfinite(result).all():
@@ -172,7 +172,7 @@ class DiffusionModel:
             seen_ahead = seen + momentum * (seen - seen_before)  # D is linear
         return fitted
 
-    def _pad(self, low_res: Floats) -> Floats:
+    def pad(self, low_res: Floats) -> Floats:
         """Pictures whose high-res size is the next multiple of the network's."""
         multiple = math.lcm(self.config.scale, self.config.size_multiple) // self.config.scale
         below, right = (-side % multiple for side in low_res.shape[2:])
@@ -197,14 +197,14 @@ class DiffusionModel:
         def denoise(x_t: Array, log_snr: float) -> Denoised:
             output = network(x_t, log_snr, upsampled)
             variance = output[:, channels:] if output.shape[1] > channels else None
-            x_0 = self._prediction.x_0(output[:, :channels], x_t, log_snr)
+            x_0 = self.prediction.x_0(output[:, :channels], x_t, log_snr)
             return Denoised(frame.constrain(x_0, consistency=settings.consistency), variance)
 
         x_0 = sample(
             denoise,
             network.native(noise() * np.float32(settings.temperature)),
-            self._schedule.times(settings.steps),
-            self._schedule,
+            self.schedule.times(settings.steps),
+            self.schedule,
             build_sampler(settings, self.config.objective.variance),
             noise,
             on_step,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, overload
 
@@ -12,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sr4.config import ModelConfig
+from sr4.config import ModelConfig, SamplingSettings
 from sr4.diffusion.samplers import OnStep
 from sr4.errors import ModelError, PictureError, UsageError
-from sr4.images import reason, to_array, to_image
+from sr4.images import reason, to_array
 from sr4.model import DEFAULT_MODEL, DiffusionModel, load_model
+from sr4.result import Result, large_result, whole_result
+from sr4.tiling import BandedSampling, multiple
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 Picture = Image.Image | NDArray[Any]
 
-MAX_RESULT_PIXELS = 2**20  # pictures are processed whole; attention grows with their area squared
-MAX_RESULT_SIDE = 8192  # the degradation's matrices grow with a side squared
+MAX_RESULT_PIXELS = 2**28  # 16,384x16,384: the 8-bit pixels alone take 0.8 GB
+MAX_RESULT_SIDE = 2**16
+_WHOLE_PIXELS = 2**18  # results up to this size are drawn whole, larger ones in tiles
+_OVERLAP = 32  # of tiles, at least; at most half a tile
 _BATCH_PIXELS = 16 * 128 * 128  # high-res pixels that go through the network together
 
 
@@ -38,27 +41,8 @@ class Options(TypedDict, total=False):
     samples: int
     use_mean: bool
     consistency: bool
+    tile: int | None
     on_step: OnStep | None
-
-
-@dataclass(frozen=True)
-class Result:
-    """What `upscale` gives for one picture. Pictures that are equal by definition are one object.
-
-    Attributes:
-        image: the result, 8-bit RGB: the first sample, or the mean where that was asked for.
-        samples: all K samples, 8-bit RGB.
-        mean: mean of the samples, 8-bit RGB; closer to the truth than any one of them, and softer.
-        uncertainty: (H, W) float32, sample standard deviation over the K samples, mean over the
-            channels, on the [0, 1] scale: how much of each pixel was invented. Zero where K is 1.
-        consistency: `mean((D(image) - low_res)²)` on the [0, 1] scale, x 1e-5, of the 8-bit image.
-    """
-
-    image: Image.Image
-    samples: tuple[Image.Image, ...]
-    mean: Image.Image
-    uncertainty: Floats
-    consistency: float
 
 
 class Pipeline:
@@ -99,6 +83,7 @@ class Pipeline:
         samples: int = 1,
         use_mean: bool = False,
         consistency: bool = True,
+        tile: int | None = None,
         on_step: OnStep | None = None,
     ) -> Result | list[Result]:
         """Upscale a picture, or each of a list.
@@ -113,8 +98,11 @@ class Pipeline:
             samples: how many to draw.
             use_mean: take the mean of the samples as the result's image.
             consistency: keep the result on the pictures whose degraded version is the input.
-            on_step: called after each sampling step of each batch; see
-                `sr4.diffusion.samplers.sample`. Raising from it cancels.
+            tile: edge of the tiles that a larger result is made of, in pixels; 0 makes it whole. By
+                default results above 512x512 are made of tiles twice as large as the pictures that
+                the model was trained on, and of smaller ones where memory is short.
+            on_step: called after each sampling step of each batch, or band of a result made of
+                tiles; see `sr4.diffusion.samplers.sample`. Raising from it cancels.
 
         Returns:
             A Result, or a list of them in the order given.
@@ -129,23 +117,74 @@ class Pipeline:
         pictures: Sequence[object] = image if isinstance(image, (list, tuple)) else [image]
         low_res = [_as_array(picture) for picture in pictures]
         self._check_sizes(low_res)
-        drawn: list[list[Floats]] = [[] for _ in low_res]
-        for batch in self._batches(low_res, samples):
+        settings = self.model.sampling(steps, sampler, consistency)
+        seeds = range(seed, seed + samples)
+        large = {i for i, low in enumerate(low_res) if self._needs_tiles(low, tile)}
+        drawn = self._draw_whole(
+            {i: low for i, low in enumerate(low_res) if i not in large}, seeds, settings, on_step
+        )
+        results = [
+            self._draw_in_tiles(low, seeds, settings, tile, use_mean, on_step)
+            if index in large
+            else whole_result(
+                self.model, low, np.stack(drawn[index]), use_mean, consistency=consistency
+            )
+            for index, low in enumerate(low_res)
+        ]
+        return results if pictures is image else results[0]
+
+    def _draw_whole(
+        self,
+        low_res: Mapping[int, Floats],
+        seeds: Sequence[int],
+        settings: SamplingSettings,
+        on_step: OnStep | None,
+    ) -> Mapping[int, list[Floats]]:
+        """The samples of each picture; all that fit go through the network together."""
+        drawn: dict[int, list[Floats]] = {index: [] for index in low_res}
+        for batch in self._batches(low_res, len(seeds)):
             outputs = self.model.sample(
                 np.stack([low_res[index] for index, _ in batch]),
-                seeds=[seed + number for _, number in batch],
-                steps=steps,
-                sampler=sampler,
-                consistency=consistency,
+                seeds=[seeds[number] for _, number in batch],
+                steps=settings.steps,
+                sampler=settings.sampler,
+                consistency=settings.consistency,
                 on_step=on_step,
             )
             for (index, _), output in zip(batch, outputs, strict=True):
                 drawn[index].append(output)
-        results = [
-            self._result(low, np.stack(outputs), use_mean, consistency)
-            for low, outputs in zip(low_res, drawn, strict=True)
-        ]
-        return results if pictures is image else results[0]
+        return drawn
+
+    def _needs_tiles(self, low_res: Floats, tile: int | None) -> bool:
+        height, width = (int(side) * self.config.scale for side in low_res.shape[1:])
+        if tile is None:
+            return height * width > _WHOLE_PIXELS
+        return 0 < tile < max(height, width)
+
+    def _draw_in_tiles(
+        self,
+        low_res: Floats,
+        seeds: Sequence[int],
+        settings: SamplingSettings,
+        tile: int | None,
+        use_mean: bool,
+        on_step: OnStep | None,
+    ) -> Result:
+        """A result made of tiles, of smaller ones where memory does not suffice."""
+        least = multiple(self.model)
+        edge = tile or 2 * self.config.image_size
+        while True:
+            overlap = min(_OVERLAP, edge // 2) // least * least
+            samplings = [
+                BandedSampling(self.model, low_res, one, settings, tile=edge, overlap=overlap)
+                for one in seeds
+            ]
+            try:
+                return large_result(samplings, use_mean, on_step)
+            except MemoryError:
+                if tile is not None or edge // 2 < 2 * least:
+                    raise
+                edge //= 2
 
     def _check_sizes(self, low_res: list[Floats]) -> None:
         scale = self.config.scale
@@ -159,34 +198,16 @@ class Pipeline:
                     f"scale {scale}: crop or shrink it first"
                 )
 
-    def _batches(self, low_res: list[Floats], samples: int) -> Iterator[list[tuple[int, int]]]:
+    def _batches(
+        self, low_res: Mapping[int, Floats], samples: int
+    ) -> Iterator[list[tuple[int, int]]]:
         """Draws (index of the picture, number of the sample) that go together, of one size."""
         sizes: dict[tuple[int, ...], list[tuple[int, int]]] = {}
-        for index, low in enumerate(low_res):
+        for index, low in low_res.items():
             sizes.setdefault(low.shape[1:], []).extend((index, k) for k in range(samples))
         for size, draws in sizes.items():
             count = max(1, _BATCH_PIXELS // (math.prod(size) * self.config.scale**2))
             yield from (draws[i : i + count] for i in range(0, len(draws), count))
-
-    def _result(
-        self, low_res: Floats, samples: Floats, use_mean: bool, consistency: bool
-    ) -> Result:
-        """From samples (K, C, H, W) in [-1, 1] to pictures."""
-        drawn = tuple(to_image(sample) for sample in samples)
-        mean, deviation = drawn[0], np.zeros_like(samples[0])
-        if len(samples) > 1:
-            average, deviation = samples.mean(axis=0), samples.std(axis=0, ddof=1)
-            mean = to_image(self.model.fit(average, low_res) if consistency else average)
-        chosen = mean if use_mean else drawn[0]
-        pixels = np.moveaxis(np.asarray(chosen), -1, 0).astype(np.float64) / 255
-        misfit = self.model.degradation(pixels) - (low_res.astype(np.float64) + 1) / 2
-        return Result(
-            image=chosen,
-            samples=drawn,
-            mean=mean,
-            uncertainty=(deviation.mean(axis=0) / 2).astype(np.float32),  # [-1, 1] to [0, 1]
-            consistency=float(np.mean(misfit**2)) / 1e-5,
-        )
 
 
 def _as_array(picture: object) -> Floats:

@@ -21,7 +21,7 @@ torch = pytest.importorskip("torch")
 from sr4.ablation.results import Results, read_results  # noqa: E402 - needs torch
 from sr4.ablation.run import PAPER, Plan, numbers_of_steps  # noqa: E402
 from sr4.cli.main import main  # noqa: E402
-from sr4.recipes import RECIPES, recipe  # noqa: E402
+from sr4.recipes import OURS, RECIPES, recipe  # noqa: E402
 from sr4.training.run_folder import locked  # noqa: E402
 
 KILLS = 6
@@ -239,7 +239,7 @@ def test_damaged_results_are_named(tmp_path: Path) -> None:
 
 
 def test_a_plan_takes_all_systems_of_the_paper_at_both_sizes() -> None:
-    assert set(PAPER) == RECIPES.keys() - {"sr4-fast"}
+    assert set(PAPER) == RECIPES.keys() - {*OURS}
     for name in PAPER:
         full, tiny = Plan(size="full").settings(name), Plan().settings(name)
         assert full == recipe(name)

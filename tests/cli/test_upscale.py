@@ -188,7 +188,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "no picture": (lambda path: path.write_text("hello " * 100), "not a picture"),
     "a pickle": (lambda path: path.write_bytes(b"\x80\x04}\x94."), "not a picture"),
     "enormous": (enormous, "enormous"),
-    "too large for the model": (lambda path: Image.new("RGB", (300, 300)).save(path), "300x300"),
+    "too large for the model": (lambda path: Image.new("L", (5000, 5000)).save(path), "5000x5000"),
     "an empty folder": (lambda path: path.mkdir(), "holds no pictures"),
     "a broken link": (lambda path: path.symlink_to("nowhere"), "bad.png"),
 }

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from sr4.cli.jobs import Job
-    from sr4.pipeline import Pipeline, Result
+    from sr4.pipeline import Pipeline
+    from sr4.result import Result
 
 EXAMPLES = examples(
     "sr4 upscale face.png                          # writes upscaled/face.png",
@@ -93,6 +94,14 @@ def upscale(
             help="Make results that, scaled down, give their input back.",
         ),
     ] = True,
+    tile: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help="Make results larger than N pixels of tiles of N pixels, blended in every step: "
+            "smaller tiles take less memory. 0 makes all results whole.",
+        ),
+    ] = "auto",
     backend: Backend = "auto",
     device: Device = "auto",
     overwrite: Overwrite = False,
@@ -108,6 +117,7 @@ def upscale(
 
     if samples == 1 and (mean or uncertainty):
         raise UsageError("got --samples 1 with --mean or --uncertainty; expected at least 2")
+    edge = _tile(tile)
     jobs, failures = plan_jobs(
         inputs, out, samples=samples or 0, uncertainty=uncertainty, overwrite=overwrite
     )
@@ -129,11 +139,20 @@ def upscale(
             "samples": each,
             "use_mean": mean,
             "consistency": consistency,
+            "tile": edge,
         }
         work.do(jobs)
     if as_json:
         console.say_json(work.summary(model))
     return 1 if work.failures else 0
+
+
+def _tile(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdecimal():
+        raise UsageError(f"got --tile {text!r}; expected a number of pixels, 0 or auto")
+    return int(text)
 
 
 @dataclass

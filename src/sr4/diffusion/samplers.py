@@ -44,26 +44,53 @@ OnStep = Callable[[Step], None]
 
 
 class PictureNoise:
-    """Gaussian noise with one generator per picture, so that a picture's noise depends on its own
-    seed alone and not on the batch it comes in.
+    """Gaussian noise with streams of its own for each picture, draw and block of rows: so a
+    picture's noise depends on its own seed alone, not on the batch it comes in, and any rows of it
+    can be had without the others.
 
     Args:
         seeds: one per picture, each a whole number of at least 0.
-        shape: shape of one picture's noise, (C, H, W).
+        shape: shape of one picture's noise, (C, H, W) or (C,).
     """
+
+    block = 128  # rows
 
     def __init__(self, seeds: Sequence[int], shape: Sequence[int]) -> None:
         for seed in seeds:
             if seed < 0:
                 raise UsageError(f"got seed {seed}; expected a whole number of at least 0")
-        self._generators = [np.random.Generator(np.random.Philox(seed)) for seed in seeds]
+        self._seeds = tuple(seeds)
         self._shape = tuple(shape)
+        self._drawn = 0
 
     def __call__(self) -> NDArray[np.float32]:
         """The next noise of every picture, (B, C, H, W)."""
-        return np.stack(
-            [generator.standard_normal(self._shape, np.float32) for generator in self._generators]
-        )
+        draw, self._drawn = self._drawn, self._drawn + 1
+        if len(self._shape) == 1:
+            return np.stack([self._block(seed, draw, 0, self._shape) for seed in self._seeds])
+        return self.rows(draw, 0, self._shape[1])
+
+    def rows(self, draw: int, start: int, stop: int) -> NDArray[np.float32]:
+        """Some rows of the draw of that number, counted from 0: (B, C, stop - start, W)."""
+        channels, height, width = self._shape
+        first, last = start // self.block, -(-stop // self.block)
+        pictures = []
+        for seed in self._seeds:
+            blocks = [
+                self._block(seed, draw, number, (channels, min(self.block, rest), width))
+                for number in range(first, last)
+                if (rest := height - number * self.block) > 0
+            ]
+            whole = blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
+            pictures.append(whole[:, start - first * self.block : stop - first * self.block])
+        return np.stack(pictures)
+
+    @staticmethod
+    def _block(seed: int, draw: int, number: int, shape: Sequence[int]) -> NDArray[np.float32]:
+        bits = np.random.Philox(seed)
+        if draw or number:  # far enough apart that no stream reaches into another
+            bits = bits.advance(((draw << 64) + number) << 64)
+        return np.random.Generator(bits).standard_normal(tuple(shape), np.float32)
 
 
 class Sampler(Protocol):

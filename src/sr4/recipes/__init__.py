@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from sr4.config import RunSettings
 from sr4.errors import UsageError, nearest
-from sr4.recipes.fast import sr4_fast
+from sr4.recipes.fast import photo_x4, sr4_fast
 from sr4.recipes.paper import (
     attention_input,
     cosine,
@@ -30,7 +30,9 @@ RECIPES: Mapping[str, Callable[[], RunSettings]] = {
     "sr4": sr4,
     "regression": regression,
     "sr4-fast": sr4_fast,
+    "photo-x4": photo_x4,
 }
+OURS = ("sr4-fast", "photo-x4")  # the others are systems of the paper
 
 
 def recipe(name: str) -> RunSettings:
