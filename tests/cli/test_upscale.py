@@ -21,11 +21,13 @@ from PIL import Image
 import sr4
 from sr4 import images
 from sr4.cli import console
+from sr4.cli import upscale as module
 from sr4.cli.evaluate import evaluate
+from sr4.cli.jobs import Job
 from sr4.cli.upscale import upscale
 from sr4.degradation import Degradation
 from sr4.errors import PictureError
-from sr4.model import DEFAULT_MODEL
+from sr4.model import DEFAULT_MODEL, read_config
 from sr4.pipeline import Pipeline
 
 Run = Callable[..., Any]
@@ -192,6 +194,20 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "an empty folder": (lambda path: path.mkdir(), "holds no pictures"),
     "a broken link": (lambda path: path.symlink_to("nowhere"), "bad.png"),
 }
+
+
+def test_a_large_picture_counts_as_many(tiny_exported: Path, tmp_path: Path) -> None:
+    """So that `--backend auto` takes the runtime that is fastest in the long run."""
+    config = read_config(tiny_exported)
+    jobs = []
+    for number, size in enumerate([(8, 8), (80, 40), (3, 3)]):
+        Image.new("RGB", size).save(tmp_path / f"{number}.png")
+        jobs.append(Job(tmp_path / f"{number}.png", tmp_path / "out.png"))
+    jobs.append(Job(tmp_path / "missing.png", tmp_path / "out.png"))
+    edge = config.image_size // config.scale
+    assert edge == 8
+    assert module._count_draws(jobs, config) == 1 + 50 + 1
+    assert module._count_draws([jobs[0]] * 100, config) == 100
 
 
 @pytest.mark.parametrize("kind", BAD)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from sr4.cli.jobs import Job
+    from sr4.config import ModelConfig
     from sr4.pipeline import Pipeline
     from sr4.result import Result
 
@@ -125,11 +126,11 @@ def upscale(
     for failure in failures:
         work.fail(failure.input, failure.error)
     if jobs:
-        from sr4.model import load_model
+        from sr4.model import find_model, load_model, read_config
         from sr4.pipeline import Pipeline
 
         each = samples or (_DEFAULT_SAMPLES if mean or uncertainty else 1)
-        draws = each * len(jobs)
+        draws = each * _count_draws(jobs, read_config(find_model(model)))
         work.pipeline = Pipeline(load_model(model, backend=backend, device=device, draws=draws))
         work.pipeline.model.sampling(steps, sampler)  # refuses what would fail for every picture
         work.options = {
@@ -153,6 +154,20 @@ def _tile(text: str) -> int | None:
     if not text.isdecimal():
         raise UsageError(f"got --tile {text!r}; expected a number of pixels, 0 or auto")
     return int(text)
+
+
+def _count_draws(jobs: Sequence[Job], config: ModelConfig) -> int:
+    """To how many pictures of the size trained on the results come, as far as is worth knowing."""
+    from sr4.images import read_header
+
+    draws, least = 0, config.image_size**2
+    for job in jobs[:_CHUNK]:
+        try:
+            header = read_header(job.source)
+        except PictureError:  # said when it is read
+            continue
+        draws += max(1, header.width * header.height * config.scale**2 // least)
+    return draws + len(jobs[_CHUNK:])
 
 
 @dataclass
