@@ -34,6 +34,10 @@ class ModelError(SR4Error):
     """A model folder is missing, damaged, or does not fit what it is used for."""
 
 
+class OutOfMemoryError(ModelError, MemoryError):
+    """A runtime has no memory left for what it was given."""
+
+
 class RunError(SR4Error):
     """A training run cannot start, go on or be resumed."""
 

@@ -314,6 +314,34 @@ def test_an_accelerator_whose_memory_is_full() -> None:
     assert "cpu has no memory left for pictures of shape (1, 3, 8, 8)" in line(caught)
 
 
+STARVE = """
+import resource, sys
+import numpy as np
+from sr4.errors import OutOfMemoryError
+from sr4.model import load_model
+
+network = load_model(sys.argv[1], backend=sys.argv[2]).network
+picture = network.native(np.zeros((1, 3, 2048, 2048), np.float32))
+network(picture[:, :, :32, :32], 0.0, picture[:, :, :32, :32])
+pages = int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 100 * 2**20,) * 2)
+try:
+    network(picture, 0.0, picture)
+except OutOfMemoryError as error:
+    print("said:", error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+@pytest.mark.parametrize("backend", ["onnx", "openvino", "torch"])
+def test_a_process_without_memory(tiny_exported: Path, backend: str) -> None:
+    """The runtimes' own words for it are no contract: this tells when they change."""
+    pytest.importorskip("onnxruntime" if backend == "onnx" else backend)
+    words = [sys.executable, "-c", STARVE, str(tiny_exported), backend]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert "has no memory left for pictures of shape (1, 3, 2048, 2048)" in done.stdout, done.stderr
+
+
 def test_the_openvino_file_is_taken_where_there_is_one(folder: Path) -> None:
     pytest.importorskip("openvino")
     (folder / IR).write_text("no model", encoding="utf-8")

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr4.config import ModelConfig
-from sr4.errors import MissingExtraError, ModelError, UsageError, nearest
+from sr4.errors import MissingExtraError, ModelError, OutOfMemoryError, UsageError, nearest
+from sr4.images import reason
 
 Array = Any
 
@@ -21,6 +22,15 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 GRAPH = "model.onnx"
 WEIGHTS = "model.safetensors"
 IR = "model.xml"  # OpenVINO's own form of the graph, optional
+
+# What the runtimes say, in lower case, when memory is what they lack.
+_NO_MEMORY = (
+    "bad_alloc",
+    "failed to allocate",
+    "allocate memory",
+    "out of memory",
+    "not enough memory",
+)
 
 # OpenVINO starts 0.25 s later than ONNX Runtime and then takes half the time for an evaluation.
 _FEW_DRAWS = 16
@@ -46,6 +56,20 @@ class Network(Protocol):
     def numpy(self, array: Array) -> NDArray[np.float32]:
         """The runtime's kind as a NumPy array."""
         ...
+
+
+def failure(runtime: str, shape: tuple[int, ...], error: Exception) -> ModelError:
+    """What a runtime's own error means; for the runtimes that have one type for all of them."""
+    said = reason(error)
+    if "OutOfMemory" in type(error).__name__ or any(one in said.lower() for one in _NO_MEMORY):
+        return OutOfMemoryError(
+            f"{runtime} has no memory left for pictures of shape {shape}; expected enough: use "
+            "smaller or fewer pictures, or smaller tiles (--tile)"
+        )
+    return ModelError(
+        f"{runtime} fails on pictures of shape {shape} ({said[:200]}); expected shapes of the "
+        "exported network: use smaller or fewer pictures, or run `sr4 export` again"
+    )
 
 
 def open_network(

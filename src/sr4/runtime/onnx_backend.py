@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sr4.errors import ModelError
 from sr4.images import reason
+from sr4.runtime import failure
 
 Floats = NDArray[np.float32]
 
@@ -47,11 +48,7 @@ class ONNXNetwork:
         try:
             return self._session.run(None, inputs)[0]  # type: ignore[no-any-return]
         except Exception as error:  # no public base class here either
-            raise ModelError(
-                f"ONNX Runtime fails on pictures of shape {x_t.shape} ({reason(error)[:200]}); "
-                "expected shapes of the exported network and enough memory: use smaller or fewer "
-                "pictures, or run `sr4 export` again"
-            ) from error
+            raise failure("ONNX Runtime", x_t.shape, error) from error
 
     def native(self, array: Floats) -> Floats:
         return array

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sr4.errors import ModelError
 from sr4.images import reason
+from sr4.runtime import failure
 
 Floats = NDArray[np.float32]
 
@@ -70,11 +71,7 @@ class OpenVINONetwork:
                 ]
             )
         except RuntimeError as error:
-            raise ModelError(
-                f"OpenVINO fails on pictures of shape {x_t.shape} ({reason(error)[:200]}); "
-                "expected shapes of the exported network and enough memory: use smaller or fewer "
-                "pictures, or run `sr4 export` again"
-            ) from error
+            raise failure("OpenVINO", x_t.shape, error) from error
 
     def _evaluate(
         self, group: int | None, x_t: Floats, log_snr: float, upsampled: Floats

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sr4.build import build_network
 from sr4.config import ModelConfig
 from sr4.errors import ModelError, UsageError
-from sr4.runtime import WEIGHTS
+from sr4.runtime import WEIGHTS, failure
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -116,11 +116,8 @@ class TorchNetwork:
                     levels,
                     upsampled.contiguous(memory_format=layout),
                 )
-        except torch.OutOfMemoryError as error:
-            raise ModelError(
-                f"{self.device} has no memory left for pictures of shape {tuple(x_t.shape)}; "
-                "expected enough: use smaller or fewer pictures, or another device"
-            ) from error
+        except RuntimeError as error:  # an accelerator's own type of memory error is one too
+            raise failure(str(self.device), tuple(x_t.shape), error) from error
         return output.float()
 
     def native(self, array: NDArray[np.float32]) -> Tensor:
