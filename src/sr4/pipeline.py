@@ -118,6 +118,7 @@ class Pipeline:
         low_res = [_as_array(picture) for picture in pictures]
         self._check_sizes(low_res)
         settings = self.model.sampling(steps, sampler, consistency)
+        self.check_tile(tile)
         seeds = range(seed, seed + samples)
         large = {i for i, low in enumerate(low_res) if self._needs_tiles(low, tile)}
         drawn = self._draw_whole(
@@ -154,6 +155,20 @@ class Pipeline:
             for (index, _), output in zip(batch, outputs, strict=True):
                 drawn[index].append(output)
         return drawn
+
+    def check_tile(self, tile: int | None) -> None:
+        """Refuse tiles that do not fit the network.
+
+        Raises:
+            UsageError: says which do.
+        """
+        least = multiple(self.model)
+        if tile and (tile < 2 * least or tile % least):
+            below = max(2 * least, tile // least * least)
+            raise UsageError(
+                f"got tiles of {tile} pixels; expected a multiple of {least}, at least "
+                f"{2 * least}, such as {below}, or 0 for none"
+            )
 
     def _needs_tiles(self, low_res: Floats, tile: int | None) -> bool:
         height, width = (int(side) * self.config.scale for side in low_res.shape[1:])

@@ -196,6 +196,18 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+def test_tiles_of_any_size_fit_the_input(run: Run, tiny_model: Path, tmp_path: Path) -> None:
+    Image.effect_noise((50, 21), 40).save(tmp_path / "wide.png")
+    for tile in (16, 64, 0):
+        out = tmp_path / str(tile)
+        words = ["--model", tiny_model, "--tile", tile, "--json"]
+        done = run("upscale", tmp_path / "wide.png", "-o", out, *words)
+        assert done.code == 0
+        (entry,) = done.json["results"]
+        assert (entry["width"], entry["height"]) == (200, 84)
+        assert entry["consistency"] < 0.1
+
+
 def test_a_large_picture_counts_as_many(tiny_exported: Path, tmp_path: Path) -> None:
     """So that `--backend auto` takes the runtime that is fastest in the long run."""
     config = read_config(tiny_exported)
@@ -376,6 +388,10 @@ def test_a_folder_that_nobody_may_write(run: Run, face: Path, tiny_model: Path) 
         (["--sampler", "dpmp"], 2, "did you mean 'dpmpp'?"),
         (["--samples", 1, "--uncertainty"], 2, "expected at least 2"),
         (["--samples", 1, "--mean"], 2, "expected at least 2"),
+        (["--tile", "large"], 2, "got --tile 'large'"),
+        (["--tile", "-8"], 2, "got --tile '-8'"),
+        (["--tile", "8"], 2, "at least 16, such as 16"),
+        (["--tile", "100"], 2, "a multiple of 8, at least 16, such as 96"),
     ],
 )
 def test_a_wrong_option_fails_once_for_all_pictures(

@@ -132,7 +132,9 @@ def upscale(
         each = samples or (_DEFAULT_SAMPLES if mean or uncertainty else 1)
         draws = each * _count_draws(jobs, read_config(find_model(model)))
         work.pipeline = Pipeline(load_model(model, backend=backend, device=device, draws=draws))
-        work.pipeline.model.sampling(steps, sampler)  # refuses what would fail for every picture
+        # Both refuse what would fail for every picture.
+        work.pipeline.model.sampling(steps, sampler)
+        work.pipeline.check_tile(edge)
         work.options = {
             "steps": steps,
             "sampler": sampler,
