@@ -38,7 +38,8 @@ SUFFIXES = frozenset((
 """The suffixes, in lower case, of the files that `read_image` reads."""
 
 _WRITE_FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
-    ".png": ("PNG", {}),
+    # A quarter of the time of Pillow's own level, 6, for a tenth more bytes.
+    ".png": ("PNG", {"compress_level": 3}),
     ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
     ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
     ".webp": ("WEBP", {"lossless": True}),
