@@ -28,7 +28,7 @@ Picture = Image.Image | NDArray[Any]
 MAX_RESULT_PIXELS = 2**28  # 16,384x16,384: the 8-bit pixels alone take 0.8 GB
 MAX_RESULT_SIDE = 2**16
 _WHOLE_PIXELS = 2**18  # results up to this size are drawn whole, larger ones in tiles
-_OVERLAP = 32  # of tiles, at least; at most half a tile
+_OVERLAP = 32  # of tiles, or what comes nearest; at most half a tile
 _BATCH_PIXELS = 16 * 128 * 128  # high-res pixels that go through the network together
 
 
@@ -187,9 +187,9 @@ class Pipeline:
     ) -> Result:
         """A result made of tiles, of smaller ones where memory does not suffice."""
         least = multiple(self.model)
-        edge = tile or 2 * self.config.image_size
+        edge = tile or max(2, 2 * self.config.image_size // least) * least
         while True:
-            overlap = min(_OVERLAP, edge // 2) // least * least
+            overlap = max(1, min(_OVERLAP, edge // 2) // least) * least
             samplings = [
                 BandedSampling(self.model, low_res, one, settings, tile=edge, overlap=overlap)
                 for one in seeds
@@ -197,9 +197,10 @@ class Pipeline:
             try:
                 return large_result(samplings, use_mean, on_step)
             except MemoryError:
-                if tile is not None or edge // 2 < 2 * least:
+                smaller = edge // 2 // least * least
+                if tile is not None or smaller < 2 * least:
                     raise
-                edge //= 2
+                edge = smaller
 
     def _check_sizes(self, low_res: list[Floats]) -> None:
         scale = self.config.scale

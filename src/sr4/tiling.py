@@ -47,7 +47,7 @@ class Tiles:
     around it, counts nowhere.
 
     Args:
-        length: of the axis; edge: of a tile; overlap: of neighbours, at least.
+        length: of the axis; edge: of a tile; overlap: of neighbours, at least, above 0.
     """
 
     length: int
@@ -81,7 +81,7 @@ class Tiles:
         for start, before, after in zip(self.starts, borders[:-1], borders[1:], strict=True):
             place = start + np.arange(self.size) + 0.5
             rising, falling = (place - before + half), (after + half - place)
-            both = np.minimum(rising, falling) / (2 * half) if half else np.full(place.shape, 1.0)
+            both = np.minimum(rising, falling) / (2 * half)
             found.append(np.clip(both, 0, 1).astype(np.float32))
         return found
 

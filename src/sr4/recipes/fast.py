@@ -55,8 +55,7 @@ def photo_x4() -> RunSettings:
     attention. What it makes of a place depends on the surroundings alone, so that large pictures
     can be made of tiles; a patch is one pixel of `low_res`.
 
-    Command: `sr4 train photo-x4 --data photos/ --out runs/photo`. The shipped model's budget and
-    scores are in its card (`sr4 info photo-x4`).
+    Command: `sr4 train photo-x4 --data photos/ --out runs/photo`. No trained model is shipped yet.
     """
     fast = sr4_fast()
     return fast.model_copy(
