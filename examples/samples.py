@@ -13,7 +13,8 @@ from PIL import Image
 import sr4
 from sr4.cli.heatmap import heatmap
 from sr4.comparison import comparison_picture
-from sr4.images import read_image, write_image
+from sr4.images import read_image
+from sr4.pictures import write_image
 
 HERE = Path(__file__).parent
 

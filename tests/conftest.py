@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,10 +31,9 @@ def shared() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def random_model(place: Path, channels: int = 3) -> Path:
     """A model folder without a graph: scale 4, and a small network whose weights are random, those
-    that start at zero too. Treat it as read-only.
+    that start at zero too.
     """
     torch = pytest.importorskip("torch")
     from sr4.build import build_network
@@ -43,6 +42,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     config = ModelConfig(
         recipe="sr4-fast",
+        channels=channels,
         image_size=32,
         network=FastNetworkSettings(widths=(16, 32), blocks=(1, 1), attention=True),
         degradation=DegradationSettings(scale=4),
@@ -58,9 +58,21 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.copy_(0.05 * torch.randn(parameter.shape, generator=generator))
-    folder = tmp_path_factory.mktemp("models") / "tiny"
+    folder = place / "tiny"
     save_model(folder, config, network.state_dict())
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_model() -> Callable[..., Path]:
+    """`random_model`."""
+    return random_model
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`random_model`. Treat it as read-only."""
+    return random_model(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="session")

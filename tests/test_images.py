@@ -18,15 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr4.errors import PictureError
-from sr4.images import (
-    list_images,
-    quantise,
-    read_header,
-    read_image,
-    to_array,
-    to_image,
-    write_image,
-)
+from sr4.images import list_images, quantise, read_header, read_image, to_array, to_image
 
 
 def noise(height: int, width: int, channels: int = 3, seed: int = 0) -> NDArray[np.uint8]:
@@ -342,127 +334,6 @@ def test_damaged_bytes_raise_nothing_but_picture_errors(
         message = str(error)
     assert mode == "RGB"
     assert "\n" not in message
-
-
-# Writing
-
-
-@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif", ".tiff", ".bmp", ".PNG"])
-def test_written_pictures_are_lossless(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"a{suffix}"
-    write_image(PICTURE, path)
-    assert np.array_equal(np.asarray(read_image(path)), np.asarray(PICTURE))
-    assert os.listdir(tmp_path) == [path.name]
-
-
-@pytest.mark.parametrize("suffix", [".jpg", ".jpeg"])
-def test_jpeg_is_near(tmp_path: Path, suffix: str) -> None:
-    ramp = np.linspace(0, 255, 64).astype(np.uint8)[None, :, None].repeat(48, 0).repeat(3, 2)
-    write_image(Image.fromarray(ramp), tmp_path / f"a{suffix}")
-    result = np.asarray(read_image(tmp_path / f"a{suffix}"))
-    assert np.abs(result.astype(int) - ramp).max() <= 4
-    assert read_header(tmp_path / f"a{suffix}").format == "JPEG"
-
-
-def refused_writing(path: Path, *, overwrite: bool = False, image: Image.Image = PICTURE) -> str:
-    with pytest.raises(PictureError) as caught:
-        write_image(image, path, overwrite=overwrite)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-def test_existing_file_is_kept_unless_told(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    path.write_bytes(b"old")
-    assert "exists already" in refused_writing(path)
-    assert path.read_bytes() == b"old"
-    write_image(PICTURE, path, overwrite=True)
-    assert np.array_equal(np.asarray(read_image(path)), np.asarray(PICTURE))
-    assert os.listdir(tmp_path) == ["a.png"]
-
-
-@pytest.mark.parametrize("links", [True, False])
-def test_a_file_that_appears_meanwhile_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
-) -> None:
-    path = tmp_path / "a.png"
-    real_link = os.link
-
-    def late(source: Path, target: Path) -> None:
-        path.write_bytes(b"other")
-        if not links:
-            raise OSError(95, "Operation not supported")
-        real_link(source, target)
-
-    monkeypatch.setattr(os, "link", late)
-    assert "exists already" in refused_writing(path)
-    assert path.read_bytes() == b"other"
-    assert os.listdir(tmp_path) == ["a.png"]
-
-
-def test_file_systems_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unsupported(*_: object) -> None:
-        raise OSError(95, "Operation not supported")
-
-    monkeypatch.setattr(os, "link", unsupported)
-    write_image(PICTURE, tmp_path / "a.png")
-    assert np.array_equal(np.asarray(read_image(tmp_path / "a.png")), np.asarray(PICTURE))
-    assert os.listdir(tmp_path) == ["a.png"]
-
-
-@pytest.mark.parametrize(
-    "error", [OSError(28, "No space left on device"), PermissionError(13, "Permission denied")]
-)
-def test_a_failure_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
-) -> None:
-    path = tmp_path / "a.png"
-    path.write_bytes(b"old")
-
-    def fail(_: int) -> None:
-        raise error
-
-    monkeypatch.setattr(os, "fsync", fail)
-    assert str(error.strerror) in refused_writing(path, overwrite=True)
-    assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["a.png"]
-
-
-def test_an_interruption_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupt(_: int) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "fsync", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        write_image(PICTURE, tmp_path / "a.png")
-    assert os.listdir(tmp_path) == []
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
-def test_read_only_folder(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    try:
-        assert "cannot be written" in refused_writing(tmp_path / "a.png")
-    finally:
-        tmp_path.chmod(0o700)
-
-
-def test_unusual_outputs_are_refused(tmp_path: Path) -> None:
-    assert ".webp" in refused_writing(tmp_path / "a.xyz")
-    assert "does not exist" in refused_writing(tmp_path / "none" / "a.png")
-    assert "RGBA" in refused_writing(tmp_path / "a.jpg", image=Image.new("RGBA", (4, 4)))
-    (tmp_path / "b.png").mkdir()
-    assert "exists already" in refused_writing(tmp_path / "b.png")
-    assert "cannot be written" in refused_writing(tmp_path / "b.png", overwrite=True)
-    assert os.listdir(tmp_path) == ["b.png"]
-
-
-def test_permissions_follow_the_umask(tmp_path: Path) -> None:
-    (tmp_path / "plain").touch()
-    write_image(PICTURE, tmp_path / "a.png")
-    assert (tmp_path / "a.png").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 # Listing

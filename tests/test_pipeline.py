@@ -18,8 +18,9 @@ import sr4
 from sr4 import pipeline as pipeline_module
 from sr4.degradation import Degradation
 from sr4.diffusion.samplers import Step
-from sr4.errors import ModelError, PictureError, UsageError
+from sr4.errors import PictureError, UsageError
 from sr4.images import quantise, to_array
+from sr4.pictures.raster import checked
 from sr4.pipeline import Pipeline, Result
 
 
@@ -165,18 +166,128 @@ def test_consistency_can_be_left_out(model: Pipeline) -> None:
 # What is accepted
 
 
-@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "PA", "1", "CMYK", "RGBX", "YCbCr"])
-def test_pictures_of_any_8_bit_mode(model: Pipeline, mode: str) -> None:
-    picture = smooth().convert("L").convert(mode) if mode == "PA" else smooth().convert(mode)
-    expected = model.upscale(picture.convert("RGB"), steps=1)
-    assert distance(model.upscale(picture, steps=1), expected) == 0
+MODES = {  # Pillow's: what the result has
+    **dict.fromkeys(("L", "LA", "RGB", "RGBA", "CMYK", "I;16", "I", "F")),
+    "P": "RGB",
+    "PA": "RGBA",
+    "1": "L",
+    "RGBX": "RGB",
+    "YCbCr": "RGB",
+    "RGBa": "RGBA",
+}
 
 
-def test_palettes_with_transparency(model: Pipeline) -> None:
-    picture = smooth().convert("P")
-    expected = model.upscale(picture.convert("RGB"), steps=1)
-    picture.info["transparency"] = bytes(range(256))
-    assert distance(model.upscale(picture, steps=1), expected) == 0
+def in_mode(picture: Image.Image, mode: str) -> Image.Image:
+    if mode == "I;16":
+        return Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257)
+    if mode in ("PA", "RGBa"):
+        picture = picture.convert("L" if mode == "PA" else "RGBA")
+    return picture.convert("L").convert(mode) if mode in ("I", "F") else picture.convert(mode)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(width=st.integers(1, 300), height=st.integers(1, 300), mode=st.sampled_from(list(MODES)))
+def test_any_size_and_mode(model: Pipeline, width: int, height: int, mode: str) -> None:
+    picture = in_mode(smooth(width, height, contrast=60), mode)
+    result = model.upscale(picture, steps=1)
+    assert result.image.mode == (MODES[mode] or mode)
+    assert result.image.size == (width * 4, height * 4)
+    assert result.uncertainty.shape == (height * 4, width * 4)
+    if mode not in ("1", "P"):  # dithered: no picture shrinks to black beside white
+        assert result.consistency < 0.1
+
+
+def test_colours_of_every_mode_are_those_of_rgb(model: Pipeline) -> None:
+    picture = smooth(9, 7)
+    expected = pixels(model.upscale(picture, steps=1).image)
+    for mode in ("RGBA", "RGBX"):
+        image = model.upscale(in_mode(picture, mode), steps=1).image
+        np.testing.assert_array_equal(pixels(image)[:, :, :3], expected)
+    grey = model.upscale(picture.convert("L").convert("RGB"), steps=1)
+    for mode in ("L", "LA"):
+        image = model.upscale(in_mode(picture, mode), steps=1).image
+        found = pixels(image) if mode == "L" else pixels(image)[:, :, 0]
+        assert np.abs(found - pixels(grey.image).mean(axis=2)).max() <= 1
+    inks = model.upscale(picture.convert("CMYK"), steps=1)  # without black: RGB, inverted
+    np.testing.assert_array_equal(255 - pixels(inks.image)[:, :, :3], expected)
+
+
+def test_what_is_opaque_or_transparent_stays_so(model: Pipeline) -> None:
+    picture = smooth(8, 8)
+    for level in (0, 255):
+        picture.putalpha(level)
+        assert set(np.asarray(model.upscale(picture, steps=1).image)[:, :, 3].ravel()) == {level}
+
+
+def test_transparency_is_enlarged_and_fits(model: Pipeline) -> None:
+    picture = smooth(16, 12)
+    alpha = smooth(16, 12, seed=1).convert("L")
+    picture.putalpha(alpha)
+    results = [model.upscale(picture, steps=1, seed=seed).array[:, :, 3] for seed in (0, 1)]
+    np.testing.assert_array_equal(*results)  # nothing of it is drawn
+    back = Degradation(4)(results[0] / 255.0)
+    assert np.abs(back - np.asarray(alpha) / 255).max() < 2 / 255
+
+
+def test_hidden_colours_do_not_bleed(model: Pipeline) -> None:
+    """A red disc on what nobody sees, be that black or white."""
+    disc = np.hypot(*(np.indices((16, 16)) - 7.5)) < 5
+    results = []
+    for hidden in (0, 255):
+        array = np.full((16, 16, 4), hidden, np.uint8)
+        array[:, :, 3] = 0
+        array[disc] = (200, 30, 30, 255)
+        results.append(pixels(model.upscale(Image.fromarray(array), steps=1).image))
+    np.testing.assert_array_equal(*results)
+
+
+def test_16_bits_are_kept(model: Pipeline) -> None:
+    """Levels between those of 8 bits come back: the result fits them, as 8 bits could not."""
+    ramp = np.linspace(20_000, 20_600, 16).astype(np.uint16)[None, :, None]
+    array = np.broadcast_to(ramp, (16, 16, 3))
+    result = model.upscale(array, steps=1)
+    assert result.array.dtype == np.uint16
+    assert result.array.shape == (64, 64, 3)
+    back = Degradation(4)(np.moveaxis(result.array.astype(np.float64), 2, 0))
+    assert np.abs(back - np.moveaxis(array, 2, 0)).max() < 3  # of 65,535
+    assert (result.image.mode, result.image.size) == ("RGB", (64, 64))
+    assert result.consistency < 1e-3
+
+
+def test_numbers_of_any_range_come_back_in_it(model: Pipeline) -> None:
+    heights = np.asarray(smooth(12, 9).convert("F"), np.float64) * 20 - 1500
+    result = model.upscale(raster := checked(heights, "grey"), steps=1)
+    assert result.array.dtype == np.float64
+    assert result.array.shape == (36, 48)
+    assert (raster.span.low, raster.span.high) == (heights.min(), heights.max())
+    assert result.array.min() >= heights.min() - 1e-6
+    back = Degradation(4)(result.array)
+    assert np.abs(back - heights).max() < 1e-3 * np.ptp(heights)
+
+
+def test_floats_give_floats(model: Pipeline) -> None:
+    array = np.asarray(smooth(6, 5)).astype(np.float32) / 255
+    result = model.upscale(array, steps=1)
+    assert result.array.dtype == np.float32
+    assert 0 <= result.array.min() <= result.array.max() <= 1
+    assert np.unique(result.array * 255 % 1).size > 100  # no longer multiples of 1 / 255
+
+
+def test_large_pictures_of_every_mode_are_those_drawn_whole(
+    model: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pointwise = Stand(model.model.network, lambda x_t, log_snr, low: 0.6 * x_t - 0.3 * low)
+    monkeypatch.setattr(model.model, "network", pointwise)
+    for mode in ("LA", "CMYK", "I;16"):
+        picture = in_mode(smooth(41, 30, contrast=60), mode)
+        whole, tiled = (model.upscale(picture, steps=1, samples=2, tile=n) for n in (0, 64))
+        most = 65_535 if mode == "I;16" else 255
+        for one, other in ((whole, tiled), (tiled, whole)):
+            assert np.abs(one.array - other.array.astype(float)).max() <= 0.01 * most
+        assert tiled.image.mode == mode
+
+
+# Arrays
 
 
 def test_arrays(model: Pipeline) -> None:
@@ -186,15 +297,22 @@ def test_arrays(model: Pipeline) -> None:
     assert expected.image.size == (20, 28)
     for same in (array, array[::-1][::-1], array / 255, (array / 255).astype(np.float32)):
         assert distance(model.upscale(same, steps=1), expected) == 0
+    deep = model.upscale(array.astype(np.uint16) * 257, steps=1)
+    assert np.abs(deep.array / 257 - pixels(expected.image)).max() <= 0.51
+    grey = model.upscale(array[:, :, 0], steps=1)
+    assert grey.array.shape == (28, 20)
+    np.testing.assert_array_equal(model.upscale(array[:, :, :1], steps=1).array, grey.array)
+    with_alpha = np.concatenate([array, array[:, :, :1]], axis=2)
+    assert model.upscale(with_alpha, steps=1).image.mode == "RGBA"
+    assert model.upscale(with_alpha[:, :, 2:], steps=1).image.mode == "LA"
 
 
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
-        (np.zeros((4, 4), np.uint8), "shape (4, 4); expected (height, width, 3)"),
-        (np.zeros((3, 4, 4), np.uint8), "shape (3, 4, 4)"),
+        (np.zeros((4, 4, 5), np.uint8), "shape (4, 4, 5); expected (height, width)"),
+        (np.zeros((3, 4, 7), np.uint8), "shape (3, 4, 7)"),
         (np.zeros((0, 4, 3), np.uint8), "not empty"),
-        (np.zeros((4, 4, 4), np.uint8), "shape (4, 4, 4)"),
         (np.zeros((4, 4, 3), np.int64), "got an array of int64"),
         (np.zeros((4, 4, 3), bool), "got an array of bool"),
         (np.full((4, 4, 3), 1.01), "outside [0, 1]"),
@@ -204,8 +322,8 @@ def test_arrays(model: Pipeline) -> None:
         (Path("face.png"), "got the file name 'face.png'"),
         (None, "got an array of shape ()"),
         (Image.new("RGB", (0, 4)), "not empty"),
-        (Image.new("I;16", (4, 4)), "got a picture of mode I;16; expected 8 bits"),
-        (Image.new("F", (4, 4)), "got a picture of mode F"),
+        (Image.fromarray(np.full((4, 4), np.nan, np.float32)), "not finite"),
+        (checked(np.zeros((4, 4, 5), np.uint8), "bands"), "5 bands for a model of 3 channels"),
     ],
     ids=str,
 )
@@ -371,13 +489,28 @@ def test_progress_and_cancelling(model: Pipeline, batches: list[tuple[int, ...]]
     assert len(batches) == 1
 
 
-def test_models_of_other_pictures_than_rgb_are_refused(
-    model: Pipeline, monkeypatch: pytest.MonkeyPatch
+def test_models_of_bands(make_model: Callable[..., Path], tmp_path: Path) -> None:
+    """A model of five channels takes five bands, and nothing else."""
+    model = sr4.load(make_model(tmp_path, channels=5), backend="torch")
+    bands = np.random.default_rng(0).integers(100, 150, (6, 7, 5), dtype=np.uint8)
+    result = model.upscale(bands, steps=1)
+    assert result.array.shape == (24, 28, 5)
+    assert result.consistency < 0.1
+    with pytest.raises(PictureError, match="5 bands; expected grey, RGB or CMYK"):
+        _ = result.image
+    with pytest.raises(PictureError, match="3 RGB channels for a model of 5"):
+        model.upscale(smooth())
+
+
+def test_a_model_of_grey_takes_every_channel_alone(
+    make_model: Callable[..., Path], tmp_path: Path
 ) -> None:
-    grey = model.config.model_copy(update={"channels": 1})
-    monkeypatch.setattr(model.model, "config", grey)
-    with pytest.raises(ModelError, match="takes 1 channels; expected 3"):
-        Pipeline(model.model)
+    model = sr4.load(make_model(tmp_path, channels=1), backend="torch")
+    picture = smooth(7, 6)
+    colours = pixels(model.upscale(picture, steps=1).image)
+    for number, channel in enumerate(picture.split()):
+        alone = pixels(model.upscale(channel, steps=1).image)
+        assert np.abs(colours[:, :, number] - alone).max() <= 1
 
 
 # The package

@@ -33,7 +33,7 @@ def comparison_picture(
         height: of a row in pixels, about.
 
     Returns:
-        RGB, ready for `sr4.images.write_image`.
+        RGB, ready for `sr4.pictures.write_image`.
     """
     labels = _labels(rows)
     cells = [[_enlarge(row[label], _row_height(row, height)) for label in labels] for row in rows]

@@ -9,14 +9,13 @@ from __future__ import annotations
 import difflib
 import io
 import os
-import secrets
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,20 +35,6 @@ SUFFIXES = frozenset((
 ))
 # fmt: on
 """The suffixes, in lower case, of the files that `read_image` reads."""
-
-_WRITE_FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
-    # A quarter of the time of Pillow's own level, 6, for a tenth more bytes.
-    ".png": ("PNG", {"compress_level": 3}),
-    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
-    ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
-    ".webp": ("WEBP", {"lossless": True}),
-    ".tif": ("TIFF", {"compression": "tiff_deflate"}),
-    ".tiff": ("TIFF", {"compression": "tiff_deflate"}),
-    ".bmp": ("BMP", {}),
-}
-
-WRITE_SUFFIXES = tuple(_WRITE_FORMATS)
-"""The suffixes, in lower case, of the files that `write_image` writes."""
 
 _UPRIGHT = {  # EXIF 2.32, tag 0x0112: what brings each orientation upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -117,10 +102,12 @@ def _open_file(path: Path, label: str) -> BinaryIO:
 
 
 @contextmanager
-def _opened(
-    source: str | Path | bytes | BinaryIO, name: str | None, max_pixels: int | None = None
-) -> Iterator[Image.Image]:
-    """The picture with its header read, not decoded; what Pillow raises becomes PictureError."""
+def decoding(
+    source: str | Path | bytes | BinaryIO, name: str | None = None
+) -> Iterator[tuple[BinaryIO, str]]:
+    """The bytes of a picture, seekable, and what messages call it; whatever a decoder raises inside
+    becomes PictureError.
+    """
     if isinstance(source, (str, Path)):
         label = repr(name or str(source))
         stream = _open_file(Path(source), label)
@@ -128,18 +115,13 @@ def _opened(
         label = repr(name) if name else "the given picture"
         stream = io.BytesIO(source if isinstance(source, bytes) else source.read())
     with stream, warnings.catch_warnings():
-        # Pillow warns of odd metadata and large sizes; pixels either decode or raise.
+        # Decoders warn of odd metadata and large sizes; pixels either decode or raise.
         warnings.simplefilter("ignore")
         try:
             if not stream.read(1):
                 raise PictureError(f"{label} is empty; expected a picture file: get it again")
-            with Image.open(stream, formats=_READ_FORMATS) as image:
-                if max_pixels is not None and image.width * image.height > max_pixels:
-                    raise PictureError(
-                        f"{label} is enormous ({image.width}x{image.height}); expected at most "
-                        f"{max_pixels:,} pixels: crop it or make it smaller first"
-                    )
-                yield image
+            stream.seek(0)
+            yield stream, label
         except PictureError:
             raise
         except UnidentifiedImageError as error:
@@ -154,6 +136,35 @@ def _opened(
                 f"{label} cannot be decoded ({reason(error)}); expected a whole picture file: it "
                 "is truncated, damaged or of an unknown kind, get it again or convert it"
             ) from error
+
+
+@contextmanager
+def _opened(
+    source: str | Path | bytes | BinaryIO, name: str | None, max_pixels: int | None = None
+) -> Iterator[Image.Image]:
+    with decoding(source, name) as (stream, label), open_stream(stream) as image:
+        if max_pixels is not None:
+            check_pixels(label, image.width, image.height, 1, max_pixels)
+        yield image
+
+
+def open_stream(stream: BinaryIO) -> Image.Image:
+    """The picture with its header read, not decoded; raises what Pillow does."""
+    return Image.open(stream, formats=_READ_FORMATS)
+
+
+def check_pixels(label: str, width: int, height: int, frames: int, max_pixels: int) -> None:
+    """Refuse a picture of too many pixels, before they are decoded.
+
+    Raises:
+        PictureError: says how many there are.
+    """
+    if width * height * frames > max_pixels:
+        each = f"{frames} frames of " if frames > 1 else ""
+        raise PictureError(
+            f"{label} is enormous ({each}{width}x{height}); expected at most {max_pixels:,} "
+            "pixels: crop it or make it smaller first"
+        )
 
 
 def read_header(source: str | Path | bytes | BinaryIO, *, name: str | None = None) -> Header:
@@ -182,12 +193,13 @@ def read_image(
     """
     with _opened(source, name, max_pixels) as image:
         image.load()
-        turn = _UPRIGHT.get(_orientation(image))
+        turn = _UPRIGHT.get(orientation(image))
         rgb = _to_rgb(image)
         return rgb if turn is None else rgb.transpose(turn)
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation(image: Image.Image) -> int:
+    """How the pixels lie (EXIF 2.32, tag 0x0112). Of a TIFF, Pillow has turned them once loaded."""
     try:
         return int(image.getexif().get(ExifTag.Orientation, 1))
     except Exception:  # noqa: BLE001 - a damaged EXIF block does not damage the pixels
@@ -208,85 +220,6 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     rgb = image.convert("RGB")
     rgb.info = {}
     return rgb
-
-
-def write_image(image: Image.Image, path: Path, *, overwrite: bool = False) -> None:
-    """Write a picture so that `path` holds either all of it or what was there before.
-
-    The suffix decides the format. All are lossless but JPEG (quality 95, full colour resolution).
-
-    Raises:
-        PictureError: `path` exists (without `overwrite`), its folder is missing or read-only, the
-            suffix is unknown, or the disk is full.
-    """
-    path = Path(path)
-    label = repr(str(path))
-    check_output(path, overwrite=overwrite)
-    file_format, options = _WRITE_FORMATS[path.suffix.lower()]
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        try:
-            with temporary.open("xb") as file:
-                image.save(file, format=file_format, **options)
-                file.flush()
-                os.fsync(file.fileno())
-            _publish(temporary, path, overwrite=overwrite)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except FileExistsError as error:
-        raise _exists(label) from error
-    except FileNotFoundError as error:
-        raise _no_folder(path) from error
-    except (OSError, ValueError) as error:
-        raise PictureError(
-            f"{label} cannot be written ({reason(error)}); expected a writable folder and a "
-            f"picture that fits {file_format}"
-        ) from error
-
-
-def check_output(path: Path, *, overwrite: bool = False) -> None:
-    """Refuse what `write_image` would, as far as can be told beforehand; worth asking before long
-    work.
-
-    Raises:
-        PictureError: `path` exists (without `overwrite`), its folder is missing, or the suffix is
-            unknown.
-    """
-    label = repr(str(path))
-    if path.suffix.lower() not in _WRITE_FORMATS:
-        raise PictureError(
-            f"got the output {label}; expected one of the suffixes {', '.join(_WRITE_FORMATS)}"
-        )
-    if not overwrite and os.path.lexists(path):
-        raise _exists(label)
-    if not path.parent.exists():
-        raise _no_folder(path)
-
-
-def _no_folder(path: Path) -> PictureError:
-    return PictureError(
-        f"the folder {str(path.parent)!r} does not exist; expected a folder to write "
-        f"{path.name!r} into: make it first"
-    )
-
-
-def _exists(label: str) -> PictureError:
-    return PictureError(
-        f"{label} exists already; expected a new file: use --overwrite to replace it"
-    )
-
-
-def _publish(temporary: Path, path: Path, *, overwrite: bool) -> None:
-    """Give the finished file its name. A link, unlike a rename, fails if the name is taken."""
-    if not overwrite:
-        try:
-            os.link(temporary, path)
-            return
-        except FileExistsError:
-            raise
-        except OSError:  # no links on this file system: claim the name, then replace our own file
-            path.open("xb").close()
-    os.replace(temporary, path)
 
 
 def to_array(image: Image.Image | NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -324,7 +257,7 @@ def to_image(array: ArrayLike) -> Image.Image:
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[-1] == 1 else pixels)
 
 
-def list_images(path: str | Path) -> list[Path]:
+def list_images(path: str | Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
     """The picture files under a folder, by suffix, searched recursively and sorted by path.
 
     Links to folders are followed, each real folder is entered once, so loops end. Hidden files and
@@ -351,7 +284,7 @@ def list_images(path: str | Path) -> list[Path]:
             found += [
                 Path(folder, name)
                 for name in files
-                if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
+                if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
             ]
     except FileNotFoundError as error:
         raise PictureError(missing_path(Path(error.filename or root))) from error

@@ -4,7 +4,6 @@ folder that describes itself.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -21,6 +20,7 @@ from sr4.config import SAMPLERS, ModelConfig, SamplingSettings, explain, parse_m
 from sr4.diffusion.predictions import PREDICTIONS
 from sr4.diffusion.samplers import Denoised, OnStep, PictureNoise, sample
 from sr4.errors import ModelError, UsageError, nearest
+from sr4.files import file_sha256
 from sr4.images import reason
 from sr4.runtime import WEIGHTS, Network, open_network
 from sr4.targets import Frame
@@ -356,12 +356,3 @@ def write_config(folder: Path, config: ModelConfig) -> ModelConfig:
     temporary.write_text(text + "\n", encoding="utf-8")
     temporary.replace(folder / CONFIG)
     return config
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, overload
 
@@ -13,9 +13,9 @@ from PIL import Image
 
 from sr4.config import ModelConfig, SamplingSettings
 from sr4.diffusion.samplers import OnStep
-from sr4.errors import ModelError, PictureError, UsageError
-from sr4.images import reason, to_array
+from sr4.errors import PictureError, UsageError
 from sr4.model import DEFAULT_MODEL, DiffusionModel, load_model
+from sr4.pictures.raster import Parts, Raster, from_array, from_pil
 from sr4.result import Result, large_result, whole_result
 from sr4.tiling import BandedSampling, multiple
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 Floats = NDArray[np.float32]
-Picture = Image.Image | NDArray[Any]
+Picture = Image.Image | NDArray[Any] | Raster
 
 MAX_RESULT_PIXELS = 2**28  # 16,384x16,384: the 8-bit pixels alone take 0.8 GB
 MAX_RESULT_SIDE = 2**16
@@ -55,11 +55,6 @@ class Pipeline:
     """
 
     def __init__(self, model: DiffusionModel) -> None:
-        if model.config.channels != 3:
-            raise ModelError(
-                f"{model.name}: takes {model.config.channels} channels; expected 3, since pictures "
-                "are RGB: call its `sample` with arrays"
-            )
         self.model = model
 
     @property
@@ -89,8 +84,10 @@ class Pipeline:
         """Upscale a picture, or each of a list.
 
         Args:
-            image: a PIL picture, or an array (h, w, 3): uint8, or float in [0, 1]. Or a list or
-                tuple of them, in which sizes may differ.
+            image: a PIL picture of any mode; or an array (h, w) or (h, w, N), of uint8, uint16 or
+                floats in [0, 1], N being the model's channels, or 1 (grey), 2 (grey, alpha), 3
+                (RGB) or 4 (RGBA); or a Raster. Or a list or tuple of them, in which sizes may
+                differ. Alpha is enlarged apart, without the network.
             steps: network evaluations a sample; the model's own by default.
             sampler: "ddpm", "ddim" or "dpmpp"; the model's own by default.
             seed: sample k of every picture uses seed + k, so that a picture gives the same
@@ -115,34 +112,38 @@ class Pipeline:
         if samples < 1:
             raise UsageError(f"got {samples} samples; expected at least 1")
         pictures: Sequence[object] = image if isinstance(image, (list, tuple)) else [image]
-        low_res = [_as_array(picture) for picture in pictures]
-        self._check_sizes(low_res)
+        rasters = [_as_raster(picture, self.config.channels) for picture in pictures]
+        self._check_sizes(rasters)
         settings = self.model.sampling(steps, sampler, consistency)
         self.check_tile(tile)
         seeds = range(seed, seed + samples)
-        large = {i for i, low in enumerate(low_res) if self._needs_tiles(low, tile)}
-        drawn = self._draw_whole(
-            {i: low for i, low in enumerate(low_res) if i not in large}, seeds, settings, on_step
-        )
+        parts = [Parts(raster, self.config.channels).split() for raster in rasters]
+        large = {i for i, raster in enumerate(rasters) if self._needs_tiles(raster, tile)}
+        small = [(i, part) for i, own in enumerate(parts) if i not in large for part in own]
+        drawn: dict[int, list[Floats]] = {}
+        for (i, _), found in zip(
+            small,
+            self._draw_whole([part for _, part in small], seeds, settings, on_step),
+            strict=True,
+        ):
+            drawn.setdefault(i, []).append(np.stack(found))
         results = [
-            self._draw_in_tiles(low, seeds, settings, tile, use_mean, on_step)
-            if index in large
-            else whole_result(
-                self.model, low, np.stack(drawn[index]), use_mean, consistency=consistency
-            )
-            for index, low in enumerate(low_res)
+            self._draw_in_tiles(raster, parts[i], seeds, settings, tile, use_mean, on_step)
+            if i in large
+            else whole_result(self.model, raster, drawn[i], use_mean, consistency=consistency)
+            for i, raster in enumerate(rasters)
         ]
         return results if pictures is image else results[0]
 
     def _draw_whole(
         self,
-        low_res: Mapping[int, Floats],
+        low_res: Sequence[Floats],
         seeds: Sequence[int],
         settings: SamplingSettings,
         on_step: OnStep | None,
-    ) -> Mapping[int, list[Floats]]:
-        """The samples of each picture; all that fit go through the network together."""
-        drawn: dict[int, list[Floats]] = {index: [] for index in low_res}
+    ) -> list[list[Floats]]:
+        """The samples of each; all that fit go through the network together."""
+        drawn: list[list[Floats]] = [[] for _ in low_res]
         for batch in self._batches(low_res, len(seeds)):
             outputs = self.model.sample(
                 np.stack([low_res[index] for index, _ in batch]),
@@ -170,15 +171,16 @@ class Pipeline:
                 f"{2 * least}, such as {below}, or 0 for none"
             )
 
-    def _needs_tiles(self, low_res: Floats, tile: int | None) -> bool:
-        height, width = (int(side) * self.config.scale for side in low_res.shape[1:])
+    def _needs_tiles(self, raster: Raster, tile: int | None) -> bool:
+        width, height = (side * self.config.scale for side in raster.size)
         if tile is None:
             return height * width > _WHOLE_PIXELS
         return 0 < tile < max(height, width)
 
     def _draw_in_tiles(
         self,
-        low_res: Floats,
+        raster: Raster,
+        parts: Sequence[Floats],
         seeds: Sequence[int],
         settings: SamplingSettings,
         tile: int | None,
@@ -186,25 +188,28 @@ class Pipeline:
         on_step: OnStep | None,
     ) -> Result:
         """A result made of tiles, of smaller ones where memory does not suffice."""
-        least = multiple(self.model)
+        model, least = self.model, multiple(self.model)
         edge = tile or max(2, 2 * self.config.image_size // least) * least
         while True:
             overlap = max(1, min(_OVERLAP, edge // 2) // least) * least
             samplings = [
-                BandedSampling(self.model, low_res, one, settings, tile=edge, overlap=overlap)
+                [
+                    BandedSampling(model, part, one, settings, tile=edge, overlap=overlap)
+                    for part in parts
+                ]
                 for one in seeds
             ]
             try:
-                return large_result(samplings, use_mean, on_step)
+                return large_result(model, raster, samplings, use_mean, on_step)
             except MemoryError:
                 smaller = edge // 2 // least * least
                 if tile is not None or smaller < 2 * least:
                     raise
                 edge = smaller
 
-    def _check_sizes(self, low_res: list[Floats]) -> None:
+    def _check_sizes(self, rasters: Sequence[Raster]) -> None:
         scale = self.config.scale
-        for _, height, width in (low.shape for low in low_res):
+        for width, height in (raster.size for raster in rasters):
             too_many = height * width * scale**2 > MAX_RESULT_PIXELS
             if too_many or max(height, width) * scale > MAX_RESULT_SIDE:
                 side = math.isqrt(MAX_RESULT_PIXELS) // scale
@@ -214,53 +219,28 @@ class Pipeline:
                     f"scale {scale}: crop or shrink it first"
                 )
 
-    def _batches(
-        self, low_res: Mapping[int, Floats], samples: int
-    ) -> Iterator[list[tuple[int, int]]]:
+    def _batches(self, low_res: Sequence[Floats], samples: int) -> Iterator[list[tuple[int, int]]]:
         """Draws (index of the picture, number of the sample) that go together, of one size."""
         sizes: dict[tuple[int, ...], list[tuple[int, int]]] = {}
-        for index, low in low_res.items():
+        for index, low in enumerate(low_res):
             sizes.setdefault(low.shape[1:], []).extend((index, k) for k in range(samples))
         for size, draws in sizes.items():
             count = max(1, _BATCH_PIXELS // (math.prod(size) * self.config.scale**2))
             yield from (draws[i : i + count] for i in range(0, len(draws), count))
 
 
-def _as_array(picture: object) -> Floats:
-    """(3, h, w) float32 in [-1, 1] of a PIL picture or an (h, w, 3) array."""
+def _as_raster(picture: object, channels: int) -> Raster:
+    """Of a PIL picture, an array or a raster, for a model of that many channels."""
     if isinstance(picture, (str, Path)):
         raise PictureError(
-            f"got the file name {str(picture)!r}; expected a picture: open it with PIL.Image.open"
+            f"got the file name {str(picture)!r}; expected a picture: open it with PIL.Image.open, "
+            "or with sr4.read"
         )
-    array = _pixels(picture) if isinstance(picture, Image.Image) else np.asarray(picture)
-    if array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
-        raise PictureError(
-            f"got an array of shape {array.shape}; expected (height, width, 3), not empty"
-        )
-    if array.dtype == np.uint8:
-        return to_array(array)
-    if not np.issubdtype(array.dtype, np.floating):
-        raise PictureError(f"got an array of {array.dtype}; expected uint8, or floats in [0, 1]")
-    if not (array.min() >= 0 and array.max() <= 1):  # a comparison with NaN is false
-        raise PictureError("got floats outside [0, 1] or not finite; expected them in [0, 1]")
-    return np.ascontiguousarray(np.moveaxis(array, 2, 0), dtype=np.float32) * 2 - 1
-
-
-def _pixels(picture: Image.Image) -> NDArray[np.uint8]:
-    """uint8 (h, w, 3) of a PIL picture of any mode with 8 bits a channel; alpha is dropped."""
-    if picture.mode[0] in "IF":
-        raise PictureError(
-            f"got a picture of mode {picture.mode}; expected 8 bits a channel, such as RGB: "
-            "scale its values to 0 to 255 first"
-        )
-    try:
-        # By RGBA, since palettes with transparency have no direct way.
-        return np.asarray(picture.convert("RGBA"))[:, :, :3]
-    except Exception as error:  # a file opened but not yet decoded; decoders raise any type
-        raise PictureError(
-            f"the given picture cannot be decoded ({reason(error)}); expected a whole one: its "
-            "file is truncated or damaged"
-        ) from error
+    if isinstance(picture, Raster):
+        return picture
+    if isinstance(picture, Image.Image):
+        return from_pil(picture)
+    return from_array(np.asarray(picture), channels)
 
 
 def load(

@@ -2,113 +2,198 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sr4.degradation import Degradation
 from sr4.diffusion.samplers import OnStep, Step
-from sr4.images import quantise, to_image
 from sr4.model import DiffusionModel
+from sr4.pictures.raster import Parts, Raster
 from sr4.tiling import BandedSampling
 
 Floats = NDArray[np.float32]
 
-_MARGIN = 4  # low-res rows around a band from which D of its rows follows
+_BAND = 512  # low-res rows that are done together where the model has no part in it
+_MARGIN = 8  # low-res rows around a band from which D of its rows, or D⁺, follows
 
 
 @dataclass(frozen=True)
 class Result:
-    """What `upscale` gives for one picture. Pictures that are equal by definition are one object.
+    """What `upscale` gives for one picture: in the mode and the depth of the picture given, so far
+    as Pillow has such pictures; `raster` and `rasters` have it always. Pictures that are equal by
+    definition are one object.
 
     Attributes:
-        image: the result, 8-bit RGB: the first sample, or the mean where that was asked for.
-        samples: all K samples, 8-bit RGB.
-        mean: mean of the samples, 8-bit RGB; closer to the truth than any one of them, and softer.
+        raster: the result: the first sample, or the mean where that was asked for.
+        rasters: all K samples.
+        mean_raster: mean of the samples; closer to the truth than any one of them, and softer.
         uncertainty: (H, W) float32, sample standard deviation over the K samples, mean over the
             channels, on the [0, 1] scale: how much of each pixel was invented. Zero where K is 1.
-        consistency: `mean((D(image) - low_res)²)` on the [0, 1] scale, x 1e-5, of the 8-bit image.
+        consistency: `mean((D(raster) - low_res)²)` on the [0, 1] scale, x 1e-5, as the result is
+            rounded, over the channels of colour.
     """
 
-    image: Image.Image
-    samples: tuple[Image.Image, ...]
-    mean: Image.Image
+    raster: Raster
+    rasters: tuple[Raster, ...]
+    mean_raster: Raster
     uncertainty: Floats
     consistency: float
 
+    @cached_property
+    def _pictures(self) -> dict[int, Image.Image]:
+        rasters = {id(one): one for one in (self.raster, *self.rasters, self.mean_raster)}
+        return {key: one.to_pil() for key, one in rasters.items()}
+
+    @property
+    def image(self) -> Image.Image:
+        """The result as a Pillow picture."""
+        return self._pictures[id(self.raster)]
+
+    @property
+    def samples(self) -> tuple[Image.Image, ...]:
+        """All K samples as Pillow pictures."""
+        return tuple(self._pictures[id(one)] for one in self.rasters)
+
+    @property
+    def mean(self) -> Image.Image:
+        """The mean of the samples as a Pillow picture."""
+        return self._pictures[id(self.mean_raster)]
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """The result's pixels, (H, W) or (H, W, N), of the type given; alpha is the last."""
+        return self.raster.array
+
+
+class _Canvas:
+    """A result in the making: rows come from top to bottom."""
+
+    def __init__(self, model: DiffusionModel, given: Raster, count: int) -> None:
+        self._model, self._given, self._count = model, given, count
+        width, height = (side * model.config.scale for side in given.size)
+        shape = (height, width, given.pixels.shape[2])
+        self._drawn = [np.empty(shape, given.span.dtype) for _ in range(count)]
+        self._mean = np.empty_like(self._drawn[0]) if count > 1 else self._drawn[0]
+        self._uncertainty = np.zeros((height, width), np.float32)
+
+    def put(self, start: int, drawn: Floats, mean: Floats | None) -> None:
+        """Rows from `start` on of all samples (K, N, rows, W), and of their mean (N, rows, W)."""
+        rows, quantised = slice(start, start + drawn.shape[2]), self._given.span.pixels
+        for pixels, band in zip(self._drawn, drawn, strict=True):
+            pixels[rows] = np.moveaxis(quantised(band), 0, 2)
+        if mean is not None:
+            self._mean[rows] = np.moveaxis(quantised(mean), 0, 2)
+            # [-1, 1] to [0, 1] is the factor 2.
+            self._uncertainty[rows] = drawn.std(axis=0, ddof=1).mean(axis=0) / 2
+
+    def result(self, *, use_mean: bool) -> Result:
+        given, model = self._given, self._model
+        alpha = _enlarged_alpha(model, given)
+        rasters = tuple(Raster(one, given.colour, given.span, alpha) for one in self._drawn)
+        mean = rasters[0]
+        if self._count > 1:
+            mean = Raster(self._mean, given.colour, given.span, alpha)
+        chosen = mean if use_mean else rasters[0]
+        return Result(
+            raster=chosen,
+            rasters=rasters,
+            mean_raster=mean,
+            uncertainty=self._uncertainty,
+            consistency=_consistency(model.degradation, given, chosen),
+        )
+
 
 def whole_result(
-    model: DiffusionModel, low_res: Floats, samples: Floats, use_mean: bool, *, consistency: bool
+    model: DiffusionModel,
+    given: Raster,
+    drawn: Sequence[Floats],
+    use_mean: bool,
+    *,
+    consistency: bool,
 ) -> Result:
-    """The result of samples (K, C, H, W) in [-1, 1] for low_res (C, h, w).
+    """The result of a picture whose parts were drawn whole.
 
     Args:
-        consistency: make the mean fit low_res, as the samples do.
+        given: the picture.
+        drawn: of each of its parts, the samples (K, C, H, W) in [-1, 1].
+        consistency: make the mean fit the picture, as the samples do.
     """
-    drawn = tuple(to_image(sample) for sample in samples)
-    mean, deviation = drawn[0], np.zeros_like(samples[0])
+    parts = Parts(given, model.config.channels)
+    samples = np.stack([parts.join(part) for part in zip(*drawn, strict=True)])
+    mean = None
     if len(samples) > 1:
-        average, deviation = samples.mean(axis=0), samples.std(axis=0, ddof=1)
-        mean = to_image(model.fit(average, low_res) if consistency else average)
-    chosen = mean if use_mean else drawn[0]
-    pixels = np.moveaxis(np.asarray(chosen), -1, 0).astype(np.float64) / 255
-    misfit = model.degradation(pixels) - (low_res.astype(np.float64) + 1) / 2
-    return Result(
-        image=chosen,
-        samples=drawn,
-        mean=mean,
-        uncertainty=(deviation.mean(axis=0) / 2).astype(np.float32),  # [-1, 1] to [0, 1]
-        consistency=float(np.mean(misfit**2)) / 1e-5,
-    )
+        mean = samples.mean(axis=0)
+        mean = model.fit(mean, given.unit) if consistency else mean
+    canvas = _Canvas(model, given, len(samples))
+    canvas.put(0, samples, mean)
+    return canvas.result(use_mean=use_mean)
 
 
 def large_result(
-    samplings: Sequence[BandedSampling], use_mean: bool, on_step: OnStep | None
+    model: DiffusionModel,
+    given: Raster,
+    samplings: Sequence[Sequence[BandedSampling]],
+    use_mean: bool,
+    on_step: OnStep | None,
 ) -> Result:
-    """The result of one picture's samples, put together band by band.
+    """The result of a picture whose parts are drawn in bands, put together band by band.
 
-    The mean needs no projection: it fits low_res because each of the samples does, D being linear.
+    The mean needs no projection: it fits the picture because each of the samples does, D being
+    linear.
+
+    Args:
+        given: the picture.
+        samplings: of each sample, those of the parts.
     """
-    sampling, count = samplings[0], len(samplings)
-    _, height, width = sampling.shape
-    drawn = [np.empty((height, width, 3), np.uint8) for _ in samplings]
-    mean = np.empty_like(drawn[0]) if count > 1 else drawn[0]
-    uncertainty = np.zeros((height, width), np.float32)
-    for number, (place, *bands) in enumerate(zip(sampling.bands, *samplings, strict=True)):
-        rows = slice(*place)
-        for pixels, band in zip(drawn, bands, strict=True):
-            pixels[rows] = quantise(band)
-        if count > 1:
-            together = np.stack(bands)
-            mean[rows] = quantise(together.mean(axis=0))
-            uncertainty[rows] = together.std(axis=0, ddof=1).mean(axis=0) / 2
+    parts = Parts(given, model.config.channels)
+    canvas = _Canvas(model, given, len(samplings))
+    bands = samplings[0][0].bands
+    streams = [_joined(parts, sampling) for sampling in samplings]
+    for number, ((start, _), *drawn) in enumerate(zip(bands, *streams, strict=True)):
+        together = np.stack(drawn)
+        canvas.put(start, together, together.mean(axis=0) if len(drawn) > 1 else None)
         if on_step is not None:
-            on_step(Step(number + 1, len(sampling.bands), bands[0], bands[0]))
-    pictures = tuple(Image.fromarray(pixels) for pixels in drawn)
-    average = Image.fromarray(mean) if count > 1 else pictures[0]
-    return Result(
-        image=average if use_mean else pictures[0],
-        samples=pictures,
-        mean=average,
-        uncertainty=uncertainty,
-        consistency=_consistency(sampling, mean if use_mean else drawn[0]),
-    )
+            on_step(Step(number + 1, len(bands), drawn[0], drawn[0]))
+    return canvas.result(use_mean=use_mean)
 
 
-def _consistency(sampling: BandedSampling, pixels: NDArray[np.uint8]) -> float:
-    """That of a large picture, by bands."""
-    scale, low_res, total = sampling.model.config.scale, sampling.low_res, 0.0
-    for start, stop, top, bottom in _bands_with_margin(low_res.shape[1]):
-        rows = np.moveaxis(pixels[top * scale : bottom * scale], -1, 0).astype(np.float64) / 255
-        seen = sampling.model.degradation(rows)[:, start - top : stop - top]
-        wanted = (low_res[:, start:stop].astype(np.float64) + 1) / 2
-        total += float(np.sum((seen - wanted) ** 2))
-    return total / low_res.size / 1e-5
+def _joined(parts: Parts, sampling: Iterable[Iterable[Floats]]) -> Iterator[Floats]:
+    """The bands (N, rows, W) of one sample."""
+    return (parts.join(bands) for bands in zip(*sampling, strict=True))
+
+
+def _enlarged_alpha(model: DiffusionModel, given: Raster) -> NDArray[Any] | None:
+    """The bicubic alpha, made to fit the given one: what is to be seen is not invented."""
+    low = given.unit_alpha
+    if low is None:
+        return None
+    scale = model.config.scale
+    enlarged = np.empty((given.size[1] * scale, given.size[0] * scale), given.span.dtype)
+    for start, stop, top, bottom in _bands_with_margin(given.size[1]):
+        rows = low[:, top:bottom]
+        fitted = model.fit(np.clip(model.degradation.upsample(rows), -1, 1), rows)
+        inside = fitted[0, (start - top) * scale : (stop - top) * scale]
+        enlarged[start * scale : stop * scale] = given.alpha_span.pixels(inside)
+    return enlarged
+
+
+def _consistency(degradation: Degradation, given: Raster, result: Raster) -> float:
+    scale, total = degradation.scale, 0.0
+    low = given.unit
+    for start, stop, top, bottom in _bands_with_margin(given.size[1]):
+        rows = result.span.exact_unit(result.pixels[top * scale : bottom * scale])
+        seen = degradation(np.moveaxis(rows, 2, 0))[:, start - top : stop - top]
+        total += float(np.sum(((seen - low[:, start:stop]) / 2) ** 2))
+    return total / low.size / 1e-5
 
 
 def _bands_with_margin(height: int) -> Iterator[tuple[int, int, int, int]]:
-    for start in range(0, height, 64):
-        stop = min(start + 64, height)
+    for start, stop in pairwise([*range(0, height, _BAND), height]):
         yield start, stop, max(0, start - _MARGIN), min(height, stop + _MARGIN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import io
 import os
@@ -14,12 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 import sr4
-from sr4 import images
+from sr4 import pictures
 from sr4.cli import console
 from sr4.cli import upscale as module
 from sr4.cli.evaluate import evaluate
@@ -28,6 +31,8 @@ from sr4.cli.upscale import upscale
 from sr4.degradation import Degradation
 from sr4.errors import PictureError
 from sr4.model import DEFAULT_MODEL, read_config
+from sr4.pictures import Picture, read_picture, read_provenance
+from sr4.pictures.raster import Raster
 from sr4.pipeline import Pipeline
 
 Run = Callable[..., Any]
@@ -256,8 +261,8 @@ def test_a_picture_that_makes_its_batch_fail_fails_alone(
 ) -> None:
     whole = Pipeline.upscale
 
-    def fragile(self: Pipeline, images: list[Image.Image], **options: Any) -> object:
-        if any(image.width == 9 for image in images):
+    def fragile(self: Pipeline, images: list[Raster], **options: Any) -> object:
+        if any(image.size[0] == 9 for image in images):
             raise error
         return whole(self, images, **options)
 
@@ -346,24 +351,25 @@ def test_an_existing_output_stays_as_it_is(
 def test_a_suffix_that_cannot_be_written_is_refused_at_once(
     run: Run, face: Path, tmp_path: Path
 ) -> None:
-    done = run("upscale", face, "-o", tmp_path / "x.gif", "--model", tmp_path / "not looked at")
-    assert done.code == 2
-    assert "x.gif" in done.errors[0]
-    assert ".png" in done.errors[0]
+    for words in (["-o", tmp_path / "x.jp2"], ["--format", "JP2"]):
+        done = run("upscale", face, *words, "--model", tmp_path / "not looked at")
+        assert done.code == 2
+        assert "'.jp2'" in done.errors[0]
+        assert ".png" in done.errors[0]
 
 
 def test_a_failed_write_leaves_nothing_of_its_picture(
     run: Run, face: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The map is written before the result; the disk is full in between."""
-    write = images.write_image
+    write = pictures.write_picture
 
-    def full_disk(image: Image.Image, path: Path, *, overwrite: bool = False) -> None:
+    def full_disk(picture: Picture, path: Path, **options: Any) -> None:
         if path.name == "x.png":
             raise PictureError(f"{path}: no space left on device; expected room")
-        write(image, path, overwrite=overwrite)
+        write(picture, path, **options)
 
-    monkeypatch.setattr(images, "write_image", full_disk)
+    monkeypatch.setattr(pictures, "write_picture", full_disk)
     done = run("upscale", face, "-o", tmp_path / "x.png", "--model", tiny_model, "--uncertainty")
     assert done.code == 1
     assert "no space left" in done.errors[0]
@@ -404,3 +410,125 @@ def test_a_wrong_option_fails_once_for_all_pictures(
     (error,) = done.errors
     assert part in error
     assert not (tmp_path / "o").exists()
+
+
+# What there is of a picture besides 8 bits of RGB
+
+
+def test_mode_depth_and_metadata_are_kept(run: Run, tiny_model: Path, tmp_path: Path) -> None:
+    deep = np.random.default_rng(0).integers(0, 65536, (6, 5, 4), dtype=np.uint16)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.png").write_bytes(imagecodecs.png_encode(deep))
+    tifffile.imwrite(tmp_path / "in/b.tif", deep[:, :, 0].astype(np.float32))
+    np.save(tmp_path / "in/c.npy", deep[:, :, :3])
+    Image.new("L", (5, 6), 50).save(tmp_path / "in/d.jpg", comment="x", dpi=(72, 72))
+    done = run("upscale", tmp_path / "in", "-o", tmp_path / "out", "--model", tiny_model, "--json")
+    assert (done.code, done.err) == (0, "")
+    assert files(tmp_path / "out") == ["a.png", "b.tif", "c.npy", "d.png"]
+    found = {path.stem: read_picture(path).frames[0] for path in (tmp_path / "out").iterdir()}
+    assert found["a"].array.shape == (24, 20, 4)
+    assert [str(found[name].array.dtype) for name in "abcd"] == [
+        "uint16", "float32", "uint16", "uint8",
+    ]  # fmt: skip
+    assert found["d"].colour == "grey"
+
+
+def test_formats(run: Run, face: Path, tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for suffix in (".jpg", ".bmp", ".ppm"):
+        Image.open(face).save(tmp_path / f"in/a{suffix}")
+    words = ["--model", tiny_model, "--steps", 1]
+    done = run("upscale", tmp_path / "in", "-o", tmp_path / "same", *words, "--format", "same")
+    assert done.code == 0
+    assert files(tmp_path / "same") == ["a.bmp", "a.jpg", "a.png"]
+    done = run("upscale", face, "-o", tmp_path / "tif", *words, "--format", "tif")
+    assert files(tmp_path / "tif") == ["face.tif"]
+
+
+def test_every_frame_of_an_animation(run: Run, tiny_model: Path, tmp_path: Path) -> None:
+    shades = [Image.new("RGB", (8, 6), (60 * number, 20, 20)) for number in range(4)]
+    shades[0].save(tmp_path / "a.gif", save_all=True, append_images=shades[1:], duration=70)
+    words = ["--model", tiny_model, "--steps", 1, "--json"]
+    done = run("upscale", tmp_path / "a.gif", "-o", tmp_path, *words)
+    (entry,) = done.json["results"]
+    assert (done.code, done.err, entry["frames"]) == (0, "", 4)
+    found = read_picture(tmp_path / "a.png")
+    assert found.durations == (70, 70, 70, 70)
+    shown = [int(np.asarray(frame.pixels)[:, :, 0].mean()) for frame in found.frames]
+    assert np.abs(np.array(shown) - [0, 60, 120, 180]).max() <= 1
+
+
+def test_what_is_lost_is_said(run: Run, tiny_model: Path, tmp_path: Path) -> None:
+    Image.new("RGBA", (6, 6), (200, 30, 30, 100)).save(tmp_path / "a.png")
+    words = ["--model", tiny_model, "--steps", 1, "--json"]
+    done = run("upscale", tmp_path / "a.png", "-o", tmp_path / "b.jpg", *words)
+    assert done.code == 0
+    said = ".jpg holds no transparency, the picture is laid on white"
+    assert done.err == f"sr4: {tmp_path / 'a.png'}: {said}\n"
+    assert done.json["results"][0]["notes"] == [said]
+
+
+def test_every_file_says_how_it_was_made(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    words = ["--model", tiny_model, "--samples", 2, "--uncertainty", "--seed", 5]
+    assert run("upscale", face, "-o", tmp_path / "x.png", *words).code == 0
+    said = {name: read_provenance(tmp_path / name) for name in files(tmp_path) if name[0] == "x"}
+    assert said.keys() == {"x.png", "x_1.png", "x_2.png", "x_uncertainty.png"}
+    sums = read_config(tiny_model).sha256
+    for found in said.values():
+        assert found is not None
+        assert found["software"] == f"sr4 {sr4.__version__}"
+        assert found["note"] == "contains generated detail"
+        assert (found["model"], found["sha256"]) == ("tiny", sums["model.safetensors"])
+        assert (found["steps"], found["sampler"]) == (2, "ddim")
+        assert found["input"] == hashlib.sha256(face.read_bytes()).hexdigest()
+    shows = {name: (found or {})["shows"] for name, found in said.items()}
+    assert shows["x_uncertainty.png"] == "the deviation of samples"
+    assert {shows[name] for name in ("x.png", "x_1.png", "x_2.png")} == {"a sample"}
+    assert [(said[name] or {})["seed"] for name in ("x.png", "x_1.png", "x_2.png")] == [5, 5, 6]
+
+
+# Again
+
+
+def test_a_second_call_does_what_is_left(
+    run: Run, make_picture: Callable[..., Path], tiny_model: Path, tmp_path: Path
+) -> None:
+    for number in range(5):
+        make_picture(tmp_path / "in" / f"{number}.png", seed=number)
+    words = ["upscale", tmp_path / "in", "-o", tmp_path / "out", "--model", tiny_model]
+    words += ["--samples", 2, "--uncertainty"]
+    assert run(*words).code == 0
+    before = {name: (tmp_path / "out" / name).read_bytes() for name in files(tmp_path / "out")}
+    kept = os.stat(tmp_path / "out/0.png").st_mtime_ns
+    (tmp_path / "out/1.png").unlink()  # as where a kill came between a map and its result
+    (tmp_path / "out/2_1.png").unlink()
+    done = run(*words, "--json")
+    assert done.code == 0
+    assert [Path(one["input"]).name for one in done.json["results"]] == ["1.png", "2.png"]
+    assert [Path(one["input"]).name for one in done.json["done_before"]] == [
+        "0.png", "3.png", "4.png",
+    ]  # fmt: skip
+    after = {name: (tmp_path / "out" / name).read_bytes() for name in files(tmp_path / "out")}
+    assert after == before
+    assert os.stat(tmp_path / "out/0.png").st_mtime_ns == kept
+    done = run(*words)
+    assert (done.code, done.out) == (0, "")
+    assert done.err == "sr4: 5 pictures were done before, in the same way\n"
+
+
+@pytest.mark.parametrize("change", ["seed", "input", "mean"])
+def test_results_made_otherwise_are_not_taken_for_done(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path, change: str
+) -> None:
+    words = ["upscale", face, "-o", tmp_path / "x.png", "--model", tiny_model]
+    assert run(*words).code == 0
+    before = (tmp_path / "x.png").read_bytes()
+    if change == "input":
+        Image.new("RGB", (8, 8)).save(face)
+    extra = {"seed": ["--seed", 1], "mean": ["--mean"], "input": []}[change]
+    done = run(*words, *extra)
+    assert done.code == 1
+    assert "exists already" in done.errors[0]
+    assert (tmp_path / "x.png").read_bytes() == before

@@ -38,7 +38,8 @@ from sr4.ablation.table import (
     steps_table,
 )
 from sr4.errors import MissingExtraError, SR4Error, UsageError
-from sr4.images import reason, write_image
+from sr4.images import reason
+from sr4.pictures import write_image
 
 PAGE, README, FIGURES = "index.html", "README.md", "figures"
 _TEMPLATE = "page.html.jinja"

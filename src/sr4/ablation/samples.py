@@ -14,8 +14,9 @@ from sr4.ablation.results import HALFWAY, SAMPLES
 from sr4.data.evaluation import EvaluationBatch, evaluation_batches
 from sr4.data.sources import Source
 from sr4.degradation import Degradation
-from sr4.images import read_image, to_image, write_image
+from sr4.images import read_image, to_image
 from sr4.model import DiffusionModel
+from sr4.pictures import write_image
 
 SHOWN = 6
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from sr4.errors import PictureError, SR4Error, UsageError
-from sr4.images import SUFFIXES, WRITE_SUFFIXES, list_images
+from sr4.images import list_images
+from sr4.pictures import READ_SUFFIXES, WRITE_SUFFIXES, natural_suffix
 
 DEFAULT_OUT = Path("upscaled")
+NAMED = READ_SUFFIXES | set(WRITE_SUFFIXES)  # an output with another suffix is a folder
 
 
 class Failure(NamedTuple):
@@ -24,18 +26,30 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to upscale, and the files that come of it."""
+    """One picture to upscale, and the files that come of it.
+
+    Attributes:
+        source: the picture; output: the result.
+        samples: of the single samples, where they are asked for; uncertainty: of their map.
+        made: those that an earlier call has made already, of this picture and in this way.
+    """
 
     source: Path
     output: Path
     samples: tuple[Path, ...] = ()
     uncertainty: Path | None = None
+    made: frozenset[Path] = frozenset()
 
     @property
     def outputs(self) -> tuple[Path, ...]:
         """All files it writes, the result last: where that is, the others are too."""
         extra = () if self.uncertainty is None else (self.uncertainty,)
         return (*self.samples, *extra, self.output)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.made.issuperset(self.outputs)
 
 
 class _Found(NamedTuple):
@@ -50,8 +64,10 @@ def plan_jobs(
     samples: int = 0,
     uncertainty: bool = False,
     overwrite: bool = False,
+    suffix: str | None = None,
+    made: Callable[[Job], Collection[Path]] = lambda job: (),
 ) -> tuple[list[Job], list[Failure]]:
-    """The jobs that can be done, and the failures that show before anything is computed.
+    """The jobs that can be done or are, and the failures that show before anything is computed.
 
     Args:
         inputs: files, folders and patterns.
@@ -59,10 +75,13 @@ def plan_jobs(
         samples: how many samples are written beside each result.
         uncertainty: whether its uncertainty map is.
         overwrite: whether existing outputs are replaced.
+        suffix: of the results, "same" being that of each picture. By default PNG, which holds
+            grey, RGB and transparency of 8 and 16 bits, or what else holds the picture's pixels.
+        made: says which existing outputs of a job an earlier call has made in the same way.
 
     Raises:
         UsageError: `out` is a file name, and there are several pictures or the suffix is one that
-            cannot be written.
+            cannot be written; or no such suffix can.
     """
     found: list[_Found] = []
     failures: list[Failure] = []
@@ -74,24 +93,25 @@ def plan_jobs(
     found = list(dict.fromkeys(found))  # a picture named twice is done once
 
     single = len(inputs) == 1 and len(found) == 1 and not os.path.isdir(inputs[0])
-    to_file = out is not None and out.suffix.lower() in SUFFIXES and not out.is_dir()
+    to_file = out is not None and out.suffix.lower() in NAMED and not out.is_dir()
     if out is not None and found and not single and (to_file or out.is_file()):
         raise UsageError(
             f"got the output file {str(out)!r} for {len(found)} pictures; expected a folder: "
             "leave the suffix out"
         )
-    if out is not None and to_file and out.suffix.lower() not in WRITE_SUFFIXES:
-        raise UsageError(
-            f"got the output {str(out)!r}; expected one of the suffixes {', '.join(WRITE_SUFFIXES)}"
-        )
-    desk = _Desk({os.path.realpath(one.source) for one in found}, overwrite)
+    wanted = [out.suffix] if out is not None and to_file else []
+    for ending in [*wanted, *([suffix] if suffix and suffix != "same" else [])]:
+        if ending.lower() not in WRITE_SUFFIXES:
+            raise UsageError(
+                f"got results in the format {ending!r}; expected one of {', '.join(WRITE_SUFFIXES)}"
+            )
+    desk = _Desk({os.path.realpath(one.source) for one in found}, overwrite, made)
     jobs = []
     for one in found:
-        output = out if to_file and out else (out or DEFAULT_OUT) / one.place.with_suffix(".png")
+        output = out if to_file and out else (out or DEFAULT_OUT) / _name(one, suffix)
         job = _make_job(one.source, output, samples, uncertainty)
         try:
-            desk.admit(job)
-            jobs.append(job)
+            jobs.append(desk.admit(job))
         except PictureError as error:
             failures.append(Failure(str(one.source), str(error)))
     return jobs, failures
@@ -112,7 +132,7 @@ def _expand(text: str, out: Path) -> list[_Found]:
 
 
 def _expand_folder(folder: Path, out: Path) -> list[_Found]:
-    files = list_images(folder)
+    files = list_images(folder, READ_SUFFIXES)
     results = Path(os.path.realpath(out))
     if Path(os.path.realpath(folder)) in results.parents:  # earlier results are no new inputs
         files = [file for file in files if results not in Path(os.path.realpath(file)).parents]
@@ -122,6 +142,14 @@ def _expand_folder(folder: Path, out: Path) -> list[_Found]:
             ".png, .jpg or .webp: check the path"
         )
     return [_Found(file, file.relative_to(folder)) for file in files]
+
+
+def _name(found: _Found, suffix: str | None) -> Path:
+    if suffix == "same" and found.source.suffix.lower() in WRITE_SUFFIXES:
+        return found.place
+    if suffix is None or suffix == "same":
+        suffix = natural_suffix(found.source)
+    return found.place.with_suffix(suffix)
 
 
 def _make_job(source: Path, output: Path, samples: int, uncertainty: bool) -> Job:
@@ -139,12 +167,21 @@ def _make_job(source: Path, output: Path, samples: int, uncertainty: bool) -> Jo
 class _Desk:
     """Admits jobs whose files can be written and belong to no other job."""
 
-    def __init__(self, sources: Iterable[str], overwrite: bool) -> None:
+    def __init__(
+        self,
+        sources: Iterable[str],
+        overwrite: bool,
+        made: Callable[[Job], Collection[Path]],
+    ) -> None:
         self._sources = frozenset(sources)
         self._overwrite = overwrite
+        self._made = made
         self._taken: dict[Path, Path] = {}
 
-    def admit(self, job: Job) -> None:
+    def admit(self, job: Job) -> Job:
+        present = [output for output in job.outputs if os.path.lexists(output)]
+        if present and not self._overwrite:
+            job = replace(job, made=frozenset(self._made(job)))
         for output in job.outputs:
             if output in self._taken:
                 raise PictureError(
@@ -157,13 +194,14 @@ class _Desk:
                     f"the output {str(output)!r} is an input too; expected another file, since "
                     "inputs are never replaced: choose another -o"
                 )
-            if not self._overwrite and os.path.lexists(output):
+            if not self._overwrite and output in present and output not in job.made:
                 raise PictureError(
                     f"{str(output)!r} exists already; expected a new file: use --overwrite to "
                     "replace it"
                 )
         _check_folder(job.output.parent)
         self._taken.update(dict.fromkeys(job.outputs, job.source))
+        return job
 
 
 def _check_folder(folder: Path) -> None:

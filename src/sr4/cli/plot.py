@@ -49,7 +49,7 @@ def schedules(
     """
     from sr4.ablation.figures import schedule_panels
     from sr4.charts import draw
-    from sr4.images import check_output, write_image
+    from sr4.pictures import check_output, write_image
     from sr4.recipes import recipe
 
     check_output(out, overwrite=overwrite)
@@ -76,7 +76,7 @@ def run(
     """
     from sr4.ablation.figures import run_panels
     from sr4.charts import draw
-    from sr4.images import check_output, write_image
+    from sr4.pictures import check_output, write_image
 
     try:
         from sr4.training.run_folder import read_metrics
@@ -126,8 +126,9 @@ def process(
     but a residual, that is in the second row, after the picture it is added to (Figure 4).
     """
     from sr4.ablation.denoising import denoising_moments
-    from sr4.images import check_output, read_image, to_array, write_image
+    from sr4.images import read_image, to_array
     from sr4.model import load_model
+    from sr4.pictures import check_output, write_image
 
     check_output(out, overwrite=overwrite)
     low_res = read_image(picture)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sr4.cli import console
+from sr4.cli.making import Making
 from sr4.cli.options import (
     JSON,
     Backend,
@@ -22,15 +20,12 @@ from sr4.cli.options import (
     Steps,
     examples,
 )
-from sr4.errors import PictureError, SR4Error, UsageError
+from sr4.cli.work import CHUNK, Work
+from sr4.errors import PictureError, UsageError
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from sr4.cli.jobs import Job
     from sr4.config import ModelConfig
-    from sr4.pipeline import Pipeline
-    from sr4.result import Result
 
 EXAMPLES = examples(
     "sr4 upscale face.png                          # writes upscaled/face.png",
@@ -39,7 +34,6 @@ EXAMPLES = examples(
 )
 
 _DEFAULT_SAMPLES = 8  # where a mean or a map asks for several and nobody says how many
-_CHUNK = 16  # samples drawn between two moves of the progress bar, which also bounds the memory
 
 
 def upscale(
@@ -103,6 +97,15 @@ def upscale(
             "smaller tiles take less memory. 0 makes all results whole.",
         ),
     ] = "auto",
+    file_format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="png|jpg|tif|webp|gif|bmp|npy|same",
+            help="Format of the results; same is that of each input. Default: png, or tif and npy "
+            "where only these hold the pixels without loss.",
+        ),
+    ] = None,
     backend: Backend = "auto",
     device: Device = "auto",
     overwrite: Overwrite = False,
@@ -110,44 +113,58 @@ def upscale(
 ) -> int:
     """Upscale low-resolution pictures.
 
-    A result keeps the name of its input, and its place below a folder given as INPUT. It is a PNG
-    whatever the input is, since only lossless pixels keep the promise of consistency; another
-    format comes from naming the file, as in -o large.jpg. Nothing is overwritten unless asked.
+    A result keeps the name of its input, its place below a folder given as INPUT, its mode, its
+    depth and its metadata, and says how it was made. It is a PNG unless that loses pixels, since
+    lossy ones break the promise of consistency; --format, or a name as in -o large.jpg, chooses
+    another. Nothing is overwritten unless asked; called again, it does what is left to do.
     """
     from sr4.cli.jobs import plan_jobs
 
     if samples == 1 and (mean or uncertainty):
         raise UsageError("got --samples 1 with --mean or --uncertainty; expected at least 2")
     edge = _tile(tile)
+    each = samples or (_DEFAULT_SAMPLES if mean or uncertainty else 1)
+    options = {
+        "steps": steps,
+        "sampler": sampler,
+        "seed": seed,
+        "samples": each,
+        "use_mean": mean,
+        "consistency": consistency,
+        "tile": edge,
+    }
+    making = Making(model, options)
     jobs, failures = plan_jobs(
-        inputs, out, samples=samples or 0, uncertainty=uncertainty, overwrite=overwrite
+        inputs,
+        out,
+        samples=samples or 0,
+        uncertainty=uncertainty,
+        overwrite=overwrite,
+        suffix=_suffix(file_format),
+        made=making.made,
     )
-    work = _Work(overwrite=overwrite, quiet=as_json)
+    work = Work(making, overwrite=overwrite, quiet=as_json)
     for failure in failures:
         work.fail(failure.input, failure.error)
+    work.pass_over([job for job in jobs if job.is_done])
+    jobs = [job for job in jobs if not job.is_done]
     if jobs:
         from sr4.model import find_model, load_model, read_config
         from sr4.pipeline import Pipeline
 
-        each = samples or (_DEFAULT_SAMPLES if mean or uncertainty else 1)
         draws = each * _count_draws(jobs, read_config(find_model(model)))
         work.pipeline = Pipeline(load_model(model, backend=backend, device=device, draws=draws))
         # Both refuse what would fail for every picture.
         work.pipeline.model.sampling(steps, sampler)
         work.pipeline.check_tile(edge)
-        work.options = {
-            "steps": steps,
-            "sampler": sampler,
-            "seed": seed,
-            "samples": each,
-            "use_mean": mean,
-            "consistency": consistency,
-            "tile": edge,
-        }
         work.do(jobs)
     if as_json:
         console.say_json(work.summary(model))
-    return 1 if work.failures else 0
+    return 1 if work.has_failed else 0
+
+
+def _suffix(text: str | None) -> str | None:
+    return text if text in (None, "same") else f".{text.lstrip('.').lower()}"
 
 
 def _tile(text: str) -> int | None:
@@ -163,176 +180,10 @@ def _count_draws(jobs: Sequence[Job], config: ModelConfig) -> int:
     from sr4.images import read_header
 
     draws, least = 0, config.image_size**2
-    for job in jobs[:_CHUNK]:
+    for job in jobs[:CHUNK]:
         try:
             header = read_header(job.source)
         except PictureError:  # said when it is read
             continue
         draws += max(1, header.width * header.height * config.scale**2 // least)
-    return draws + len(jobs[_CHUNK:])
-
-
-@dataclass
-class _Item:
-    """A job on its way: read, upscaled and written, or why not."""
-
-    job: Job
-    picture: Image.Image | None = None
-    result: Result | None = None
-    seconds: float = 0.0
-    error: str | None = None
-
-
-class _Work:
-    """Upscales planned jobs and keeps what came of each.
-
-    While the network works on some pictures, one thread reads the next ones and another writes the
-    ones before. The main thread alone reports, in the order of the jobs.
-    """
-
-    pipeline: Pipeline
-    options: dict[str, Any]
-
-    def __init__(self, *, overwrite: bool, quiet: bool) -> None:
-        self.overwrite, self.quiet = overwrite, quiet
-        self.results: list[dict[str, Any]] = []
-        self.failures: list[dict[str, str]] = []
-
-    def fail(self, source: str, error: str) -> None:
-        self.failures.append({"input": source, "error": error})
-        console.fail(error if source in error else f"{source}: {error}")
-
-    def do(self, jobs: list[Job]) -> None:
-        size = max(1, _CHUNK // self.options["samples"])
-        chunks = [jobs[start : start + size] for start in range(0, len(jobs), size)]
-        done, written = 0, None
-        with (
-            console.progress("upscaling") as advance,
-            ThreadPoolExecutor(1) as reader,
-            ThreadPoolExecutor(1) as writer,
-        ):
-            ahead = reader.submit(self._read, chunks[0])
-            for following in [*chunks[1:], []]:
-                items, ahead = ahead.result(), reader.submit(self._read, following)
-                self.options["on_step"] = lambda step, done=done: advance(
-                    done, len(jobs), f"step {step.number} of {step.total}"
-                )
-                self._upscale([item for item in items if item.error is None])
-                self._report(written)
-                written = writer.submit(self._write, items)
-                done += len(items)
-                advance(done, len(jobs), "")
-            self._report(written)
-
-    def _read(self, jobs: Sequence[Job]) -> list[_Item]:
-        """With the pictures; of one too large for the model not even the pixels are decoded."""
-        from sr4.images import read_image
-        from sr4.pipeline import MAX_RESULT_PIXELS
-
-        limit = MAX_RESULT_PIXELS // self.pipeline.config.scale**2
-        items = [_Item(job) for job in jobs]
-        for item in items:
-            try:
-                item.picture = read_image(item.job.source, max_pixels=limit)
-            except SR4Error as error:
-                item.error = str(error)
-        return items
-
-    def _upscale(self, items: list[_Item]) -> None:
-        """Upscale some pictures together; where that fails one by one, to find the culprit."""
-        pictures = [item.picture for item in items if item.picture is not None]
-        if not pictures:
-            return
-        began = time.perf_counter()
-        try:
-            results = self.pipeline.upscale(pictures, **self.options)
-        except (SR4Error, MemoryError) as error:
-            if len(items) == 1:
-                items[0].error = _reason(error)
-            else:
-                for item in items:
-                    self._upscale([item])
-            return
-        seconds = (time.perf_counter() - began) / len(items)
-        for item, result in zip(items, results, strict=True):
-            item.result, item.seconds = result, seconds
-
-    def _write(self, items: list[_Item]) -> list[_Item]:
-        for item in items:
-            if item.result is not None:
-                try:
-                    _write(item.job, item.result, overwrite=self.overwrite)
-                except SR4Error as error:
-                    item.error = str(error)
-        return items
-
-    def _report(self, written: Future[list[_Item]] | None) -> None:
-        for item in written.result() if written else ():
-            if item.result is None or item.error is not None:
-                self.fail(str(item.job.source), str(item.error))
-            else:
-                self._report_result(item.job, item.result, item.seconds)
-
-    def _report_result(self, job: Job, result: Result, seconds: float) -> None:
-        width, height = result.image.size
-        entry: dict[str, Any] = {
-            "input": str(job.source),
-            "output": str(job.output),
-            "width": width,
-            "height": height,
-            "consistency": result.consistency,
-            "seconds": seconds,
-        }
-        if job.samples:
-            entry["samples"] = [str(path) for path in job.samples]
-        if job.uncertainty:
-            entry["uncertainty"] = str(job.uncertainty)
-        self.results.append(entry)
-        if not self.quiet:
-            console.say(
-                f"{job.source} -> {job.output}  {width}x{height}, consistency "
-                f"{result.consistency:.3f}, {seconds:.2f} s on {self.pipeline.model.network.name}"
-            )
-
-    def summary(self, model: str) -> dict[str, Any]:
-        """What --json prints; without a job that could be tried there was no backend."""
-        backend = self.pipeline.model.network.name if hasattr(self, "pipeline") else None
-        return {
-            "model": model,
-            "backend": backend,
-            "results": self.results,
-            "failures": self.failures,
-        }
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, MemoryError):
-        return "needs more memory than there is; expected a smaller picture: crop or shrink it"
-    return str(error)
-
-
-def _write(job: Job, result: Result, *, overwrite: bool) -> None:
-    """Write all files of a job, or none."""
-    from sr4.cli.heatmap import heatmap
-    from sr4.images import reason, write_image
-
-    pictures = dict(zip(job.samples, result.samples, strict=bool(job.samples)))
-    if job.uncertainty:
-        pictures[job.uncertainty] = heatmap(result.uncertainty)
-    pictures[job.output] = result.image
-    try:
-        job.output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PictureError(
-            f"the folder {str(job.output.parent)!r} cannot be made ({reason(error)}); expected a "
-            "writable place: choose another -o"
-        ) from error
-    written: list[Path] = []
-    try:
-        for path, picture in pictures.items():
-            write_image(picture, path, overwrite=overwrite)
-            written.append(path)
-    except PictureError:
-        for path in written:
-            path.unlink(missing_ok=True)
-        raise
+    return draws + len(jobs[CHUNK:])

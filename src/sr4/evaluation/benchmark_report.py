@@ -14,7 +14,7 @@ from sr4.evaluation.benchmark_row import Row
 from sr4.evaluation.metrics import Interval
 from sr4.evaluation.report import check_report_folder, write_folder
 from sr4.evaluation.speed import Spread
-from sr4.images import write_image
+from sr4.pictures import write_image
 
 RESULTS, TABLE, PLOT = "results.json", "report.md", "speed.png"
 

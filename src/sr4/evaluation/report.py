@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sr4.comparison import comparison_picture
 from sr4.errors import SR4Error, UsageError
 from sr4.evaluation.metrics import Interval
-from sr4.images import reason, write_image
+from sr4.images import reason
+from sr4.pictures import write_image
 
 REPORT = "report.json"
 

@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sr4.errors import RunError
+from sr4.files import file_sha256
 from sr4.images import reason
-from sr4.model import file_sha256
 
 _STATE = "state.json"
 

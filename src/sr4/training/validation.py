@@ -16,9 +16,10 @@ from sr4.config import ModelConfig, TrainingSettings
 from sr4.data.evaluation import EvaluationBatch, evaluation_batches
 from sr4.data.sources import Source
 from sr4.evaluation.metrics import consistency, psnr
-from sr4.images import to_image, write_image
+from sr4.images import to_image
 from sr4.model import DiffusionModel
 from sr4.networks.attention_input import InputAttention
+from sr4.pictures import write_image
 from sr4.runtime.torch_backend import TorchNetwork
 from sr4.training.checkpoint import writing
 

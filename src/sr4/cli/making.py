@@ -1,0 +1,89 @@
+"""How the results of one call of `sr4 upscale` are made, and how an earlier call's are told."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sr4
+from sr4.errors import PictureError
+from sr4.files import file_sha256
+
+if TYPE_CHECKING:
+    from sr4.cli.jobs import Job
+    from sr4.config import ModelConfig
+    from sr4.pictures import Provenance
+
+NOTE = "contains generated detail"
+
+
+@dataclass(frozen=True)
+class Making:
+    """The options of a call that decide its pixels.
+
+    Attributes:
+        model: a name or a folder.
+        options: those of `Pipeline.upscale`.
+    """
+
+    model: str
+    options: Mapping[str, Any]
+
+    def provenance(self, job: Job) -> dict[Path, Provenance]:
+        """What each file of a job says of how it was made."""
+        config = _config(self.model)
+        options = self.options
+        common = {
+            "software": f"sr4 {sr4.__version__}",
+            "note": NOTE,
+            "model": Path(self.model).name,
+            "sha256": "".join(
+                sum for name, sum in config.sha256.items() if name.endswith(".safetensors")
+            ),
+            "steps": options["steps"] or config.sampling.steps,
+            "sampler": options["sampler"] or config.sampling.sampler,
+            "consistency": options["consistency"],
+            "tile": options["tile"],
+            "input": file_sha256(job.source),
+        }
+        seed, several = options["seed"], {"seed": options["seed"], "samples": options["samples"]}
+        said = {
+            path: {**common, "shows": "a sample", "seed": seed + number}
+            for number, path in enumerate(job.samples)
+        }
+        if job.uncertainty:
+            said[job.uncertainty] = {**common, "shows": "the deviation of samples", **several}
+        result = {"shows": "the mean of samples", **several}
+        if not options["use_mean"]:
+            result = {"shows": "a sample", "seed": seed}
+        return {**said, job.output: {**common, **result}}
+
+    def made(self, job: Job) -> Collection[Path]:
+        """The files of a job that are there already, made of the same input in the same way,
+        whatever the version.
+        """
+        try:
+            wanted = self.provenance(job)
+        except OSError:  # said when the picture is read
+            return ()
+        return {path for path, provenance in wanted.items() if _says(path, provenance)}
+
+
+@cache
+def _config(model: str) -> ModelConfig:
+    from sr4.model import find_model, read_config
+
+    return read_config(find_model(model))
+
+
+def _says(path: Path, wanted: Provenance) -> bool:
+    from sr4.pictures import read_provenance
+
+    try:
+        found = read_provenance(path)
+    except PictureError:  # not there, or someone else's
+        return False
+    return found is not None and {**found, "software": ""} == {**wanted, "software": ""}

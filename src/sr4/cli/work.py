@@ -1,0 +1,247 @@
+"""The work of `sr4 upscale`: planned jobs are read, upscaled, written and reported."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sr4.cli import console
+from sr4.cli.making import Making
+from sr4.errors import PictureError, SR4Error
+
+if TYPE_CHECKING:
+    from sr4.cli.jobs import Job
+    from sr4.pictures import Picture, Provenance
+    from sr4.pipeline import Pipeline
+    from sr4.result import Result
+
+CHUNK = 16  # samples drawn between two moves of the progress bar, which also bounds the memory
+
+
+@dataclass
+class _Item:
+    """A job on its way: read, upscaled and written, or why not."""
+
+    job: Job
+    picture: Picture | None = None
+    provenance: dict[Path, Provenance] | None = None
+    results: Sequence[Result] = ()  # one a frame
+    seconds: float = 0.0
+    error: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Work:
+    """Upscales planned jobs and keeps what came of each.
+
+    While the network works on some pictures, one thread reads the next ones and another writes the
+    ones before. The main thread alone reports, in the order of the jobs.
+    """
+
+    pipeline: Pipeline
+
+    def __init__(self, making: Making, *, overwrite: bool, quiet: bool) -> None:
+        self._making, self._overwrite, self._quiet = making, overwrite, quiet
+        self._results: list[dict[str, Any]] = []
+        self._failures: list[dict[str, str]] = []
+        self._done_before: list[dict[str, str]] = []
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a picture has."""
+        return bool(self._failures)
+
+    def fail(self, source: str, error: str) -> None:
+        """Report a picture that could not be done."""
+        self._failures.append({"input": source, "error": error})
+        console.fail(error if source in error else f"{source}: {error}")
+
+    def pass_over(self, jobs: Sequence[Job]) -> None:
+        """Report jobs that an earlier call has done."""
+        self._done_before = [{"input": str(job.source), "output": str(job.output)} for job in jobs]
+        if jobs and not self._quiet:
+            pictures = "1 picture was" if len(jobs) == 1 else f"{len(jobs):,} pictures were"
+            console.note(f"sr4: {pictures} done before, in the same way")
+
+    def do(self, jobs: list[Job]) -> None:
+        """Do jobs, in their order."""
+        size = max(1, CHUNK // self._making.options["samples"])
+        chunks = [jobs[start : start + size] for start in range(0, len(jobs), size)]
+        done, written = 0, None
+        with (
+            console.progress("upscaling") as advance,
+            ThreadPoolExecutor(1) as reader,
+            ThreadPoolExecutor(1) as writer,
+        ):
+            ahead = reader.submit(self._read, chunks[0])
+            for following in [*chunks[1:], []]:
+                items, ahead = ahead.result(), reader.submit(self._read, following)
+                options = dict(self._making.options)
+                options["on_step"] = lambda step, done=done: advance(
+                    done, len(jobs), f"step {step.number} of {step.total}"
+                )
+                for together in _groups(items):
+                    self._upscale(together, options)
+                self._report(written)
+                written = writer.submit(self._write, items)
+                done += len(items)
+                advance(done, len(jobs), "")
+            self._report(written)
+
+    def _read(self, jobs: Sequence[Job]) -> list[_Item]:
+        """With the pictures; of one too large for the model not even the pixels are decoded."""
+        from sr4.images import reason
+        from sr4.pictures import read_picture
+        from sr4.pipeline import MAX_RESULT_PIXELS
+
+        limit = MAX_RESULT_PIXELS // self.pipeline.config.scale**2
+        items = [_Item(job) for job in jobs]
+        for item in items:
+            try:
+                item.picture = read_picture(item.job.source, max_pixels=limit)
+                item.provenance = self._making.provenance(item.job)
+            except SR4Error as error:
+                item.error = str(error)
+            except OSError as error:
+                item.error = f"cannot be read ({reason(error)}); expected it to stay while it is"
+        return items
+
+    def _upscale(self, items: list[_Item], options: dict[str, Any]) -> None:
+        """Upscale some pictures together; where that fails one by one, to find the culprit."""
+        frames = [frame for item in items if item.picture for frame in item.picture.frames]
+        began = time.perf_counter()
+        try:
+            results = iter(self.pipeline.upscale(frames, **options))
+        except (SR4Error, MemoryError) as error:
+            if len(items) == 1:
+                items[0].error = _reason(error)
+            else:
+                for item in items:
+                    self._upscale([item], options)
+            return
+        seconds = (time.perf_counter() - began) / len(items)
+        for item in items:
+            assert item.picture is not None
+            item.results = [next(results) for _ in item.picture.frames]
+            item.seconds = seconds
+
+    def _write(self, items: list[_Item]) -> list[_Item]:
+        for item in items:
+            if item.results:
+                try:
+                    item.notes = _write(item, overwrite=self._overwrite)
+                except SR4Error as error:
+                    item.error = str(error)
+        return items
+
+    def _report(self, written: Future[list[_Item]] | None) -> None:
+        for item in written.result() if written else ():
+            if not item.results or item.error is not None:
+                self.fail(str(item.job.source), str(item.error))
+            else:
+                self._report_result(item)
+
+    def _report_result(self, item: _Item) -> None:
+        job, result = item.job, item.results[0]
+        width, height = result.raster.size
+        entry: dict[str, Any] = {
+            "input": str(job.source),
+            "output": str(job.output),
+            "width": width,
+            "height": height,
+            "consistency": max(one.consistency for one in item.results),
+            "seconds": item.seconds,
+        }
+        if len(item.results) > 1:
+            entry["frames"] = len(item.results)
+        if item.notes:
+            entry["notes"] = list(item.notes)
+        if job.samples:
+            entry["samples"] = [str(path) for path in job.samples]
+        if job.uncertainty:
+            entry["uncertainty"] = str(job.uncertainty)
+        self._results.append(entry)
+        for text in item.notes:
+            console.note(f"sr4: {job.source}: {text}")
+        if not self._quiet:
+            console.say(
+                f"{job.source} -> {job.output}  {width}x{height}, consistency "
+                f"{entry['consistency']:.3f}, {item.seconds:.2f} s on "
+                f"{self.pipeline.model.network.name}"
+            )
+
+    def summary(self, model: str) -> dict[str, Any]:
+        """What --json prints; without a job that could be tried there was no backend."""
+        backend = self.pipeline.model.network.name if hasattr(self, "pipeline") else None
+        return {
+            "model": model,
+            "backend": backend,
+            "results": self._results,
+            "done_before": self._done_before,
+            "failures": self._failures,
+        }
+
+
+def _groups(items: Sequence[_Item]) -> Iterator[list[_Item]]:
+    """Those that go through the network together: all still pictures, and each animation."""
+    readable = [item for item in items if item.picture is not None and item.error is None]
+    still = [item for item in readable if item.picture and len(item.picture.frames) == 1]
+    yield from ([still] if still else [])
+    yield from ([item] for item in readable if item not in still)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "needs more memory than there is; expected a smaller picture: crop or shrink it"
+    return str(error)
+
+
+def _write(item: _Item, *, overwrite: bool) -> tuple[str, ...]:
+    """Write all files of a job, or none of those that were not there; what that lost, in words."""
+    from sr4.images import reason
+    from sr4.pictures import losses, write_picture
+
+    job, outputs = item.job, _outputs(item)
+    try:
+        job.output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PictureError(
+            f"the folder {str(job.output.parent)!r} cannot be made ({reason(error)}); expected a "
+            "writable place: choose another -o"
+        ) from error
+    written: list[Path] = []
+    try:
+        for path, picture in outputs.items():
+            provenance = (item.provenance or {})[path]
+            again = overwrite or path in job.made
+            write_picture(picture, path, provenance=provenance, overwrite=again)
+            written.append(path)
+    except PictureError:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
+    result = outputs[job.output]
+    return (*result.notes, *losses(result, job.output))
+
+
+def _outputs(item: _Item) -> dict[Path, Picture]:
+    """The pictures of a job by file, the result last."""
+    from sr4.cli.heatmap import heatmap
+    from sr4.pictures import NO_METADATA
+    from sr4.pictures.raster import from_pil
+
+    job, given, results = item.job, item.picture, item.results
+    assert given is not None
+    outputs = {
+        path: replace(given, frames=tuple(result.rasters[number] for result in results))
+        for number, path in enumerate(job.samples)
+    }
+    if job.uncertainty:
+        maps = tuple(from_pil(heatmap(result.uncertainty)) for result in results)
+        outputs[job.uncertainty] = replace(given, frames=maps, metadata=NO_METADATA)
+    outputs[job.output] = replace(given, frames=tuple(result.raster for result in results))
+    return outputs

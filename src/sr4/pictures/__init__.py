@@ -1,0 +1,30 @@
+"""Picture files of any mode and depth, with all that they carry: read, and written back."""
+
+from sr4.pictures.metadata import NO_METADATA, Metadata, Provenance
+from sr4.pictures.raster import Raster
+from sr4.pictures.reading import (
+    READ_SUFFIXES,
+    Picture,
+    natural_suffix,
+    read_picture,
+    read_provenance,
+)
+from sr4.pictures.writing import SUFFIXES as WRITE_SUFFIXES
+from sr4.pictures.writing import check_output, losses, write_image, write_picture
+
+__all__ = [
+    "NO_METADATA",
+    "READ_SUFFIXES",
+    "WRITE_SUFFIXES",
+    "Metadata",
+    "Picture",
+    "Provenance",
+    "Raster",
+    "check_output",
+    "losses",
+    "natural_suffix",
+    "read_picture",
+    "read_provenance",
+    "write_image",
+    "write_picture",
+]

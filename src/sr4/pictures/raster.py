@@ -1,0 +1,348 @@
+"""Pixels of any mode and depth, and the way between them and the [-1, 1] of models.
+
+A `Raster` keeps its pixels as its file had them. Models see float32 (N, h, w) in [-1, 1], for N
+channels of colour; what they make of them goes back to the depth and the range of values that came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image, ImageCms
+
+from sr4.errors import PictureError
+from sr4.images import reason
+
+Colour = Literal["grey", "rgb", "cmyk", "bands"]
+Floats = NDArray[np.float32]
+
+_CHANNELS = {"grey": 1, "rgb": 3, "cmyk": 4}
+_LEVELS = (np.arange(256) / 127.5 - 1).astype(np.float32)  # correctly rounded; -1 and 1 are exact
+_UPRIGHT: Mapping[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    2: np.fliplr,
+    3: lambda x: np.rot90(x, 2),
+    4: np.flipud,
+    5: lambda x: x.swapaxes(0, 1),
+    6: lambda x: np.rot90(x, -1),
+    7: lambda x: np.rot90(x, 2).swapaxes(0, 1),
+    8: np.rot90,
+}
+_ALPHA_MODES = {"LA", "La", "PA", "RGBA", "RGBa"}
+_DEEP_MODES = {"I;16", "I;16B", "I;16L", "I;16N", "I", "F"}  # of Pillow; all are grey
+
+
+@dataclass(frozen=True)
+class Span:
+    """The values that stand for black and white, and their type."""
+
+    low: float
+    high: float
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def of(cls, pixels: NDArray[Any]) -> Span:
+        """That of 8- and 16-bit pixels is their type's, that of floats in [0, 1] is that; any other
+        numbers have no white of their own: their least and greatest stand for it.
+        """
+        dtype = pixels.dtype
+        if dtype in (np.uint8, np.uint16):
+            return cls(0, np.iinfo(dtype).max, dtype)
+        low, high = float(pixels.min()), float(pixels.max())
+        if dtype.kind == "f" and low >= 0 and high <= 1:
+            return cls(0, 1, dtype)
+        return cls(low, high if high > low else low + 1, dtype)
+
+    def unit(self, pixels: NDArray[Any]) -> Floats:
+        """[-1, 1] of pixels, same shape."""
+        if self.dtype == np.uint8:
+            return np.take(_LEVELS, pixels)
+        return self.exact_unit(pixels).astype(np.float32)
+
+    def exact_unit(self, pixels: NDArray[Any]) -> NDArray[np.float64]:
+        """`unit`, in float64."""
+        return (pixels.astype(np.float64) - self.low) * (2 / (self.high - self.low)) - 1
+
+    def pixels(self, unit: ArrayLike) -> NDArray[Any]:
+        """The nearest pixels to values in [-1, 1], clipped, same shape."""
+        values = (np.clip(unit, -1.0, 1.0) + 1) * ((self.high - self.low) / 2) + self.low
+        if self.dtype.kind != "f":
+            values = np.rint(values)
+        return values.astype(self.dtype)
+
+
+@dataclass(frozen=True)
+class Raster:
+    """The pixels of one picture.
+
+    Attributes:
+        pixels: (H, W, N) of 8- or 16-bit, other whole, or floating-point numbers. Inks of CMYK are
+            held as light, 255 being none, so that they look as the picture does.
+        colour: what the N channels are: "grey" (1), "rgb" (3), "cmyk" (4) or "bands" (any number).
+        span: what stands for black and white.
+        alpha: (H, W) of the same type, 0 where nothing is to be seen, or None.
+    """
+
+    pixels: NDArray[Any]
+    colour: Colour
+    span: Span
+    alpha: NDArray[Any] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+    @cached_property
+    def array(self) -> NDArray[Any]:
+        """(H, W, N), with alpha as one channel more; (H, W) where that makes a single channel."""
+        if self.alpha is not None:
+            return np.concatenate([self.pixels, self.alpha[:, :, None]], axis=2)
+        return self.pixels[:, :, 0] if self.pixels.shape[2] == 1 else self.pixels
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether 8 bits would lose something."""
+        return self.pixels.dtype != np.uint8
+
+    @cached_property
+    def unit(self) -> Floats:
+        """The channels of colour, (N, H, W) in [-1, 1]. Where alpha is 0, whatever colour the file
+        holds is replaced by that of what is seen nearby, as it would bleed into the rest.
+        """
+        unit = np.ascontiguousarray(np.moveaxis(self.span.unit(self.pixels), 2, 0))
+        if self.alpha is None or self.alpha.all() or not self.alpha.any():
+            return unit
+        return _fill(unit, (self.alpha > 0).astype(np.float32))
+
+    @property
+    def unit_alpha(self) -> Floats | None:
+        """Alpha, (1, H, W) in [-1, 1]."""
+        return None if self.alpha is None else self.alpha_span.unit(self.alpha)[None]
+
+    @property
+    def alpha_span(self) -> Span:
+        """That of alpha: whatever the values of colour are, 1 is opaque among floats."""
+        if self.pixels.dtype.kind == "f":
+            return Span(0, 1, self.pixels.dtype)
+        return self.span
+
+    def with_bits(self, bits: Literal[8, 16]) -> Raster:
+        """With 8- or 16-bit numbers, each the nearest; other numbers go from their span to all of
+        that range.
+        """
+        dtype = np.dtype(np.uint8 if bits == 8 else np.uint16)
+        if self.pixels.dtype == dtype:
+            return self
+        span = Span(0, np.iinfo(dtype).max, dtype)
+        unit_alpha = self.unit_alpha
+        return Raster(
+            span.pixels(self.span.unit(self.pixels)),
+            self.colour,
+            span,
+            None if unit_alpha is None else span.pixels(unit_alpha[0]),
+        )
+
+    def turned(self, orientation: int) -> Raster:
+        """Upright, given how it lies (EXIF 2.32, tag 0x0112: 1 to 8; others count as 1)."""
+        turn = _UPRIGHT.get(orientation)
+        if turn is None:
+            return self
+        alpha = None if self.alpha is None else np.ascontiguousarray(turn(self.alpha))
+        return replace(self, pixels=np.ascontiguousarray(turn(self.pixels)), alpha=alpha)
+
+    def without_alpha(self) -> Raster:
+        """On white."""
+        if self.alpha is None:
+            return self
+        share = ((self.alpha_span.unit(self.alpha) + 1) / 2)[:, :, None]
+        return replace(
+            self,
+            pixels=self.span.pixels(share * self.span.unit(self.pixels) + (1 - share)),
+            alpha=None,
+        )
+
+    def to_pil(self) -> Image.Image:
+        """A Pillow picture: L, LA, RGB, RGBA or CMYK of 8 bits, and of grey I;16, I or F where it
+        has that depth. Pillow holds no other pictures of more than 8 bits: they are rounded.
+
+        Raises:
+            PictureError: the channels are no colours.
+        """
+        if self.colour == "bands":
+            raise PictureError(
+                f"got a picture of {self.pixels.shape[2]} bands; expected grey, RGB or CMYK for a "
+                "Pillow picture: take its array, or write .tif or .npy"
+            )
+        if self.colour == "grey" and self.alpha is None and self.is_deep:
+            grey = self.pixels[:, :, 0]
+            if self.pixels.dtype == np.uint16:
+                return Image.fromarray(grey)
+            return Image.fromarray(grey.astype(np.float32 if grey.dtype.kind == "f" else np.int32))
+        shallow = self.with_bits(8)
+        if self.colour == "cmyk":
+            return Image.fromarray(255 - shallow.pixels, "CMYK")
+        mode = ("L" if self.colour == "grey" else "RGB") + ("" if self.alpha is None else "A")
+        return Image.fromarray(shallow.array, mode)
+
+
+def _fill(unit: Floats, seen: Floats) -> Floats:
+    """Pixels (N, H, W) with those that are not seen, (H, W) in {0, 1}, filled from those nearby:
+    means of ever larger surroundings, the smallest that has something to be seen (a pyramid, as in
+    Gortler et al. 1996, "The Lumigraph", section 3.4, "pull-push").
+    """
+    if seen.all() or min(seen.shape) < 1:
+        return unit
+    height, width = seen.shape
+    pad = ((0, height % 2), (0, width % 2))
+    weights = np.pad(seen, pad)
+    sums = np.pad(unit * seen, ((0, 0), *pad))
+    coarse_weights = _halves(weights)
+    coarse = _halves(sums) / np.maximum(coarse_weights, np.float32(1e-12))
+    filled = _fill(coarse, (coarse_weights > 0).astype(np.float32))
+    around = filled.repeat(2, axis=1).repeat(2, axis=2)[:, :height, :width]
+    found: Floats = np.where(seen > 0, unit, around)
+    return found
+
+
+def _halves(x: Floats) -> Floats:
+    """Sums of 2x2 pixels."""
+    found: Floats = x[..., ::2, ::2] + x[..., 1::2, ::2] + x[..., ::2, 1::2] + x[..., 1::2, 1::2]
+    return found
+
+
+def from_pil(picture: Image.Image) -> Raster:
+    """The pixels of a Pillow picture of any mode.
+
+    1-bit pictures and palettes become 8-bit grey, RGB or, with transparency, RGBA.
+
+    Raises:
+        PictureError: it cannot be decoded, or its numbers are not finite.
+    """
+    try:
+        return _from_pil(picture)
+    except PictureError:
+        raise
+    except Exception as error:  # a file opened but not yet decoded; decoders raise any type
+        raise PictureError(
+            f"the given picture cannot be decoded ({reason(error)}); expected a whole one: its "
+            "file is truncated or damaged"
+        ) from error
+
+
+def _from_pil(picture: Image.Image) -> Raster:
+    if picture.mode in _DEEP_MODES:
+        deep = np.asarray(picture)
+        return checked(deep.astype(deep.dtype.newbyteorder("=")), "grey")
+    if picture.mode == "CMYK":
+        return checked(255 - np.asarray(picture), "cmyk")
+    if picture.mode == "LAB":
+        lab, srgb = (ImageCms.createProfile(name) for name in ("LAB", "sRGB"))
+        converted = ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")
+        assert converted is not None
+        picture = converted
+    has_alpha = picture.mode in _ALPHA_MODES or "transparency" in picture.info
+    is_grey = picture.mode in ("1", "L", "LA", "La")
+    # By RGBA, since palettes with transparency and others have no direct way.
+    rgba = picture.convert("LA" if picture.mode == "La" else "RGBA").convert("RGBA")
+    array = np.asarray(rgba)
+    colours = array[:, :, :1] if is_grey else array[:, :, :3]
+    return checked(colours, "grey" if is_grey else "rgb", array[:, :, 3] if has_alpha else None)
+
+
+def from_array(array: NDArray[Any], channels: int = 3) -> Raster:
+    """The pixels of an array, (h, w), or (h, w, N): for a model of `channels` as many bands, else
+    grey (1), grey and alpha (2), RGB (3) or RGBA (4); 8- or 16-bit, or floats in [0, 1].
+
+    Raises:
+        PictureError: says what is wrong with it.
+    """
+    shaped = array[:, :, None] if array.ndim == 2 else array
+    known = {1, 2, 3, 4, channels}
+    if shaped.ndim != 3 or shaped.shape[2] not in known or shaped.size == 0:
+        more = "" if channels <= 4 else f", or (height, width, {channels})"
+        raise PictureError(
+            f"got an array of shape {array.shape}; expected (height, width), (height, width, 1 to "
+            f"4){more}, not empty"
+        )
+    if array.dtype not in (np.uint8, np.uint16):
+        if array.dtype.kind != "f":
+            raise PictureError(
+                f"got an array of {array.dtype}; expected uint8, uint16, or floats in [0, 1]"
+            )
+        if not (array.min() >= 0 and array.max() <= 1):  # a comparison with NaN is false
+            raise PictureError("got floats outside [0, 1] or not finite; expected them in [0, 1]")
+    count = shaped.shape[2]
+    if count == channels and channels not in (1, 3):
+        return checked(shaped, "bands")
+    colour: Colour = "grey" if count < 3 else "rgb"
+    if count in (2, 4):
+        return checked(shaped[:, :, :-1], colour, shaped[:, :, -1])
+    return checked(shaped, colour)
+
+
+def checked(pixels: NDArray[Any], colour: Colour, alpha: NDArray[Any] | None = None) -> Raster:
+    """A raster of pixels (H, W) or (H, W, N).
+
+    Raises:
+        PictureError: empty, numbers that are not finite, or a type that is no number.
+    """
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, None]
+    if pixels.size == 0:
+        raise PictureError(f"got a picture of shape {pixels.shape}; expected one that is not empty")
+    if pixels.dtype.kind not in "uif":
+        raise PictureError(f"got pixels of type {pixels.dtype}; expected numbers")
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise PictureError("got pixels that are not finite; expected numbers: replace them first")
+    return Raster(pixels, colour, Span.of(pixels), alpha)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """How N channels go through a model of C: in parts of C, of which a single channel is repeated.
+
+    So grey goes through a model of RGB as three equal channels, whose results are averaged (D being
+    linear, the mean fits low_res as the three do); of CMYK the three colours go together and black
+    alone; and a model of grey takes any channel alone.
+
+    Args:
+        raster: a picture for the model; channels: C.
+
+    Raises:
+        PictureError: they do not fit.
+    """
+
+    raster: Raster
+    channels: int
+
+    def __post_init__(self) -> None:
+        count = self.raster.pixels.shape[2]
+        fits = count == self.channels or self.channels == 1
+        colours = self.channels == 3 and self.raster.colour != "bands"
+        if not fits and not colours:
+            what = {"bands": "bands", "rgb": "RGB channels"}.get(self.raster.colour, "channels")
+            raise PictureError(
+                f"got a picture of {count} {what} for a model of {self.channels} channels; "
+                "expected as many: choose another model"
+            )
+
+    def split(self) -> list[Floats]:
+        """The parts, each (C, h, w) in [-1, 1]."""
+        unit, size = self.raster.unit, self.channels
+        parts = [unit[first : first + size] for first in range(0, len(unit), size)]
+        return [np.repeat(part, size // len(part), axis=0) for part in parts]
+
+    def join(self, parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """The channels (N, H, W) of the parts' results."""
+        left = self.raster.pixels.shape[2]
+        joined = []
+        for part in parts:
+            alone = left == 1 < self.channels
+            joined.append(part.mean(axis=0, keepdims=True) if alone else part)
+            left -= self.channels
+        return joined[0] if len(joined) == 1 else np.concatenate(joined)
