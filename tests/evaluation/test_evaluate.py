@@ -255,6 +255,46 @@ def test_pictures_of_several_sizes_and_odd_ones(source: Pictures) -> None:
     assert found.examples[0].truth.size in {(32, 24), (28, 20)}
 
 
+def test_a_border_is_left_out_of_the_scores_of_pixels(source: Pictures) -> None:
+    """With errors at the edges alone, what is inside is perfect; consistency sees all."""
+
+    class Framed(Upscaler):
+        def sample(self, low_res, **options):  # type: ignore[no-untyped-def]
+            index = options["seeds"][0]
+            truth = to_array(source.pictures[index])[None]
+            truth[..., :4, :] = truth[..., -4:, :] = truth[..., :4] = truth[..., -4:] = 0
+            return truth
+
+    found = evaluate(Framed(), source, limit=2, features=None, border=4, batch_size=1)
+    assert found.psnr.value == found.psnr_luma.value == 100
+    assert found.ssim.value == pytest.approx(1)
+    assert found.consistency.value > 100
+    assert "a border of 4 pixels left out" in found.protocol["pixels"]
+    narrower = evaluate(Framed(), source, limit=2, features=None, border=3, batch_size=1)
+    assert narrower.psnr.value < 40
+    with pytest.raises(UsageError, match="got a border of 8 for a picture"):
+        evaluate(Framed(), source, limit=1, features=None, border=8)
+
+
+def test_patches_lie_side_by_side(source: Pictures) -> None:
+    seen = []
+
+    class Spy(MeanColour):
+        def __call__(self, pictures: np.ndarray) -> np.ndarray:
+            seen.append(pictures)
+            return super().__call__(pictures)
+
+    found = evaluate(PerfectUpscaler(source), source, limit=2, features=Spy(), patch=8)
+    truths = seen[0]
+    height, width = source.pictures[0].shape[:2]
+    columns = width // 8
+    assert len(truths) == 2 * (height // 8) * columns
+    np.testing.assert_array_equal(truths[columns + 1], source.pictures[0][8:16, 8:16])
+    assert f"over all {len(truths)} patches of 8x8 pixels" in found.protocol["kid_efflite0"]
+    with pytest.raises(UsageError, match="for patches of 64"):
+        evaluate(Upscaler(), source, limit=1, features=Spy(), patch=64)
+
+
 def test_examples_are_the_best_the_median_and_the_worst(fake: Evaluation) -> None:
     ranked = sorted(fake.pictures, key=lambda picture: -picture.psnr)
     chosen = {example.title: example.score for example in fake.examples}

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 EXAMPLES = examples(
     "sr4 evaluate --model sr4-fast --data test/ --json",
     "sr4 evaluate --model bicubic --data test.tar --scale 8 --out reports/bicubic",
+    "sr4 evaluate --model photo-x4 --data Set5/ --border 4 --patch 64 --samples 8",
 )
 
 _BASELINES = ("bicubic", "bicubic-projected")
@@ -76,6 +77,25 @@ def evaluate(
     ] = 1,
     seed: Seed = 0,
     batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Pictures at a time.")] = 50,
+    border: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Pixels at each edge that PSNR and SSIM leave out; the custom for photographs is "
+            "as many as the scale.",
+        ),
+    ] = 0,
+    patch: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Compare features of patches of N pixels a side instead of whole pictures: so a "
+            "few large ones do for a kernel distance.",
+            show_default=False,
+        ),
+    ] = None,
     scale: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help=f"Scale of a baseline. Default: {_DEFAULT_SCALE}"),
@@ -131,6 +151,8 @@ def evaluate(
             samples=samples,
             seed=seed,
             batch_size=batch_size,
+            border=border,
+            patch=patch,
             inception=network,
             on_progress=lambda done, total: advance(done, total, ""),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Literal, Protocol
@@ -121,6 +121,8 @@ def evaluate(
     samples: int = 1,
     seed: int = 0,
     batch_size: int = 50,
+    border: int = 0,
+    patch: int | None = None,
     features: FeatureExtractor | Literal["auto"] | None = "auto",
     inception: InceptionV3 | None = None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -139,6 +141,10 @@ def evaluate(
         consistency: project every step and the result; the model's own choice if None.
         samples: draws for each picture. All metrics are those of the first one; from 2 on there
             are also the PSNR of their mean and the deviation between them.
+        border: pixels at each edge that PSNR and SSIM leave out; for photographs the custom is as
+            many as the scale.
+        patch: take the features of patches of this edge, of which a picture has as many as fit side
+            by side, instead of whole pictures: so that a few large ones do for a distance.
         features: what `kid_efflite0` and `fd_efflite0` are computed with; None leaves both out,
             and "auto" too if the packages they need are not installed.
         inception: what `kid` and `fid` are computed with; None leaves both out.
@@ -150,10 +156,11 @@ def evaluate(
         DataError: a picture cannot be read.
         ModelError: a result has the wrong shape, or holds numbers that are not finite.
     """
-    if samples < 1 or batch_size < 1 or seed < 0:
+    if samples < 1 or batch_size < 1 or seed < 0 or border < 0 or (patch is not None and patch < 1):
         raise UsageError(
-            f"got {samples} samples, batch size {batch_size}, seed {seed}; expected at least 1 "
-            "sample, 1 picture a batch and a seed of at least 0"
+            f"got {samples} samples, batch size {batch_size}, seed {seed}, border {border}, patch "
+            f"{patch}; expected at least 1 sample, 1 picture a batch, a seed and a border of at "
+            "least 0 and patches of at least 1 pixel"
         )
     # What can fail is asked before hours of sampling.
     require("skimage.metrics", what="SSIM", package="scikit-image")
@@ -161,7 +168,7 @@ def evaluate(
     extractors, notes = _extractors(features, inception)
 
     sampling = _Sampling(model, steps, sampler, consistency, samples, seed)
-    tally = Tally(model.degradation, extractors)
+    tally = Tally(model.degradation, extractors, border, patch)
     total = min(len(source), limit or len(source))
     for batch in evaluation_batches(
         source, degradation=model.degradation, batch_size=batch_size, limit=limit
@@ -180,7 +187,7 @@ def evaluate(
         samples=samples,
         nfe=nfe,
         seconds_per_image=sampling.seconds / (samples * len(tally.names)),
-        protocol=_protocol(sampling, batch_size, extractors, len(tally.names)),
+        protocol=_protocol(sampling, batch_size, tally),
         notes=(*notes, *distance_notes),
         pictures=tally.scores(),
         examples=tally.examples(),
@@ -256,14 +263,13 @@ class _Sampling:
         return quantise(result)
 
 
-def _protocol(
-    sampling: _Sampling, batch_size: int, extractors: Mapping[str, FeatureExtractor], count: int
-) -> dict[str, str]:
+def _protocol(sampling: _Sampling, batch_size: int, tally: Tally) -> dict[str, str]:
     """All that another one needs to get the same numbers."""
     scale = sampling.model.degradation.scale
+    left_out = f"of {tally.border} pixels left out of PSNR and SSIM" if tally.border else "left out"
     protocol = {
         "pixels": "results rounded to 8 bits; originals cropped right and bottom to a multiple of "
-        "the scale; no border left out",
+        f"the scale; {'a' if tally.border else 'no'} border {left_out}",
         "degradation": f"bicubic with antialiasing by {scale}, low_res rounded to 8 bits",
         "sampling": sampling.protocol,
         "psnr": f"mean over pictures; over R, G and B together; at most {PSNR_LIMIT:g} dB",
@@ -282,22 +288,24 @@ def _protocol(
     if sampling.samples > 1:
         protocol["samples"] = (
             f"{sampling.samples} a picture, seeds {SAMPLE_STRIDE} apart; all metrics of the first "
-            "one but psnr_mean (of their mean, rounded to 8 bits) and diversity (their sample "
-            "standard deviation, mean over pixels and channels)"
+            "one but psnr_mean, psnr_luma_mean (of their mean, rounded to 8 bits) and diversity "
+            "(their sample standard deviation, mean over pixels and channels)"
         )
-    for network, extractor in extractors.items():
-        protocol |= _distance_protocol(*DISTANCES[network], extractor, count)
+    count = sum(len(truth) for truth, _ in next(iter(tally.features.values()), ()))
+    for network, extractor in tally.extractors.items():
+        protocol |= _distance_protocol(*DISTANCES[network], extractor, count, tally.patch)
     return protocol
 
 
 def _distance_protocol(
-    kernel: str, frechet: str, extractor: FeatureExtractor, count: int
+    kernel: str, frechet: str, extractor: FeatureExtractor, count: int, patch: int | None
 ) -> dict[str, str]:
-    subsets = (
-        f"mean of {SUBSETS} random subsets of {SUBSET_SIZE}"
-        if count > SUBSET_SIZE
-        else f"over all {count} pictures at once (subsets are of {SUBSET_SIZE})"
-    )
+    what = f"{count} patches of {patch}x{patch} pixels, side by side" if patch else "pictures"
+    if count > SUBSET_SIZE:
+        subsets = f"of {what}: mean of {SUBSETS} random subsets of {SUBSET_SIZE}"
+    else:
+        what = what if patch else f"{count} pictures"
+        subsets = f"over all {what} at once (subsets are of {SUBSET_SIZE})"
     return {
         f"features of {kernel}, {frechet}": extractor.protocol,
         kernel: f"(x·y / dimension + 1)³, unbiased, {subsets}, x {KERNEL_SCALE:g}; interval: "

@@ -75,6 +75,9 @@ class Evaluation(BaseModel):
     fid: Interval | None = Field(default=None, description="Fréchet distance, Inception v3")
     samples: int
     psnr_mean: Interval | None = Field(description="dB, of the mean of the samples")
+    psnr_luma_mean: Interval | None = Field(
+        default=None, description="dB, Y of BT.601, of the mean of the samples"
+    )
     diversity: Interval | None = Field(description="deviation between samples, in 8-bit levels")
     nfe: int
     seconds_per_image: float

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from PIL import Image
 
 from sr4.data.evaluation import EvaluationBatch
 from sr4.degradation import Degradation
+from sr4.errors import UsageError
 from sr4.evaluation import metrics
 from sr4.evaluation.distances import (
     SmallSampleWarning,
@@ -49,10 +51,14 @@ class Tally:
     Args:
         degradation: what made the inputs.
         extractors: the feature networks, under the names of DISTANCES.
+        border: pixels at each edge that PSNR and SSIM leave out.
+        patch: edge of the patches whose features are compared; None takes whole pictures.
     """
 
     degradation: Degradation
     extractors: dict[str, FeatureExtractor]
+    border: int = 0
+    patch: int | None = None
     names: list[str] = field(default_factory=list)
     columns: dict[str, list[float]] = field(default_factory=dict)
     # Of each picture: low_res, result, truth.
@@ -62,8 +68,8 @@ class Tally:
 
     def add(self, batch: EvaluationBatch, draws: list[Pixels]) -> None:
         truths, low_res, results = quantise(batch.high_res), quantise(batch.low_res), draws[0]
-        truth, result = _unit(truths), _unit(results)
-        observed = (result, _unit(low_res), self.degradation)
+        observed = (_unit(results), _unit(low_res), self.degradation)
+        truth, result = (_unit(self._inside(pixels)) for pixels in (truths, results))
         scores = {
             "psnr": _psnr(truth, result),
             "psnr_luma": _psnr(truth, result, luma=True),
@@ -74,18 +80,48 @@ class Tally:
         }
         if len(draws) > 1:
             levels = np.stack(draws).astype(np.float64)  # (K, B, H, W, C)
-            scores["psnr_mean"] = _psnr(truth, _unit(np.rint(levels.mean(axis=0))))
+            mean = _unit(self._inside(np.rint(levels.mean(axis=0))))
+            scores["psnr_mean"] = _psnr(truth, mean)
+            scores["psnr_luma_mean"] = _psnr(truth, mean, luma=True)
             scores["diversity"] = levels.std(axis=0, ddof=1).mean(axis=(1, 2, 3))
         for name, values in scores.items():
             self.columns.setdefault(name, []).extend(values.tolist())
         self.names.extend(batch.names)
         self.kept.extend(zip(low_res, results, truths, strict=True))
         for network, extract in self.extractors.items():
-            self.features.setdefault(network, []).append((extract(truths), extract(results)))
+            pair = (extract(self._patches(truths)), extract(self._patches(results)))
+            self.features.setdefault(network, []).append(pair)
+
+    def _inside(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """(B, H, W, C) without the border."""
+        height, width = pixels.shape[1:3]
+        if min(height, width) - 2 * self.border < metrics.SSIM_WINDOW:
+            raise UsageError(
+                f"got a border of {self.border} for a picture of {width}x{height}; expected at "
+                f"least {metrics.SSIM_WINDOW} pixels inside it: make it narrower"
+            )
+        return pixels[:, self.border : height - self.border, self.border : width - self.border]
+
+    def _patches(self, pixels: Pixels) -> Pixels:
+        """Side by side from the first corner on; what does not fill one is left out."""
+        edge = self.patch
+        if edge is None:
+            return pixels
+        count, height, width, channels = pixels.shape
+        rows, columns = height // edge, width // edge
+        if not rows * columns:
+            raise UsageError(
+                f"got a picture of {width}x{height} for patches of {edge}; expected at least "
+                "one in each: make them smaller"
+            )
+        cut = pixels[:, : rows * edge, : columns * edge]
+        tiles = cut.reshape(count, rows, edge, columns, edge, channels).swapaxes(2, 3)
+        patches: Pixels = tiles.reshape(-1, edge, edge, channels)
+        return patches
 
     def means(self, seed: int) -> dict[str, Interval | None]:
         means = {name: metrics.bootstrap(values, seed) for name, values in self.columns.items()}
-        return {"psnr_mean": None, "diversity": None, **means}
+        return {"psnr_mean": None, "psnr_luma_mean": None, "diversity": None, **means}
 
     def distances(self, seed: int) -> tuple[dict[str, Interval | None], list[str]]:
         """Kernel and Fréchet distances of the results from the truths, by field, and what to know
@@ -97,10 +133,10 @@ class Tally:
         notes = []
         for network, batches in self.features.items():
             kernel, frechet = DISTANCES[network]
-            if len(self.names) < 2:
+            truth, result = (np.concatenate(side) for side in zip(*batches, strict=True))
+            if len(truth) < 2:
                 notes.append(f"{kernel} and {frechet} need at least 2 pictures")
                 continue
-            truth, result = (np.concatenate(side) for side in zip(*batches, strict=True))
             found[kernel] = kernel_distance_interval(truth, result, seed=seed)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SmallSampleWarning)  # it becomes a note
