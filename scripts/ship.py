@@ -3,6 +3,9 @@
     python scripts/ship.py runs/student sr4-fast --steps 1 --also 2 4 --sampler ddim \\
         --test faces128=faces/test.tar --test portraits128=portraits/test.tar
 
+    python scripts/ship.py runs/photo-student photo-x4 --steps 1 --sampler ddim --samples 8 \\
+        --border 4 --patch 64 --luma --test Set5=Set5/ --test Kodak=kodak.tar
+
 Every figure in the card and in README comes from here; none is typed by hand.
 """
 
@@ -23,14 +26,28 @@ from sr4.export import export_model
 from sr4.model import CARD, SHIPPED, load_model, read_config, write_config
 
 ROOT = Path(__file__).resolve().parents[1]
-METRICS = ("psnr", "ssim", "consistency", "kid_efflite0")
-MARKS = ("<!-- scores: written by scripts/ship.py -->", "<!-- end of scores -->")
+COLUMNS = {  # by metric: heading, decimals
+    "psnr": ("PSNR, dB", 2),
+    "psnr_luma": ("PSNR of Y, dB", 2),
+    "psnr_luma_mean": ("of the mean of {samples}", 2),
+    "ssim": ("SSIM", 3),
+    "ssim_luma": ("SSIM of Y", 3),
+    "consistency": ("consistency, x 1e-5", 3),
+    "kid_efflite0": ("kernel distance, x 1000", 0),
+}
+FACES = ("psnr", "ssim", "consistency", "kid_efflite0")
+PHOTOS = ("psnr_luma", "psnr_luma_mean", "ssim_luma", "consistency", "kid_efflite0")
+
+
+def marks(name: str) -> tuple[str, str]:
+    """What a model's table in README stands between."""
+    return f"<!-- scores of {name}: written by scripts/ship.py -->", f"<!-- end of {name} -->"
 
 
 def measure(
-    name: str, tests: Mapping[str, str], also: Sequence[int], limit: int | None
+    name: str, tests: Mapping[str, str], also: Sequence[int], **options: Any
 ) -> dict[str, dict[str, Any]]:
-    """Scores by test set and by system."""
+    """Scores by test set and by system; the options are those of `evaluate`."""
     model = load_model(name)
     baselines = [BicubicUpscaler(model.degradation), BicubicUpscaler(model.degradation, True)]
     rows: list[tuple[str, Upscaler, int | None]] = [(b.name, b, None) for b in baselines]
@@ -41,7 +58,8 @@ def measure(
     scores: dict[str, dict[str, Any]] = {}
     for test, spec in tests.items():
         for label, system, steps in rows:
-            result = evaluate(system, open_source(spec), steps=steps, limit=limit)
+            given = options | {"samples": 1 if steps is None else options["samples"]}
+            result = evaluate(system, open_source(spec), steps=steps, **given)
             scores.setdefault(test, {})[label] = figures(result)
             print(test, label, scores[test][label], file=sys.stderr, flush=True)
     return scores
@@ -53,25 +71,23 @@ def counted(steps: int) -> str:
 
 def figures(result: Evaluation) -> dict[str, Any]:
     """What the card keeps of an evaluation."""
-    values = {metric: getattr(result, metric) for metric in METRICS}
+    values = {metric: getattr(result, metric) for metric in COLUMNS}
     kept = {metric: value.model_dump() for metric, value in values.items() if value is not None}
     return {"count": result.count, "nfe": result.nfe, **kept}
 
 
-def table(scores: Mapping[str, Mapping[str, Any]]) -> str:
+def table(scores: Mapping[str, Mapping[str, Any]], metrics: Sequence[str], samples: int) -> str:
     """The scores as Markdown."""
-    lines = [
-        "| test set | system | PSNR, dB | SSIM | consistency, x 1e-5 | kernel distance, x 1000 |",
-        "|---|---|---|---|---|---|",
-    ]
+    headings = [COLUMNS[metric][0].format(samples=samples) for metric in metrics]
+    lines = [f"| test set | system | {' | '.join(headings)} |", "|---" * (2 + len(metrics)) + "|"]
     for test, systems in scores.items():
         for label, row in systems.items():
-            cells = [f"{row[m]['value']:.{d}f}" for m, d in zip(METRICS, (2, 3, 3, 0), strict=True)]
+            cells = [f"{row[m]['value']:.{COLUMNS[m][1]}f}" if m in row else "-" for m in metrics]
             lines.append(f"| {test} ({row['count']}) | {label} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def card(name: str, facts: Mapping[str, Any], config: Any) -> str:
+def card(name: str, facts: Mapping[str, Any], config: Any, scores: str) -> str:
     """The model card as Markdown."""
 
     def bullets(items: list[str]) -> str:
@@ -101,11 +117,11 @@ def card(name: str, facts: Mapping[str, Any], config: Any) -> str:
 
 ## Scores
 
-One sample a picture, 8-bit results, pictures that were not trained on. Intervals are in
-`config.json`; the protocol is what `sr4 evaluate --json` prints. The kernel distance is
-`kid_efflite0`, which is not FID or KID on Inception features.
+{facts["protocol"].strip()} Intervals are in `config.json`; the protocol is what
+`sr4 evaluate --json` prints. The kernel distance is `kid_efflite0`, which is not FID or KID on
+Inception features.
 
-{table(config.scores)}
+{scores}
 
 ## Limits
 
@@ -113,12 +129,12 @@ One sample a picture, 8-bit results, pictures that were not trained on. Interval
 """
 
 
-def update_readme(text: str) -> None:
-    """Put the table between its two marks in README."""
-    path = ROOT / "README.md"
-    before, rest = path.read_text(encoding="utf-8").split(MARKS[0])
-    _, after = rest.split(MARKS[1])
-    parts = (before, MARKS[0], "\n\n", text, "\n\n", MARKS[1], after)
+def update_readme(name: str, text: str) -> None:
+    """Put a model's table between its two marks in README."""
+    path, (start, end) = ROOT / "README.md", marks(name)
+    before, rest = path.read_text(encoding="utf-8").split(start)
+    _, after = rest.split(end)
+    parts = (before, start, "\n\n", text, "\n\n", end, after)
     path.write_text("".join(parts), encoding="utf-8")
 
 
@@ -132,6 +148,10 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--test", action="append", default=[], metavar="NAME=SRC")
     parser.add_argument("--limit", type=int)
+    parser.add_argument("--samples", type=int, default=1)
+    parser.add_argument("--border", type=int, default=0)
+    parser.add_argument("--patch", type=int)
+    parser.add_argument("--luma", action="store_true", help="show the scores of photographs")
     arguments = parser.parse_args()
     facts = yaml.safe_load((ROOT / "scripts" / f"{arguments.name}.yaml").read_text())
     folder = SHIPPED / arguments.name
@@ -144,10 +164,13 @@ def main() -> None:
     changes |= {"training_data": tuple(facts["training_data"]), "sampling": sampling}
     config = write_config(folder, config.model_copy(update=changes))
     tests = dict(test.split("=", 1) for test in arguments.test)
-    scores = measure(arguments.name, tests, arguments.also, arguments.limit)
+    options = {key: getattr(arguments, key) for key in ("limit", "samples", "border", "patch")}
+    scores = measure(arguments.name, tests, arguments.also, **options)
     config = write_config(folder, config.model_copy(update={"scores": scores}))
-    (folder / CARD).write_text(card(arguments.name, facts, config), encoding="utf-8")
-    update_readme(table(scores))
+    shown = table(scores, PHOTOS if arguments.luma else FACES, arguments.samples)
+    text = card(arguments.name, facts, config, shown)
+    (folder / CARD).write_text(text, encoding="utf-8")
+    update_readme(arguments.name, shown)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,9 @@ CONFIG = "config.json"
 CARD = "README.md"
 SHIPPED = Path(__file__).parent / "models"
 DEFAULT_MODEL = "sr4-fast"
+PHOTO_MODEL = "photo-x4"
 FORMAT = 1  # of config.json
+_FACE_SIDES = frozenset(range(16, 33))  # of low-res pictures, in pixels
 
 _VALUE_RANGE = (-1.0, 1.0)
 # Rounds of projection and clipping that end a sampling: pictures with little black and white need
@@ -215,6 +217,13 @@ class DiffusionModel:
 def shipped_models() -> dict[str, Path]:
     """The models inside the package by name."""
     return {path.parent.name: path.parent for path in sorted(SHIPPED.glob(f"[!.]*/{CONFIG}"))}
+
+
+def model_for(width: int, height: int) -> str:
+    """The shipped model for a picture of that size: the one for faces has learned 16x16 ones, and
+    makes do with up to 32x32; everything else is a photograph.
+    """
+    return DEFAULT_MODEL if {width, height} <= _FACE_SIDES else PHOTO_MODEL
 
 
 def find_model(name: str | Path) -> Path:

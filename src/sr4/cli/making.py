@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sr4.config import ModelConfig
     from sr4.pictures import Provenance
 
+AUTO = "auto"
 NOTE = "contains generated detail"
 
 
@@ -25,21 +26,26 @@ class Making:
     """The options of a call that decide its pixels.
 
     Attributes:
-        model: a name or a folder.
+        model: a name or a folder; "auto" takes a shipped one for each picture, by its size.
         options: those of `Pipeline.upscale`.
     """
 
     model: str
     options: Mapping[str, Any]
 
+    def model_for(self, job: Job) -> str:
+        """The name or folder of the model that a picture goes through."""
+        return _chosen(job.source) if self.model == AUTO else self.model
+
     def provenance(self, job: Job) -> dict[Path, Provenance]:
         """What each file of a job says of how it was made."""
-        config = _config(self.model)
+        model = self.model_for(job)
+        config = _config(model)
         options = self.options
         common = {
             "software": f"sr4 {sr4.__version__}",
             "note": NOTE,
-            "model": Path(self.model).name,
+            "model": Path(model).name,
             "sha256": "".join(
                 sum for name, sum in config.sha256.items() if name.endswith(".safetensors")
             ),
@@ -70,6 +76,17 @@ class Making:
         except OSError:  # said when the picture is read
             return ()
         return {path for path, provenance in wanted.items() if _says(path, provenance)}
+
+
+@cache
+def _chosen(path: Path) -> str:
+    from sr4.model import PHOTO_MODEL, model_for
+    from sr4.pictures import read_size
+
+    try:
+        return model_for(*read_size(path))
+    except PictureError:  # said when the picture is read
+        return PHOTO_MODEL
 
 
 @cache

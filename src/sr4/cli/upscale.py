@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sr4.cli import console
-from sr4.cli.making import Making
+from sr4.cli.making import AUTO, Making
 from sr4.cli.options import (
     JSON,
     Backend,
@@ -26,13 +26,18 @@ from sr4.errors import PictureError, UsageError
 if TYPE_CHECKING:
     from sr4.cli.jobs import Job
     from sr4.config import ModelConfig
+    from sr4.pipeline import Pipeline
 
 EXAMPLES = examples(
-    "sr4 upscale face.png                          # writes upscaled/face.png",
-    "sr4 upscale face.png -o large.png --seed 7    # another face that fits",
+    "sr4 upscale holiday.jpg                       # writes upscaled/holiday.png",
+    "sr4 upscale face.png -o large.png --seed 7    # other detail that fits",
     "sr4 upscale faces/ more/*.jpg -o results/ --samples 8 --uncertainty",
 )
 
+_WHY = {
+    "sr4-fast": "16x16 to 32x32 pixels are taken for a face",
+    "photo-x4": "taken for a photograph",
+}
 _DEFAULT_SAMPLES = 8  # where a mean or a map asks for several and nobody says how many
 
 
@@ -56,8 +61,13 @@ def upscale(
         ),
     ] = None,
     model: Annotated[
-        str, typer.Option(metavar="NAME|DIR", help="A shipped model or a model folder.")
-    ] = "sr4-fast",
+        str,
+        typer.Option(
+            metavar="NAME|DIR|auto",
+            help="A shipped model or a model folder. auto takes photo-x4, and sr4-fast, which is "
+            "for faces, for pictures of 16x16 to 32x32 pixels.",
+        ),
+    ] = AUTO,
     steps: Steps = None,
     sampler: Sampler = None,
     seed: Seed = 0,
@@ -149,18 +159,34 @@ def upscale(
     work.pass_over([job for job in jobs if job.is_done])
     jobs = [job for job in jobs if not job.is_done]
     if jobs:
-        from sr4.model import find_model, load_model, read_config
-        from sr4.pipeline import Pipeline
-
-        draws = each * _count_draws(jobs, read_config(find_model(model)))
-        work.pipeline = Pipeline(load_model(model, backend=backend, device=device, draws=draws))
-        # Both refuse what would fail for every picture.
-        work.pipeline.model.sampling(steps, sampler)
-        work.pipeline.check_tile(edge)
+        for name, own in _by_model(jobs, making).items():
+            pipeline = _open(name, own, each, backend, device)
+            # Both refuse what would fail for every picture.
+            pipeline.model.sampling(steps, sampler)
+            pipeline.check_tile(edge)
+            work.pipelines[name] = pipeline
+            if model == AUTO:
+                several = f"{len(own):,} pictures" if len(own) > 1 else str(own[0].source)
+                console.note(f"sr4: {name} for {several}: {_WHY[name]}; --model names another")
         work.do(jobs)
     if as_json:
         console.say_json(work.summary(model))
     return 1 if work.has_failed else 0
+
+
+def _by_model(jobs: Sequence[Job], making: Making) -> dict[str, list[Job]]:
+    found: dict[str, list[Job]] = {}
+    for job in jobs:
+        found.setdefault(making.model_for(job), []).append(job)
+    return found
+
+
+def _open(name: str, jobs: Sequence[Job], samples: int, backend: str, device: str) -> Pipeline:
+    from sr4.model import find_model, load_model, read_config
+    from sr4.pipeline import Pipeline
+
+    draws = samples * _count_draws(jobs, read_config(find_model(name)))
+    return Pipeline(load_model(name, backend=backend, device=device, draws=draws))
 
 
 def _suffix(text: str | None) -> str | None:

@@ -27,6 +27,7 @@ class _Item:
     """A job on its way: read, upscaled and written, or why not."""
 
     job: Job
+    model: str
     picture: Picture | None = None
     provenance: dict[Path, Provenance] | None = None
     results: Sequence[Result] = ()  # one a frame
@@ -42,10 +43,9 @@ class Work:
     ones before. The main thread alone reports, in the order of the jobs.
     """
 
-    pipeline: Pipeline
-
     def __init__(self, making: Making, *, overwrite: bool, quiet: bool) -> None:
         self._making, self._overwrite, self._quiet = making, overwrite, quiet
+        self.pipelines: dict[str, Pipeline] = {}  # by the name of their model
         self._results: list[dict[str, Any]] = []
         self._failures: list[dict[str, str]] = []
         self._done_before: list[dict[str, str]] = []
@@ -98,9 +98,9 @@ class Work:
         from sr4.pictures import read_picture
         from sr4.pipeline import MAX_RESULT_PIXELS
 
-        limit = MAX_RESULT_PIXELS // self.pipeline.config.scale**2
-        items = [_Item(job) for job in jobs]
+        items = [_Item(job, self._making.model_for(job)) for job in jobs]
         for item in items:
+            limit = MAX_RESULT_PIXELS // self.pipelines[item.model].config.scale ** 2
             try:
                 item.picture = read_picture(item.job.source, max_pixels=limit)
                 item.provenance = self._making.provenance(item.job)
@@ -115,7 +115,7 @@ class Work:
         frames = [frame for item in items if item.picture for frame in item.picture.frames]
         began = time.perf_counter()
         try:
-            results = iter(self.pipeline.upscale(frames, **options))
+            results = iter(self.pipelines[items[0].model].upscale(frames, **options))
         except (SR4Error, MemoryError) as error:
             if len(items) == 1:
                 items[0].error = _reason(error)
@@ -151,6 +151,7 @@ class Work:
         entry: dict[str, Any] = {
             "input": str(job.source),
             "output": str(job.output),
+            "model": item.model,
             "width": width,
             "height": height,
             "consistency": max(one.consistency for one in item.results),
@@ -171,12 +172,13 @@ class Work:
             console.say(
                 f"{job.source} -> {job.output}  {width}x{height}, consistency "
                 f"{entry['consistency']:.3f}, {item.seconds:.2f} s on "
-                f"{self.pipeline.model.network.name}"
+                f"{self.pipelines[item.model].model.network.name}"
             )
 
     def summary(self, model: str) -> dict[str, Any]:
         """What --json prints; without a job that could be tried there was no backend."""
-        backend = self.pipeline.model.network.name if hasattr(self, "pipeline") else None
+        names = {one.model.network.name for one in self.pipelines.values()}
+        backend = " and ".join(sorted(names)) or None
         return {
             "model": model,
             "backend": backend,
@@ -187,11 +189,15 @@ class Work:
 
 
 def _groups(items: Sequence[_Item]) -> Iterator[list[_Item]]:
-    """Those that go through the network together: all still pictures, and each animation."""
-    readable = [item for item in items if item.picture is not None and item.error is None]
-    still = [item for item in readable if item.picture and len(item.picture.frames) == 1]
-    yield from ([still] if still else [])
-    yield from ([item] for item in readable if item not in still)
+    """Those that go through a network together: all still pictures of a model, and each animation
+    alone.
+    """
+    groups: dict[object, list[_Item]] = {}
+    for item in items:
+        if item.picture is not None and item.error is None:
+            is_still = len(item.picture.frames) == 1
+            groups.setdefault(item.model if is_still else item.job, []).append(item)
+    yield from groups.values()
 
 
 def _reason(error: Exception) -> str:

@@ -8,6 +8,7 @@ from sr4.pictures.reading import (
     natural_suffix,
     read_picture,
     read_provenance,
+    read_size,
 )
 from sr4.pictures.writing import SUFFIXES as WRITE_SUFFIXES
 from sr4.pictures.writing import check_output, losses, write_image, write_picture
@@ -25,6 +26,7 @@ __all__ = [
     "natural_suffix",
     "read_picture",
     "read_provenance",
+    "read_size",
     "write_image",
     "write_picture",
 ]

@@ -100,6 +100,24 @@ def natural_suffix(path: Path) -> str:
     return ".tif" if suffix in (".tif", ".tiff") and tiff.is_deep(path) else ".png"
 
 
+def read_size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture, as its file holds it, before anything is decoded.
+
+    Raises:
+        PictureError: missing, or no picture.
+    """
+    with decoding(path) as (stream, label):
+        start = stream.read(8)
+        stream.seek(0)
+        if start.startswith(_NPY):
+            shape = _npy_header(stream, label)[0]
+            return shape[1], shape[0]
+        if start.startswith(tiff.SIGNATURES):
+            return tiff.size(stream)
+        with open_stream(stream) as image:
+            return image.width, image.height
+
+
 def read_provenance(path: str | Path) -> Provenance | None:
     """How a result was made, as `write_picture` put it into the file; None where it says nothing.
 
@@ -167,6 +185,23 @@ def split_alpha(pixels: NDArray[Any]) -> Raster:
 
 
 def _read_npy(stream: BinaryIO, label: str, max_pixels: int) -> Raster:
+    shape, in_columns, dtype = _npy_header(stream, label)
+    check_pixels(label, shape[1], shape[0], 1, max_pixels)
+    count = math.prod(shape)
+    wanted, start = count * dtype.itemsize, stream.tell()
+    missing = start + wanted - stream.seek(0, os.SEEK_END)
+    if missing > 0:
+        raise ValueError(f"{missing:,} bytes are missing")
+    stream.seek(start)
+    data = stream.read(wanted)
+    array = np.frombuffer(data, dtype, count).reshape(shape, order="F" if in_columns else "C")
+    array = array.astype(dtype.newbyteorder("="))
+    bands = 1 if array.ndim == 2 else shape[2]
+    return checked(array, {1: "grey", 3: "rgb"}.get(bands, "bands"))  # type: ignore[arg-type]
+
+
+def _npy_header(stream: BinaryIO, label: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether columns come first, and type."""
     version = np.lib.format.read_magic(stream)
     read_header = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -180,15 +215,4 @@ def _read_npy(stream: BinaryIO, label: str, max_pixels: int) -> Raster:
             f"{label} holds an array of {dtype} of shape {shape}; expected numbers of shape "
             "(height, width) or (height, width, bands)"
         )
-    check_pixels(label, shape[1], shape[0], 1, max_pixels)
-    count = math.prod(shape)
-    wanted, start = count * dtype.itemsize, stream.tell()
-    missing = start + wanted - stream.seek(0, os.SEEK_END)
-    if missing > 0:
-        raise ValueError(f"{missing:,} bytes are missing")
-    stream.seek(start)
-    data = stream.read(wanted)
-    array = np.frombuffer(data, dtype, count).reshape(shape, order="F" if in_columns else "C")
-    array = array.astype(dtype.newbyteorder("="))
-    bands = 1 if array.ndim == 2 else shape[2]
-    return checked(array, {1: "grey", 3: "rgb"}.get(bands, "bands"))  # type: ignore[arg-type]
+    return shape, in_columns, dtype

@@ -72,6 +72,15 @@ def read_deep(stream: BinaryIO, label: str, max_pixels: int) -> tuple[Raster, Me
         return raster.turned(int(orientation)), _metadata(page), _count_pages(file)
 
 
+def size(stream: BinaryIO) -> tuple[int, int]:
+    """Width and height of a TIFF's first page."""
+    import tifffile
+
+    with tifffile.TiffFile(stream) as file:
+        page = _first(file)
+        return page.imagewidth, page.imagelength
+
+
 def history(stream: BinaryIO) -> object:
     """The `ImageHistory` of a TIFF's first page."""
     import tifffile
