@@ -8,6 +8,7 @@ too. All functions take NumPy arrays and torch tensors of shape (..., H, W), any
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -196,4 +197,28 @@ class Degradation:
             x = x + self.pseudo_inverse(low_res - self(x))
             if value_range is not None:
                 x = xp.clip(x, *value_range)
+        return x
+
+
+@dataclass(frozen=True)
+class DegradationChain:
+    """Degradations one after the other: `D_1(D_2(... D_n(x)))`, linear as each of them.
+
+    Bicubic downscaling by 4 and then by 8 is not the one by 32, so a cascade of models has its own.
+
+    Args:
+        parts: D_1 to D_n, in the order of the models: the last one is applied first.
+    """
+
+    parts: tuple[Degradation, ...]
+
+    @property
+    def scale(self) -> int:
+        """The product of the scales."""
+        return math.prod(part.scale for part in self.parts)
+
+    def __call__(self, x: Array) -> Array:
+        """(..., H, W) to (..., H / scale, W / scale)."""
+        for part in reversed(self.parts):
+            x = part(x)
         return x

@@ -99,6 +99,7 @@ class DiffusionModel:
         steps: int | None = None,
         sampler: str | None = None,
         consistency: bool | None = None,
+        condition: Floats | None = None,
         on_step: OnStep | None = None,
     ) -> Floats:
         """Draw one high-res picture for each low-res one.
@@ -111,6 +112,8 @@ class DiffusionModel:
             sampler: "ddpm", "ddim" or "dpmpp"; the model's own by default.
             consistency: keep every step, and the result, on the pictures that D maps onto
                 low_res; the model's own choice by default.
+            condition: what the network sees in the place of low_res, of the same shape; targets and
+                consistency keep to low_res.
             on_step: called after each step (see `sr4.diffusion.samplers.sample`) with pictures of
                 the padded size.
 
@@ -128,8 +131,14 @@ class DiffusionModel:
             )
         if len(seeds) != len(low_res):
             raise UsageError(f"got {len(seeds)} seeds for {len(low_res)} pictures; expected equal")
+        condition = low_res if condition is None else condition
+        if condition.shape != low_res.shape:
+            raise UsageError(
+                f"got a condition of shape {condition.shape} for low-res pictures of "
+                f"{low_res.shape}; expected equal"
+            )
         settings = self.sampling(steps, sampler, consistency)
-        drawn = self._draw(self.pad(low_res), seeds, settings, on_step)
+        drawn = self._draw(self.pad(low_res), self.pad(condition), seeds, settings, on_step)
         height, width = low_res.shape[2] * scale, low_res.shape[3] * scale
         result = np.clip(drawn[..., :height, :width], *_VALUE_RANGE)
         if not np.isfinite(result).all():
@@ -182,6 +191,7 @@ class DiffusionModel:
     def _draw(
         self,
         low_res: Floats,
+        condition: Floats,
         seeds: Sequence[int],
         settings: SamplingSettings,
         on_step: OnStep | None,
@@ -190,9 +200,8 @@ class DiffusionModel:
         network, scale, channels = self.network, self.config.scale, self.config.channels
         height, width = low_res.shape[2] * scale, low_res.shape[3] * scale
         noise = PictureNoise(seeds, (channels, height, width))
-        low = network.native(low_res)
-        upsampled = self.degradation.upsample(low)
-        frame = self.frame(low)
+        upsampled = self.degradation.upsample(network.native(condition))
+        frame = self.frame(network.native(low_res))
 
         def denoise(x_t: Array, log_snr: float) -> Denoised:
             output = network(x_t, log_snr, upsampled)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, overload
 
@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sr4.config import ModelConfig, SamplingSettings
+from sr4.config import ModelConfig
 from sr4.diffusion.samplers import OnStep
+from sr4.drawing import Draw, Drawing, check_tile
 from sr4.errors import ModelError, PictureError, UsageError
 from sr4.images import reason, to_array
-from sr4.model import DEFAULT_MODEL, DiffusionModel, load_model
-from sr4.result import Result, large_result, whole_result
-from sr4.tiling import BandedSampling, multiple
+from sr4.model import DiffusionModel
+from sr4.result import Result
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -27,15 +27,11 @@ Picture = Image.Image | NDArray[Any]
 
 MAX_RESULT_PIXELS = 2**28  # 16,384x16,384: the 8-bit pixels alone take 0.8 GB
 MAX_RESULT_SIDE = 2**16
-_WHOLE_PIXELS = 2**18  # results up to this size are drawn whole, larger ones in tiles
-_OVERLAP = 32  # of tiles, or what comes nearest; at most half a tile
-_BATCH_PIXELS = 16 * 128 * 128  # high-res pixels that go through the network together
 
 
-class Options(TypedDict, total=False):
-    """The options of `Pipeline.upscale`, which explains them."""
+class SharedOptions(TypedDict, total=False):
+    """The options that `upscale` of one model and of a cascade have in common."""
 
-    steps: int | None
     sampler: str | None
     seed: int
     samples: int
@@ -43,6 +39,12 @@ class Options(TypedDict, total=False):
     consistency: bool
     tile: int | None
     on_step: OnStep | None
+
+
+class Options(SharedOptions, total=False):
+    """The options of `Pipeline.upscale`, which explains them."""
+
+    steps: int | None
 
 
 class Pipeline:
@@ -66,6 +68,16 @@ class Pipeline:
     def config(self) -> ModelConfig:
         """The model's description."""
         return self.model.config
+
+    @property
+    def scale(self) -> int:
+        """The factor between a picture and its result."""
+        return self.config.scale
+
+    @property
+    def backend(self) -> str:
+        """The runtime that the network runs on."""
+        return self.model.network.name
 
     @overload
     def upscale(self, image: Picture, **options: Unpack[Options]) -> Result: ...
@@ -112,49 +124,36 @@ class Pipeline:
             UsageError: an impossible option.
             ModelError: the network fails.
         """
-        if samples < 1:
-            raise UsageError(f"got {samples} samples; expected at least 1")
-        pictures: Sequence[object] = image if isinstance(image, (list, tuple)) else [image]
-        low_res = [_as_array(picture) for picture in pictures]
-        self._check_sizes(low_res)
-        settings = self.model.sampling(steps, sampler, consistency)
-        self.check_tile(tile)
-        seeds = range(seed, seed + samples)
-        large = {i for i, low in enumerate(low_res) if self._needs_tiles(low, tile)}
-        drawn = self._draw_whole(
-            {i: low for i, low in enumerate(low_res) if i not in large}, seeds, settings, on_step
-        )
-        results = [
-            self._draw_in_tiles(low, seeds, settings, tile, use_mean, on_step)
-            if index in large
-            else whole_result(
-                self.model, low, np.stack(drawn[index]), use_mean, consistency=consistency
-            )
-            for index, low in enumerate(low_res)
-        ]
-        return results if pictures is image else results[0]
+        low_res = given_arrays(image, self.scale)
+        drawing = self.drawing(steps, sampler, consistency, tile, on_step)
+        seeds = sample_seeds(seed, samples)
+        draws = [[Draw(low, one) for one in seeds] for low in low_res]
+        results = drawing.results(draws, low_res, self.model.degradation, use_mean)
+        return results if isinstance(image, (list, tuple)) else results[0]
 
-    def _draw_whole(
+    def drawing(
         self,
-        low_res: Mapping[int, Floats],
-        seeds: Sequence[int],
-        settings: SamplingSettings,
-        on_step: OnStep | None,
-    ) -> Mapping[int, list[Floats]]:
-        """The samples of each picture; all that fit go through the network together."""
-        drawn: dict[int, list[Floats]] = {index: [] for index in low_res}
-        for batch in self._batches(low_res, len(seeds)):
-            outputs = self.model.sample(
-                np.stack([low_res[index] for index, _ in batch]),
-                seeds=[seeds[number] for _, number in batch],
-                steps=settings.steps,
-                sampler=settings.sampler,
-                consistency=settings.consistency,
-                on_step=on_step,
-            )
-            for (index, _), output in zip(batch, outputs, strict=True):
-                drawn[index].append(output)
-        return drawn
+        steps: int | None = None,
+        sampler: str | None = None,
+        consistency: bool = True,
+        tile: int | None = None,
+        on_step: OnStep | None = None,
+    ) -> Drawing:
+        """How the model draws with these options of `upscale`.
+
+        Raises:
+            UsageError: an impossible one.
+        """
+        settings = self.model.sampling(steps, sampler, consistency)
+        return Drawing(self.model, settings, tile, on_step)
+
+    def check_options(self, steps: int | None, sampler: str | None, tile: int | None) -> None:
+        """Refuse what `upscale` would refuse for every picture.
+
+        Raises:
+            UsageError: an impossible option.
+        """
+        self.drawing(steps, sampler, tile=tile)
 
     def check_tile(self, tile: int | None) -> None:
         """Refuse tiles that do not fit the network.
@@ -162,68 +161,41 @@ class Pipeline:
         Raises:
             UsageError: says which do.
         """
-        least = multiple(self.model)
-        if tile and (tile < 2 * least or tile % least):
-            below = max(2 * least, tile // least * least)
-            raise UsageError(
-                f"got tiles of {tile} pixels; expected a multiple of {least}, at least "
-                f"{2 * least}, such as {below}, or 0 for none"
+        check_tile(self.model, tile)
+
+
+def given_arrays(image: object, scale: int) -> list[Floats]:
+    """(3, h, w) float32 in [-1, 1] of a picture, or of each of a list or tuple.
+
+    Args:
+        scale: between the pictures and their results, which may not be too large.
+
+    Raises:
+        PictureError: a picture that cannot be taken.
+    """
+    pictures: Sequence[object] = image if isinstance(image, (list, tuple)) else [image]
+    low_res = [_as_array(picture) for picture in pictures]
+    for _, height, width in (low.shape for low in low_res):
+        too_many = height * width * scale**2 > MAX_RESULT_PIXELS
+        if too_many or max(height, width) * scale > MAX_RESULT_SIDE:
+            side = math.isqrt(MAX_RESULT_PIXELS) // scale
+            raise PictureError(
+                f"got a {width}x{height} low-res picture; expected at most {side}x{side}, or "
+                f"as many pixels with no side above {MAX_RESULT_SIDE // scale}, for a model of "
+                f"scale {scale}: crop or shrink it first"
             )
+    return low_res
 
-    def _needs_tiles(self, low_res: Floats, tile: int | None) -> bool:
-        height, width = (int(side) * self.config.scale for side in low_res.shape[1:])
-        if tile is None:
-            return height * width > _WHOLE_PIXELS
-        return 0 < tile < max(height, width)
 
-    def _draw_in_tiles(
-        self,
-        low_res: Floats,
-        seeds: Sequence[int],
-        settings: SamplingSettings,
-        tile: int | None,
-        use_mean: bool,
-        on_step: OnStep | None,
-    ) -> Result:
-        """A result made of tiles, of smaller ones where memory does not suffice."""
-        least = multiple(self.model)
-        edge = tile or max(2, 2 * self.config.image_size // least) * least
-        while True:
-            overlap = max(1, min(_OVERLAP, edge // 2) // least) * least
-            samplings = [
-                BandedSampling(self.model, low_res, one, settings, tile=edge, overlap=overlap)
-                for one in seeds
-            ]
-            try:
-                return large_result(samplings, use_mean, on_step)
-            except MemoryError:
-                smaller = edge // 2 // least * least
-                if tile is not None or smaller < 2 * least:
-                    raise
-                edge = smaller
+def sample_seeds(seed: int, samples: int) -> range:
+    """The seed of each sample.
 
-    def _check_sizes(self, low_res: list[Floats]) -> None:
-        scale = self.config.scale
-        for _, height, width in (low.shape for low in low_res):
-            too_many = height * width * scale**2 > MAX_RESULT_PIXELS
-            if too_many or max(height, width) * scale > MAX_RESULT_SIDE:
-                side = math.isqrt(MAX_RESULT_PIXELS) // scale
-                raise PictureError(
-                    f"got a {width}x{height} low-res picture; expected at most {side}x{side}, or "
-                    f"as many pixels with no side above {MAX_RESULT_SIDE // scale}, for a model of "
-                    f"scale {scale}: crop or shrink it first"
-                )
-
-    def _batches(
-        self, low_res: Mapping[int, Floats], samples: int
-    ) -> Iterator[list[tuple[int, int]]]:
-        """Draws (index of the picture, number of the sample) that go together, of one size."""
-        sizes: dict[tuple[int, ...], list[tuple[int, int]]] = {}
-        for index, low in low_res.items():
-            sizes.setdefault(low.shape[1:], []).extend((index, k) for k in range(samples))
-        for size, draws in sizes.items():
-            count = max(1, _BATCH_PIXELS // (math.prod(size) * self.config.scale**2))
-            yield from (draws[i : i + count] for i in range(0, len(draws), count))
+    Raises:
+        UsageError: there are none.
+    """
+    if samples < 1:
+        raise UsageError(f"got {samples} samples; expected at least 1")
+    return range(seed, seed + samples)
 
 
 def _as_array(picture: object) -> Floats:
@@ -261,21 +233,3 @@ def _pixels(picture: Image.Image) -> NDArray[np.uint8]:
             f"the given picture cannot be decoded ({reason(error)}); expected a whole one: its "
             "file is truncated or damaged"
         ) from error
-
-
-def load(
-    name: str | Path = DEFAULT_MODEL, *, backend: str = "auto", device: str = "auto"
-) -> Pipeline:
-    """A ready pipeline for a model by name or folder.
-
-    Args:
-        name: a shipped model ("sr4-fast"), a model folder, or a run folder.
-        backend: "auto", "torch", "onnx" or "openvino"; exported models need no torch.
-        device: "auto", "cpu", "cuda" or "mps", for the torch backend.
-
-    Raises:
-        ModelError: there is no such model, or it is damaged.
-        UsageError: unknown backend or device, or one that the other does not serve.
-        MissingExtraError: the backend's runtime is not installed.
-    """
-    return Pipeline(load_model(name, backend=backend, device=device))

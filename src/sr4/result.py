@@ -9,14 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sr4.degradation import Degradation, DegradationChain
 from sr4.diffusion.samplers import OnStep, Step
 from sr4.images import quantise, to_image
-from sr4.model import DiffusionModel
 from sr4.tiling import BandedSampling
 
 Floats = NDArray[np.float32]
 
-_MARGIN = 4  # low-res rows around a band from which D of its rows follows
+# Low-res rows around a band from which D of its rows follows: 2 of them, and for a chain of n
+# degradations less than 2 (1 + 1/2 + ... + 1/2^n).
+_MARGIN = 4
 
 
 @dataclass(frozen=True)
@@ -40,21 +42,22 @@ class Result:
 
 
 def whole_result(
-    model: DiffusionModel, low_res: Floats, samples: Floats, use_mean: bool, *, consistency: bool
+    samples: Floats,
+    low_res: Floats,
+    degradation: Degradation | DegradationChain,
+    use_mean: bool,
 ) -> Result:
     """The result of samples (K, C, H, W) in [-1, 1] for low_res (C, h, w).
 
-    Args:
-        consistency: make the mean fit low_res, as the samples do.
+    The mean needs no projection: it fits low_res because each of the samples does, D being linear.
     """
     drawn = tuple(to_image(sample) for sample in samples)
     mean, deviation = drawn[0], np.zeros_like(samples[0])
     if len(samples) > 1:
-        average, deviation = samples.mean(axis=0), samples.std(axis=0, ddof=1)
-        mean = to_image(model.fit(average, low_res) if consistency else average)
+        mean, deviation = to_image(samples.mean(axis=0)), samples.std(axis=0, ddof=1)
     chosen = mean if use_mean else drawn[0]
     pixels = np.moveaxis(np.asarray(chosen), -1, 0).astype(np.float64) / 255
-    misfit = model.degradation(pixels) - (low_res.astype(np.float64) + 1) / 2
+    misfit = degradation(pixels) - (low_res.astype(np.float64) + 1) / 2
     return Result(
         image=chosen,
         samples=drawn,
@@ -65,12 +68,13 @@ def whole_result(
 
 
 def large_result(
-    samplings: Sequence[BandedSampling], use_mean: bool, on_step: OnStep | None
+    samplings: Sequence[BandedSampling],
+    low_res: Floats,
+    degradation: Degradation | DegradationChain,
+    use_mean: bool,
+    on_step: OnStep | None,
 ) -> Result:
-    """The result of one picture's samples, put together band by band.
-
-    The mean needs no projection: it fits low_res because each of the samples does, D being linear.
-    """
+    """The result of one picture's samples for low_res (C, h, w), put together band by band."""
     sampling, count = samplings[0], len(samplings)
     _, height, width = sampling.shape
     drawn = [np.empty((height, width, 3), np.uint8) for _ in samplings]
@@ -93,16 +97,18 @@ def large_result(
         samples=pictures,
         mean=average,
         uncertainty=uncertainty,
-        consistency=_consistency(sampling, mean if use_mean else drawn[0]),
+        consistency=_consistency(mean if use_mean else drawn[0], low_res, degradation),
     )
 
 
-def _consistency(sampling: BandedSampling, pixels: NDArray[np.uint8]) -> float:
+def _consistency(
+    pixels: NDArray[np.uint8], low_res: Floats, degradation: Degradation | DegradationChain
+) -> float:
     """That of a large picture, by bands."""
-    scale, low_res, total = sampling.model.config.scale, sampling.low_res, 0.0
+    scale, total = degradation.scale, 0.0
     for start, stop, top, bottom in _bands_with_margin(low_res.shape[1]):
         rows = np.moveaxis(pixels[top * scale : bottom * scale], -1, 0).astype(np.float64) / 255
-        seen = sampling.model.degradation(rows)[:, start - top : stop - top]
+        seen = degradation(rows)[:, start - top : stop - top]
         wanted = (low_res[:, start:stop].astype(np.float64) + 1) / 2
         total += float(np.sum((seen - wanted) ** 2))
     return total / low_res.size / 1e-5

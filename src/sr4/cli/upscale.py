@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,6 +28,7 @@ from sr4.errors import PictureError, SR4Error, UsageError
 if TYPE_CHECKING:
     from PIL import Image
 
+    from sr4.cascade import CascadePipeline
     from sr4.cli.jobs import Job
     from sr4.config import ModelConfig
     from sr4.pipeline import Pipeline
@@ -62,7 +64,11 @@ def upscale(
         ),
     ] = None,
     model: Annotated[
-        str, typer.Option(metavar="NAME|DIR", help="A shipped model or a model folder.")
+        str,
+        typer.Option(
+            metavar="NAME|DIR",
+            help="A shipped model or a model folder; A+B enlarges with A, then with B.",
+        ),
     ] = "sr4-fast",
     steps: Steps = None,
     sampler: Sampler = None,
@@ -126,15 +132,14 @@ def upscale(
     for failure in failures:
         work.fail(failure.input, failure.error)
     if jobs:
-        from sr4.model import find_model, load_model, read_config
-        from sr4.pipeline import Pipeline
+        from sr4.cascade import load, model_names
+        from sr4.model import find_model, read_config
 
         each = samples or (_DEFAULT_SAMPLES if mean or uncertainty else 1)
-        draws = each * _count_draws(jobs, read_config(find_model(model)))
-        work.pipeline = Pipeline(load_model(model, backend=backend, device=device, draws=draws))
-        # Both refuse what would fail for every picture.
-        work.pipeline.model.sampling(steps, sampler)
-        work.pipeline.check_tile(edge)
+        stages = [read_config(find_model(name)) for name in model_names(model)]
+        draws = each * _count_draws(jobs, stages)
+        work.pipeline = load(model, backend=backend, device=device, draws=draws)
+        work.pipeline.check_options(steps, sampler, edge)
         work.options = {
             "steps": steps,
             "sampler": sampler,
@@ -158,17 +163,20 @@ def _tile(text: str) -> int | None:
     return int(text)
 
 
-def _count_draws(jobs: Sequence[Job], config: ModelConfig) -> int:
-    """To how many pictures of the size trained on the results come, as far as is worth knowing."""
+def _count_draws(jobs: Sequence[Job], stages: Sequence[ModelConfig]) -> int:
+    """To how many pictures of the size that the last stage was trained on the results come, as far
+    as is worth knowing.
+    """
     from sr4.images import read_header
 
-    draws, least = 0, config.image_size**2
+    draws, least = 0, stages[-1].image_size ** 2
+    scale = math.prod(stage.scale for stage in stages)
     for job in jobs[:_CHUNK]:
         try:
             header = read_header(job.source)
         except PictureError:  # said when it is read
             continue
-        draws += max(1, header.width * header.height * config.scale**2 // least)
+        draws += max(1, header.width * header.height * scale**2 // least)
     return draws + len(jobs[_CHUNK:])
 
 
@@ -190,7 +198,7 @@ class _Work:
     ones before. The main thread alone reports, in the order of the jobs.
     """
 
-    pipeline: Pipeline
+    pipeline: Pipeline | CascadePipeline
     options: dict[str, Any]
 
     def __init__(self, *, overwrite: bool, quiet: bool) -> None:
@@ -229,7 +237,7 @@ class _Work:
         from sr4.images import read_image
         from sr4.pipeline import MAX_RESULT_PIXELS
 
-        limit = MAX_RESULT_PIXELS // self.pipeline.config.scale**2
+        limit = MAX_RESULT_PIXELS // self.pipeline.scale**2
         items = [_Item(job) for job in jobs]
         for item in items:
             try:
@@ -291,12 +299,12 @@ class _Work:
         if not self.quiet:
             console.say(
                 f"{job.source} -> {job.output}  {width}x{height}, consistency "
-                f"{result.consistency:.3f}, {seconds:.2f} s on {self.pipeline.model.network.name}"
+                f"{result.consistency:.3f}, {seconds:.2f} s on {self.pipeline.backend}"
             )
 
     def summary(self, model: str) -> dict[str, Any]:
         """What --json prints; without a job that could be tried there was no backend."""
-        backend = self.pipeline.model.network.name if hasattr(self, "pipeline") else None
+        backend = self.pipeline.backend if hasattr(self, "pipeline") else None
         return {
             "model": model,
             "backend": backend,
