@@ -146,6 +146,9 @@ class DataSettings(Settings):
     # train only times above artefact_time, where noise hides the artefacts.
     artefacts: str | None = None
     artefact_time: float = Field(0.4, ge=0, lt=1)
+    # Largest deviation, on the [-1, 1] scale, of the Gaussian noise on what the network sees of
+    # low_res (see `sr4.training.objectives.noisy_condition`).
+    condition_noise: float = Field(0.0, ge=0, le=1)
 
 
 class TrainingSettings(Settings):
@@ -256,6 +259,7 @@ class ModelConfig(ModelSettings):
     licence: str = "unknown"  # terms of the weights, which follow those of the training pictures
     training_data: tuple[str, ...] = ()
     training_images: int = 0
+    condition_noise: float = Field(0.0, ge=0, le=1)  # see DataSettings
     parameters: int = 0
     scores: Mapping[str, Any] = {}
     sha256: Mapping[str, str] = {}
