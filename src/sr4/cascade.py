@@ -101,7 +101,7 @@ class CascadePipeline:
         seed: int = 0,
         samples: int = 1,
         use_mean: bool = False,
-        consistency: bool = True,
+        consistency: bool | None = None,
         tile: int | None = None,
         condition_noise: float = 0.0,
         on_step: OnStep | None = None,
@@ -117,7 +117,8 @@ class CascadePipeline:
                 stages see the same noise.
             samples: how many to draw, each through all stages.
             consistency: keep the result of each stage on the pictures whose degraded version is its
-                `low_res`, and so the whole on those whose degraded version is the input.
+                `low_res`, and so the whole on those whose degraded version is the input; by default
+                for each stage what its pipeline would do.
             tile: as in `Pipeline.upscale`, for each stage.
             condition_noise: deviation, on the [-1, 1] scale, of Gaussian noise on what the networks
                 of all stages but the first see of their `low_res` (Ho et al. 2021, section 4); it
@@ -160,13 +161,13 @@ class CascadePipeline:
         Raises:
             UsageError: an impossible option.
         """
-        self._drawings(steps, sampler, True, tile, None)
+        self._drawings(steps, sampler, None, tile, None)
 
     def _drawings(
         self,
         steps: int | Sequence[int] | None,
         sampler: str | None,
-        consistency: bool,
+        consistency: bool | None,
         tile: int | None,
         on_step: OnStep | None,
     ) -> list[Drawing]:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sr4.errors import SR4Error, UsageError, nearest
 
+CorruptionName = Literal["none", "photo"]
 SamplerName = Literal["ddpm", "ddim", "dpmpp"]
 SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
 
@@ -149,6 +150,9 @@ class DataSettings(Settings):
     # Largest deviation, on the [-1, 1] scale, of the Gaussian noise on what the network sees of
     # low_res (see `sr4.training.objectives.noisy_condition`).
     condition_noise: float = Field(0.0, ge=0, le=1)
+    # What low_res goes through, drawn anew each time a picture is read (see
+    # `sr4.data.corruption`): nothing, or the blur, noise and JPEG compression of photographs.
+    corruption: CorruptionName = "none"
 
 
 class TrainingSettings(Settings):
@@ -247,6 +251,25 @@ class RunSettings(Settings):
     training: TrainingSettings = TrainingSettings()
     distillation: DistillationSettings | None = None
 
+    @model_validator(mode="after")
+    def _may_leave_a_corrupted_low_res(self) -> RunSettings:
+        """Results that fit low_res keep its noise."""
+        corruption, model = self.data.corruption, self.model
+        if corruption == "none":
+            return self
+        if model.objective.target == "null-space":
+            raise ValueError(
+                f"got data.corruption {corruption} with model.objective.target null-space, whose "
+                "results always fit low_res and so keep its noise; expected residual or picture: "
+                "set model.objective.target"
+            )
+        if model.sampling.consistency:
+            raise ValueError(
+                f"got data.corruption {corruption} with sampling.consistency true, which makes "
+                "results fit low_res and so keep its noise: set sampling.consistency=false"
+            )
+        return self
+
 
 class ModelConfig(ModelSettings):
     """`config.json` of a model folder: the model, and what people should know about it."""
@@ -260,6 +283,7 @@ class ModelConfig(ModelSettings):
     training_data: tuple[str, ...] = ()
     training_images: int = 0
     condition_noise: float = Field(0.0, ge=0, le=1)  # see DataSettings
+    corruption: CorruptionName = "none"  # see DataSettings
     parameters: int = 0
     scores: Mapping[str, Any] = {}
     sha256: Mapping[str, str] = {}

@@ -36,7 +36,7 @@ class SharedOptions(TypedDict, total=False):
     seed: int
     samples: int
     use_mean: bool
-    consistency: bool
+    consistency: bool | None
     tile: int | None
     on_step: OnStep | None
 
@@ -94,7 +94,7 @@ class Pipeline:
         seed: int = 0,
         samples: int = 1,
         use_mean: bool = False,
-        consistency: bool = True,
+        consistency: bool | None = None,
         tile: int | None = None,
         on_step: OnStep | None = None,
     ) -> Result | list[Result]:
@@ -109,7 +109,9 @@ class Pipeline:
                 result alone and in any list.
             samples: how many to draw.
             use_mean: take the mean of the samples as the result's image.
-            consistency: keep the result on the pictures whose degraded version is the input.
+            consistency: keep the result on the pictures whose degraded version is the input. By
+                default so, unless the model was trained to undo what corrupts its input
+                (`data.corruption`), as a result that fits the input keeps its noise.
             tile: edge of the tiles that a larger result is made of, in pixels; 0 makes it whole. By
                 default results above 512x512 are made of tiles twice as large as the pictures that
                 the model was trained on, and of smaller ones where memory is short.
@@ -135,7 +137,7 @@ class Pipeline:
         self,
         steps: int | None = None,
         sampler: str | None = None,
-        consistency: bool = True,
+        consistency: bool | None = None,
         tile: int | None = None,
         on_step: OnStep | None = None,
     ) -> Drawing:
@@ -144,6 +146,8 @@ class Pipeline:
         Raises:
             UsageError: an impossible one.
         """
+        if consistency is None:
+            consistency = self.config.corruption == "none"
         settings = self.model.sampling(steps, sampler, consistency)
         return Drawing(self.model, settings, tile, on_step)
 

@@ -95,12 +95,14 @@ def upscale(
         ),
     ] = False,
     consistency: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--consistency/--no-consistency",
-            help="Make results that, scaled down, give their input back.",
+            help="Make results that, scaled down, give their input back. Default: yes, unless the "
+            "model was trained to undo the noise of its input.",
+            show_default=False,
         ),
-    ] = True,
+    ] = None,
     tile: Annotated[
         str,
         typer.Option(

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from sr4.build import build_degradation
+from sr4.build import build_corruption, build_degradation
 from sr4.config import ModelConfig, RunSettings
 from sr4.data.loader import Batch, training_batches
 from sr4.data.sources import Source
@@ -193,6 +193,7 @@ class _Run:
             position=self.images,
             workers=self.settings.data.workers,
             artefacts=self.settings.data.artefacts,
+            corruption=build_corruption(self.settings.data.corruption),
         )
 
     def _validate_if_due(self) -> None:
@@ -257,6 +258,7 @@ def model_config(
         training_data=(f"{Path(data.location).name} ({len(data)} pictures)",),
         training_images=images,
         condition_noise=settings.data.condition_noise,
+        corruption=settings.data.corruption,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
     )
 
