@@ -259,6 +259,12 @@ def test_the_condition_is_noisy_for_the_later_networks_alone(cascade: CascadePip
         assert abs(np.corrcoef(added[0].reshape(-1), other.reshape(-1))[0, 1]) < 0.05
 
 
+def test_a_condition_of_another_shape_is_refused() -> None:
+    low_res = np.zeros((1, 3, 4, 4), np.float32)
+    with pytest.raises(UsageError, match=r"a condition of shape \(1, 3, 4, 5\) for low-res pic"):
+        stage(2).model.sample(low_res, seeds=[0], condition=np.zeros((1, 3, 4, 5), np.float32))
+
+
 def test_the_condition_of_tiles_is_that_of_the_whole(cascade: CascadePipeline) -> None:
     whole, tiled = (
         cascade.upscale(smooth(24, 18), steps=2, condition_noise=0.3, tile=tile) for tile in (0, 64)
