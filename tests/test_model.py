@@ -274,7 +274,7 @@ def test_black_and_white_are_met_from_any_start(name: str, scale: int) -> None:
     low_res = _SATURATED[name][None].astype(np.float32)
     noise = np.random.default_rng(0).normal(0, 0.5, (1, 6 * scale, 6 * scale)).astype(np.float32)
     start = np.clip(model.degradation.upsample(low_res) + noise, -1, 1)
-    fitted = model.fit(start, low_res)
+    fitted = model.degradation.fit(start, low_res)
     assert fitted.dtype == np.float32
     assert np.abs(fitted).max() <= 1
     misfit = np.mean((model.degradation(fitted) - low_res) ** 2) / 4 / 1e-5
@@ -298,7 +298,7 @@ def test_what_no_picture_can_match_is_met_as_well_as_the_range_lets_it(seed: int
     assert lowest > 0.5  # such pictures are out of reach
 
     start = np.zeros((1, 12, 12), np.float32)
-    fitted = model.fit(start, low_res[None].astype(np.float32))
+    fitted = model.degradation.fit(start, low_res[None].astype(np.float32))
     reached = np.linalg.norm(seen @ fitted.ravel() - wanted)
     assert reached <= 1.005 * lowest
 

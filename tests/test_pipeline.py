@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import sr4
+from sr4 import drawing
 from sr4 import pipeline as pipeline_module
 from sr4.degradation import Degradation
 from sr4.diffusion.samplers import Step
@@ -423,7 +424,7 @@ def test_smaller_tiles_are_taken_where_memory_is_short(
         return network(x_t, log_snr, upsampled)
 
     monkeypatch.setattr(model.model, "network", Stand(network, call))
-    monkeypatch.setattr(pipeline_module, "_WHOLE_PIXELS", 50 * 50)
+    monkeypatch.setattr(drawing, "_WHOLE_PIXELS", 50 * 50)
     assert model.upscale(smooth(30, 20), steps=1).image.size == (120, 80)
     assert seen[0] == 64
     assert seen[-1] == 32
@@ -463,11 +464,11 @@ def test_draws_of_one_size_go_together_within_bounds(
     model.upscale(pictures, samples=3, steps=1)
     assert batches == [(6, 3, 32, 32), (3, 3, 16, 16)]
     batches.clear()
-    monkeypatch.setattr(pipeline_module, "_BATCH_PIXELS", 4 * 32 * 32)
+    monkeypatch.setattr(drawing, "_BATCH_PIXELS", 4 * 32 * 32)
     model.upscale(pictures, samples=3, steps=1)
     assert batches == [(4, 3, 32, 32), (2, 3, 32, 32), (3, 3, 16, 16)]
     batches.clear()
-    monkeypatch.setattr(pipeline_module, "_BATCH_PIXELS", 1)
+    monkeypatch.setattr(drawing, "_BATCH_PIXELS", 1)
     model.upscale(pictures[0], samples=2, steps=1)
     assert batches == [(1, 3, 32, 32)] * 2
 
@@ -518,6 +519,7 @@ def test_a_model_of_grey_takes_every_channel_alone(
 
 def test_the_public_names() -> None:
     assert sr4.__all__ == [
+        "CascadePipeline",
         "Degradation",
         "Pipeline",
         "Result",

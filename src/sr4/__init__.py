@@ -12,18 +12,28 @@ from sr4._version import __version__
 from sr4.errors import SR4Error
 
 if TYPE_CHECKING:
+    from sr4.cascade import CascadePipeline, load
     from sr4.degradation import Degradation
-    from sr4.pipeline import Pipeline, load
+    from sr4.pipeline import Pipeline
     from sr4.result import Result
 
 _LAZY = {
+    "CascadePipeline": "sr4.cascade",
     "Degradation": "sr4.degradation",
     "Pipeline": "sr4.pipeline",
     "Result": "sr4.result",
-    "load": "sr4.pipeline",
+    "load": "sr4.cascade",
 }
 
-__all__ = ["Degradation", "Pipeline", "Result", "SR4Error", "__version__", "load"]
+__all__ = [
+    "CascadePipeline",
+    "Degradation",
+    "Pipeline",
+    "Result",
+    "SR4Error",
+    "__version__",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

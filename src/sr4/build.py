@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from sr4.config import (
     AttentionInputNetworkSettings,
+    CorruptionName,
     FastNetworkSettings,
     ModelSettings,
     SamplingSettings,
     ScheduleSettings,
     SR4NetworkSettings,
 )
+from sr4.data.corruption import Corruption, PhotoCorruption
 from sr4.degradation import Degradation
 from sr4.diffusion.samplers import AncestralSampler, DDIMSampler, DPMSolverPP2MSampler, Sampler
 from sr4.diffusion.schedules import (
@@ -42,6 +44,11 @@ def build_schedule(settings: ScheduleSettings) -> Schedule:
 def build_degradation(settings: ModelSettings) -> Degradation:
     """The degradation operator."""
     return Degradation(settings.degradation.scale)
+
+
+def build_corruption(name: CorruptionName) -> Corruption | None:
+    """What low_res goes through in training; None for nothing."""
+    return PhotoCorruption() if name == "photo" else None
 
 
 def build_target(settings: ModelSettings) -> Target:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sr4.errors import SR4Error, UsageError, nearest
 
+CorruptionName = Literal["none", "photo"]
 SamplerName = Literal["ddpm", "ddim", "dpmpp"]
 SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
 
@@ -146,6 +147,12 @@ class DataSettings(Settings):
     # train only times above artefact_time, where noise hides the artefacts.
     artefacts: str | None = None
     artefact_time: float = Field(0.4, ge=0, lt=1)
+    # Largest deviation, on the [-1, 1] scale, of the Gaussian noise on what the network sees of
+    # low_res (see `sr4.training.objectives.noisy_condition`).
+    condition_noise: float = Field(0.0, ge=0, le=1)
+    # What low_res goes through, drawn anew each time a picture is read (see
+    # `sr4.data.corruption`): nothing, or the blur, noise and JPEG compression of photographs.
+    corruption: CorruptionName = "none"
 
 
 class TrainingSettings(Settings):
@@ -244,6 +251,25 @@ class RunSettings(Settings):
     training: TrainingSettings = TrainingSettings()
     distillation: DistillationSettings | None = None
 
+    @model_validator(mode="after")
+    def _may_leave_a_corrupted_low_res(self) -> RunSettings:
+        """Results that fit low_res keep its noise."""
+        corruption, model = self.data.corruption, self.model
+        if corruption == "none":
+            return self
+        if model.objective.target == "null-space":
+            raise ValueError(
+                f"got data.corruption {corruption} with model.objective.target null-space, whose "
+                "results always fit low_res and so keep its noise; expected residual or picture: "
+                "set model.objective.target"
+            )
+        if model.sampling.consistency:
+            raise ValueError(
+                f"got data.corruption {corruption} with sampling.consistency true, which makes "
+                "results fit low_res and so keep its noise: set sampling.consistency=false"
+            )
+        return self
+
 
 class ModelConfig(ModelSettings):
     """`config.json` of a model folder: the model, and what people should know about it."""
@@ -256,6 +282,8 @@ class ModelConfig(ModelSettings):
     licence: str = "unknown"  # terms of the weights, which follow those of the training pictures
     training_data: tuple[str, ...] = ()
     training_images: int = 0
+    condition_noise: float = Field(0.0, ge=0, le=1)  # see DataSettings
+    corruption: CorruptionName = "none"  # see DataSettings
     parameters: int = 0
     scores: Mapping[str, Any] = {}
     sha256: Mapping[str, str] = {}

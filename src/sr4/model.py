@@ -40,11 +40,6 @@ FORMAT = 1  # of config.json
 _FACE_SIDES = frozenset(range(16, 33))  # of low-res pictures, in pixels
 
 _VALUE_RANGE = (-1.0, 1.0)
-# Rounds of projection and clipping that end a sampling: pictures with little black and white need
-# one, the others up to all of them. They end early once D gives low_res back to a fraction of the
-# rounding to 8 bits, which is 4e-3.
-_FINAL_ROUNDS = 20
-_CLOSE_ENOUGH = 2e-5
 _MODEL_FILES = "model.*"  # weights, graph, and what other runtimes want
 _PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
 
@@ -101,6 +96,7 @@ class DiffusionModel:
         steps: int | None = None,
         sampler: str | None = None,
         consistency: bool | None = None,
+        condition: Floats | None = None,
         on_step: OnStep | None = None,
     ) -> Floats:
         """Draw one high-res picture for each low-res one.
@@ -113,6 +109,8 @@ class DiffusionModel:
             sampler: "ddpm", "ddim" or "dpmpp"; the model's own by default.
             consistency: keep every step, and the result, on the pictures that D maps onto
                 low_res; the model's own choice by default.
+            condition: what the network sees in the place of low_res, of the same shape; targets and
+                consistency keep to low_res.
             on_step: called after each step (see `sr4.diffusion.samplers.sample`) with pictures of
                 the padded size.
 
@@ -130,8 +128,14 @@ class DiffusionModel:
             )
         if len(seeds) != len(low_res):
             raise UsageError(f"got {len(seeds)} seeds for {len(low_res)} pictures; expected equal")
+        condition = low_res if condition is None else condition
+        if condition.shape != low_res.shape:
+            raise UsageError(
+                f"got a condition of shape {condition.shape} for low-res pictures of "
+                f"{low_res.shape}; expected equal"
+            )
         settings = self.sampling(steps, sampler, consistency)
-        drawn = self._draw(self.pad(low_res), seeds, settings, on_step)
+        drawn = self._draw(self.pad(low_res), self.pad(condition), seeds, settings, on_step)
         height, width = low_res.shape[2] * scale, low_res.shape[3] * scale
         result = np.clip(drawn[..., :height, :width], *_VALUE_RANGE)
         if not np.isfinite(result).all():
@@ -141,7 +145,7 @@ class DiffusionModel:
             )
         if settings.consistency:  # one by one: each takes the rounds that it needs alone
             pairs = zip(result, low_res, strict=True)
-            result = np.stack([self.fit(picture, low) for picture, low in pairs])
+            result = np.stack([self.degradation.fit(picture, low) for picture, low in pairs])
         return result
 
     def frame(self, low_res: Array) -> Frame:
@@ -149,30 +153,6 @@ class DiffusionModel:
         pictures of the x that `on_step` sees.
         """
         return self._target.frame(low_res)
-
-    def fit(self, pictures: Floats, low_res: Floats) -> Floats:
-        """Pictures near the given ones, in [-1, 1], that D maps onto low_res as closely as that
-        range lets it.
-
-        Projection and clipping alternate with momentum (FISTA: Beck & Teboulle 2009, section 4);
-        without it, a black or white picture takes ten times the rounds.
-
-        Args:
-            pictures: (..., H, W); low_res: (..., h, w) in [-1, 1].
-        """
-        fitted = ahead = pictures
-        seen = seen_ahead = self.degradation(pictures)
-        for number in range(_FINAL_ROUNDS):
-            before, seen_before = fitted, seen
-            moved = ahead + self.degradation.pseudo_inverse(low_res - seen_ahead)
-            fitted = np.clip(moved, *_VALUE_RANGE)
-            seen = self.degradation(fitted)
-            if np.abs(low_res - seen).max() < _CLOSE_ENOUGH:
-                break
-            momentum = np.float32(number / (number + 3))
-            ahead = fitted + momentum * (fitted - before)
-            seen_ahead = seen + momentum * (seen - seen_before)  # D is linear
-        return fitted
 
     def pad(self, low_res: Floats) -> Floats:
         """Pictures whose high-res size is the next multiple of the network's."""
@@ -184,6 +164,7 @@ class DiffusionModel:
     def _draw(
         self,
         low_res: Floats,
+        condition: Floats,
         seeds: Sequence[int],
         settings: SamplingSettings,
         on_step: OnStep | None,
@@ -192,9 +173,8 @@ class DiffusionModel:
         network, scale, channels = self.network, self.config.scale, self.config.channels
         height, width = low_res.shape[2] * scale, low_res.shape[3] * scale
         noise = PictureNoise(seeds, (channels, height, width))
-        low = network.native(low_res)
-        upsampled = self.degradation.upsample(low)
-        frame = self.frame(low)
+        upsampled = self.degradation.upsample(network.native(condition))
+        frame = self.frame(network.native(low_res))
 
         def denoise(x_t: Array, log_snr: float) -> Denoised:
             output = network(x_t, log_snr, upsampled)

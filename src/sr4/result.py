@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sr4.degradation import Degradation
+from sr4.degradation import Degradation, DegradationChain
 from sr4.diffusion.samplers import OnStep, Step
-from sr4.model import DiffusionModel
 from sr4.pictures.raster import Parts, Raster
 from sr4.tiling import BandedSampling
 
@@ -75,27 +74,29 @@ class Result:
 class _Canvas:
     """A result in the making: rows come from top to bottom."""
 
-    def __init__(self, model: DiffusionModel, given: Raster, count: int) -> None:
-        self._model, self._given, self._count = model, given, count
-        width, height = (side * model.config.scale for side in given.size)
+    def __init__(
+        self, given: Raster, degradation: Degradation | DegradationChain, count: int
+    ) -> None:
+        self._given, self._degradation, self._count = given, degradation, count
+        width, height = (side * degradation.scale for side in given.size)
         shape = (height, width, given.pixels.shape[2])
         self._drawn = [np.empty(shape, given.span.dtype) for _ in range(count)]
         self._mean = np.empty_like(self._drawn[0]) if count > 1 else self._drawn[0]
         self._uncertainty = np.zeros((height, width), np.float32)
 
-    def put(self, start: int, drawn: Floats, mean: Floats | None) -> None:
-        """Rows from `start` on of all samples (K, N, rows, W), and of their mean (N, rows, W)."""
+    def put(self, start: int, drawn: Floats) -> None:
+        """Rows from `start` on of all samples (K, N, rows, W)."""
         rows, quantised = slice(start, start + drawn.shape[2]), self._given.span.pixels
         for pixels, band in zip(self._drawn, drawn, strict=True):
             pixels[rows] = np.moveaxis(quantised(band), 0, 2)
-        if mean is not None:
-            self._mean[rows] = np.moveaxis(quantised(mean), 0, 2)
+        if self._count > 1:
+            self._mean[rows] = np.moveaxis(quantised(drawn.mean(axis=0)), 0, 2)
             # [-1, 1] to [0, 1] is the factor 2.
             self._uncertainty[rows] = drawn.std(axis=0, ddof=1).mean(axis=0) / 2
 
     def result(self, *, use_mean: bool) -> Result:
-        given, model = self._given, self._model
-        alpha = _enlarged_alpha(model, given)
+        given, degradation = self._given, self._degradation
+        alpha = _enlarged_alpha(given, degradation)
         rasters = tuple(Raster(one, given.colour, given.span, alpha) for one in self._drawn)
         mean = rasters[0]
         if self._count > 1:
@@ -106,59 +107,49 @@ class _Canvas:
             rasters=rasters,
             mean_raster=mean,
             uncertainty=self._uncertainty,
-            consistency=_consistency(model.degradation, given, chosen),
+            consistency=_consistency(given, chosen, degradation),
         )
 
 
 def whole_result(
-    model: DiffusionModel,
     given: Raster,
-    drawn: Sequence[Floats],
+    samples: Floats,
+    degradation: Degradation | DegradationChain,
     use_mean: bool,
-    *,
-    consistency: bool,
 ) -> Result:
-    """The result of a picture whose parts were drawn whole.
+    """The result of samples (K, N, H, W) in [-1, 1] for a picture of N channels.
+
+    The mean needs no projection: it fits the picture as each of the samples does, D being linear.
 
     Args:
         given: the picture.
-        drawn: of each of its parts, the samples (K, C, H, W) in [-1, 1].
-        consistency: make the mean fit the picture, as the samples do.
+        degradation: from a result to it.
     """
-    parts = Parts(given, model.config.channels)
-    samples = np.stack([parts.join(part) for part in zip(*drawn, strict=True)])
-    mean = None
-    if len(samples) > 1:
-        mean = samples.mean(axis=0)
-        mean = model.fit(mean, given.unit) if consistency else mean
-    canvas = _Canvas(model, given, len(samples))
-    canvas.put(0, samples, mean)
+    canvas = _Canvas(given, degradation, len(samples))
+    canvas.put(0, samples)
     return canvas.result(use_mean=use_mean)
 
 
 def large_result(
-    model: DiffusionModel,
-    given: Raster,
-    samplings: Sequence[Sequence[BandedSampling]],
+    parts: Parts,
+    samplings: Sequence[BandedSampling],
+    degradation: Degradation | DegradationChain,
     use_mean: bool,
     on_step: OnStep | None,
 ) -> Result:
-    """The result of a picture whose parts are drawn in bands, put together band by band.
-
-    The mean needs no projection: it fits the picture because each of the samples does, D being
-    linear.
+    """The result of a picture that is drawn in bands, put together band by band.
 
     Args:
-        given: the picture.
-        samplings: of each sample, those of the parts.
+        parts: the picture as it goes through the model.
+        samplings: of each sample, those of the parts in turn.
+        degradation: from a result to the picture.
     """
-    parts = Parts(given, model.config.channels)
-    canvas = _Canvas(model, given, len(samplings))
-    bands = samplings[0][0].bands
-    streams = [_joined(parts, sampling) for sampling in samplings]
+    starts = range(0, len(samplings), len(parts))
+    canvas = _Canvas(parts.raster, degradation, len(starts))
+    bands = samplings[0].bands
+    streams = [_joined(parts, samplings[start : start + len(parts)]) for start in starts]
     for number, ((start, _), *drawn) in enumerate(zip(bands, *streams, strict=True)):
-        together = np.stack(drawn)
-        canvas.put(start, together, together.mean(axis=0) if len(drawn) > 1 else None)
+        canvas.put(start, np.stack(drawn))
         if on_step is not None:
             on_step(Step(number + 1, len(bands), drawn[0], drawn[0]))
     return canvas.result(use_mean=use_mean)
@@ -169,22 +160,25 @@ def _joined(parts: Parts, sampling: Iterable[Iterable[Floats]]) -> Iterator[Floa
     return (parts.join(bands) for bands in zip(*sampling, strict=True))
 
 
-def _enlarged_alpha(model: DiffusionModel, given: Raster) -> NDArray[Any] | None:
+def _enlarged_alpha(
+    given: Raster, degradation: Degradation | DegradationChain
+) -> NDArray[Any] | None:
     """The bicubic alpha, made to fit the given one: what is to be seen is not invented."""
     low = given.unit_alpha
     if low is None:
         return None
-    scale = model.config.scale
+    scale = degradation.scale
     enlarged = np.empty((given.size[1] * scale, given.size[0] * scale), given.span.dtype)
     for start, stop, top, bottom in _bands_with_margin(given.size[1]):
-        rows = low[:, top:bottom]
-        fitted = model.fit(np.clip(model.degradation.upsample(rows), -1, 1), rows)
+        fitted = degradation.enlarge(low[:, top:bottom])
         inside = fitted[0, (start - top) * scale : (stop - top) * scale]
         enlarged[start * scale : stop * scale] = given.alpha_span.pixels(inside)
     return enlarged
 
 
-def _consistency(degradation: Degradation, given: Raster, result: Raster) -> float:
+def _consistency(
+    given: Raster, result: Raster, degradation: Degradation | DegradationChain
+) -> float:
     scale, total = degradation.scale, 0.0
     low = given.unit
     for start, stop, top, bottom in _bands_with_margin(given.size[1]):

@@ -121,6 +121,7 @@ class BandedSampling:
         settings: steps, sampler, consistency.
         tile: edge of the tiles in result pixels, a multiple of `multiple(model)`.
         overlap: of neighbouring tiles, likewise; at most half a tile.
+        condition: (C, h, w), what the network sees in the place of low_res, if not low_res itself.
 
     Attributes:
         shape: of the result, (C, H, W).
@@ -139,11 +140,13 @@ class BandedSampling:
         *,
         tile: int,
         overlap: int,
+        condition: Floats | None = None,
     ) -> None:
         self.model, self.settings = model, settings
         self._scale = model.config.scale
         self.low_res = low_res
         self._low_res: Floats = model.pad(low_res[None])[0]
+        self._condition = self._low_res if condition is None else model.pad(condition[None])[0]
         self.shape = (low_res.shape[0], *(side * self._scale for side in low_res.shape[1:]))
         channels, height, width = self._low_res.shape
         self._shape = (channels, height * self._scale, width * self._scale)
@@ -214,7 +217,7 @@ class BandedSampling:
             picture = picture[:, : height - top, :width]
             if self.settings.consistency:
                 low_res = self.low_res[:, top // self._scale : bottom // self._scale]
-                picture = self.model.fit(picture, low_res)
+                picture = self.model.degradation.fit(picture, low_res)
             yield picture[:, inside]
             x.forget(top)
 
@@ -229,9 +232,10 @@ class BandedSampling:
         return self._low_res[:, start // self._scale : stop // self._scale]
 
     def upsampled(self, start: int, stop: int) -> Floats:
-        """Rows of the upsampled picture."""
-        around, inside = self._around(start, stop)
-        found: Floats = self.model.degradation.upsample(self._low(*around))[:, inside]
+        """Rows of the upsampled picture, as the network sees it."""
+        (top, bottom), inside = self._around(start, stop)
+        rows = self._condition[:, top // self._scale : bottom // self._scale]
+        found: Floats = self.model.degradation.upsample(rows)[:, inside]
         return found
 
     def _noise_rows(self, draw: int, start: int, stop: int) -> Floats:

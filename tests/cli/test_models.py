@@ -148,3 +148,17 @@ def test_export_refuses_what_it_does_not_know(
     assert (done.code, done.out) == (2, "")
     assert part in done.errors[0]
     assert not (tmp_path / "out").exists()
+
+
+def test_info_says_what_low_res_a_model_was_trained_on(
+    run: Run, tiny_model: Path, tmp_path: Path
+) -> None:
+    assert "trained to undo" not in (plain := run("info", tiny_model).out)
+    assert "condition noise" not in plain
+    folder = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    values = json.loads((folder / "config.json").read_text())
+    values |= {"corruption": "photo", "condition_noise": 0.25}
+    (folder / "config.json").write_text(json.dumps(values))
+    said = " ".join(run("info", folder).out.split())
+    assert "trained to undo what corrupts a photo" in said
+    assert "condition noise trained with deviations up to 0.25 on the [-1, 1] scale" in said

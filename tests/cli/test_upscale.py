@@ -101,7 +101,7 @@ def test_options_reach_the_pipeline(run: Run, face: Path, tiny_model: Path, tmp_
 
 
 def test_the_default_is_the_default_model() -> None:
-    assert inspect.signature(upscale).parameters["model"].default == DEFAULT_MODEL
+    assert inspect.signature(upscale).parameters["model"].default == "auto"
     assert inspect.signature(evaluate).parameters["model"].default == DEFAULT_MODEL
 
 
@@ -223,8 +223,8 @@ def test_a_large_picture_counts_as_many(tiny_exported: Path, tmp_path: Path) -> 
     jobs.append(Job(tmp_path / "missing.png", tmp_path / "out.png"))
     edge = config.image_size // config.scale
     assert edge == 8
-    assert module._count_draws(jobs, config) == 1 + 50 + 1
-    assert module._count_draws([jobs[0]] * 100, config) == 100
+    assert module._count_draws(jobs, [config]) == 1 + 50 + 1
+    assert module._count_draws([jobs[0]] * 100, [config]) == 100
 
 
 @pytest.mark.parametrize("kind", BAD)

@@ -259,7 +259,7 @@ def test_networks_of_the_paper_can_be_distilled(tmp_path: Path) -> None:
         def __len__(self) -> int:
             return 0
 
-    config = model_config(settings.model, network, Nothing(), 0)  # type: ignore[arg-type]
+    config = model_config(settings, network, Nothing(), 0)  # type: ignore[arg-type]
     student = override(distilled(config), {"training": {"batch_size": 2, "precision": "float32"}})
     run = Distillation(student, network)
     random = np.random.default_rng(0)

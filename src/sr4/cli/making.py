@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sr4.pictures import Provenance
 
 AUTO = "auto"
+WEIGHTS = "model.safetensors"
 NOTE = "contains generated detail"
 
 
@@ -39,18 +40,16 @@ class Making:
 
     def provenance(self, job: Job) -> dict[Path, Provenance]:
         """What each file of a job says of how it was made."""
-        model = self.model_for(job)
-        config = _config(model)
-        options = self.options
+        model, options = self.model_for(job), self.options
+        stages = _stages(model)
+        sampling = [stage.sampling for stage in stages]
         common = {
             "software": f"sr4 {sr4.__version__}",
             "note": NOTE,
-            "model": Path(model).name,
-            "sha256": "".join(
-                sum for name, sum in config.sha256.items() if name.endswith(".safetensors")
-            ),
-            "steps": options["steps"] or config.sampling.steps,
-            "sampler": options["sampler"] or config.sampling.sampler,
+            "model": "+".join(Path(one).name for one in _names(model)),
+            "sha256": "+".join(stage.sha256.get(WEIGHTS, "") for stage in stages),
+            "steps": _joined(options["steps"] or one.steps for one in sampling),
+            "sampler": _joined(options["sampler"] or one.sampler for one in sampling),
             "consistency": options["consistency"],
             "tile": options["tile"],
             "input": file_sha256(job.source),
@@ -89,11 +88,23 @@ def _chosen(path: Path) -> str:
         return PHOTO_MODEL
 
 
+def _names(model: str) -> list[str]:
+    from sr4.cascade import model_names
+
+    return model_names(model)
+
+
 @cache
-def _config(model: str) -> ModelConfig:
+def _stages(model: str) -> list[ModelConfig]:
     from sr4.model import find_model, read_config
 
-    return read_config(find_model(model))
+    return [read_config(find_model(name)) for name in _names(model)]
+
+
+def _joined(values: Iterable[Any]) -> Any:
+    """The one value, or those of the stages of a cascade."""
+    several = list(values)
+    return several[0] if len(several) == 1 else several
 
 
 def _says(path: Path, wanted: Provenance) -> bool:

@@ -95,6 +95,11 @@ def _facts(folder: Path, config: ModelConfig) -> Iterator[tuple[str, str]]:
     yield "scale", f"x{config.scale}, trained for results of {config.image_size} pixels a side"
     yield "size multiple", f"{config.size_multiple} pixels; others are padded"
     yield "degradation", f"{config.degradation.kind} by {config.degradation.scale}, antialiased"
+    if config.corruption != "none":
+        yield "trained to undo", f"what corrupts a {config.corruption}: see data.corruption"
+    if config.condition_noise:
+        most = config.condition_noise
+        yield "condition noise", f"trained with deviations up to {most:g} on the [-1, 1] scale"
     yield "network", f"{config.network.kind}, {config.parameters / 1e6:.1f} M parameters"
     yield "objective", f"predicts {objective.prediction} of the {objective.target}, L{objective.p}"
     yield "schedule", config.schedule.kind

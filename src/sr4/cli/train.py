@@ -65,8 +65,9 @@ def train(
         str,
         typer.Argument(
             metavar="RECIPE",
-            help="The system to train: sr4-fast, photo-x4, or one of the SR4 paper: sr3, sr3-500, "
-            "sr3-500-matched, hybrid-vlb, cosine, attention-input, residual, sr4, regression.",
+            help="The system to train: sr4-fast, photo-x4, photo-x4-real, or one of the SR4 paper: "
+            "sr3, sr3-500, sr3-500-matched, hybrid-vlb, cosine, attention-input, residual, sr4, "
+            "regression.",
             show_default=False,
         ),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,6 +25,7 @@ from sr4.cli.work import CHUNK, Work
 from sr4.errors import PictureError, UsageError
 
 if TYPE_CHECKING:
+    from sr4.cascade import CascadePipeline
     from sr4.cli.jobs import Job
     from sr4.config import ModelConfig
     from sr4.pipeline import Pipeline
@@ -64,8 +66,8 @@ def upscale(
         str,
         typer.Option(
             metavar="NAME|DIR|auto",
-            help="A shipped model or a model folder. auto takes photo-x4, and sr4-fast, which is "
-            "for faces, for pictures of 16x16 to 32x32 pixels.",
+            help="A shipped model or a model folder; A+B enlarges with A, then with B. auto takes "
+            "photo-x4, and sr4-fast, which is for faces, for pictures of 16x16 to 32x32 pixels.",
         ),
     ] = AUTO,
     steps: Steps = None,
@@ -160,11 +162,8 @@ def upscale(
     jobs = [job for job in jobs if not job.is_done]
     if jobs:
         for name, own in _by_model(jobs, making).items():
-            pipeline = _open(name, own, each, backend, device)
-            # Both refuse what would fail for every picture.
-            pipeline.model.sampling(steps, sampler)
-            pipeline.check_tile(edge)
-            work.pipelines[name] = pipeline
+            work.pipelines[name] = _open(name, own, each, backend, device)
+            work.pipelines[name].check_options(steps, sampler, edge)
             if model == AUTO:
                 several = f"{len(own):,} pictures" if len(own) > 1 else str(own[0].source)
                 console.note(f"sr4: {name} for {several}: {_WHY[name]}; --model names another")
@@ -181,12 +180,15 @@ def _by_model(jobs: Sequence[Job], making: Making) -> dict[str, list[Job]]:
     return found
 
 
-def _open(name: str, jobs: Sequence[Job], samples: int, backend: str, device: str) -> Pipeline:
-    from sr4.model import find_model, load_model, read_config
-    from sr4.pipeline import Pipeline
+def _open(
+    name: str, jobs: Sequence[Job], samples: int, backend: str, device: str
+) -> Pipeline | CascadePipeline:
+    from sr4.cascade import load, model_names
+    from sr4.model import find_model, read_config
 
-    draws = samples * _count_draws(jobs, read_config(find_model(name)))
-    return Pipeline(load_model(name, backend=backend, device=device, draws=draws))
+    stages = [read_config(find_model(one)) for one in model_names(name)]
+    draws = samples * _count_draws(jobs, stages)
+    return load(name, backend=backend, device=device, draws=draws)
 
 
 def _suffix(text: str | None) -> str | None:
@@ -201,15 +203,18 @@ def _tile(text: str) -> int | None:
     return int(text)
 
 
-def _count_draws(jobs: Sequence[Job], config: ModelConfig) -> int:
-    """To how many pictures of the size trained on the results come, as far as is worth knowing."""
+def _count_draws(jobs: Sequence[Job], stages: Sequence[ModelConfig]) -> int:
+    """To how many pictures of the size that the last stage was trained on the results come, as far
+    as is worth knowing.
+    """
     from sr4.images import read_header
 
-    draws, least = 0, config.image_size**2
+    draws, least = 0, stages[-1].image_size ** 2
+    scale = math.prod(stage.scale for stage in stages)
     for job in jobs[:CHUNK]:
         try:
             header = read_header(job.source)
         except PictureError:  # said when it is read
             continue
-        draws += max(1, header.width * header.height * config.scale**2 // least)
+        draws += max(1, header.width * header.height * scale**2 // least)
     return draws + len(jobs[CHUNK:])

@@ -14,6 +14,7 @@ from sr4.cli.making import Making
 from sr4.errors import PictureError, SR4Error
 
 if TYPE_CHECKING:
+    from sr4.cascade import CascadePipeline
     from sr4.cli.jobs import Job
     from sr4.pictures import Picture, Provenance
     from sr4.pipeline import Pipeline
@@ -45,7 +46,7 @@ class Work:
 
     def __init__(self, making: Making, *, overwrite: bool, quiet: bool) -> None:
         self._making, self._overwrite, self._quiet = making, overwrite, quiet
-        self.pipelines: dict[str, Pipeline] = {}  # by the name of their model
+        self.pipelines: dict[str, Pipeline | CascadePipeline] = {}  # by the name of their model
         self._results: list[dict[str, Any]] = []
         self._failures: list[dict[str, str]] = []
         self._done_before: list[dict[str, str]] = []
@@ -100,7 +101,7 @@ class Work:
 
         items = [_Item(job, self._making.model_for(job)) for job in jobs]
         for item in items:
-            limit = MAX_RESULT_PIXELS // self.pipelines[item.model].config.scale ** 2
+            limit = MAX_RESULT_PIXELS // self.pipelines[item.model].scale ** 2
             try:
                 item.picture = read_picture(item.job.source, max_pixels=limit)
                 item.provenance = self._making.provenance(item.job)
@@ -172,12 +173,12 @@ class Work:
             console.say(
                 f"{job.source} -> {job.output}  {width}x{height}, consistency "
                 f"{entry['consistency']:.3f}, {item.seconds:.2f} s on "
-                f"{self.pipelines[item.model].model.network.name}"
+                f"{self.pipelines[item.model].backend}"
             )
 
     def summary(self, model: str) -> dict[str, Any]:
         """What --json prints; without a job that could be tried there was no backend."""
-        names = {one.model.network.name for one in self.pipelines.values()}
+        names = {one.backend for one in self.pipelines.values()}
         backend = " and ".join(sorted(names)) or None
         return {
             "model": model,

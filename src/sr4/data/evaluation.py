@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sr4.data.corruption import Corruption
 from sr4.data.sources import Source
 from sr4.degradation import Degradation
 from sr4.errors import DataError, UsageError
@@ -25,7 +26,12 @@ class EvaluationBatch:
 
 
 def evaluation_batches(
-    source: Source, *, degradation: Degradation, batch_size: int, limit: int | None = None
+    source: Source,
+    *,
+    degradation: Degradation,
+    batch_size: int,
+    limit: int | None = None,
+    corruption: Corruption | None = None,
 ) -> Iterator[EvaluationBatch]:
     """The pictures of a source in order, each with its `low_res`.
 
@@ -35,6 +41,7 @@ def evaluation_batches(
     Args:
         batch_size: the most pictures in a batch.
         limit: take only the first pictures.
+        corruption: what low_res goes through, by draws that follow from a picture's place alone.
 
     Raises:
         UsageError: a batch size or limit below 1.
@@ -42,21 +49,26 @@ def evaluation_batches(
     """
     if batch_size < 1 or (limit is not None and limit < 1):
         raise UsageError(f"got batch size {batch_size}, limit {limit}; expected at least 1")
-    return _batches(source, degradation, batch_size, min(len(source), limit or len(source)))
+    count = min(len(source), limit or len(source))
+    return _batches(source, degradation, batch_size, count, corruption)
 
 
 def _batches(
-    source: Source, degradation: Degradation, batch_size: int, count: int
+    source: Source,
+    degradation: Degradation,
+    batch_size: int,
+    count: int,
+    corruption: Corruption | None,
 ) -> Iterator[EvaluationBatch]:
     waiting: list[NDArray[np.uint8]] = []
     for index in range(count):
         pixels = _whole_multiple(source, index, degradation.scale)
         if waiting and (len(waiting) == batch_size or waiting[0].shape != pixels.shape):
-            yield _batch(source, waiting, index, degradation)
+            yield _batch(source, waiting, index, degradation, corruption)
             waiting = []
         waiting.append(pixels)
     if waiting:
-        yield _batch(source, waiting, count, degradation)
+        yield _batch(source, waiting, count, degradation, corruption)
 
 
 def _whole_multiple(source: Source, index: int, scale: int) -> NDArray[np.uint8]:
@@ -71,10 +83,22 @@ def _whole_multiple(source: Source, index: int, scale: int) -> NDArray[np.uint8]
 
 
 def _batch(
-    source: Source, pictures: list[NDArray[np.uint8]], end: int, degradation: Degradation
+    source: Source,
+    pictures: list[NDArray[np.uint8]],
+    end: int,
+    degradation: Degradation,
+    corruption: Corruption | None,
 ) -> EvaluationBatch:
-    high_res = to_array(np.stack(pictures))
+    high_res, start = to_array(np.stack(pictures)), end - len(pictures)
     # In float64, so that rounding to 8-bit levels does not hang on the order of a sum.
-    low_res = degradation.observe(high_res.astype(np.float64)).astype(np.float32)
-    start = end - len(pictures)
+    exact = high_res.astype(np.float64)
+    if corruption is None:
+        low_res = degradation.observe(exact).astype(np.float32)
+    else:
+        low_res = np.stack(
+            [
+                corruption(picture, degradation, np.random.default_rng([number, 4]))
+                for number, picture in enumerate(exact, start=start)
+            ]
+        )
     return EvaluationBatch(high_res, low_res, tuple(source.names[start:end]), start)

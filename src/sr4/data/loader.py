@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
+from sr4.data.corruption import Corruption
 from sr4.data.sources import Source
 from sr4.degradation import Degradation
 from sr4.errors import DataError, PictureError, UsageError
@@ -52,6 +53,7 @@ class _Batches(Dataset[Batch | DataError]):
     seed: int
     flip: bool
     artefacts: str | None
+    corruption: Corruption | None
 
     def __getitem__(self, position: int) -> Batch | DataError:
         """A batch. A bad picture is an answer, not an exception: torch would dress that up in the
@@ -63,11 +65,26 @@ class _Batches(Dataset[Batch | DataError]):
             return DataError(str(error))
         names = tuple(name for name, _ in pairs)
         high_res = torch.from_numpy(to_array(np.stack([pixels for _, pixels in pairs])))
-        # In float64, so that rounding to 8-bit levels does not hang on the order of a sum, which
-        # changes with the number of threads.
-        low_res = self.degradation.observe(high_res.double()).float()
+        low_res = self._low_res(high_res, position)
         artefact = torch.tensor([self._has_artefacts(name) for name in names])
         return Batch(high_res, low_res, names, position, artefact)
+
+    def _low_res(self, high_res: torch.Tensor, position: int) -> torch.Tensor:
+        """Those of the pictures from a position on."""
+        # In float64, so that rounding to 8-bit levels does not hang on the order of a sum, which
+        # changes with the number of threads.
+        exact = high_res.double()
+        if self.corruption is None:
+            clean: torch.Tensor = self.degradation.observe(exact).float()
+            return clean
+        # 2 and 3 mark draws of the training, at the same positions.
+        corrupted = [
+            self.corruption(
+                picture, self.degradation, np.random.default_rng([self.seed, position + number, 4])
+            )
+            for number, picture in enumerate(exact.numpy())
+        ]
+        return torch.from_numpy(np.stack(corrupted))
 
     def _picture(self, position: int) -> tuple[str, NDArray[np.uint8]]:
         """Name and pixels (size, size, 3) of the picture at a position of the stream."""
@@ -103,6 +120,7 @@ def training_batches(
     position: int = 0,
     workers: int = 0,
     artefacts: str | None = None,
+    corruption: Corruption | None = None,
 ) -> Generator[Batch, None, None]:
     """An endless stream of batches; each epoch visits every picture once, in a new order.
 
@@ -111,12 +129,13 @@ def training_batches(
 
     Args:
         size: height and width of `high_res`, a multiple of the scale.
-        seed: with the position, it decides every picture, crop and flip.
+        seed: with the position, it decides every picture, crop, flip and corruption.
         flip: mirror half of the pictures left to right.
         position: pictures to skip, as `Batch.position` counts them: where a stopped run goes on.
         workers: processes that read ahead; 0 reads in this one.
         artefacts: shell pattern on file names, without folders, of pictures with artefacts (such as
             strong JPEG compression); sets `Batch.artefact`.
+        corruption: what low_res goes through, by draws of its own for each position.
 
     Raises:
         UsageError: an impossible setting; at once, not at the first batch.
@@ -133,7 +152,7 @@ def training_batches(
             raise UsageError(f"got {what} {value}; expected at least {least}")
     if size % degradation.scale:
         raise UsageError(f"got size {size}; expected a multiple of the scale {degradation.scale}")
-    batches = _Batches(source, degradation, size, batch_size, seed, flip, artefacts)
+    batches = _Batches(source, degradation, size, batch_size, seed, flip, artefacts, corruption)
     return _stream(batches, itertools.count(position, batch_size), workers)
 
 

@@ -331,6 +331,10 @@ class Parts:
                 "expected as many: choose another model"
             )
 
+    def __len__(self) -> int:
+        count: int = self.raster.pixels.shape[2]
+        return -(-count // self.channels)
+
     def split(self) -> list[Floats]:
         """The parts, each (C, h, w) in [-1, 1]."""
         unit, size = self.raster.unit, self.channels

@@ -35,7 +35,7 @@ def distilled(teacher: ModelConfig, steps: int = 4) -> RunSettings:
     sampling = model.sampling.model_copy(update={"steps": steps, "sampler": "ddim"})
     return RunSettings(
         model=model.model_copy(update={"sampling": sampling}),
-        data=DataSettings(),
+        data=DataSettings(condition_noise=teacher.condition_noise, corruption=teacher.corruption),
         training=TrainingSettings(
             total_images=40_000,
             batch_size=8,

@@ -12,6 +12,7 @@ from sr4.config import (
     SamplingSettings,
     ScheduleSettings,
     TrainingSettings,
+    override,
 )
 
 
@@ -73,4 +74,24 @@ def photo_x4() -> RunSettings:
             ),
             "data": DataSettings(),
         }
+    )
+
+
+def photo_x4_real() -> RunSettings:
+    """As `photo-x4`, for pictures as cameras and web pages give them: `low_res` is blurred, noisy
+    and compressed in training, and the result need not fit it.
+
+    Command: `sr4 train photo-x4-real --data photos/ --out runs/real`. Nobody has trained it yet.
+    """
+    return override(
+        photo_x4(),
+        {
+            "model": {
+                "recipe": "photo-x4-real",
+                # 0.165 is the deviation over 300 photographs, with their low_res corrupted.
+                "objective": {"target": "residual", "target_scale": 0.165},
+                "sampling": {"consistency": False},
+            },
+            "data": {"corruption": "photo"},
+        },
     )

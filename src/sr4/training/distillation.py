@@ -21,6 +21,7 @@ from sr4.networks.discriminator import Discriminator, relativistic_loss
 from sr4.runtime.torch_backend import TorchNetwork, channels_last
 from sr4.targets import Frame
 from sr4.training.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
+from sr4.training.objectives import noisy_condition
 from sr4.training.optimisation import Optimisation
 
 _OWN = "discriminator."  # what its tensors are called in a checkpoint
@@ -56,6 +57,7 @@ class Distillation(Optimisation):
         super().__init__(settings)
         assert settings.distillation is not None
         self._settings: DistillationSettings = settings.distillation
+        self._condition_noise = settings.data.condition_noise
         self._schedule = build_schedule(settings.model.schedule)
         self._sampling = settings.model.sampling
         self._target = build_target(settings.model)
@@ -86,7 +88,8 @@ class Distillation(Optimisation):
         generator = torch.Generator(device).manual_seed(int(random.integers(2**62)))
         high_res, low_res = batch.high_res.to(device), batch.low_res.to(device)
         frame = self._target.frame(low_res)
-        upsampled = _contiguous(self._target.degradation.upsample(low_res))
+        condition = noisy_condition(low_res, self._condition_noise, random, generator)
+        upsampled = _contiguous(self._target.degradation.upsample(condition))
         real = frame.encode(high_res)
 
         steps = student_steps(self._settings, random, len(real))

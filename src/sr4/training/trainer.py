@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from sr4.build import build_degradation
-from sr4.config import ModelConfig, ModelSettings, RunSettings
+from sr4.build import build_corruption, build_degradation
+from sr4.config import ModelConfig, RunSettings
 from sr4.data.loader import Batch, training_batches
 from sr4.data.sources import Source
 from sr4.errors import RunError, UsageError
@@ -193,6 +193,7 @@ class _Run:
             position=self.images,
             workers=self.settings.data.workers,
             artefacts=self.settings.data.artefacts,
+            corruption=build_corruption(self.settings.data.corruption),
         )
 
     def _validate_if_due(self) -> None:
@@ -236,7 +237,7 @@ class _Run:
         self.saved_at = self.images
 
     def _describe_model(self) -> ModelConfig:
-        return model_config(self.settings.model, self.optimisation.average, self.data, self.images)
+        return model_config(self.settings, self.optimisation.average, self.data, self.images)
 
     def _tell(self, message: str | None = None) -> None:
         if self.on_progress is not None:
@@ -246,15 +247,18 @@ class _Run:
 
 
 def model_config(
-    model: ModelSettings, network: nn.Module, data: Source, images: int
+    settings: RunSettings, network: nn.Module, data: Source, images: int
 ) -> ModelConfig:
     """The description of a model trained on `images` pictures of a source."""
+    model = settings.model
     return ModelConfig(
         **dict(model),
         scale=model.degradation.scale,
         size_multiple=int(network.size_multiple),  # type: ignore[arg-type]
         training_data=(f"{Path(data.location).name} ({len(data)} pictures)",),
         training_images=images,
+        condition_noise=settings.data.condition_noise,
+        corruption=settings.data.corruption,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sr4.build import build_degradation
+from sr4.build import build_corruption, build_degradation
 from sr4.comparison import comparison_picture
 from sr4.config import ModelConfig, TrainingSettings
 from sr4.data.evaluation import EvaluationBatch, evaluation_batches
@@ -112,4 +112,5 @@ def _batches(
         degradation=build_degradation(config),
         batch_size=training.batch_size,
         limit=training.validation_images,
+        corruption=build_corruption(config.corruption),
     )

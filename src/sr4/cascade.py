@@ -1,0 +1,259 @@
+"""Cascades: models one after the other, each drawing on the result of the one before."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sr4.degradation import DegradationChain
+from sr4.diffusion.samplers import OnStep, PictureNoise
+from sr4.drawing import Draw, Drawing
+from sr4.errors import UsageError
+from sr4.model import DEFAULT_MODEL, load_model
+from sr4.pipeline import Picture, Pipeline, SharedOptions, given_pictures, sample_seeds
+from sr4.result import Result
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+Floats = NDArray[np.float32]
+
+JOINT = "+"  # between the names of a cascade's models
+
+
+class CascadeOptions(SharedOptions, total=False):
+    """The options of `CascadePipeline.upscale`, which explains them."""
+
+    steps: int | Sequence[int] | None
+    condition_noise: float
+
+
+class CascadePipeline:
+    """Upscales pictures with several models, one after the other (Ho et al. 2021, Cascaded
+    Diffusion Models).
+
+    Each stage's result is the next one's `low_res`, in floats, never rounded to 8 bits on the way.
+    As every stage fits its own `low_res`, the whole fits the picture given: degraded by the
+    operators of all stages, the last one first, the result gives that picture back. (What no
+    result in [-1, 1] fits, such as white noise, leaves a rest, as it does with a single model.)
+
+    Args:
+        stages: pipelines in the order of their use, or cascades, which stand for their stages. Any
+            scales go together; all take as many channels.
+
+    Attributes:
+        stages: the pipelines.
+        degradation: from a result to the picture given.
+
+    Raises:
+        UsageError: there are none, something else is among them, or their channels differ.
+
+    Example:
+        >>> import sr4
+        >>> cascade = sr4.CascadePipeline([sr4.load("sr4-fast"), sr4.load("runs/x4")])
+        >>> cascade.upscale(picture, steps=(1, 10)).image.save("large.png")
+    """
+
+    def __init__(self, stages: Sequence[Pipeline | CascadePipeline]) -> None:
+        found: list[Pipeline] = []
+        for stage in stages:
+            if not isinstance(stage, (Pipeline, CascadePipeline)):
+                raise UsageError(
+                    f"got a stage of type {type(stage).__name__}; expected pipelines: open them "
+                    "with sr4.load"
+                )
+            found.extend(stage.stages if isinstance(stage, CascadePipeline) else [stage])
+        if not found:
+            raise UsageError("got a cascade without stages; expected at least one pipeline")
+        if len(channels := {stage.config.channels for stage in found}) > 1:
+            raise UsageError(
+                f"got stages of {' and '.join(map(str, sorted(channels)))} channels; expected as "
+                "many in each: choose other models"
+            )
+        self.stages: tuple[Pipeline, ...] = tuple(found)
+        self.degradation = DegradationChain(tuple(one.model.degradation for one in found))
+
+    @property
+    def scale(self) -> int:
+        """The factor between a picture and its result: the product of the stages' scales."""
+        return self.degradation.scale
+
+    @property
+    def backend(self) -> str:
+        """The runtimes that the networks run on."""
+        return JOINT.join(dict.fromkeys(stage.backend for stage in self.stages))
+
+    @overload
+    def upscale(self, image: Picture, **options: Unpack[CascadeOptions]) -> Result: ...
+
+    @overload
+    def upscale(
+        self, image: Sequence[Picture], **options: Unpack[CascadeOptions]
+    ) -> list[Result]: ...
+
+    def upscale(
+        self,
+        image: Picture | Sequence[Picture],
+        *,
+        steps: int | Sequence[int] | None = None,
+        sampler: str | None = None,
+        seed: int = 0,
+        samples: int = 1,
+        use_mean: bool = False,
+        consistency: bool | None = None,
+        tile: int | None = None,
+        condition_noise: float = 0.0,
+        on_step: OnStep | None = None,
+    ) -> Result | list[Result]:
+        """Upscale a picture, or each of a list.
+
+        Args:
+            image, sampler, use_mean: as in `Pipeline.upscale`.
+            steps: network evaluations a sample, of every stage or one number for each; the models'
+                own by default.
+            seed: sample k uses seed + k in every stage. The first stage gives what its pipeline
+                gives with that seed; the others derive from it one of their own, so that no two
+                stages see the same noise.
+            samples: how many to draw, each through all stages.
+            consistency: keep the result of each stage on the pictures whose degraded version is its
+                `low_res`, and so the whole on those whose degraded version is the input; by default
+                for each stage what its pipeline would do.
+            tile: as in `Pipeline.upscale`, for each stage.
+            condition_noise: deviation, on the [-1, 1] scale, of Gaussian noise on what the networks
+                of all stages but the first see of their `low_res` (Ho et al. 2021, section 4); it
+                hides the faults of the stage before from models that were trained with
+                `data.condition_noise` of at least as much. Targets and consistency keep to the
+                `low_res` without it. Networks are called as `network(x_t, log_snr, low_res)`, so
+                they are not told the deviation, as they are in that paper, and have to see it.
+            on_step: as in `Pipeline.upscale`, for each stage in turn.
+
+        Returns:
+            A Result, or a list of them in the order given; its consistency is that of all stages
+            together, measured against the picture given.
+
+        Raises:
+            PictureError: a picture the models cannot take, or one whose result would be too large.
+            UsageError: an impossible option.
+            ModelError: a network fails.
+        """
+        given = given_pictures(image, self.scale, self.stages[0].config.channels)
+        *earlier, last = self._drawings(steps, sampler, consistency, tile, on_step)
+        if not 0 <= condition_noise <= 1:
+            raise UsageError(
+                f"got a condition_noise of {condition_noise}; expected a deviation from 0 to 1, "
+                "such as 0.1"
+            )
+        seeds = sample_seeds(seed, samples)
+        draws = [Draw(part, one) for parts in given for one in seeds for part in parts.split()]
+        owners = [draw.seed for draw in draws]
+        for number, drawing in enumerate(earlier, start=1):
+            drawn = zip(drawing.samples(draws), owners, strict=True)
+            draws = [_next_draw(low, one, number, condition_noise) for low, one in drawn]
+        waiting = iter(draws)
+        groups = [[next(waiting) for _ in range(samples * len(parts))] for parts in given]
+        results = last.results(groups, given, self.degradation, use_mean)
+        return results if isinstance(image, (list, tuple)) else results[0]
+
+    def check_options(
+        self, steps: int | Sequence[int] | None, sampler: str | None, tile: int | None
+    ) -> None:
+        """Refuse what `upscale` would refuse for every picture.
+
+        Raises:
+            UsageError: an impossible option.
+        """
+        self._drawings(steps, sampler, None, tile, None)
+
+    def _drawings(
+        self,
+        steps: int | Sequence[int] | None,
+        sampler: str | None,
+        consistency: bool | None,
+        tile: int | None,
+        on_step: OnStep | None,
+    ) -> list[Drawing]:
+        """How each stage is to draw."""
+        count = len(self.stages)
+        each = steps if isinstance(steps, Sequence) else [steps] * count
+        if len(each) != count:
+            raise UsageError(
+                f"got {len(each)} numbers of steps for {count} stages; expected one for each, or "
+                "one for all"
+            )
+        return [
+            stage.drawing(number, sampler, consistency, tile, on_step)
+            for stage, number in zip(self.stages, each, strict=True)
+        ]
+
+
+def _next_draw(low_res: Floats, seed: int, stage: int, condition_noise: float) -> Draw:
+    """What a stage, counted from 0, draws of a result of the one before.
+
+    Args:
+        seed: the sample's.
+    """
+    condition = None
+    if condition_noise > 0:
+        noise = PictureNoise([_derived_seed(seed, stage, 1)], low_res.shape)()[0]
+        condition = low_res + np.float32(condition_noise) * noise
+    return Draw(low_res, _derived_seed(seed, stage), condition)
+
+
+def _derived_seed(seed: int, *key: int) -> int:
+    """A seed of 128 bits whose noise has nothing to do with that of the seed or of other keys.
+
+    Noise of one seed begins with the same numbers at every size, only laid out in other rows.
+    """
+    low, high = np.random.SeedSequence(seed, spawn_key=key).generate_state(2, np.uint64)
+    return int(high) << 64 | int(low)
+
+
+def load(
+    name: str | Path = DEFAULT_MODEL,
+    *,
+    backend: str = "auto",
+    device: str = "auto",
+    draws: int | None = None,
+) -> Pipeline | CascadePipeline:
+    """A ready pipeline for a model by name or folder, or a cascade of several.
+
+    Args:
+        name: a shipped model ("sr4-fast"), a model folder, or a run folder; or several of them,
+            joined by "+" in the order of their use ("sr4-fast+runs/x4").
+        backend: "auto", "torch", "onnx" or "openvino"; exported models need no torch.
+        device: "auto", "cpu", "cuda" or "mps", for the torch backend.
+        draws: how many pictures will be drawn, if that is known: it helps "auto" to choose (see
+            `sr4.runtime.open_network`).
+
+    Raises:
+        ModelError: there is no such model, or it is damaged.
+        UsageError: unknown backend or device, or one that the other does not serve.
+        MissingExtraError: the backend's runtime is not installed.
+    """
+    names = model_names(name)
+    opened = {
+        one: Pipeline(load_model(one, backend=backend, device=device, draws=draws))
+        for one in dict.fromkeys(names)
+    }
+    stages = [opened[one] for one in names]
+    return CascadePipeline(stages) if len(stages) > 1 else stages[0]
+
+
+def model_names(name: str | Path) -> list[str]:
+    """The models of "a+b" in the order of their use; a folder with a plus in its name is one model.
+
+    Raises:
+        UsageError: a name is missing.
+    """
+    names = [str(name)] if os.path.isdir(name) else str(name).split(JOINT)
+    if not all(names) and len(names) > 1:
+        raise UsageError(
+            f"got the model {str(name)!r}; expected names joined by {JOINT}, such as "
+            f"{DEFAULT_MODEL}{JOINT}{DEFAULT_MODEL}"
+        )
+    return names

@@ -1,0 +1,202 @@
+"""How one model draws pictures of any size: small ones together, each large one in tiles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sr4.config import SamplingSettings
+from sr4.degradation import Degradation, DegradationChain
+from sr4.diffusion.samplers import OnStep, Step
+from sr4.errors import UsageError
+from sr4.model import DiffusionModel
+from sr4.pictures.raster import Parts
+from sr4.result import Result, large_result, whole_result
+from sr4.tiling import BandedSampling, multiple
+
+Floats = NDArray[np.float32]
+Made = TypeVar("Made")
+
+_WHOLE_PIXELS = 2**18  # results up to this size are drawn whole, larger ones in tiles
+_OVERLAP = 32  # of tiles, or what comes nearest; at most half a tile
+_BATCH_PIXELS = 16 * 128 * 128  # high-res pixels that go through the network together
+
+
+class Draw(NamedTuple):
+    """A sample to be drawn.
+
+    Attributes:
+        low_res: (C, h, w) in [-1, 1].
+        seed: decides its noise.
+        condition: what the network sees in the place of low_res, of the same shape; None for
+            low_res itself.
+    """
+
+    low_res: Floats
+    seed: int
+    condition: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How a model is to draw.
+
+    Args:
+        model: the model.
+        settings: steps, sampler, consistency.
+        tile: edge of the tiles, 0 for none, None to choose; see `Pipeline.upscale`.
+        on_step: called after each step of each batch, or band of a large result.
+
+    Raises:
+        UsageError: tiles that do not fit the network.
+    """
+
+    model: DiffusionModel
+    settings: SamplingSettings
+    tile: int | None = None
+    on_step: OnStep | None = None
+
+    def __post_init__(self) -> None:
+        check_tile(self.model, self.tile)
+
+    def samples(self, draws: Sequence[Draw]) -> list[Floats]:
+        """The sample of each draw, (C, H, W) in [-1, 1]."""
+        large = [self._needs_tiles(draw) for draw in draws]
+        small = [draw for draw, is_large in zip(draws, large, strict=True) if not is_large]
+        whole = iter(self._draw_whole(small))
+        return [
+            self._draw_in_tiles([draw], self._joined) if is_large else next(whole)
+            for draw, is_large in zip(draws, large, strict=True)
+        ]
+
+    def results(
+        self,
+        pictures: Sequence[Sequence[Draw]],
+        given: Sequence[Parts],
+        degradation: Degradation | DegradationChain,
+        use_mean: bool,
+    ) -> list[Result]:
+        """The results of pictures, each made of one or more draws of one size.
+
+        Args:
+            pictures: the draws of each: of every sample those of the parts in turn.
+            given: what was given for each.
+            degradation: the operator between the two.
+            use_mean: take the mean of the samples as the result's image.
+        """
+        large = [self._needs_tiles(draws[0]) for draws in pictures]
+        small = [draws for draws, is_large in zip(pictures, large, strict=True) if not is_large]
+        whole = iter(self._draw_whole([draw for draws in small for draw in draws]))
+        found = []
+        for draws, parts, is_large in zip(pictures, given, large, strict=True):
+            if is_large:
+                make = partial(
+                    large_result,
+                    parts,
+                    degradation=degradation,
+                    use_mean=use_mean,
+                    on_step=self.on_step,
+                )
+                found.append(self._draw_in_tiles(draws, make))
+            else:
+                drawn = [next(whole) for _ in draws]
+                samples = [
+                    parts.join(drawn[start : start + len(parts)])
+                    for start in range(0, len(drawn), len(parts))
+                ]
+                found.append(whole_result(parts.raster, np.stack(samples), degradation, use_mean))
+        return found
+
+    def _needs_tiles(self, draw: Draw) -> bool:
+        height, width = (int(side) * self.model.config.scale for side in draw.low_res.shape[1:])
+        if self.tile is None:
+            return height * width > _WHOLE_PIXELS
+        return 0 < self.tile < max(height, width)
+
+    def _draw_whole(self, draws: Sequence[Draw]) -> list[Floats]:
+        """The sample of each draw; all that fit go through the network together."""
+        drawn: dict[int, Floats] = {}
+        for numbers in self._batches(draws):
+            batch = [draws[number] for number in numbers]
+            outputs = self.model.sample(
+                np.stack([draw.low_res for draw in batch]),
+                seeds=[draw.seed for draw in batch],
+                steps=self.settings.steps,
+                sampler=self.settings.sampler,
+                consistency=self.settings.consistency,
+                condition=np.stack(
+                    [draw.low_res if draw.condition is None else draw.condition for draw in batch]
+                ),
+                on_step=self.on_step,
+            )
+            drawn.update(zip(numbers, outputs, strict=True))
+        return [drawn[number] for number in range(len(draws))]
+
+    def _batches(self, draws: Sequence[Draw]) -> Iterator[list[int]]:
+        """Numbers of draws that go together, being of one size."""
+        sizes: dict[tuple[int, ...], list[int]] = {}
+        for number, draw in enumerate(draws):
+            sizes.setdefault(draw.low_res.shape[1:], []).append(number)
+        for size, numbers in sizes.items():
+            count = max(1, _BATCH_PIXELS // (math.prod(size) * self.model.config.scale**2))
+            yield from (numbers[i : i + count] for i in range(0, len(numbers), count))
+
+    def _draw_in_tiles(
+        self, draws: Sequence[Draw], make: Callable[[list[BandedSampling]], Made]
+    ) -> Made:
+        """What `make` gives of draws in tiles, in smaller ones where memory does not suffice."""
+        least = multiple(self.model)
+        edge = self.tile or max(2, 2 * self.model.config.image_size // least) * least
+        while True:
+            overlap = max(1, min(_OVERLAP, edge // 2) // least) * least
+            samplings = [
+                BandedSampling(
+                    self.model,
+                    draw.low_res,
+                    draw.seed,
+                    self.settings,
+                    tile=edge,
+                    overlap=overlap,
+                    condition=draw.condition,
+                )
+                for draw in draws
+            ]
+            try:
+                return make(samplings)
+            except MemoryError:
+                smaller = edge // 2 // least * least
+                if self.tile is not None or smaller < 2 * least:
+                    raise
+                edge = smaller
+
+    def _joined(self, samplings: list[BandedSampling]) -> Floats:
+        """The one sample of a sampling in bands, (C, H, W)."""
+        (sampling,) = samplings
+        picture = np.empty(sampling.shape, np.float32)
+        places = zip(sampling.bands, sampling, strict=True)
+        for number, ((start, stop), band) in enumerate(places, start=1):
+            picture[:, start:stop] = band
+            if self.on_step is not None:
+                self.on_step(Step(number, len(sampling.bands), band, band))
+        return picture
+
+
+def check_tile(model: DiffusionModel, tile: int | None) -> None:
+    """Refuse tiles that do not fit the network.
+
+    Raises:
+        UsageError: says which do.
+    """
+    least = multiple(model)
+    if tile and (tile < 2 * least or tile % least):
+        below = max(2 * least, tile // least * least)
+        raise UsageError(
+            f"got tiles of {tile} pixels; expected a multiple of {least}, at least "
+            f"{2 * least}, such as {below}, or 0 for none"
+        )

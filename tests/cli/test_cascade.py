@@ -1,0 +1,55 @@
+"""`sr4 upscale` with several models, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+import sr4
+from sr4.cli.jobs import Job
+from sr4.cli.upscale import _count_draws
+from sr4.model import read_config
+
+Run = Callable[..., Any]
+
+
+def test_names_joined_by_plus_are_a_cascade(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    out, name = tmp_path / "large.png", f"{tiny_model}+{tiny_model}"
+    done = run("upscale", face, "-o", out, "--model", name, "--seed", 4, "--samples", 2, "--json")
+    assert (done.code, done.err) == (0, "")
+    (result,) = done.json["results"]
+    assert (done.json["model"], done.json["backend"]) == (name, "torch")
+    assert (result["width"], result["height"]) == (128, 128)
+    expected = sr4.load(name).upscale(Image.open(face), seed=4, samples=2)
+    assert result["consistency"] == expected.consistency
+    for path, sample in zip(result["samples"], expected.samples, strict=True):
+        assert (np.asarray(Image.open(path)) == np.asarray(sample)).all()
+
+
+def test_what_would_fail_for_every_picture_is_said_once(
+    run: Run, face: Path, tiny_model: Path
+) -> None:
+    for options, said in (
+        (("--model", f"{tiny_model}+"), "expected names joined by +"),
+        (("--model", f"{tiny_model}+nothing"), "no model 'nothing'"),
+        (("--model", f"{tiny_model}+{tiny_model}", "--tile", 10), "got tiles of 10 pixels"),
+    ):
+        done = run("upscale", face, *options)
+        assert done.code in (1, 2)
+        (error,) = done.errors
+        assert said in error
+
+
+def test_a_cascade_counts_the_tiles_of_its_last_stage(
+    tiny_model: Path, make_picture: Callable[..., Path], tmp_path: Path
+) -> None:
+    job = Job(make_picture(tmp_path / "x.png", 8, 8), tmp_path / "out.png")
+    config = read_config(tiny_model)
+    assert (config.image_size, config.scale) == (32, 4)
+    assert _count_draws([job], [config, config]) == 8 * 8 * 16**2 // 32**2

@@ -1,0 +1,118 @@
+"""Training models that undo what corrupts low_res: settings, runs, and what the model then does."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+
+import sr4  # noqa: E402
+from sr4.cascade import CascadePipeline  # noqa: E402
+from sr4.config import RunSettings, override  # noqa: E402
+from sr4.data.corruption import PhotoCorruption  # noqa: E402
+from sr4.data.sources import EncodedSource  # noqa: E402
+from sr4.errors import UsageError  # noqa: E402
+from sr4.model import read_config  # noqa: E402
+from sr4.recipes import recipe  # noqa: E402
+from sr4.recipes.distilled import distilled  # noqa: E402
+from sr4.training import trainer, validation  # noqa: E402
+
+Tiny = Callable[..., RunSettings]
+Weights = Callable[[Path], dict[str, Any]]
+
+PHOTO = {
+    "model": {"objective": {"target": "residual"}, "sampling": {"consistency": False}},
+    "data": {"corruption": "photo"},
+}
+
+
+@pytest.fixture(scope="module")
+def real(
+    tmp_path_factory: pytest.TempPathFactory, tiny: Tiny, source: EncodedSource, one_thread: None
+) -> Path:
+    """A run on corrupted pictures; never touch it."""
+    out = tmp_path_factory.mktemp("real") / "run"
+    trainer.train(override(tiny(), PHOTO), data=source, val=None, out=out)
+    return out
+
+
+def test_a_result_that_keeps_the_noise_is_refused() -> None:
+    fast, photo = recipe("sr4-fast"), {"data": {"corruption": "photo"}}
+    wanted = (
+        r"^got data\.corruption photo with model\.objective\.target null-space, whose results "
+        r"always fit low_res and so keep its noise; expected residual or picture"
+    )
+    with pytest.raises(UsageError, match=wanted):
+        override(fast, photo)
+    residual = {"model": {"objective": {"target": "residual"}}}
+    with pytest.raises(UsageError, match=r"set sampling\.consistency=false$"):
+        override(fast, photo | residual)
+    assert override(fast, PHOTO).data.corruption == "photo"
+    with pytest.raises(UsageError, match=r"setting 'data\.corruption': got 'foto'"):
+        override(fast, {"data": {"corruption": "foto"}})
+
+
+def test_the_recipe_for_real_photographs_is_the_one_for_clean_ones_but_for_that() -> None:
+    clean, real = recipe("photo-x4"), recipe("photo-x4-real")
+    assert real.data.corruption == "photo"
+    assert (real.model.objective.target, real.model.sampling.consistency) == ("residual", False)
+    assert real.model.network == clean.model.network
+    assert real.training == clean.training
+
+
+def test_a_resumed_run_ends_with_the_same_weights(
+    real: Path, tiny: Tiny, source: EncodedSource, tmp_path: Path, weights: Weights
+) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(real, out)
+    shutil.rmtree(out / "checkpoints" / f"{32:012d}")
+    shutil.rmtree(out / "model")
+    trainer.train(override(tiny(), PHOTO), data=source, val=None, out=out)
+    whole, resumed = weights(real), weights(out)
+    assert [name for name in whole if not torch.equal(whole[name], resumed[name])] == []
+    clean = override(tiny(), PHOTO | {"data": {"corruption": "none"}})
+    trainer.train(clean, data=source, val=None, out=tmp_path / "clean")
+    other = weights(tmp_path / "clean")
+    assert any(not torch.equal(whole[name], other[name]) for name in whole)
+
+
+def test_the_model_says_so_and_its_student_goes_on(real: Path, finished: Path) -> None:
+    config = read_config(real / "model")
+    assert config.corruption == "photo"
+    assert distilled(config).data.corruption == "photo"
+    assert read_config(finished / "model").corruption == "none"
+    assert distilled(read_config(finished / "model")).data.corruption == "none"
+
+
+def test_validation_sees_corrupted_pictures(real: Path, source: EncodedSource, tiny: Tiny) -> None:
+    training = tiny().training
+    config = read_config(real / "model")
+    clean = config.model_copy(update={"corruption": "none"})
+    (ours,), (plain,) = (list(validation._batches(c, source, training)) for c in (config, clean))
+    np.testing.assert_array_equal(ours.high_res, plain.high_res)
+    for number, picture in enumerate(ours.high_res):
+        random = np.random.default_rng([number, 4])
+        expected = PhotoCorruption()(picture.astype(np.float64), sr4.Degradation(4), random)
+        np.testing.assert_array_equal(ours.low_res[number], expected)
+
+
+def test_such_a_model_does_not_keep_the_noise_unless_told(real: Path, finished: Path) -> None:
+    model, clean = (sr4.load(path, backend="torch") for path in (real, finished))
+    noise = np.random.default_rng(0).integers(100, 156, (8, 8, 3), dtype=np.uint8)
+    picture = Image.fromarray(noise)
+    chosen, free, kept = (
+        model.upscale(picture, consistency=wanted) for wanted in (None, False, True)
+    )
+    assert np.array_equal(np.asarray(chosen.image), np.asarray(free.image))
+    assert kept.consistency < 0.1 < free.consistency
+    assert clean.upscale(picture).consistency < 0.1
+    # In a cascade, each stage by its own rule: the second keeps to the first's result.
+    both = CascadePipeline([model, clean]).upscale(picture)
+    assert both.consistency == pytest.approx(free.consistency, rel=0.05)
