@@ -16,6 +16,7 @@ from PIL import Image
 
 import sr4
 from sr4 import drawing
+from sr4 import drawing as drawing_module
 from sr4 import pipeline as pipeline_module
 from sr4.degradation import Degradation
 from sr4.diffusion.samplers import Step
@@ -430,6 +431,24 @@ def test_smaller_tiles_are_taken_where_memory_is_short(
     assert seen[-1] == 32
     with pytest.raises(MemoryError):
         model.upscale(smooth(30, 20), steps=1, tile=64)
+
+
+def test_tiles_fit_the_memory_there_is(model: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of it is enough for the tiles; a model of 16 channels on 4x4 pixels takes little."""
+    network: Callable[..., Any] = model.model.network
+    seen: list[tuple[int, ...]] = []
+
+    def call(x_t: Any, log_snr: float, upsampled: Any) -> Any:
+        seen.append(x_t.shape)
+        return network(x_t, log_snr, upsampled)
+
+    monkeypatch.setattr(model.model, "network", Stand(network, call))
+    monkeypatch.setattr(drawing_module, "_WHOLE_PIXELS", 50 * 50)
+    for available, edge in ((None, 64), (10**9, 64), (3_000_000, 32), (0, 16)):
+        monkeypatch.setattr(drawing_module, "available_memory", lambda given=available: given)
+        seen.clear()
+        model.upscale(smooth(60, 20), steps=1)
+        assert {shape[2:] for shape in seen} == {(edge, edge)}
 
 
 # Batches and progress

@@ -11,20 +11,22 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sr4.config import SamplingSettings
+from sr4.config import FastNetworkSettings, ModelConfig, SamplingSettings
 from sr4.degradation import Degradation, DegradationChain
 from sr4.diffusion.samplers import OnStep, Step
 from sr4.errors import UsageError
+from sr4.memory import available_memory
 from sr4.model import DiffusionModel
 from sr4.pictures.raster import Parts
 from sr4.result import Result, large_result, whole_result
-from sr4.tiling import BandedSampling, multiple
+from sr4.tiling import TILES_TOGETHER, BandedSampling, multiple
 
 Floats = NDArray[np.float32]
 Made = TypeVar("Made")
 
 _WHOLE_PIXELS = 2**18  # results up to this size are drawn whole, larger ones in tiles
 _OVERLAP = 32  # of tiles, or what comes nearest; at most half a tile
+_STRIPS = 12  # bands as wide as the picture that each step of a sampling in tiles holds at once
 _BATCH_PIXELS = 16 * 128 * 128  # high-res pixels that go through the network together
 
 
@@ -152,7 +154,7 @@ class Drawing:
     ) -> Made:
         """What `make` gives of draws in tiles, in smaller ones where memory does not suffice."""
         least = multiple(self.model)
-        edge = self.tile or max(2, 2 * self.model.config.image_size // least) * least
+        edge = self.tile or self._affordable_tile(draws)
         while True:
             overlap = max(1, min(_OVERLAP, edge // 2) // least) * least
             samplings = [
@@ -175,6 +177,27 @@ class Drawing:
                     raise
                 edge = smaller
 
+    def _affordable_tile(self, draws: Sequence[Draw]) -> int:
+        """Edge of the largest tiles, up to twice the size trained on, for which half of the memory
+        to spare will do. Larger ones would be no faster.
+        """
+        config, least = self.model.config, multiple(self.model)
+        edge = max(2, 2 * config.image_size // least) * least
+        available = available_memory()
+        if available is None:
+            return edge
+        channels, height, width = draws[0].low_res.shape
+        row = len(draws) * channels * width * config.scale * 4
+        result = row * height * config.scale // 4  # in 8 bits
+        budget = (available - result) // 2
+        strips = _STRIPS * (1 + self.settings.steps) * row
+        while edge > 2 * least:
+            tiles = min(TILES_TOGETHER, -(-width * config.scale // edge))
+            if tiles * edge**2 * _bytes_per_pixel(config) + edge * strips <= budget:
+                break
+            edge = max(2, edge // 2 // least) * least
+        return edge
+
     def _joined(self, samplings: list[BandedSampling]) -> Floats:
         """The one sample of a sampling in bands, (C, H, W)."""
         (sampling,) = samplings
@@ -185,6 +208,16 @@ class Drawing:
             if self.on_step is not None:
                 self.on_step(Step(number, len(sampling.bands), band, band))
         return picture
+
+
+def _bytes_per_pixel(config: ModelConfig) -> int:
+    """What a network takes, at most, for a pixel of its result: some twelve float32 maps of its
+    finest level at once.
+    """
+    network = config.network
+    if isinstance(network, FastNetworkSettings):
+        return 48 * (-(-network.widths[0] // network.patch**2) + config.channels)
+    return 48 * network.inner
 
 
 def check_tile(model: DiffusionModel, tile: int | None) -> None:

@@ -32,7 +32,7 @@ Floats = NDArray[np.float32]
 # Bands of x_t with the sampler's memory of each.
 Stream = Iterator[tuple[Floats, Any]]
 
-_GROUP = 8  # tiles that go through the network together
+TILES_TOGETHER = 8  # tiles that go through the network together
 # Low-res rows around a band that take part in its projection. D⁺ reaches further, but falls off by
 # an order of magnitude with each.
 _MARGIN = 8
@@ -278,8 +278,8 @@ class _Strips:
         x_t, upsampled = self._x.rows(start, stop), self._sampling.upsampled(start, stop)
         places = list(zip(columns.starts, columns.weights(), strict=True))
         strip: Floats | None = None
-        for first in range(0, len(places), _GROUP):
-            group = places[first : first + _GROUP]
+        for first in range(0, len(places), TILES_TOGETHER):
+            group = places[first : first + TILES_TOGETHER]
             tiles = [
                 np.stack([one[:, :, left : left + columns.size] for left, _ in group])
                 for one in (x_t, upsampled)
