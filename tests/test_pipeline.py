@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import sr4
-from sr4 import drawing
 from sr4 import drawing as drawing_module
 from sr4 import pipeline as pipeline_module
 from sr4.degradation import Degradation
@@ -444,7 +443,7 @@ def test_tiles_fit_the_memory_there_is(model: Pipeline, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(model.model, "network", Stand(network, call))
     monkeypatch.setattr(drawing_module, "_WHOLE_PIXELS", 50 * 50)
-    for available, edge in ((None, 64), (10**9, 64), (3_000_000, 32), (0, 16)):
+    for available, edge in ((None, 64), (10**9, 64), (5_000_000, 32), (0, 16)):
         monkeypatch.setattr(drawing_module, "available_memory", lambda given=available: given)
         seen.clear()
         model.upscale(smooth(60, 20), steps=1)
