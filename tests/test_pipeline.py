@@ -424,7 +424,7 @@ def test_smaller_tiles_are_taken_where_memory_is_short(
         return network(x_t, log_snr, upsampled)
 
     monkeypatch.setattr(model.model, "network", Stand(network, call))
-    monkeypatch.setattr(drawing, "_WHOLE_PIXELS", 50 * 50)
+    monkeypatch.setattr(drawing_module, "_WHOLE_PIXELS", 50 * 50)
     assert model.upscale(smooth(30, 20), steps=1).image.size == (120, 80)
     assert seen[0] == 64
     assert seen[-1] == 32
@@ -443,7 +443,7 @@ def test_tiles_fit_the_memory_there_is(model: Pipeline, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(model.model, "network", Stand(network, call))
     monkeypatch.setattr(drawing_module, "_WHOLE_PIXELS", 50 * 50)
-    for available, edge in ((None, 64), (10**9, 64), (5_000_000, 32), (0, 16)):
+    for available, edge in ((None, 64), (10**9, 64), (8_000_000, 32), (0, 16)):
         monkeypatch.setattr(drawing_module, "available_memory", lambda given=available: given)
         seen.clear()
         model.upscale(smooth(60, 20), steps=1)
