@@ -482,11 +482,11 @@ def test_draws_of_one_size_go_together_within_bounds(
     model.upscale(pictures, samples=3, steps=1)
     assert batches == [(6, 3, 32, 32), (3, 3, 16, 16)]
     batches.clear()
-    monkeypatch.setattr(drawing, "_BATCH_PIXELS", 4 * 32 * 32)
+    monkeypatch.setattr(drawing_module, "_BATCH_PIXELS", 4 * 32 * 32)
     model.upscale(pictures, samples=3, steps=1)
     assert batches == [(4, 3, 32, 32), (2, 3, 32, 32), (3, 3, 16, 16)]
     batches.clear()
-    monkeypatch.setattr(drawing, "_BATCH_PIXELS", 1)
+    monkeypatch.setattr(drawing_module, "_BATCH_PIXELS", 1)
     model.upscale(pictures[0], samples=2, steps=1)
     assert batches == [(1, 3, 32, 32)] * 2
 
