@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from sr4.images import reason
 from sr4.model import file_sha256
 
 _STATE = "state.json"
+_KEYS_OF_OLD = {"images", "step", "sha256"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Checkpoint:
             _flush(path)
             sums[path.name] = file_sha256(path)
         state = {"images": self.images, "step": self.step, "sha256": sums}
-        (folder / _STATE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+        (folder / _STATE).write_text(_signed(state), encoding="utf-8")
         _flush(folder / _STATE)
         _flush_folder(folder)
 
@@ -82,7 +84,7 @@ class Checkpoint:
         """
         file = path / _STATE
         try:
-            state = json.loads(file.read_text(encoding="utf-8"))
+            state = _verified(file.read_text(encoding="utf-8"))
             parts = {}
             for name in ("network", "ema", "optimiser"):
                 file = path / f"{name}.safetensors"
@@ -90,13 +92,37 @@ class Checkpoint:
                     raise ValueError(f"its checksum differs from the one in {_STATE}")
                 parts[name] = load_file(file)
             return cls(int(state["images"]), int(state["step"]), **parts)
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
             raise RunError(f"{file}: a damaged checkpoint ({reason(error)})") from error
 
 
+def _signed(state: Mapping[str, Any]) -> str:
+    """The text of a state file, which holds a checksum of all else in it."""
+    digest = hashlib.sha256(_text(state).encode("utf-8")).hexdigest()
+    return _text({**state, "checksum": digest})
+
+
+def _verified(text: str) -> dict[str, Any]:
+    """What such a text says.
+
+    Raises:
+        ValueError: it is not, to the byte, what was written.
+    """
+    state: dict[str, Any] = json.loads(text)
+    is_of_old = state.keys() == _KEYS_OF_OLD  # when it held no checksum
+    whole = {key: value for key, value in state.items() if key != "checksum"}
+    if text != (_text(state) if is_of_old else _signed(whole)):
+        raise ValueError("its checksum differs from what it holds")
+    return state
+
+
+def _text(state: Mapping[str, Any]) -> str:
+    return json.dumps(state, indent=2) + "\n"
+
+
 def list_checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints under a folder, oldest first."""
-    return sorted(path for path in folder.glob("[0-9]*") if (path / _STATE).is_file())
+    """The checkpoints under a folder, damaged ones too, oldest first."""
+    return sorted(folder.glob("[0-9]*"))
 
 
 def newest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
