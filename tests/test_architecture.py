@@ -59,7 +59,7 @@ HEAVY = {
     "openvino": ("runtime/openvino_backend",),
     "safetensors": ("training", "runtime/torch_backend"),
     "skimage": (),
-    "tensorboard": (),
+    "tensorboard": ("training",),
     "torch_fidelity": (),
     "torchmetrics": (),
 }

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from sr4.errors import RunError
+from sr4.errors import PictureError, RunError
 from sr4.images import reason
 from sr4.model import file_sha256
 
@@ -171,10 +171,11 @@ def writing(path: Path) -> Iterator[None]:
     """Turn what the system says to a failed write into a `RunError` of one line."""
     try:
         yield
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, PictureError) as error:
+        cause = error.__cause__ if isinstance(error, PictureError) else None
         raise RunError(
-            f"{path}: cannot be written ({reason(error)}); expected room and write access: make "
-            "some and start the run again, it goes on from its last checkpoint"
+            f"{path}: cannot be written ({reason(cause or error)}); expected room and write "
+            "access: make some and start the run again, it goes on from its last checkpoint"
         ) from error
 
 

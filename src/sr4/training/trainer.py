@@ -230,7 +230,6 @@ class _Run:
     def _save_checkpoint(self) -> None:
         if self.saved_at == self.images:
             return
-        self.log.flush()  # a resume keeps what was logged up to its checkpoint
         checkpoint = self.optimisation.checkpoint()
         checkpoint.save(self.folder.checkpoints, self.training.keep_checkpoints)
         self.saved_at = self.images
