@@ -126,7 +126,7 @@ def test_a_flip_of_any_byte_is_noticed(tmp_path: Path) -> None:
 def test_states_of_old_held_no_checksum(tmp_path: Path) -> None:
     path = checkpoint(8).save(tmp_path, keep=1)
     state = json.loads((path / "state.json").read_text())
-    del state["checksum"]
+    state = {key: state[key] for key in ("images", "step", "sha256")}
     (path / "state.json").write_text(json.dumps(state, indent=2) + "\n")
     assert_equal(Checkpoint.load(path), checkpoint(8))
 

@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ class Checkpoint:
     network: Mapping[str, Tensor]
     ema: Mapping[str, Tensor]
     optimiser: Mapping[str, Tensor]
+    skipped: int = 0  # steps whose loss or gradient was not finite
+    bad_pictures: Mapping[str, str] = field(default_factory=dict)  # what is wrong, by name
 
     def save(self, folder: Path, keep: int) -> Path:
         """Write a new checkpoint under folder and leave the newest `keep` there.
@@ -70,7 +72,13 @@ class Checkpoint:
             save_file({k: v.contiguous() for k, v in getattr(self, name).items()}, path)
             _flush(path)
             sums[path.name] = file_sha256(path)
-        state = {"images": self.images, "step": self.step, "sha256": sums}
+        state = {
+            "images": self.images,
+            "step": self.step,
+            "skipped": self.skipped,
+            "bad_pictures": dict(self.bad_pictures),
+            "sha256": sums,
+        }
         (folder / _STATE).write_text(_signed(state), encoding="utf-8")
         _flush(folder / _STATE)
         _flush_folder(folder)
@@ -91,7 +99,13 @@ class Checkpoint:
                 if file_sha256(file) != state["sha256"][file.name]:
                     raise ValueError(f"its checksum differs from the one in {_STATE}")
                 parts[name] = load_file(file)
-            return cls(int(state["images"]), int(state["step"]), **parts)
+            return cls(
+                int(state["images"]),
+                int(state["step"]),
+                **parts,
+                skipped=int(state.get("skipped", 0)),
+                bad_pictures=dict(state.get("bad_pictures", {})),
+            )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
             raise RunError(f"{file}: a damaged checkpoint ({reason(error)})") from error
 

@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+import numpy as np
 import yaml
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -24,7 +25,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from sr4.config import RunSettings, override
 from sr4.data.sources import Source
-from sr4.errors import RunError, UsageError
+from sr4.errors import BadPictureError, RunError, UsageError
 from sr4.images import reason
 from sr4.training.checkpoint import list_checkpoints, sweep, writing
 
@@ -86,8 +87,9 @@ _FREE = frozenset(
         "validation_steps",
         "keep_checkpoints",
     )
-) | {"data.workers"}
+) | {"data.workers", "data.max_bad"}
 VALIDATION_PICTURES = "validation"
+_SAMPLES = 16  # pictures looked at when a run starts
 _SHOWN = 3  # differences named in one message
 _ADVICE = "expected what the run's first start wrote: bring back a copy, or choose another --out"
 
@@ -124,7 +126,7 @@ class RunFolder:
         """
         sweep(self.path)
         config, pictures = self.path / "config.yaml", self.path / "data.json"
-        found = fingerprint(data)
+        found = {**fingerprint(data), "samples": _samples(data)}
         if list_checkpoints(self.checkpoints):
             if config.exists():
                 self._refuse_other_settings(_read(config, yaml.safe_load), settings)
@@ -160,6 +162,17 @@ class RunFolder:
                 f"{self.path}: this run trains on {old.get('pictures')} pictures of "
                 f"{old.get('location')!r}, got {new['pictures']} of {new['location']!r}; expected "
                 "the same names in the same order to resume: choose another --out for another run"
+            )
+        samples = old.get("samples", {})  # a run of an older version has none
+        changed = [
+            name for name, digest in samples.items() if new["samples"].get(name, digest) != digest
+        ]
+        if changed:
+            raise RunError(
+                f"{self.path}: {changed[0]!r} of {new['location']!r} is another picture than when "
+                f"the run began, as are {len(changed) - 1} of {len(samples) - 1} others looked at; "
+                "expected the same ones to resume: bring them back, choose another --out, or "
+                f"delete {self.path / 'data.json'} to go on with these"
             )
 
 
@@ -266,6 +279,19 @@ def fingerprint(data: Source) -> dict[str, Any]:
     for name in data.names:
         digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
     return {"location": data.location, "pictures": len(data), "sha256": digest.hexdigest()}
+
+
+def _samples(data: Source) -> dict[str, str]:
+    """Checksums of the pixels of a few pictures, by name: names alone do not tell a source from
+    another that took its place.
+    """
+    digests = {}
+    for index in dict.fromkeys(np.linspace(0, len(data) - 1, _SAMPLES).astype(int).tolist()):
+        try:
+            digests[data.names[index]] = hashlib.sha256(data.read(index).tobytes()).hexdigest()
+        except BadPictureError:
+            continue  # it may be repaired, or have come to harm: the others can go on
+    return digests
 
 
 def _read(path: Path, parse: Any) -> Mapping[str, Any]:
