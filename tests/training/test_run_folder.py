@@ -186,7 +186,7 @@ def test_other_pictures_of_the_same_names_are_refused(
     other = make_source(np.stack([source.read(index) // 2 for index in range(10)]))
     before = files(run)
     with pytest.raises(
-        RunError, match=r"'00\.png' of .* as are 9 of 9 others looked at.* data\.json"
+        RunError, match=r"'00\.png' of .* as are 9 of 9 others looked at.*/data\.json"
     ) as error:
         RunFolder(run).settle(tiny(), other)
     assert "\n" not in str(error.value)
