@@ -300,10 +300,15 @@ def test_a_signal_to_all_its_processes_saves_and_leaves(
     assert load_model(tmp_path, backend="torch").config.training_images == images
 
 
-def test_a_second_signal_acts_as_usual(tiny: Tiny, source: EncodedSource, tmp_path: Path) -> None:
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_acts_as_usual(
+    tiny: Tiny, source: EncodedSource, tmp_path: Path, first: signal.Signals
+) -> None:
+    """Whichever the first one was."""
+
     def twice() -> None:
-        for _ in range(2):
-            signal.raise_signal(signal.SIGINT)
+        for number in (first, signal.SIGINT):
+            signal.raise_signal(number)
 
     with pytest.raises(KeyboardInterrupt):
         train(tiny(), data=Tripwire(source, SAMPLES + 6, twice), val=None, out=tmp_path)

@@ -334,7 +334,8 @@ def _stop_signals() -> Iterator[Callable[[], bool]]:
 
     def note(number: int, frame: object) -> None:
         came.append(number)
-        signal.signal(number, before[signal.Signals(number)])
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
     try:
         before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
