@@ -1,6 +1,7 @@
-"""The picture at the top of README: several samples of one face, their mean and what was invented.
+"""The pictures at the top of README: one face and one photograph, enlarged.
 
-python examples/samples.py docs/astronaut.png
+python examples/samples.py face docs/astronaut.png
+python examples/samples.py photo docs/chelsea.png     # needs scikit-image, whose cat this is
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from sr4.pictures import write_image
 HERE = Path(__file__).parent
 
 
-def main(out: str) -> None:
+def face() -> Image.Image:
+    """Samples of one face, their mean and what was invented."""
     low_res, truth = (read_image(HERE / f"astronaut-{size}.png") for size in (16, 128))
-    result = sr4.load().upscale(low_res, samples=8)
+    result = sr4.load("sr4-fast").upscale(low_res, samples=8)
     row = {
         "low-res": low_res,
         "bicubic": low_res.resize(truth.size, Image.Resampling.BICUBIC),
@@ -31,8 +33,25 @@ def main(out: str) -> None:
         "invented": heatmap(result.uncertainty),
         "truth": truth,
     }
-    write_image(comparison_picture([row], height=128), Path(out), overwrite=True)
+    return comparison_picture([row], height=128)
+
+
+def photo() -> Image.Image:
+    """A part of a photograph, four times larger."""
+    from skimage.data import chelsea
+
+    truth = Image.fromarray(chelsea()).crop((96, 32, 352, 288))
+    low_res = truth.resize((64, 64), Image.Resampling.BICUBIC)
+    result = sr4.load("photo-x4").upscale(low_res)
+    row = {
+        "low-res": low_res,
+        "bicubic": low_res.resize(truth.size, Image.Resampling.BICUBIC),
+        "result": result.image,
+        "truth": truth,
+    }
+    return comparison_picture([row], height=256)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    draw = {"face": face, "photo": photo}[sys.argv[1]]
+    write_image(draw(), Path(sys.argv[2]), overwrite=True)

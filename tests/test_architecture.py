@@ -62,7 +62,7 @@ HEAVY = {
     "openvino": ("runtime/openvino_backend",),
     "safetensors": ("training", "runtime/torch_backend"),
     "skimage": (),
-    "tensorboard": (),
+    "tensorboard": ("training",),
     "tifffile": (),
     "torch_fidelity": (),
     "torchmetrics": (),

@@ -143,6 +143,9 @@ class DataSettings(Settings):
 
     workers: int = Field(1, ge=0, le=64)
     flip: bool = True
+    # Share of the pictures that may be bad, but at least one picture: another one takes the place
+    # of each. 0 allows none.
+    max_bad: float = Field(0.01, ge=0, le=0.5)
     # Pictures whose name matches this pattern carry artefacts (say, of strong compression): they
     # train only times above artefact_time, where noise hides the artefacts.
     artefacts: str | None = None

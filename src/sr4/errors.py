@@ -30,6 +30,10 @@ class DataError(SR4Error):
     """A source of training or test pictures cannot be used."""
 
 
+class BadPictureError(DataError):
+    """One picture of a source cannot be used; the others may well be good."""
+
+
 class ModelError(SR4Error):
     """A model folder is missing, damaged, or does not fit what it is used for."""
 

@@ -58,6 +58,20 @@ def test_a_baseline_at_a_scale(run: Run, faces: Path) -> None:
     assert table["nfe"][0] == "0"
 
 
+def test_bad_pictures_are_named_and_left_out(run: Run, faces: Path) -> None:
+    words = ("evaluate", "--model", "bicubic", "--data", faces, "--scale", 4, "--json")
+    whole = run(*words)
+    (faces / "a.png").write_text("no picture")
+    done = run(*words)
+    assert (whole.code, done.code) == (0, 1)
+    assert done.json["psnr"] == whole.json["psnr"]
+    assert done.json["count"] == 3
+    errors = [line for line in done.err.splitlines() if line.startswith("sr4: error: ")]
+    assert len(errors) == 1
+    assert "a.png' is not a picture" in errors[0]
+    assert "1 of the 4 pictures are bad and were left out" in done.json["notes"]
+
+
 class Inception:
     """Mean colours in place of the network of FID."""
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -174,6 +179,57 @@ def test_a_run_gives_a_model_and_the_same_command_goes_on(
     low_res, large = pictures / "0.png", tmp_path / "large.png"
     done = run("upscale", low_res, "-o", large, "--model", tmp_path / "run", "--steps", 1)
     assert done.code == 0, done.err
+
+
+def test_bad_pictures_are_told_of_and_are_no_failure(
+    run: Run, pictures: Path, tiny: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("accelerate")
+    (pictures / "6.png").write_text("no picture")
+    words = ["train", "sr4-fast", "--data", pictures, "--out", tmp_path / "run", "--config", tiny]
+    done = run(*words)
+    assert done.code == 0
+    named, counted = done.err.splitlines()
+    assert named.startswith("sr4: left out: ")
+    assert "6.png' is not a picture" in named
+    assert counted == "sr4: left out 1 bad pictures: 6.png"
+    again = run(*words, "--json").json
+    assert (again["bad_pictures"], again["skipped_steps"]) == (["6.png"], 0)
+
+    for number in range(6):
+        (pictures / f"{number}.png").write_text("no picture")
+    done = run(*words[:-4], "--out", tmp_path / "other", "--config", tiny)
+    assert (done.code, done.out) == (1, "")
+    assert "makes 2 bad of the 7 pictures, expected at most 1 (data.max_bad=0.01)" in done.errors[0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="knows other signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_program_with_1_and_a_line(
+    pictures: Path, tiny: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    pytest.importorskip("accelerate")
+    program = "import sys; from sr4.cli.main import main; sys.exit(main())"
+    words = ["--data", pictures, "--out", tmp_path / "run", "--config", tiny]
+    words += ["--set", "training.total_images=100000", "--set", "training.save_every_images=8"]
+    with subprocess.Popen(
+        [sys.executable, "-c", program, "train", "sr4-fast", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
+    ) as process:
+        checkpoints = tmp_path / "run" / "checkpoints"
+        while not list(checkpoints.glob("[0-9]*")):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert out.startswith(f"{tmp_path / 'run/model'}  ")
+    (line,) = err.splitlines()
+    assert line.startswith("sr4: stopped after ")
+    assert line.endswith("the same command goes on from there")
 
 
 def test_a_stopped_run_says_how_to_go_on(

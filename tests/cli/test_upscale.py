@@ -532,3 +532,28 @@ def test_results_made_otherwise_are_not_taken_for_done(
     assert done.code == 1
     assert "exists already" in done.errors[0]
     assert (tmp_path / "x.png").read_bytes() == before
+
+
+# Which model
+
+
+def test_the_model_goes_by_the_size_of_the_picture(
+    run: Run, make_picture: Callable[..., Path], tmp_path: Path
+) -> None:
+    for name, width, height in (("face", 16, 16), ("wide", 32, 16), ("photo", 33, 20)):
+        make_picture(tmp_path / "in" / f"{name}.png", width, height)
+    done = run("upscale", tmp_path / "in", "-o", tmp_path / "out", "--json")
+    assert done.code == 0
+    assert done.err.splitlines() == [
+        "sr4: sr4-fast for 2 pictures: 16x16 to 32x32 pixels are taken for a face; --model names "
+        "another",
+        f"sr4: photo-x4 for {tmp_path / 'in/photo.png'}: taken for a photograph; --model names "
+        "another",
+    ]
+    found = {Path(one["input"]).stem: one for one in done.json["results"]}
+    assert {name: one["model"] for name, one in found.items()} == {
+        "face": "sr4-fast", "wide": "sr4-fast", "photo": "photo-x4",
+    }  # fmt: skip
+    assert (found["wide"]["width"], found["photo"]["width"]) == (256, 132)
+    again = run("upscale", tmp_path / "in", "-o", tmp_path / "out")
+    assert (again.code, again.err) == (0, "sr4: 3 pictures were done before, in the same way\n")

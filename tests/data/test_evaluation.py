@@ -73,6 +73,25 @@ def test_sides_are_cut_to_multiples_and_sizes_kept_apart() -> None:
     assert np.array_equal(quantise(batches[0].high_res)[1], source.pictures[1][:, :16])
 
 
+def test_bad_pictures_are_left_out_and_move_no_other() -> None:
+    source = noise((4, 4), (4, 4), (1, 4), (4, 4), (1, 1))
+    bad: list[str] = []
+    batches = list(evaluation_batches(source, degradation=HALF, batch_size=3, on_bad=bad.append))
+    assert [(batch.position, batch.names) for batch in batches] == [(0, ("0", "1")), (3, ("3",))]
+    assert np.array_equal(quantise(batches[1].high_res)[0], source.pictures[3])
+    assert [line.partition(";")[0] for line in bad] == [
+        "'2' of 'memory' is 4x1 pixels",
+        "'4' of 'memory' is 1x1 pixels",
+    ]
+    with pytest.raises(DataError, match="'2' of 'memory'"):
+        list(evaluation_batches(source, degradation=HALF, batch_size=3))
+    hopeless = evaluation_batches(
+        noise((1, 1), (1, 2)), degradation=HALF, batch_size=1, on_bad=bad.append
+    )
+    with pytest.raises(DataError, match="none of the 2 pictures can be used; the first: '0'"):
+        next(hopeless)
+
+
 @pytest.mark.parametrize(("limit", "count"), [(None, 5), (3, 3), (9, 5)])
 def test_limit(limit: int | None, count: int) -> None:
     batches = evaluation_batches(noise(*[(4, 4)] * 5), degradation=HALF, batch_size=2, limit=limit)

@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch")
 from sr4.data.loader import Batch, training_batches  # noqa: E402 - needs torch
 from sr4.data.sources import EncodedSource, open_source  # noqa: E402
 from sr4.degradation import Degradation  # noqa: E402
-from sr4.errors import DataError, UsageError  # noqa: E402
+from sr4.errors import BadPictureError, DataError, UsageError  # noqa: E402
 from sr4.images import quantise, to_array  # noqa: E402
 
 Pixels = NDArray[np.uint8]
@@ -222,6 +222,99 @@ def test_bad_pictures_are_named(
     narrow = open_source(write_folder(tmp_path / "narrow", {"y.png": small}))
     with pytest.raises(DataError, match=r"'y\.png' of .* is 15x16 pixels; .* at least 16x16"):
         stream(narrow, 1, workers=workers)
+
+
+@pytest.fixture
+def spoilt(tmp_path: Path, files: dict[str, bytes], write_folder: Write) -> EncodedSource:
+    """The seven pictures with a truncated one in place of the third."""
+    return open_source(
+        write_folder(tmp_path / "spoilt", {**files, "a/1.png": files["a/1.png"][:99]})
+    )
+
+
+def test_the_next_good_picture_takes_the_place_of_a_bad_one(
+    source: EncodedSource, spoilt: EncodedSource
+) -> None:
+    order = [
+        index for epoch in range(3) for index in np.random.default_rng([7, epoch]).permutation(7)
+    ]
+    bad = source.names.index("a/1.png")
+    batches = stream(spoilt, 14, batch_size=1, max_bad=0.01)
+    whole = stream(source, 14, batch_size=1)
+    for position, (batch, other) in enumerate(zip(batches, whole, strict=True)):
+        if order[position] != bad:
+            assert_equal([batch], [other])
+            assert not batch.bad
+            continue
+        epoch, place = divmod(position, 7)
+        successor = order[7 * epoch + (place + 1) % 7]  # of the same epoch
+        assert batch.names == (source.names[successor],)
+        assert list(batch.bad) == ["a/1.png"]
+        assert "cannot be decoded" in batch.bad["a/1.png"]
+    assert sum(len(batch.bad) for batch in batches) == 2
+
+
+def test_bad_pictures_do_not_hang_on_workers_or_position(spoilt: EncodedSource) -> None:
+    whole = stream(spoilt, 8, max_bad=0.2)
+    for others in (
+        stream(spoilt, 8, workers=2, max_bad=0.2),
+        [*stream(spoilt, 3, max_bad=0.2), *stream(spoilt, 5, position=9, workers=1, max_bad=0.2)],
+    ):
+        assert_equal(others, whole)
+        assert [batch.bad for batch in others] == [batch.bad for batch in whole]
+
+
+def test_too_small_pictures_are_bad_too(
+    tmp_path: Path, files: dict[str, bytes], write_folder: Write, png: Callable[[Pixels], bytes]
+) -> None:
+    small = png(np.zeros((16, 15, 3), np.uint8))
+    mixed = open_source(write_folder(tmp_path / "mixed", {**files, "small.png": small}))
+    batches = stream(mixed, 8, batch_size=1, max_bad=0.01)
+    assert [list(batch.bad) for batch in batches if batch.bad] == [["small.png"]]
+    assert sorted({name for batch in batches for name in batch.names}) == sorted(files)
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "read", "most"),
+    [
+        (7, 0.01, 2, 1),  # one is always put up with
+        (7, 0.3, 3, 2),
+        (100, 0.07, 8, 7),  # 0.07 * 100 is above 7 by rounding
+        (1000, 0.5, 64, 500),  # so many in a row are no chance
+    ],
+)
+def test_nothing_but_bad_pictures_stops_at_once(
+    count: int, share: float, read: int, most: int
+) -> None:
+    tried: list[int] = []
+
+    class Hopeless(_Threads):
+        names = tuple(map(str, range(count)))
+
+        def __len__(self) -> int:
+            return count
+
+        def read(self, index: int) -> Pixels:
+            tried.append(index)
+            raise BadPictureError(f"{index} is bad")
+
+    with pytest.raises(
+        DataError, match=f"makes {read} bad of the {count} .* at most {most} "
+    ) as error:
+        stream(Hopeless(), 1, max_bad=share)
+    assert "\n" not in str(error.value)
+    assert len(tried) == len(set(tried)) == read
+    assert str(error.value).startswith(f"{tried[-1]} is bad")
+
+
+def test_a_source_that_changes_is_no_bad_picture(
+    tmp_path: Path, files: dict[str, bytes], write_folder: Write
+) -> None:
+    source = open_source(write_folder(tmp_path / "folder", files))
+    (tmp_path / "folder" / "5.png").unlink()
+    with pytest.raises(DataError, match=r"5\.png.*No such file") as caught:
+        stream(source, 7, batch_size=1, max_bad=0.5)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sr4.data.sources import EncodedSource, open_source, open_sources
-from sr4.errors import DataError, MissingExtraError, UsageError
+from sr4.errors import BadPictureError, DataError, MissingExtraError, UsageError
 
 Pixels = NDArray[np.uint8]
 Write = Callable[[Path, Mapping[str, bytes]], Path]
@@ -206,14 +207,28 @@ def test_damaged_header(tmp_path: Path, files: dict[str, bytes], write_tar: Writ
     assert "damaged after 3 pictures" in refused(path)
 
 
-def test_a_tar_that_shrinks_after_opening(
-    tmp_path: Path, files: dict[str, bytes], write_tar: Write
+def shrink(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def replace(path: Path) -> None:
+    """By another one of the same size, whose pictures would be taken for those of before."""
+    other = path.with_name("new.tar")
+    other.write_bytes(path.read_bytes())
+    os.utime(other, ns=(0, path.stat().st_mtime_ns + 1))
+    other.replace(path)
+
+
+@pytest.mark.parametrize("change", [shrink, replace])
+def test_a_tar_that_changes_after_opening(
+    tmp_path: Path, files: dict[str, bytes], write_tar: Write, change: Callable[[Path], None]
 ) -> None:
     path = write_tar(tmp_path / "t.tar", files)
     source = open_source(path)
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(DataError, match=r"t\.tar: .*b/q50-4\.png.*shorter"):
+    change(path)
+    with pytest.raises(DataError, match=r"t\.tar: .*b/q50-4\.png.*tar has changed") as caught:
         source.read(6)
+    assert not isinstance(caught.value, BadPictureError)  # it would be left out
     path.unlink()
     with pytest.raises(DataError, match="No such file"):
         source.read(6)

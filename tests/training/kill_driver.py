@@ -3,7 +3,7 @@
 A program of its own, run by test_kill.py: each start of the training is a fork of this process,
 which has imported torch and not used it yet, so that a start takes a tenth of a second.
 
-    python kill_driver.py PICTURES OUT KILLS SEED
+    python kill_driver.py PICTURES VALIDATION OUT KILLS SEED
 
 OUT gets one run folder `peaceful` and some `killed-N`; stdout gets, as JSON, for each of the latter
 a list of its ends by a signal.
@@ -38,15 +38,19 @@ SETTINGS = {
     "training.warmup_images": 40,
     "training.precision": "float32",
     "training.save_every_images": SAVE_EVERY,
+    "training.validate_every_images": 32,
+    "training.validation_images": 2,
+    "training.validation_steps": 1,
 }
 PATIENCE = 60.0  # seconds without anything
 
 End = dict[str, int | bool]
 
 
-def start(pictures: str, out: Path) -> int:
+def start(sources: list[str], out: Path) -> int:
     """A process that does what `sr4 train` does; returns its id."""
-    words = ["train", "sr4-fast", "--data", pictures, "--out", str(out)]
+    data, val = sources
+    words = ["train", "sr4-fast", "--data", data, "--val", val, "--out", str(out)]
     for key, value in SETTINGS.items():
         words += ["--set", f"{key}={value}"]
     process = os.fork()
@@ -98,11 +102,11 @@ def comes(process: int, event: Callable[[], bool]) -> bool:
     return True
 
 
-def killed_run(pictures: str, out: Path, kills: int, dice: random.Random) -> list[End]:
+def killed_run(sources: list[str], out: Path, kills: int, dice: random.Random) -> list[End]:
     """Start a run until it ends by itself, and kill it at most so many times on the way."""
     ends: list[End] = []
     while True:
-        process = start(pictures, out)
+        process = start(sources, out)
         if len(ends) < kills:
             event, delay = moment(process, out, dice)
             if comes(process, event):
@@ -117,17 +121,17 @@ def killed_run(pictures: str, out: Path, kills: int, dice: random.Random) -> lis
             return ends
 
 
-def run(pictures: str, out: Path, kills: int, seed: int) -> list[list[End]]:
+def run(sources: list[str], out: Path, kills: int, seed: int) -> list[list[End]]:
     """One run in peace, then as many others as it takes to place the kills."""
     dice = random.Random(seed)
-    killed_run(pictures, out / "peaceful", 0, dice)
+    killed_run(sources, out / "peaceful", 0, dice)
     runs: list[list[End]] = []
     while (left := kills - sum(map(len, runs))) > 0:  # a kill may have come too late
         assert len(runs) < kills, "the runs end before they can be killed"
-        runs.append(killed_run(pictures, out / f"killed-{len(runs)}", left, dice))
+        runs.append(killed_run(sources, out / f"killed-{len(runs)}", left, dice))
     return runs
 
 
 if __name__ == "__main__":
-    ends = run(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    ends = run(sys.argv[1:3], Path(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]))
     sys.stdout.write(json.dumps(ends))

@@ -88,15 +88,19 @@ def flip_a_bit(file: Path) -> None:
     file.write_bytes(data)
 
 
-@pytest.mark.parametrize("damage", [truncate, flip_a_bit, Path.unlink])
-@pytest.mark.parametrize("part", PARTS)
+def empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [truncate, flip_a_bit, empty, Path.unlink])
+@pytest.mark.parametrize("name", [*(f"{part}.safetensors" for part in PARTS), "state.json"])
 def test_damage_is_noticed_and_the_one_before_is_taken(
-    tmp_path: Path, part: str, damage: Any
+    tmp_path: Path, name: str, damage: Any
 ) -> None:
     checkpoint(8).save(tmp_path, keep=2)
     path = checkpoint(16).save(tmp_path, keep=2)
-    damage(path / f"{part}.safetensors")
-    with pytest.raises(RunError, match=part) as caught:
+    damage(path / name)
+    with pytest.raises(RunError, match=name) as caught:
         Checkpoint.load(path)
     assert "\n" not in str(caught.value)
     newest, (complaint,) = newest_checkpoint(tmp_path)
@@ -104,6 +108,27 @@ def test_damage_is_noticed_and_the_one_before_is_taken(
     assert_equal(newest, checkpoint(8))
     assert str(path) in complaint
     assert "going on from 000000000008" in complaint
+
+
+def test_a_flip_of_any_byte_is_noticed(tmp_path: Path) -> None:
+    """In whatever file, at whatever place: in numbers, in keys, in white space too."""
+    path = checkpoint(8).save(tmp_path, keep=1)
+    for file in path.iterdir():
+        data = file.read_bytes()
+        for place in range(len(data)):
+            file.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+            with pytest.raises(RunError, match="damaged"):
+                Checkpoint.load(path)
+        file.write_bytes(data)
+    assert_equal(Checkpoint.load(path), checkpoint(8))
+
+
+def test_states_of_old_held_no_checksum(tmp_path: Path) -> None:
+    path = checkpoint(8).save(tmp_path, keep=1)
+    state = json.loads((path / "state.json").read_text())
+    state = {key: state[key] for key in ("images", "step", "sha256")}
+    (path / "state.json").write_text(json.dumps(state, indent=2) + "\n")
+    assert_equal(Checkpoint.load(path), checkpoint(8))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"images": 1, "sha256": null}'])

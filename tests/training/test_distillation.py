@@ -25,6 +25,7 @@ from sr4.model import DiffusionModel, load_model, read_config  # noqa: E402
 from sr4.recipes.distilled import distilled  # noqa: E402
 from sr4.runtime.torch_backend import TorchNetwork  # noqa: E402
 from sr4.training.distillation import Balance, Distillation, student_steps  # noqa: E402
+from sr4.training.optimisation import NotFiniteError  # noqa: E402
 from sr4.training.trainer import open_teacher, train  # noqa: E402
 
 Weights = Callable[[Path], dict[str, Any]]
@@ -114,6 +115,35 @@ def test_without_a_discriminator_the_distance_falls(
     made = batches(settings, make_source(pictures))
     losses = [float(run.step(next(made))) for _ in range(60)]
     assert np.mean(losses[-5:]) < 0.3 * losses[0]
+
+
+@pytest.mark.parametrize("part", ["teacher", "discriminator"])
+def test_what_is_not_finite_moves_neither_of_the_two(
+    student: Student, finished: Path, source: EncodedSource, part: str
+) -> None:
+    settings = student(1, teacher_steps=1)
+    run = Distillation(settings, open_teacher(finished / "model"))
+    made = batches(settings, source)
+    run.step(next(made))
+    before = {name: tensor.clone() for name, tensor in run.checkpoint().network.items()} | {
+        f"optimiser.{name}": tensor.clone() for name, tensor in run.checkpoint().optimiser.items()
+    }
+
+    def not_finite(module: nn.Module, inputs: object, output: Any) -> Any:
+        scale = torch.tensor(float("nan"))
+        return [one * scale for one in output] if isinstance(output, list) else output * scale
+
+    watched = run._teacher.module if part == "teacher" else run._discriminator
+    handle = watched.register_forward_hook(not_finite)
+    with pytest.raises(NotFiniteError, match=r"^step 2: the .* is nan, of the pictures \d"):
+        run.step(next(made))
+    handle.remove()
+    assert (run.images, run.steps, run.skipped) == (8, 2, 1)
+    after = run.checkpoint()
+    found = {**after.network, **{f"optimiser.{k}": v for k, v in after.optimiser.items()}}
+    assert [name for name in before if not torch.equal(found[name], before[name])] == []
+    assert torch.isfinite(run.step(next(made)))  # and what comes next is sound
+    assert all(tensor.isfinite().all() for tensor in run.checkpoint().network.values())
 
 
 def test_the_student_meets_what_its_teacher_makes_of_the_noise(

@@ -12,22 +12,36 @@ from pathlib import Path
 import pytest
 
 from sr4.data.sources import EncodedSource
+from sr4.images import read_image
 
 torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file  # noqa: E402 - comes with torch
 
 DRIVER = Path(__file__).with_name("kill_driver.py")
-KILLS = 10
+KILLS = int(os.environ.get("SR4_KILLS", "10"))
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 
 
-def test_ten_kills_at_random_moments_change_no_bit(source: EncodedSource, tmp_path: Path) -> None:
+@pytest.fixture
+def spoilt(source: EncodedSource, tmp_path: Path) -> str:
+    """A folder of the ten pictures and a truncated one."""
+    folder = tmp_path / "spoilt"
+    folder.mkdir()
+    for number, name in enumerate(source.names):
+        (folder / name).write_bytes(source.read_bytes(number))
+    (folder / "bad.png").write_bytes(source.read_bytes(0)[:99])
+    return str(folder)
+
+
+def test_kills_at_random_moments_change_no_bit(
+    source: EncodedSource, spoilt: str, tmp_path: Path
+) -> None:
     # On the CPU: only there is float32 arithmetic the same from run to run.
     environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     done = subprocess.run(
-        [sys.executable, str(DRIVER), source.location, str(tmp_path), str(KILLS), "0"],
+        [sys.executable, str(DRIVER), spoilt, source.location, str(tmp_path), str(KILLS), "0"],
         capture_output=True,
         text=True,
         check=False,
@@ -47,7 +61,11 @@ def test_ten_kills_at_random_moments_change_no_bit(source: EncodedSource, tmp_pa
         killed = tmp_path / f"killed-{number}"
         assert_same_weights(tmp_path / "peaceful", killed)
         assert_metrics_in_order(killed)
-        assert not list((killed / "checkpoints").glob(".*"))
+        assert not [path for path in killed.rglob(".*") if path.name != ".lock"]
+        for picture in (killed / "validation").iterdir():
+            read_image(picture)
+        state = json.loads((killed / "checkpoints" / f"{128:012d}" / "state.json").read_text())
+        assert list(state["bad_pictures"]) == ["bad.png"]
 
 
 def assert_same_weights(one: Path, other: Path) -> None:
@@ -62,6 +80,7 @@ def assert_same_weights(one: Path, other: Path) -> None:
 
 def assert_metrics_in_order(run: Path) -> None:
     lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    positions = [json.loads(line)["images"] for line in lines]
-    assert positions == sorted(set(positions))
-    assert positions[-1] == 128
+    places = [(found["images"], found["kind"]) for found in map(json.loads, lines)]
+    assert places == sorted(set(places))
+    assert [images for images, kind in places if kind == "validation"] == [32, 64, 96, 128]
+    assert (128, "train") in places

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -168,11 +169,43 @@ def test_a_run_that_never_recorded_its_pictures_does_so_now(
     RunFolder(run).settle(tiny(), source)
     assert (run / "data.json").read_text() == recorded
     # sha256 of the ten names, each ended by a zero byte, by another program
-    assert json.loads(recorded) == {
+    found = json.loads(recorded)
+    samples = found.pop("samples")
+    assert list(samples) == list(source.names)
+    assert samples["03.png"] == hashlib.sha256(source.read(3).tobytes()).hexdigest()
+    assert found == {
         "location": source.location,
         "pictures": 10,
         "sha256": "0e08725a05f7414f71ba244685d0e2c1ddde67f7318999985d3e5c3de4840c62",
     }
+
+
+def test_other_pictures_of_the_same_names_are_refused(
+    run: Path, tiny: Tiny, make_source: MakeSource, source: EncodedSource
+) -> None:
+    other = make_source(np.stack([source.read(index) // 2 for index in range(10)]))
+    before = files(run)
+    with pytest.raises(
+        RunError, match=r"'00\.png' of .* as are 9 of 9 others looked at.*/data\.json"
+    ) as error:
+        RunFolder(run).settle(tiny(), other)
+    assert "\n" not in str(error.value)
+    assert files(run) == before
+    (run / "data.json").unlink()
+    RunFolder(run).settle(tiny(), other)
+
+
+def test_a_picture_may_be_repaired(
+    run: Path, tiny: Tiny, source: EncodedSource, tmp_path: Path
+) -> None:
+    """Or come to harm: as a bad one, another takes its place."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for number, name in enumerate(source.names):
+        (folder / name).write_bytes(source.read_bytes(number))
+    for damaged in (True, False):
+        (folder / "04.png").write_bytes(source.read_bytes(4)[: 99 if damaged else None])
+        RunFolder(run).settle(tiny(), open_source(folder))
 
 
 def test_a_folder_that_cannot_be_is_one_line(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ torch = pytest.importorskip("torch")
 from torch.optim.optimizer import register_optimizer_step_pre_hook  # noqa: E402
 
 from sr4.config import RunSettings, TrainingSettings, override  # noqa: E402
-from sr4.data.sources import EncodedSource, Source  # noqa: E402
+from sr4.data.sources import EncodedSource, Source, open_source  # noqa: E402
 from sr4.errors import DataError, RunError  # noqa: E402
 from sr4.model import load_model  # noqa: E402
 from sr4.training import optimisation, trainer  # noqa: E402 - needs torch
@@ -55,6 +55,9 @@ def metrics(out: Path, kind: str) -> list[dict[str, Any]]:
 
 def checkpoints(out: Path) -> list[int]:
     return sorted(int(path.name) for path in (out / "checkpoints").glob("[0-9]*"))
+
+
+SAMPLES = 10  # pictures that a start looks at: all of these tests
 
 
 @dataclass
@@ -247,7 +250,7 @@ def test_a_signal_saves_and_leaves(
 ) -> None:
     before = signal.getsignal(number)
     # While the sixth batch is being read, far from any checkpoint that is due.
-    data = Tripwire(source, 22, lambda: os.kill(os.getpid(), number))
+    data = Tripwire(source, SAMPLES + 22, lambda: os.kill(os.getpid(), number))
     summary = train(tiny(), data=data, val=source, out=tmp_path)
     assert (summary.images, summary.stopped) == (24, True)
     assert checkpoints(tmp_path) == [16, 24]
@@ -297,13 +300,18 @@ def test_a_signal_to_all_its_processes_saves_and_leaves(
     assert load_model(tmp_path, backend="torch").config.training_images == images
 
 
-def test_a_second_signal_acts_as_usual(tiny: Tiny, source: EncodedSource, tmp_path: Path) -> None:
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_acts_as_usual(
+    tiny: Tiny, source: EncodedSource, tmp_path: Path, first: signal.Signals
+) -> None:
+    """Whichever the first one was."""
+
     def twice() -> None:
-        for _ in range(2):
-            signal.raise_signal(signal.SIGINT)
+        for number in (first, signal.SIGINT):
+            signal.raise_signal(number)
 
     with pytest.raises(KeyboardInterrupt):
-        train(tiny(), data=Tripwire(source, 6, twice), val=None, out=tmp_path)
+        train(tiny(), data=Tripwire(source, SAMPLES + 6, twice), val=None, out=tmp_path)
 
 
 class _NaNLoss(optimisation.DenoisingObjective):
@@ -327,29 +335,57 @@ class _NaNGradient(optimisation.DenoisingObjective):
     ("objective", "what"),
     [(_NaNLoss, "loss is nan"), (_NaNGradient, "norm of the gradient is nan")],
 )
-def test_what_is_not_finite_stops_before_the_optimiser_step(
+def test_a_step_that_is_not_finite_is_skipped_named_and_counted(
     tiny: Tiny,
     source: EncodedSource,
-    finished: Path,
     weights: Weights,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     objective: type,
     what: str,
 ) -> None:
-    steps: list[int] = []
-    with monkeypatch.context() as patch, each_step(lambda optimiser: steps.append(1)):
-        patch.setattr(optimisation, "DenoisingObjective", objective)
-        with pytest.raises(RunError, match=rf"^step 6: the {what}; .* lower ") as caught:
-            train(tiny(), data=source, val=None, out=tmp_path)
+    """The weights stay as they were before it, and the run as a resumed one goes on."""
+    monkeypatch.setattr(optimisation, "DenoisingObjective", objective)
+    settings, steps = tiny(save_every_images=4, keep_checkpoints=8), []
+    told: list[Progress] = []
+    with each_step(lambda optimiser: steps.append(1)):
+        summary = train(settings, data=source, val=None, out=tmp_path, on_progress=told.append)
+    assert len(steps) == 7
+    assert (summary.images, summary.skipped_steps) == (32, 1)
+    (message,) = [progress.message for progress in told if progress.message is not None]
+    names = ", ".join(next(stream(settings, source, position=20)).names)
+    assert message.startswith(f"step 6: the {what}, of the pictures {names}; ")
+    before, after, later = (
+        Checkpoint.load(tmp_path / "checkpoints" / f"{images:012d}") for images in (20, 24, 28)
+    )
+    for part in ("network", "ema", "optimiser"):
+        assert_same(dict(getattr(before, part)), dict(getattr(after, part)))
+    assert not torch.equal(after.network["conv_in.weight"], later.network["conv_in.weight"])
+    assert (after.images, after.step, before.skipped, after.skipped) == (24, 6, 0, 1)
+    (line,) = metrics(tmp_path, "train")
+    assert line["skipped"] == 1
+    assert math.isfinite(line["loss"])
+
+    whole = weights(tmp_path)
+    for images in (24, 28, 32):
+        shutil.rmtree(tmp_path / "checkpoints" / f"{images:012d}")
+    assert train(settings, data=source, val=None, out=tmp_path).skipped_steps == 1
+    assert_same(weights(tmp_path), whole)
+
+
+def test_a_run_that_is_never_finite_any_more_stops(
+    tiny: Tiny, source: EncodedSource, tmp_path: Path
+) -> None:
+    settings = tiny(total_images=400, learning_rate=1e30, warmup_images=0, save_every_images=4)
+    told: list[Progress] = []
+    with pytest.raises(RunError, match=r"for 10 steps; .* lower training\.learning_rate") as caught:
+        train(settings, data=source, val=None, out=tmp_path, on_progress=told.append)
     message = str(caught.value)
     assert "\n" not in message
-    batch = next(stream(tiny(), source, position=20))
-    assert message.endswith(", ".join(batch.names))
-    assert len(steps) == 5
-    assert checkpoints(tmp_path) == [16]  # whole: the run can go on from it
-    train(tiny(), data=source, val=None, out=tmp_path)
-    assert_same(weights(tmp_path), weights(finished))
+    newest = max((tmp_path / "checkpoints").iterdir())
+    assert f"the last good checkpoint: {newest})" in message
+    assert all(tensor.isfinite().all() for tensor in Checkpoint.load(newest).network.values())
+    assert sum("is skipped" in (progress.message or "") for progress in told) == 9
 
 
 def stream(settings: RunSettings, source: Source, position: int) -> Iterator[Any]:
@@ -452,15 +488,66 @@ def test_a_failed_validation_costs_no_training_and_is_made_up_for(
     assert_same(weights(tmp_path), weights(finished))
 
 
-def test_a_bad_training_picture_is_one_error_and_the_log_is_closed(
-    tiny: Tiny, source: EncodedSource, tmp_path: Path
+def test_pictures_that_go_away_cost_no_step(
+    tiny: Tiny, source: EncodedSource, finished: Path, weights: Weights, tmp_path: Path
 ) -> None:
     def fail() -> None:
-        raise DataError("this picture is bad")
+        raise DataError("the disk with the pictures is gone")
 
-    with pytest.raises(DataError, match="bad"):
-        train(tiny(), data=Tripwire(source, 22, fail), val=None, out=tmp_path)
-    assert checkpoints(tmp_path) == [16]
+    with pytest.raises(DataError, match="gone"):
+        train(tiny(), data=Tripwire(source, SAMPLES + 22, fail), val=None, out=tmp_path)
+    assert checkpoints(tmp_path) == [16, 20]
+    train(tiny(), data=source, val=None, out=tmp_path)
+    assert_same(weights(tmp_path), weights(finished))
+
+
+@pytest.fixture
+def spoilt(source: EncodedSource, tmp_path: Path) -> EncodedSource:
+    """The ten pictures, of which the fourth is truncated."""
+    folder = tmp_path / "spoilt"
+    folder.mkdir()
+    for number, name in enumerate(source.names):
+        (folder / name).write_bytes(source.read_bytes(number)[: 99 if number == 3 else None])
+    return open_source(folder)
+
+
+def test_bad_pictures_are_named_once_and_counted(
+    tiny: Tiny, spoilt: EncodedSource, weights: Weights, tmp_path: Path
+) -> None:
+    """And a run that is stopped goes on, with any number of workers, as if nothing had been."""
+    told: list[Progress] = []
+    out = tmp_path / "whole"
+    summary = train(tiny(), data=spoilt, val=None, out=out, on_progress=told.append)
+    assert (summary.images, summary.bad_pictures) == (32, ("03.png",))
+    (message,) = [progress.message for progress in told if progress.message is not None]
+    assert message.startswith("left out: ")
+    assert "03.png' cannot be decoded" in message
+    assert metrics(out, "train")[0]["bad_pictures"] == 1
+
+    for workers in (0, 1):
+        again = tmp_path / f"again-{workers}"
+        shutil.copytree(out, again)
+        shutil.rmtree(again / "checkpoints" / f"{32:012d}")
+        told.clear()
+        summary = train(
+            tiny(workers=workers), data=spoilt, val=None, out=again, on_progress=told.append
+        )
+        assert summary.bad_pictures == ("03.png",)
+        assert_same(weights(again), weights(out))
+        messages = [progress.message or "" for progress in told]
+        assert not any("left out" in line for line in messages)  # it was met before picture 16
+
+
+def test_too_many_bad_pictures_stop_a_run_which_can_go_on(
+    tiny: Tiny, spoilt: EncodedSource, weights: Weights, tmp_path: Path
+) -> None:
+    few = override(tiny(), {"data": {"max_bad": 0}})
+    with pytest.raises(DataError, match=r"03\.png.* makes 1 bad of the 10 .*max_bad=0\)") as caught:
+        train(few, data=spoilt, val=None, out=tmp_path / "run")
+    assert "\n" not in str(caught.value)
+    train(tiny(), data=spoilt, val=None, out=tmp_path / "run")
+    train(tiny(), data=spoilt, val=None, out=tmp_path / "whole")
+    assert_same(weights(tmp_path / "run"), weights(tmp_path / "whole"))
 
 
 def test_a_distributed_start_is_refused(

@@ -126,6 +126,7 @@ def evaluate(
     """Score a model on high-resolution pictures.
 
     Their low-resolution versions are upscaled, and the results compared with the originals.
+    Pictures that cannot be read are named, left out, and make the exit code 1.
 
     Metrics come with their 95 % bootstrap interval, and with the protocol that makes them
     comparable.
@@ -140,6 +141,7 @@ def evaluate(
     network = InceptionV3(inception) if inception is not None else None
     upscaler = _open(model, scale, backend, device)
     source = open_sources(data)
+    bad: list[str] = []
     with console.progress("evaluating") as advance:
         evaluation = score(
             upscaler,
@@ -155,7 +157,10 @@ def evaluate(
             patch=patch,
             inception=network,
             on_progress=lambda done, total: advance(done, total, ""),
+            bad=bad,
         )
+    for why in bad:
+        console.fail(why)
     if out is not None:
         evaluation.write(out, overwrite=overwrite)
     if as_json:
@@ -164,7 +169,7 @@ def evaluate(
         _print(evaluation, out)
     for text in evaluation.notes:
         console.note(f"sr4: note: {text}")
-    return 0
+    return 1 if bad else 0
 
 
 def _open(model: str, scale: int | None, backend: str, device: str) -> Upscaler:

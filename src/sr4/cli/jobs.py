@@ -105,7 +105,9 @@ def plan_jobs(
             raise UsageError(
                 f"got results in the format {ending!r}; expected one of {', '.join(WRITE_SUFFIXES)}"
             )
-    desk = _Desk({os.path.realpath(one.source) for one in found}, overwrite, made)
+    # Only what is there already could be an input, and only --overwrite would replace it.
+    sources = {os.path.realpath(one.source) for one in found} if overwrite else ()
+    desk = _Desk(sources, overwrite, made)
     jobs = []
     for one in found:
         output = out if to_file and out else (out or DEFAULT_OUT) / _name(one, suffix)
@@ -177,6 +179,7 @@ class _Desk:
         self._overwrite = overwrite
         self._made = made
         self._taken: dict[Path, Path] = {}
+        self._folders: set[Path] = set()  # that can be written into
 
     def admit(self, job: Job) -> Job:
         present = [output for output in job.outputs if os.path.lexists(output)]
@@ -199,7 +202,9 @@ class _Desk:
                     f"{str(output)!r} exists already; expected a new file: use --overwrite to "
                     "replace it"
                 )
-        _check_folder(job.output.parent)
+        if job.output.parent not in self._folders:
+            _check_folder(job.output.parent)
+            self._folders.add(job.output.parent)
         self._taken.update(dict.fromkeys(job.outputs, job.source))
         return job
 

@@ -60,6 +60,9 @@ DryRun = Annotated[
 ]
 
 
+_NAMED = 5  # bad pictures in the last line about them
+
+
 def train(
     recipe: Annotated[
         str,
@@ -81,8 +84,10 @@ def train(
 ) -> int:
     """Train a model, or go on with a training.
 
-    The same command again resumes a run that was stopped, by whatever. Ctrl-C saves a checkpoint
-    first. The trained model is RUN/model; other commands take RUN for it.
+    The same command again resumes a run that was stopped, by whatever. Ctrl-C and SIGTERM save a
+    checkpoint first and end with exit code 1; a second one ends at once. Bad pictures are named and
+    left out, up to the share data.max_bad. The trained model is RUN/model; other commands take RUN
+    for it.
     """
     settings = resolve_settings(recipe, config, assignments or ())
     return run_training(settings, data, val, out, dry_run=dry_run, as_json=as_json)
@@ -114,6 +119,8 @@ def run_training(
                 "images": summary.images,
                 "seconds": summary.seconds,
                 "stopped": summary.stopped,
+                "bad_pictures": summary.bad_pictures,
+                "skipped_steps": summary.skipped_steps,
             }
         )
     else:
@@ -247,4 +254,10 @@ def _print_summary(summary: TrainingSummary, settings: RunSettings) -> None:
             f"sr4: stopped after {summary.images:,} of {total:,} pictures; a checkpoint is saved: "
             "the same command goes on from there"
         )
+    if summary.bad_pictures:
+        names = ", ".join(summary.bad_pictures[:_NAMED])
+        more = f" and {extra} more" if (extra := len(summary.bad_pictures) - _NAMED) > 0 else ""
+        console.note(f"sr4: left out {len(summary.bad_pictures):,} bad pictures: {names}{more}")
+    if summary.skipped_steps:
+        console.note(f"sr4: skipped {summary.skipped_steps:,} steps that were not finite")
     console.say(f"{summary.model}  {summary.images:,} pictures, {summary.seconds:.0f} s")

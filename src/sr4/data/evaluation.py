@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sr4.data.corruption import Corruption
 from sr4.data.sources import Source
 from sr4.degradation import Degradation
-from sr4.errors import DataError, UsageError
+from sr4.errors import BadPictureError, DataError, UsageError
 from sr4.images import to_array
 
 
@@ -32,25 +32,29 @@ def evaluation_batches(
     batch_size: int,
     limit: int | None = None,
     corruption: Corruption | None = None,
+    on_bad: Callable[[str], None] | None = None,
 ) -> Iterator[EvaluationBatch]:
     """The pictures of a source in order, each with its `low_res`.
 
     A side that is no multiple of the scale loses its last pixels (right, bottom), the custom of the
-    super-resolution benchmarks. A batch ends early where the picture size changes.
+    super-resolution benchmarks. A batch ends early where the picture size changes, and before a
+    picture that is left out.
 
     Args:
         batch_size: the most pictures in a batch.
         limit: take only the first pictures.
         corruption: what low_res goes through, by draws that follow from a picture's place alone.
+        on_bad: called with what is wrong with a picture that cannot be read or is smaller than the
+            scale, which is then left out; without it, such a picture is an error.
 
     Raises:
         UsageError: a batch size or limit below 1.
-        DataError: a picture cannot be read, or is smaller than the scale.
+        DataError: a picture is bad (without `on_bad`), all are, or the source has changed.
     """
     if batch_size < 1 or (limit is not None and limit < 1):
         raise UsageError(f"got batch size {batch_size}, limit {limit}; expected at least 1")
     count = min(len(source), limit or len(source))
-    return _batches(source, degradation, batch_size, count, corruption)
+    return _batches(source, degradation, batch_size, count, corruption, on_bad)
 
 
 def _batches(
@@ -59,23 +63,36 @@ def _batches(
     batch_size: int,
     count: int,
     corruption: Corruption | None,
+    on_bad: Callable[[str], None] | None,
 ) -> Iterator[EvaluationBatch]:
     waiting: list[NDArray[np.uint8]] = []
+    bad: list[str] = []
     for index in range(count):
-        pixels = _whole_multiple(source, index, degradation.scale)
-        if waiting and (len(waiting) == batch_size or waiting[0].shape != pixels.shape):
+        pixels = None
+        try:
+            pixels = _whole_multiple(source, index, degradation.scale)
+        except BadPictureError as error:
+            if on_bad is None:
+                raise
+            bad.append(str(error))
+            on_bad(str(error))
+        fits = pixels is not None and all(one.shape == pixels.shape for one in waiting)
+        if waiting and (len(waiting) == batch_size or not fits):
             yield _batch(source, waiting, index, degradation, corruption)
             waiting = []
-        waiting.append(pixels)
+        if pixels is not None:
+            waiting.append(pixels)
     if waiting:
         yield _batch(source, waiting, count, degradation, corruption)
+    if len(bad) == count:
+        raise DataError(f"none of the {count} pictures can be used; the first: {bad[0]}")
 
 
 def _whole_multiple(source: Source, index: int, scale: int) -> NDArray[np.uint8]:
     pixels = source.read(index)
     height, width = (side - side % scale for side in pixels.shape[:2])
     if not height or not width:
-        raise DataError(
+        raise BadPictureError(
             f"{source.names[index]!r} of {source.location!r} is {pixels.shape[1]}x"
             f"{pixels.shape[0]} pixels; expected at least {scale}x{scale}, the scale of the model"
         )

@@ -1,7 +1,8 @@
 """Training pictures: an endless stream that depends on nothing but the seed and the position.
 
 The picture, crop and flip at position p follow from (seed, p) alone. A run can therefore go on at
-any position, with any number of worker processes, and sees the same batches bit for bit.
+any position, with any number of worker processes, and sees the same batches bit for bit. The place
+of a bad picture takes the next good one in the order of its epoch.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import itertools
 import posixpath
 import signal
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
@@ -19,10 +20,11 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
+from sr4.data.bad_pictures import BadPictures
 from sr4.data.corruption import Corruption
 from sr4.data.sources import Source
 from sr4.degradation import Degradation
-from sr4.errors import DataError, PictureError, UsageError
+from sr4.errors import BadPictureError, DataError, PictureError, UsageError
 from sr4.images import reason, to_array
 
 
@@ -35,6 +37,12 @@ class Batch:
     names: tuple[str, ...]
     position: int  # pictures seen before this batch
     artefact: torch.Tensor  # (B,) bool: holds artefacts, to be used at high noise levels only
+    # What is wrong with pictures that others take the place of here, by name.
+    bad: Mapping[str, str] = field(default_factory=dict)
+
+
+# By chance, so many bad pictures never come together: data.max_bad is at most a half.
+_MOST_IN_A_ROW = 64
 
 
 @lru_cache(maxsize=2)  # a batch may lie across the end of an epoch
@@ -54,20 +62,22 @@ class _Batches(Dataset[Batch | DataError]):
     flip: bool
     artefacts: str | None
     corruption: Corruption | None
+    max_bad: float
 
     def __getitem__(self, position: int) -> Batch | DataError:
-        """A batch. A bad picture is an answer, not an exception: torch would dress that up in the
+        """A batch. An error is an answer, not an exception: torch would dress that up in the
         traceback of a worker process.
         """
+        bad = BadPictures(self.source, self.max_bad)
         try:
-            pairs = [self._picture(p) for p in range(position, position + self.batch_size)]
+            pairs = [self._picture(p, bad) for p in range(position, position + self.batch_size)]
         except (DataError, PictureError) as error:
             return DataError(str(error))
         names = tuple(name for name, _ in pairs)
         high_res = torch.from_numpy(to_array(np.stack([pixels for _, pixels in pairs])))
         low_res = self._low_res(high_res, position)
         artefact = torch.tensor([self._has_artefacts(name) for name in names])
-        return Batch(high_res, low_res, names, position, artefact)
+        return Batch(high_res, low_res, names, position, artefact, bad.found)
 
     def _low_res(self, high_res: torch.Tensor, position: int) -> torch.Tensor:
         """Those of the pictures from a position on."""
@@ -86,24 +96,39 @@ class _Batches(Dataset[Batch | DataError]):
         ]
         return torch.from_numpy(np.stack(corrupted))
 
-    def _picture(self, position: int) -> tuple[str, NDArray[np.uint8]]:
+    def _picture(self, position: int, bad: BadPictures) -> tuple[str, NDArray[np.uint8]]:
         """Name and pixels (size, size, 3) of the picture at a position of the stream."""
-        epoch, place = divmod(position, len(self.source))
-        index = int(_epoch_order(self.seed, epoch, len(self.source))[place])
-        name, pixels, size = self.source.names[index], self.source.read(index), self.size
-        height, width = pixels.shape[:2]
-        if height < size or width < size:
-            raise DataError(
-                f"{name!r} of {self.source.location!r} is {width}x{height} pixels; expected at "
-                f"least {size}x{size}: leave it out (`sr4 data prepare` does) or train on a "
-                "smaller size"
-            )
+        name, pixels = self._first_good(position, bad)
+        (height, width), size = pixels.shape[:2], self.size
         # The trailing 1 keeps these draws apart from those of the epoch with the same number. All
         # three are always drawn, so that a crop does not change with the flips.
         vertical, horizontal, coin = np.random.default_rng([self.seed, position, 1]).random(3)
         top, left = int(vertical * (height - size + 1)), int(horizontal * (width - size + 1))
         pixels = pixels[top : top + size, left : left + size]
         return name, pixels[:, ::-1] if self.flip and coin < 0.5 else pixels
+
+    def _first_good(self, position: int, bad: BadPictures) -> tuple[str, NDArray[np.uint8]]:
+        """Name and pixels of the picture whose turn it is, or of the next one that is good."""
+        count = len(self.source)
+        epoch, place = divmod(position, count)
+        order = _epoch_order(self.seed, epoch, count)
+        for turn in range(min(count, _MOST_IN_A_ROW)):
+            index = int(order[(place + turn) % count])
+            name = self.source.names[index]
+            try:
+                return name, self._large_enough(name, self.source.read(index))
+            except BadPictureError as error:
+                bad.add({name: str(error)})
+        bad.refuse()
+
+    def _large_enough(self, name: str, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        height, width = pixels.shape[:2]
+        if min(height, width) < self.size:
+            raise BadPictureError(
+                f"{name!r} of {self.source.location!r} is {width}x{height} pixels; expected at "
+                f"least {self.size}x{self.size}: leave it out or train on a smaller size"
+            )
+        return pixels
 
     def _has_artefacts(self, name: str) -> bool:
         return self.artefacts is not None and fnmatchcase(posixpath.basename(name), self.artefacts)
@@ -121,6 +146,7 @@ def training_batches(
     workers: int = 0,
     artefacts: str | None = None,
     corruption: Corruption | None = None,
+    max_bad: float = 0.0,
 ) -> Generator[Batch, None, None]:
     """An endless stream of batches; each epoch visits every picture once, in a new order.
 
@@ -136,10 +162,13 @@ def training_batches(
         artefacts: shell pattern on file names, without folders, of pictures with artefacts (such as
             strong JPEG compression); sets `Batch.artefact`.
         corruption: what low_res goes through, by draws of its own for each position.
+        max_bad: share of the pictures that may be bad, but at least one picture; 0 allows none.
+            Looked at within each batch; who counts over all of them reads `Batch.bad`.
 
     Raises:
         UsageError: an impossible setting; at once, not at the first batch.
-        DataError: from the iterator: a picture is unreadable or too small.
+        DataError: from the iterator: too many pictures are damaged or too small, or the source is
+            not what it was when it was opened.
     """
     for what, value, least in (
         ("size", size, 1),
@@ -152,7 +181,9 @@ def training_batches(
             raise UsageError(f"got {what} {value}; expected at least {least}")
     if size % degradation.scale:
         raise UsageError(f"got size {size}; expected a multiple of the scale {degradation.scale}")
-    batches = _Batches(source, degradation, size, batch_size, seed, flip, artefacts, corruption)
+    batches = _Batches(
+        source, degradation, size, batch_size, seed, flip, artefacts, corruption, max_bad
+    )
     return _stream(batches, itertools.count(position, batch_size), workers)
 
 

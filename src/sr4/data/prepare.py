@@ -29,7 +29,7 @@ from sr4.data.manifest import (
     read_manifest,
 )
 from sr4.data.sources import EncodedSource, open_source
-from sr4.errors import DataError, PictureError, UsageError
+from sr4.errors import BadPictureError, DataError, PictureError, UsageError
 from sr4.images import read_header, reason
 
 Format = Literal["png", "webp"]
@@ -127,7 +127,7 @@ def _write_all(
 def central_square(picture: Image.Image, size: int) -> Image.Image:
     side = min(picture.size)
     if side < size:
-        raise DataError(
+        raise BadPictureError(
             f"too small: {picture.width}x{picture.height} pixels, expected at least {size}x{size}"
         )
     left, top = (picture.width - side) // 2, (picture.height - side) // 2

@@ -10,7 +10,7 @@ from PIL import Image
 
 from sr4.data.prepare import central_square
 from sr4.data.sources import Source
-from sr4.errors import DataError
+from sr4.errors import BadPictureError
 
 
 class ResizedSource:
@@ -42,12 +42,12 @@ class ResizedSource:
         """Pixels (size, size, 3) of one picture.
 
         Raises:
-            DataError: it cannot be read, or is smaller.
+            DataError: as other sources do, and a BadPictureError for one that is smaller.
         """
         pixels = self._source.read(index)
         if pixels.shape[:2] == (self._size, self._size):
             return pixels
         try:
             return np.asarray(central_square(Image.fromarray(pixels), self._size))
-        except DataError as error:
-            raise DataError(f"{self.location}: {self.names[index]}: {error}") from error
+        except BadPictureError as error:
+            raise BadPictureError(f"{self.location}: {self.names[index]}: {error}") from error

@@ -19,13 +19,13 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Protocol, final
+from typing import IO, Any, Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sr4.data.patterns import matching_paths
-from sr4.errors import DataError, MissingExtraError, PictureError, UsageError
+from sr4.errors import BadPictureError, DataError, MissingExtraError, PictureError, UsageError
 from sr4.images import SUFFIXES, list_images, missing_path, read_image, reason
 
 
@@ -45,7 +45,12 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, index: int) -> NDArray[np.uint8]:
-        """Pixels (H, W, 3) of one picture; DataError, naming it, if it cannot be read."""
+        """Pixels (H, W, 3) of one picture.
+
+        Raises:
+            BadPictureError: it is damaged or of no use; names it.
+            DataError: the source is not what it was when it was opened.
+        """
         ...
 
 
@@ -77,11 +82,11 @@ class EncodedSource(ABC):
         return f"{self.location}: {self.names[index]}"
 
     def read(self, index: int) -> NDArray[np.uint8]:
-        """Pixels (H, W, 3) of one picture; DataError, naming it, if it cannot be read."""
+        """Pixels (H, W, 3) of one picture; errors as in `Source.read`."""
         try:
             return np.asarray(read_image(self.read_bytes(index), name=self.label(index)))
         except PictureError as error:
-            raise DataError(str(error)) from error
+            raise BadPictureError(str(error)) from error
 
     def _unreadable(self, index: int, why: str) -> DataError:
         return DataError(
@@ -107,6 +112,11 @@ class FolderSource(EncodedSource):
     def read_bytes(self, index: int) -> bytes:
         try:
             return (self.paths[0] / self.names[index]).read_bytes()
+        except PermissionError as error:
+            raise BadPictureError(
+                f"{self.label(index)!r} cannot be read ({reason(error)}); expected a readable "
+                "file: change its permissions"
+            ) from error
         except OSError as error:
             raise self._unreadable(index, reason(error)) from error
 
@@ -122,7 +132,7 @@ class TarSource(EncodedSource):
     kind = "tar"
 
     def __init__(self, path: Path) -> None:
-        places = _tar_index(path)
+        self._state, places = _tar_index(path)
         super().__init__(str(path), list(places), [path])
         self._places = list(places.values())
 
@@ -130,19 +140,25 @@ class TarSource(EncodedSource):
         offset, size = self._places[index]
         try:
             with self.paths[0].open("rb") as file:
+                if _state(file) != self._state:  # the places may hold other pictures now
+                    raise self._unreadable(index, "the tar has changed")
                 file.seek(offset)
-                data = file.read(size)
+                return file.read(size)
         except OSError as error:
             raise self._unreadable(index, reason(error)) from error
-        if len(data) < size:
-            raise self._unreadable(index, "the tar has become shorter")
-        return data
 
 
-def _tar_index(path: Path) -> dict[str, tuple[int, int]]:
-    """Name to (offset, size) of the pictures in a tar."""
+def _state(file: IO[bytes]) -> tuple[int, int]:
+    """What changes when a file is written or replaced: its size and time."""
+    status = os.fstat(file.fileno())
+    return status.st_size, status.st_mtime_ns
+
+
+def _tar_index(path: Path) -> tuple[tuple[int, int], dict[str, tuple[int, int]]]:
+    """The state of a tar, and name to (offset, size) of the pictures in it."""
     try:
         with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            state = _state(file)
             places = {
                 member.name.removeprefix("./"): (member.offset_data, member.size)
                 for member in tar
@@ -166,7 +182,7 @@ def _tar_index(path: Path) -> dict[str, tuple[int, int]]:
             f"{str(path)!r} is truncated or damaged after {len(places)} pictures; expected a tar "
             "with its end mark: get it again"
         )
-    return places
+    return state, places
 
 
 _LMDB_LOCK = threading.Lock()  # LMDB refuses to open an environment twice in one process

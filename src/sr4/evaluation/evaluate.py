@@ -126,6 +126,7 @@ def evaluate(
     features: FeatureExtractor | Literal["auto"] | None = "auto",
     inception: InceptionV3 | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    bad: list[str] | None = None,
 ) -> Evaluation:
     """Upscale the degraded pictures of a source and compare the 8-bit results with the originals.
 
@@ -149,11 +150,13 @@ def evaluate(
             and "auto" too if the packages they need are not installed.
         inception: what `kid` and `fid` are computed with; None leaves both out.
         on_progress: called with the pictures done and the number of all after each batch.
+        bad: gets what is wrong with each picture that cannot be read or is too small. Those are
+            left out, and counted in the notes; without the list, such a picture is an error.
 
     Raises:
         MissingExtraError: scikit-image is not installed.
         UsageError: an impossible number of samples, steps or pictures, or an unknown sampler.
-        DataError: a picture cannot be read.
+        DataError: a picture is bad (without the list), or all are.
         ModelError: a result has the wrong shape, or holds numbers that are not finite.
     """
     if samples < 1 or batch_size < 1 or seed < 0 or border < 0 or (patch is not None and patch < 1):
@@ -171,12 +174,18 @@ def evaluate(
     tally = Tally(model.degradation, extractors, border, patch)
     total = min(len(source), limit or len(source))
     for batch in evaluation_batches(
-        source, degradation=model.degradation, batch_size=batch_size, limit=limit
+        source,
+        degradation=model.degradation,
+        batch_size=batch_size,
+        limit=limit,
+        on_bad=None if bad is None else bad.append,
     ):
         tally.add(batch, sampling.draws(batch))
         if on_progress:
             on_progress(len(tally.names), total)
 
+    if bad:
+        notes.append(f"{len(bad)} of the {total} pictures are bad and were left out")
     distances, distance_notes = tally.distances(seed)
     return Evaluation(
         model=model.name,

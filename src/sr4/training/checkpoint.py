@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from sr4.errors import RunError
+from sr4.errors import PictureError, RunError
 from sr4.files import file_sha256
 from sr4.images import reason
 
 _STATE = "state.json"
+_KEYS_OF_OLD = {"images", "step", "sha256"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Checkpoint:
     network: Mapping[str, Tensor]
     ema: Mapping[str, Tensor]
     optimiser: Mapping[str, Tensor]
+    skipped: int = 0  # steps whose loss or gradient was not finite
+    bad_pictures: Mapping[str, str] = field(default_factory=dict)  # what is wrong, by name
 
     def save(self, folder: Path, keep: int) -> Path:
         """Write a new checkpoint under folder and leave the newest `keep` there.
@@ -68,8 +72,14 @@ class Checkpoint:
             save_file({k: v.contiguous() for k, v in getattr(self, name).items()}, path)
             _flush(path)
             sums[path.name] = file_sha256(path)
-        state = {"images": self.images, "step": self.step, "sha256": sums}
-        (folder / _STATE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+        state = {
+            "images": self.images,
+            "step": self.step,
+            "skipped": self.skipped,
+            "bad_pictures": dict(self.bad_pictures),
+            "sha256": sums,
+        }
+        (folder / _STATE).write_text(_signed(state), encoding="utf-8")
         _flush(folder / _STATE)
         _flush_folder(folder)
 
@@ -82,21 +92,51 @@ class Checkpoint:
         """
         file = path / _STATE
         try:
-            state = json.loads(file.read_text(encoding="utf-8"))
+            state = _verified(file.read_text(encoding="utf-8"))
             parts = {}
             for name in ("network", "ema", "optimiser"):
                 file = path / f"{name}.safetensors"
                 if file_sha256(file) != state["sha256"][file.name]:
                     raise ValueError(f"its checksum differs from the one in {_STATE}")
                 parts[name] = load_file(file)
-            return cls(int(state["images"]), int(state["step"]), **parts)
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            return cls(
+                int(state["images"]),
+                int(state["step"]),
+                **parts,
+                skipped=int(state.get("skipped", 0)),
+                bad_pictures=dict(state.get("bad_pictures", {})),
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
             raise RunError(f"{file}: a damaged checkpoint ({reason(error)})") from error
 
 
+def _signed(state: Mapping[str, Any]) -> str:
+    """The text of a state file, which holds a checksum of all else in it."""
+    digest = hashlib.sha256(_text(state).encode("utf-8")).hexdigest()
+    return _text({**state, "checksum": digest})
+
+
+def _verified(text: str) -> dict[str, Any]:
+    """What such a text says.
+
+    Raises:
+        ValueError: it is not, to the byte, what was written.
+    """
+    state: dict[str, Any] = json.loads(text)
+    is_of_old = state.keys() == _KEYS_OF_OLD  # when it held no checksum
+    whole = {key: value for key, value in state.items() if key != "checksum"}
+    if text != (_text(state) if is_of_old else _signed(whole)):
+        raise ValueError("its checksum differs from what it holds")
+    return state
+
+
+def _text(state: Mapping[str, Any]) -> str:
+    return json.dumps(state, indent=2) + "\n"
+
+
 def list_checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints under a folder, oldest first."""
-    return sorted(path for path in folder.glob("[0-9]*") if (path / _STATE).is_file())
+    """The checkpoints under a folder, damaged ones too, oldest first."""
+    return sorted(folder.glob("[0-9]*"))
 
 
 def newest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
@@ -145,10 +185,11 @@ def writing(path: Path) -> Iterator[None]:
     """Turn what the system says to a failed write into a `RunError` of one line."""
     try:
         yield
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, PictureError) as error:
+        cause = error.__cause__ if isinstance(error, PictureError) else None
         raise RunError(
-            f"{path}: cannot be written ({reason(error)}); expected room and write access: make "
-            "some and start the run again, it goes on from its last checkpoint"
+            f"{path}: cannot be written ({reason(cause or error)}); expected room and write "
+            "access: make some and start the run again, it goes on from its last checkpoint"
         ) from error
 
 

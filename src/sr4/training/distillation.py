@@ -80,7 +80,8 @@ class Distillation(Optimisation):
         """One step of the student, then one of the discriminator; returns the student's distance.
 
         Raises:
-            RunError: the loss or its gradient is not finite; the weights are as they were.
+            NotFiniteError: the loss or a gradient is not finite. The weights of both are as they
+                were, and the batch counts as seen.
         """
         self._begin(batch)
         random = np.random.default_rng([self._training.seed, batch.position, 3])
@@ -114,9 +115,18 @@ class Distillation(Optimisation):
         (other_pull,) = torch.autograd.grad(loss, fake, retain_graph=True)
         balanced = self._balance(pull, other_pull, torch.as_tensor(steps, device=device))
         pull = pull + self._settings.adversarial_weight * balanced
-        # Its gradient is `pull`.
-        self._descend((made * pull).sum(), batch)
-        self._train_discriminator(scores, pictures.detach(), upsampled, generator)
+        norms = {
+            "loss": distance,
+            "norm of the gradient": self._slope((made * pull).sum()),  # whose gradient is `pull`
+            "norm of the discriminator's gradient": self._judges_slope(
+                scores, pictures.detach(), upsampled, generator
+            ),
+        }
+        try:
+            self._descend(batch, norms)
+            self._judge.step()
+        finally:
+            self._judge.zero_grad()
         return distance.detach()
 
     def _teachers(self, noise: Tensor, frame: Frame, upsampled: Tensor) -> Tensor:
@@ -139,12 +149,13 @@ class Distillation(Optimisation):
             found: list[Tensor] = self._discriminator(pictures, torch.cat([upsampled, upsampled]))
         return found
 
-    def _train_discriminator(
+    def _judges_slope(
         self, scores: list[Tensor], pictures: Tensor, upsampled: Tensor, generator: torch.Generator
-    ) -> None:
+    ) -> Tensor:
+        """As `_slope`, of the discriminator."""
         for_real, for_fake = _halves(scores)
         loss = relativistic_loss(for_real, for_fake)
-        if self.steps % _PENALTY_EVERY == 0:
+        if (self.steps + 1) % _PENALTY_EVERY == 0:
             noise = torch.randn(pictures.shape, generator=generator, device=pictures.device)
             shaken = self._scores(_contiguous(pictures + _PENALTY_NOISE * noise), upsampled)
             changes = [
@@ -152,9 +163,8 @@ class Distillation(Optimisation):
             ]
             loss = loss + _PENALTY_EVERY * torch.stack(changes).mean()
         self._accelerator.backward(loss)
-        self._accelerator.clip_grad_norm_(self._discriminator.parameters(), 1.0)
-        self._judge.step()
-        self._judge.zero_grad()
+        norm: Tensor = self._accelerator.clip_grad_norm_(self._discriminator.parameters(), 1.0)
+        return norm
 
     def checkpoint(self) -> Checkpoint:
         """All that `restore` needs."""
@@ -196,7 +206,9 @@ class Balance(nn.Module):
         for step in steps.unique():
             mean, other = (one[steps == step].mean() for one in squares)
             now, before = other / mean.clamp(min=_TINY), self.ratios[step]
-            self.ratios[step] = torch.where(before > 0, before.lerp(now, _BALANCE_RATE), now)
+            after = torch.where(before > 0, before.lerp(now, _BALANCE_RATE), now)
+            # What is not finite is passed over, by the whole step.
+            self.ratios[step] = torch.where(after.isfinite(), after, before)
         factors = self.ratios[steps].clamp(min=_TINY).rsqrt()
         return factors[:, None, None, None] * adversarial
 

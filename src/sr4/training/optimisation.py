@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
@@ -17,12 +19,17 @@ from sr4.training.ema import EMA
 from sr4.training.objectives import DenoisingObjective
 
 
+class NotFiniteError(RunError):
+    """A loss or a gradient is not a finite number: that step was passed over."""
+
+
 class Optimisation:
     """A network in training, with its optimiser and the average of its weights.
 
     Attributes:
         images: training pictures seen.
-        steps: optimiser steps taken.
+        steps: optimiser steps, with those passed over.
+        skipped: steps passed over.
         average: a network with the average of the weights, which is what one validates and ships.
 
     Args:
@@ -31,7 +38,7 @@ class Optimisation:
 
     def __init__(self, settings: RunSettings) -> None:
         training = self._training = settings.training
-        self.images, self.steps = 0, 0
+        self.images, self.steps, self.skipped = 0, 0, 0
         AcceleratorState._reset_state()  # holds one precision for all runs of a process
         self._accelerator = Accelerator(
             mixed_precision="bf16" if training.precision == "bf16" else "no"
@@ -54,11 +61,13 @@ class Optimisation:
         """One optimiser step on one batch, the heart of all this; returns its loss.
 
         Raises:
-            RunError: the loss or its gradient is not finite; the weights are as they were.
+            NotFiniteError: the loss or its gradient is not finite. The weights are as they were,
+                and the batch counts as seen.
         """
         self._begin(batch)
         loss = self._objective(self._network, batch, self._accelerator.device).mean()
-        self._descend(loss, batch)
+        norm = self._slope(loss)
+        self._descend(batch, {"loss": loss, "norm of the gradient": norm})
         return loss.detach()
 
     def _begin(self, batch: Batch) -> None:
@@ -67,18 +76,28 @@ class Optimisation:
         for group in self._optimiser.param_groups:
             group["lr"] = rate
 
-    def _descend(self, loss: Tensor, batch: Batch) -> None:
-        """The weights and their average move by the gradient of a loss."""
-        self._check_finite("loss", loss, batch)
+    def _slope(self, loss: Tensor) -> Tensor:
+        """The gradient of a loss, left clipped in the weights; its norm before that."""
         self._accelerator.backward(loss)
-        norm = self._accelerator.clip_grad_norm_(
+        norm: Tensor = self._accelerator.clip_grad_norm_(
             self._network.parameters(), self._training.clip_norm
         )
-        self._check_finite("norm of the gradient", norm, batch)
-        self._optimiser.step()
-        self._optimiser.zero_grad()
+        return norm
+
+    def _descend(self, batch: Batch, figures: Mapping[str, Tensor]) -> None:
+        """The weights and their average move by their gradient, if all figures are finite."""
         self.steps += 1
         self.images += len(batch.names)
+        for what, value in figures.items():
+            if not torch.isfinite(value):
+                self._optimiser.zero_grad()
+                self.skipped += 1
+                raise NotFiniteError(
+                    f"step {self.steps}: the {what} is {value.item()}, of the pictures "
+                    f"{', '.join(batch.names)}"
+                )
+        self._optimiser.step()
+        self._optimiser.zero_grad()
         self._ema.update(self._accelerator.unwrap_model(self._network), self.steps)
 
     def checkpoint(self) -> Checkpoint:
@@ -89,6 +108,7 @@ class Optimisation:
             self._accelerator.unwrap_model(self._network).state_dict(),
             self.average.state_dict(),
             optimiser_tensors(self._optimiser),
+            self.skipped,
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -101,14 +121,7 @@ class Optimisation:
         self.average.load_state_dict(checkpoint.ema)
         restore_optimiser(self._optimiser, checkpoint.optimiser)
         self.images, self.steps = checkpoint.images, checkpoint.step
-
-    def _check_finite(self, what: str, value: Tensor, batch: Batch) -> None:
-        if not torch.isfinite(value):
-            raise RunError(
-                f"step {self.steps + 1}: the {what} is {value.item()}; expected a finite one: "
-                "train anew with a lower training.learning_rate, or look at the pictures "
-                f"{', '.join(batch.names)}"
-            )
+        self.skipped = checkpoint.skipped
 
 
 def learning_rate(training: TrainingSettings, images: int) -> float:

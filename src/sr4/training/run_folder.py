@@ -6,19 +6,26 @@ config.yaml  data.json  checkpoints/  metrics.jsonl  tensorboard/  validation/  
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import os
+import socket
 import sys
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
+import numpy as np
 import yaml
-from torch.utils.tensorboard import SummaryWriter
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from sr4.config import RunSettings, override
 from sr4.data.sources import Source
-from sr4.errors import RunError, UsageError
+from sr4.errors import BadPictureError, RunError, UsageError
 from sr4.images import reason
 from sr4.training.checkpoint import list_checkpoints, sweep, writing
 
@@ -80,8 +87,9 @@ _FREE = frozenset(
         "validation_steps",
         "keep_checkpoints",
     )
-) | {"data.workers"}
+) | {"data.workers", "data.max_bad"}
 VALIDATION_PICTURES = "validation"
+_SAMPLES = 16  # pictures looked at when a run starts
 _SHOWN = 3  # differences named in one message
 _ADVICE = "expected what the run's first start wrote: bring back a copy, or choose another --out"
 
@@ -118,7 +126,7 @@ class RunFolder:
         """
         sweep(self.path)
         config, pictures = self.path / "config.yaml", self.path / "data.json"
-        found = fingerprint(data)
+        found = {**fingerprint(data), "samples": _samples(data)}
         if list_checkpoints(self.checkpoints):
             if config.exists():
                 self._refuse_other_settings(_read(config, yaml.safe_load), settings)
@@ -155,6 +163,17 @@ class RunFolder:
                 f"{old.get('location')!r}, got {new['pictures']} of {new['location']!r}; expected "
                 "the same names in the same order to resume: choose another --out for another run"
             )
+        samples = old.get("samples", {})  # a run of an older version has none
+        changed = [
+            name for name, digest in samples.items() if new["samples"].get(name, digest) != digest
+        ]
+        if changed:
+            raise RunError(
+                f"{self.path}: {changed[0]!r} of {new['location']!r} is another picture than when "
+                f"the run began, as are {len(changed) - 1} of {len(samples) - 1} others looked at; "
+                "expected the same ones to resume: bring them back, choose another --out, or "
+                f"delete {self.path / 'data.json'} to go on with these"
+            )
 
 
 class MetricsLog:
@@ -165,15 +184,17 @@ class MetricsLog:
 
     def __init__(self, path: Path, resumed_at: int) -> None:
         self._path = path / "metrics.jsonl"
-        with writing(self._path):
+        with writing(self._path), ExitStack() as files:
             lines: list[str] = []
             if self._path.exists():
                 text = self._path.read_text(encoding="utf-8", errors="replace")
                 lines = [line for line in text.splitlines() if 0 <= _position(line) <= resumed_at]
             replace(self._path, "".join(f"{line}\n" for line in lines))
-            self._file = self._path.open("a", encoding="utf-8")
+            self._file = files.enter_context(self._path.open("a", encoding="utf-8"))
             # TensorBoard, too, hides what was logged at this position or later.
-            self._board = SummaryWriter(str(path / "tensorboard"), purge_step=resumed_at + 1)
+            board = files.enter_context(_board_file(path / "tensorboard"))
+            self._board = _Board(board, purge_from=resumed_at + 1)
+            self._files = files.pop_all()
         self.validated_at = max((_position(line, "validation") for line in lines), default=-1)
 
     def write(self, images: int, kind: str, values: Mapping[str, float]) -> None:
@@ -181,21 +202,44 @@ class MetricsLog:
         with writing(self._path):
             self._file.write(json.dumps({"images": images, "kind": kind, **values}) + "\n")
             self._file.flush()
-            for name, value in values.items():
-                self._board.add_scalar(f"{kind}/{name}", value, images)
+            self._board.write(images, {f"{kind}/{name}": value for name, value in values.items()})
         if kind == "validation":
             self.validated_at = images
-
-    def flush(self) -> None:
-        """Let nothing wait in memory."""
-        with writing(self._path):
-            self._board.flush()
 
     def close(self) -> None:
         """Close the files."""
         with writing(self._path):
-            self._file.close()
-            self._board.close()
+            self._files.close()
+
+
+_starts = itertools.count()
+
+
+def _board_file(folder: Path) -> BinaryIO:
+    """A new file with a name that TensorBoard looks for."""
+    folder.mkdir(exist_ok=True)
+    place = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_starts)}"
+    return (folder / f"events.out.tfevents.{place}").open("xb")
+
+
+class _Board:
+    """Scalars for TensorBoard. SummaryWriter would write them in a thread, which answers a full
+    disk with a traceback.
+    """
+
+    def __init__(self, file: BinaryIO, purge_from: int) -> None:
+        self._records = RecordWriter(file)
+        self._add(Event(file_version="brain.Event:2"))
+        self._add(Event(step=purge_from, session_log=SessionLog(status=SessionLog.START)))
+
+    def write(self, step: int, scalars: Mapping[str, float]) -> None:
+        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
+        self._add(Event(step=step, summary=Summary(value=values)))
+
+    def _add(self, event: Event) -> None:
+        event.wall_time = time.time()
+        self._records.write(event.SerializeToString())
+        self._records.flush()
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:
@@ -235,6 +279,19 @@ def fingerprint(data: Source) -> dict[str, Any]:
     for name in data.names:
         digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
     return {"location": data.location, "pictures": len(data), "sha256": digest.hexdigest()}
+
+
+def _samples(data: Source) -> dict[str, str]:
+    """Checksums of the pixels of a few pictures, by name: names alone do not tell a source from
+    another that took its place.
+    """
+    digests = {}
+    for index in dict.fromkeys(np.linspace(0, len(data) - 1, _SAMPLES).astype(int).tolist()):
+        try:
+            digests[data.names[index]] = hashlib.sha256(data.read(index).tobytes()).hexdigest()
+        except BadPictureError:
+            continue  # it may be repaired, or have come to harm: the others can go on
+    return digests
 
 
 def _read(path: Path, parse: Any) -> Mapping[str, Any]:

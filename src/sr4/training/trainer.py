@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import signal
@@ -17,20 +18,22 @@ from torch import nn
 
 from sr4.build import build_corruption, build_degradation
 from sr4.config import ModelConfig, RunSettings
+from sr4.data.bad_pictures import BadPictures
 from sr4.data.loader import Batch, training_batches
 from sr4.data.sources import Source
-from sr4.errors import RunError, UsageError
+from sr4.errors import DataError, RunError, UsageError
 from sr4.evaluation.machine import network_cost
 from sr4.images import reason
 from sr4.model import check_files, read_config, save_model
 from sr4.runtime.torch_backend import TorchNetwork
-from sr4.training.checkpoint import newest_checkpoint, writing
+from sr4.training.checkpoint import list_checkpoints, newest_checkpoint, writing
 from sr4.training.distillation import Distillation
-from sr4.training.optimisation import Optimisation, learning_rate
+from sr4.training.optimisation import NotFiniteError, Optimisation, learning_rate
 from sr4.training.run_folder import VALIDATION_PICTURES, MetricsLog, RunFolder, locked
 from sr4.training.validation import check_pictures, validate
 
 _LOG_EVERY_STEPS = 20
+_MOST_SKIPPED_IN_A_ROW = 10  # steps without a finite loss and gradient
 
 
 class Progress(NamedTuple):
@@ -52,6 +55,8 @@ class TrainingSummary:
     images: int
     seconds: float
     stopped: bool  # ended early by a signal, with a checkpoint
+    bad_pictures: tuple[str, ...] = ()  # names of those left out
+    skipped_steps: int = 0  # whose loss or gradient was not finite
 
 
 OnProgress = Callable[[Progress], None]
@@ -81,8 +86,10 @@ def train(
 
     Raises:
         UsageError: a distillation without a teacher, or a teacher without a distillation.
-        RunError: the folder is another run's or in use, a loss is not finite, the disk is full.
-        DataError: a training or validation picture cannot be used.
+        RunError: the folder is another run's or in use, no loss is finite any more, the disk is
+            full.
+        DataError: too many training pictures are bad or a validation picture is, or a source is
+            not what it was when it was opened. What was trained till then is saved.
     """
     if (teacher is None) != (settings.distillation is None):
         raise UsageError(
@@ -128,6 +135,8 @@ class _Run:
         self.folder, self.data, self.val = folder, data, val
         self.on_progress = on_progress
         self.saved_at = -1
+        self.bad = BadPictures(data, settings.data.max_bad)
+        self.skipped_in_a_row = 0
         self.losses: list[torch.Tensor] = []
         self.loss, self.rate = math.nan, 0.0
         self.optimisation = (
@@ -146,29 +155,72 @@ class _Run:
                 self._validate_if_due()
                 if self._is_done():
                     break
-                self._keep_books(self.optimisation.step(next(batches)))
+                self._step(self._next(batches))
+                self._keep_books()
             self._save_checkpoint()
         with writing(self.folder.model):
             save_model(
                 self.folder.model, self._describe_model(), self.optimisation.average.state_dict()
             )
         seconds = time.monotonic() - start
-        return TrainingSummary(self.folder.model, self.images, seconds, not self._is_done())
+        return TrainingSummary(
+            self.folder.model,
+            self.images,
+            seconds,
+            not self._is_done(),
+            tuple(self.bad.found),
+            self.optimisation.skipped,
+        )
 
     @property
     def images(self) -> int:
         """Training pictures seen: the data position."""
         return self.optimisation.images
 
-    def _keep_books(self, loss: torch.Tensor) -> None:
+    def _next(self, batches: Iterator[Batch]) -> Batch:
+        """The next batch; the bad pictures it would have held are named once in a run."""
+        try:
+            batch = next(batches)
+            for line in self.bad.add(batch.bad):
+                self._tell(f"left out: {line}")
+        except DataError:
+            if self.images:
+                self._save_checkpoint()  # the pictures fail, not the training
+            raise
+        return batch
+
+    def _step(self, batch: Batch) -> None:
+        """A step of the optimiser; one that is not finite is passed over, a row of them an end."""
+        try:
+            self.losses.append(self.optimisation.step(batch))
+            self.skipped_in_a_row = 0
+        except NotFiniteError as error:
+            self.skipped_in_a_row += 1
+            if self.skipped_in_a_row < _MOST_SKIPPED_IN_A_ROW:
+                self._tell(f"{error}; expected a finite one: the step is skipped")
+                return
+            saved = list_checkpoints(self.folder.checkpoints)
+            raise RunError(
+                f"{error}, and so it was for {_MOST_SKIPPED_IN_A_ROW} steps; expected a finite "
+                f"one (the last good checkpoint: {saved[-1] if saved else 'none yet'}): train anew "
+                "with a lower training.learning_rate or training.precision=float32"
+            ) from error
+
+    def _keep_books(self) -> None:
         """Metrics and checkpoints, each when it is due."""
-        self.losses.append(loss)
-        if self.optimisation.steps % _LOG_EVERY_STEPS == 0 or self._is_done():
+        log_is_due = self.optimisation.steps % _LOG_EVERY_STEPS == 0 or self._is_done()
+        if log_is_due and self.losses:
             now = time.monotonic()
             self.rate = len(self.losses) * self.training.batch_size / (now - self.marked)
             self.loss = float(torch.stack(self.losses).mean())
             rate = learning_rate(self.training, self.images)
-            self.log.write(self.images, "train", {"loss": self.loss, "learning_rate": rate})
+            faults = {"bad_pictures": len(self.bad.found), "skipped": self.optimisation.skipped}
+            self.log.write(
+                self.images,
+                "train",
+                {"loss": self.loss, "learning_rate": rate}
+                | {what: count for what, count in faults.items() if count},
+            )
             self._tell()
             self.losses, self.marked = [], now
         if self._is_due(self.training.save_every_images):
@@ -194,6 +246,7 @@ class _Run:
             workers=self.settings.data.workers,
             artefacts=self.settings.data.artefacts,
             corruption=build_corruption(self.settings.data.corruption),
+            max_bad=self.settings.data.max_bad,
         )
 
     def _validate_if_due(self) -> None:
@@ -219,6 +272,7 @@ class _Run:
             return
         try:
             self.optimisation.restore(checkpoint)
+            self.bad.found.update(checkpoint.bad_pictures)
         except (RuntimeError, ValueError, LookupError) as error:
             raise RunError(
                 f"{self.folder.checkpoints}: the checkpoint does not fit the network of this "
@@ -231,8 +285,9 @@ class _Run:
     def _save_checkpoint(self) -> None:
         if self.saved_at == self.images:
             return
-        self.log.flush()  # a resume keeps what was logged up to its checkpoint
-        checkpoint = self.optimisation.checkpoint()
+        checkpoint = dataclasses.replace(
+            self.optimisation.checkpoint(), bad_pictures=self.bad.found
+        )
         checkpoint.save(self.folder.checkpoints, self.training.keep_checkpoints)
         self.saved_at = self.images
 
@@ -283,7 +338,8 @@ def _stop_signals() -> Iterator[Callable[[], bool]]:
 
     def note(number: int, frame: object) -> None:
         came.append(number)
-        signal.signal(number, before[signal.Signals(number)])
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
     try:
         before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}

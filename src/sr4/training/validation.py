@@ -70,9 +70,9 @@ def validate(
                 bicubic = np.asarray(model.degradation.upsample(low))
                 pictures = {"low-res": low, "bicubic": bicubic, "result": out, "truth": truth}
                 rows.append({label: to_image(array) for label, array in pictures.items()})
-    with writing(picture.parent):
+    with writing(picture):
         picture.parent.mkdir(exist_ok=True)
-    write_image(comparison_picture(rows[:_ROWS], height=128), picture, overwrite=True)
+        write_image(comparison_picture(rows[:_ROWS], height=128), picture, overwrite=True)
     means = np.mean(scores, axis=0)
     return {"psnr": float(means[0]), "consistency": float(means[1]), **map_figures()}
 
