@@ -21,7 +21,8 @@ ROOT = Path(sr4.__file__).parent
 LAYERS = (
     {"errors", "_version", "files", "memory"},
     {"config", "degradation", "images", "diffusion"},
-    {"recipes", "comparison", "charts", "networks", "data", "pictures"},
+    {"pictures"},
+    {"recipes", "comparison", "charts", "networks", "data"},
     {"targets", "compat"},
     {"build"},
     {"runtime"},

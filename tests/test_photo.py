@@ -48,9 +48,7 @@ def test_nearer_to_the_truth_than_bicubic(
 ) -> None:
     result = model.upscale(low_res, samples=8)
     bicubic = low_res.resize(cat.size, Image.Resampling.BICUBIC)
-    gain = psnr(unit(result.mean), unit(cat), luma=True) - psnr(
-        unit(bicubic), unit(cat), luma=True
-    )
+    gain = psnr(unit(result.mean), unit(cat), luma=True) - psnr(unit(bicubic), unit(cat), luma=True)
     assert gain > 0.5
     assert result.consistency < 0.2
     assert result.uncertainty.mean() > 0.001  # detail is drawn, not one answer given

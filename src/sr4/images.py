@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -245,6 +245,14 @@ def quantise(array: ArrayLike) -> NDArray[np.uint8]:
         raise PictureError("got pixels that are not a number; expected values in [-1, 1]")
     levels = np.rint((np.clip(values, -1.0, 1.0) + 1) * 127.5).astype(np.uint8)
     return np.ascontiguousarray(np.moveaxis(levels, -3, -1))
+
+
+def shown(array: ArrayLike) -> NDArray[Any]:
+    """What a picture of any number of channels (C, H, W) is shown by: the first three, or the
+    first, where there are no three.
+    """
+    channels = np.asarray(array)
+    return channels[:3] if len(channels) >= 3 else channels[:1]
 
 
 def to_image(array: ArrayLike) -> Image.Image:

@@ -341,7 +341,7 @@ def test_report_folder(fake: Evaluation, tmp_path: Path) -> None:
     assert [row["name"] for row in rows] == [picture.name for picture in fake.pictures]
     assert [float(row["psnr"]) for row in rows] == [picture.psnr for picture in fake.pictures]
     text = (folder / "report.md").read_text()
-    assert f"| psnr | {fake.psnr} | dB, RGB |" in text
+    assert f"| psnr | {fake.psnr} | dB, all channels |" in text
     assert "sigma 1.5" in text
     with Image.open(folder / "comparison.png") as picture:
         assert picture.width > 4 * 256

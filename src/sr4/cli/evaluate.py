@@ -135,12 +135,14 @@ def evaluate(
     from sr4.evaluation.evaluate import evaluate as score
     from sr4.evaluation.features import InceptionV3
     from sr4.evaluation.report import check_report_folder
+    from sr4.model import DiffusionModel
 
     if out is not None:
         check_report_folder(out, overwrite=overwrite)
     network = InceptionV3(inception) if inception is not None else None
     upscaler = _open(model, scale, backend, device)
-    source = open_sources(data)
+    channels = upscaler.config.channels if isinstance(upscaler, DiffusionModel) else 3
+    source = open_sources(data, channels)
     bad: list[str] = []
     with console.progress("evaluating") as advance:
         evaluation = score(

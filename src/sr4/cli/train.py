@@ -106,8 +106,9 @@ def run_training(
     """Train or distil by resolved settings, and say what came of it; returns the exit code."""
     from sr4.data.sources import open_sources
 
-    pictures = open_sources(data)
-    validation = open_sources(val) if val else None
+    channels = settings.model.channels
+    pictures = open_sources(data, channels)
+    validation = open_sources(val, channels) if val else None
     if dry_run:
         _print_plan(settings, pictures, validation, as_json=as_json)
         return 0

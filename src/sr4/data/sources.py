@@ -26,7 +26,9 @@ from numpy.typing import NDArray
 
 from sr4.data.patterns import matching_paths
 from sr4.errors import BadPictureError, DataError, MissingExtraError, PictureError, UsageError
-from sr4.images import SUFFIXES, list_images, missing_path, read_image, reason
+from sr4.images import list_images, missing_path, read_image, reason
+from sr4.pictures import READ_SUFFIXES, read_picture
+from sr4.pictures.reading import NPY
 
 
 class Source(Protocol):
@@ -45,7 +47,7 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, index: int) -> NDArray[np.uint8]:
-        """Pixels (H, W, 3) of one picture.
+        """Pixels (H, W, C) of one picture, with the channels that the source was opened for.
 
         Raises:
             BadPictureError: it is damaged or of no use; names it.
@@ -58,6 +60,8 @@ class EncodedSource(ABC):
     """A source of picture files; a subclass says where their bytes are."""
 
     kind: str
+    channels = 3
+    """Of the pixels: 3 for RGB, 1 for grey, any other number for pictures of as many bands."""
 
     def __init__(self, location: str, names: Sequence[str], paths: Sequence[Path]) -> None:
         if not names:
@@ -82,9 +86,9 @@ class EncodedSource(ABC):
         return f"{self.location}: {self.names[index]}"
 
     def read(self, index: int) -> NDArray[np.uint8]:
-        """Pixels (H, W, 3) of one picture; errors as in `Source.read`."""
+        """Pixels (H, W, C) of one picture; errors as in `Source.read`."""
         try:
-            return np.asarray(read_image(self.read_bytes(index), name=self.label(index)))
+            return _pixels(self.read_bytes(index), self.label(index), self.channels)
         except PictureError as error:
             raise BadPictureError(str(error)) from error
 
@@ -95,9 +99,22 @@ class EncodedSource(ABC):
         )
 
 
+def _pixels(data: bytes, label: str, channels: int) -> NDArray[np.uint8]:
+    if channels in (1, 3) and not data.startswith(NPY):
+        image = read_image(data, name=label)
+        return np.asarray(image) if channels == 3 else np.asarray(image.convert("L"))[:, :, None]
+    raster = read_picture(data, name=label).frames[0].with_bits(8)
+    pixels = raster.pixels if raster.pixels.shape[2] == channels else np.atleast_3d(raster.array)
+    if pixels.shape[2] != channels:
+        raise PictureError(
+            f"{label!r} has {pixels.shape[2]} channels; expected {channels}, those of the model"
+        )
+    return pixels
+
+
 def _is_picture(name: str) -> bool:
     base = posixpath.basename(name)
-    return not base.startswith(".") and posixpath.splitext(base)[1].lower() in SUFFIXES
+    return not base.startswith(".") and posixpath.splitext(base)[1].lower() in READ_SUFFIXES
 
 
 @final
@@ -287,12 +304,13 @@ def _part_labels(parts: Sequence[EncodedSource]) -> list[str]:
     return [f"{number}-{part.location}" for number, part in enumerate(parts)]
 
 
-def open_source(spec: str | Path) -> EncodedSource:
+def open_source(spec: str | Path, channels: int = 3) -> EncodedSource:
     """The pictures that a `SRC` of the command line names.
 
     Args:
         spec: a folder of pictures (or of tar shards, if it holds no picture), a `.tar`, an LMDB
             folder, or a pattern of these such as `train-{00..02}.tar` or `train-*.tar`.
+        channels: of the pixels that it gives.
 
     Raises:
         DataError: nothing is there, it holds no picture, or it is damaged.
@@ -303,19 +321,21 @@ def open_source(spec: str | Path) -> EncodedSource:
         raise UsageError("got an empty source; expected a folder, a tar or a pattern of tars")
     # A file whose name holds braces or brackets is meant literally.
     paths = [Path(text)] if os.path.lexists(text) else matching_paths(text)
-    return _join([_open_path(path) for path in paths], text)
+    return _join([_open_path(path) for path in paths], text, channels)
 
 
-def open_sources(specs: Iterable[str | Path]) -> EncodedSource:
+def open_sources(specs: Iterable[str | Path], channels: int = 3) -> EncodedSource:
     """Several sources as one, in the order given."""
     sources = [open_source(spec) for spec in specs]
     if not sources:
         raise UsageError("got no source; expected at least one folder, tar or pattern of tars")
-    return _join(sources, " + ".join(source.location for source in sources))
+    return _join(sources, " + ".join(source.location for source in sources), channels)
 
 
-def _join(parts: Sequence[EncodedSource], location: str) -> EncodedSource:
-    return parts[0] if len(parts) == 1 else JoinedSource(parts, location)
+def _join(parts: Sequence[EncodedSource], location: str, channels: int = 3) -> EncodedSource:
+    found = parts[0] if len(parts) == 1 else JoinedSource(parts, location)
+    found.channels = channels
+    return found
 
 
 def _open_path(path: Path) -> EncodedSource:
@@ -332,7 +352,7 @@ def _open_folder(path: Path) -> EncodedSource:
     if (path / "data.mdb").is_file():
         return LMDBSource(path)
     try:
-        files = list_images(path)
+        files = list_images(path, READ_SUFFIXES)
     except PictureError as error:
         raise DataError(str(error)) from error
     shards = sorted(path.glob("*.tar"))

@@ -281,11 +281,11 @@ def _protocol(sampling: _Sampling, batch_size: int, tally: Tally) -> dict[str, s
         f"the scale; {'a' if tally.border else 'no'} border {left_out}",
         "degradation": f"bicubic with antialiasing by {scale}, low_res rounded to 8 bits",
         "sampling": sampling.protocol,
-        "psnr": f"mean over pictures; over R, G and B together; at most {PSNR_LIMIT:g} dB",
+        "psnr": f"mean over pictures; over all channels together; at most {PSNR_LIMIT:g} dB",
         "psnr_luma, ssim_luma": "Y of ITU-R BT.601, 16 to 235, not rounded",
         "ssim": f"scikit-image {version('scikit-image')}; Gaussian window of "
         f"{metrics.SSIM_WINDOW} pixels, sigma {metrics.SSIM_SIGMA}, population covariance, where "
-        "the window is inside the picture; mean over R, G and B",
+        "the window is inside the picture; mean over the channels",
         "consistency": "mean((D(result) - low_res)²) of values in [0, 1], x 1e-5; D without "
         "rounding",
         "colour_drift": "mean(D(result) - low_res) over the pixels, root mean square over R, G and "

@@ -30,9 +30,9 @@ class PictureScore(BaseModel):
 
     name: str
     psnr: float
-    psnr_luma: float
+    psnr_luma: float | None
     ssim: float
-    ssim_luma: float
+    ssim_luma: float | None
     consistency: float
     colour_drift: float
 
@@ -63,10 +63,10 @@ class Evaluation(BaseModel):
     model: str
     data: str
     count: int
-    psnr: Interval = Field(description="dB, RGB")
-    psnr_luma: Interval = Field(description="dB, Y of BT.601")
-    ssim: Interval = Field(description="RGB")
-    ssim_luma: Interval = Field(description="Y of BT.601")
+    psnr: Interval = Field(description="dB, all channels")
+    psnr_luma: Interval | None = Field(description="dB, Y of BT.601")
+    ssim: Interval = Field(description="mean over the channels")
+    ssim_luma: Interval | None = Field(description="Y of BT.601")
     consistency: Interval = Field(description="mean((D(result) - low_res)²) x 1e-5")
     colour_drift: Interval = Field(description="mean colour of D(result) - low_res, 8-bit levels")
     kid_efflite0: Interval | None = Field(description="kernel distance x 1000")

@@ -23,10 +23,11 @@ from sr4.evaluation.distances import (
 from sr4.evaluation.features import FeatureExtractor, Features
 from sr4.evaluation.metrics import Float64, Interval
 from sr4.evaluation.report import Example, PictureScore
-from sr4.images import quantise
+from sr4.images import quantise, shown
 
 Pixels = NDArray[np.uint8]  # (B, H, W, 3)
 
+_RGB = 3  # channels
 PSNR_LIMIT = 100.0  # dB; an exact result would make every mean infinite
 CONSISTENCY_UNIT = 1e-5
 LEVELS = 255  # of 8 bits
@@ -42,6 +43,13 @@ def _unit(pixels: NDArray[np.uint8] | Float64) -> Float64:
 
 def _psnr(truth: Float64, result: Float64, *, luma: bool = False) -> Float64:
     return np.minimum(metrics.psnr(truth, result, luma=luma), PSNR_LIMIT)
+
+
+def _picture(pixels: NDArray[np.uint8]) -> Image.Image:
+    """Of pixels (H, W, C)."""
+    channels = shown(np.moveaxis(pixels, -1, 0))
+    seen = channels[0] if len(channels) == 1 else np.moveaxis(channels, 0, -1)
+    return Image.fromarray(np.ascontiguousarray(seen))
 
 
 @dataclass
@@ -72,23 +80,26 @@ class Tally:
         truth, result = (_unit(self._inside(pixels)) for pixels in (truths, results))
         scores = {
             "psnr": _psnr(truth, result),
-            "psnr_luma": _psnr(truth, result, luma=True),
             "ssim": metrics.ssim(truth, result, luma=False),
-            "ssim_luma": metrics.ssim(truth, result, luma=True),
             "consistency": metrics.consistency(*observed) / CONSISTENCY_UNIT,
             "colour_drift": metrics.colour_drift(*observed) * LEVELS,
         }
+        is_rgb = truth.shape[1] == _RGB
+        if is_rgb:
+            scores["psnr_luma"] = _psnr(truth, result, luma=True)
+            scores["ssim_luma"] = metrics.ssim(truth, result, luma=True)
         if len(draws) > 1:
             levels = np.stack(draws).astype(np.float64)  # (K, B, H, W, C)
             mean = _unit(self._inside(np.rint(levels.mean(axis=0))))
             scores["psnr_mean"] = _psnr(truth, mean)
-            scores["psnr_luma_mean"] = _psnr(truth, mean, luma=True)
+            if is_rgb:
+                scores["psnr_luma_mean"] = _psnr(truth, mean, luma=True)
             scores["diversity"] = levels.std(axis=0, ddof=1).mean(axis=(1, 2, 3))
         for name, values in scores.items():
             self.columns.setdefault(name, []).extend(values.tolist())
         self.names.extend(batch.names)
         self.kept.extend(zip(low_res, results, truths, strict=True))
-        for network, extract in self.extractors.items():
+        for network, extract in self.extractors.items() if is_rgb else ():
             pair = (extract(self._patches(truths)), extract(self._patches(results)))
             self.features.setdefault(network, []).append(pair)
 
@@ -121,7 +132,8 @@ class Tally:
 
     def means(self, seed: int) -> dict[str, Interval | None]:
         means = {name: metrics.bootstrap(values, seed) for name, values in self.columns.items()}
-        return {"psnr_mean": None, "psnr_luma_mean": None, "diversity": None, **means}
+        maybe = ("psnr_luma", "ssim_luma", "psnr_mean", "psnr_luma_mean", "diversity")
+        return {**dict.fromkeys(maybe), **means}
 
     def distances(self, seed: int) -> tuple[dict[str, Interval | None], list[str]]:
         """Kernel and Fréchet distances of the results from the truths, by field, and what to know
@@ -131,6 +143,8 @@ class Tally:
             name: None for pair in DISTANCES.values() for name in pair
         }
         notes = []
+        if self.extractors and not self.features:
+            notes.append("feature networks see RGB alone: no distances, and no scores of luma")
         for network, batches in self.features.items():
             kernel, frechet = DISTANCES[network]
             truth, result = (np.concatenate(side) for side in zip(*batches, strict=True))
@@ -147,7 +161,8 @@ class Tally:
 
     def scores(self) -> tuple[PictureScore, ...]:
         wanted = [name for name in PictureScore.model_fields if name != "name"]
-        rows = zip(self.names, *(self.columns[name] for name in wanted), strict=True)
+        nothing: list[float | None] = [None] * len(self.names)
+        rows = zip(self.names, *(self.columns.get(name, nothing) for name in wanted), strict=True)
         return tuple(
             PictureScore(name=name, **dict(zip(wanted, values, strict=True)))
             for name, *values in rows
@@ -171,8 +186,8 @@ class Tally:
             title=title,
             score=score,
             bicubic_psnr=float(psnr[0]),
-            low_res=Image.fromarray(low_res),
-            bicubic=Image.fromarray(bicubic),
-            result=Image.fromarray(result),
-            truth=Image.fromarray(truth),
+            low_res=_picture(low_res),
+            bicubic=_picture(bicubic),
+            result=_picture(result),
+            truth=_picture(truth),
         )

@@ -29,7 +29,9 @@ from sr4.pictures.raster import Raster, checked, from_pil
 READ_SUFFIXES = SUFFIXES | {".npy"}
 """The suffixes, in lower case, of the files that `read_picture` reads."""
 
-_NPY = b"\x93NUMPY"
+NPY = b"\x93NUMPY"
+"""What a file of NumPy's begins with."""
+
 _PNG_DEPTH = 24  # the place of the bit depth in a PNG file (ISO 15948, section 11.2.2)
 _MOVING = ("GIF", "PNG", "WEBP", "AVIF")  # formats whose further frames are those of an animation
 _MOST_FRAMES = 10_000
@@ -76,7 +78,7 @@ def read_picture(
     with decoding(source, name) as (stream, label):
         start = stream.read(32)
         stream.seek(0)
-        if start.startswith(_NPY):
+        if start.startswith(NPY):
             return Picture((_read_npy(stream, label, max_pixels),))
         if start.startswith(tiff.SIGNATURES):
             deep = tiff.read_deep(stream, label, max_pixels)
@@ -109,7 +111,7 @@ def read_size(path: Path) -> tuple[int, int]:
     with decoding(path) as (stream, label):
         start = stream.read(8)
         stream.seek(0)
-        if start.startswith(_NPY):
+        if start.startswith(NPY):
             shape = _npy_header(stream, label)[0]
             return shape[1], shape[0]
         if start.startswith(tiff.SIGNATURES):
@@ -127,7 +129,7 @@ def read_provenance(path: str | Path) -> Provenance | None:
     with decoding(path) as (stream, _):
         start = stream.read(8)
         stream.seek(0)
-        if start.startswith(_NPY):
+        if start.startswith(NPY):
             return None
         if start.startswith(tiff.SIGNATURES):
             return parse_provenance(tiff.history(stream))

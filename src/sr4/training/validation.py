@@ -16,7 +16,7 @@ from sr4.config import ModelConfig, TrainingSettings
 from sr4.data.evaluation import EvaluationBatch, evaluation_batches
 from sr4.data.sources import Source
 from sr4.evaluation.metrics import consistency, psnr
-from sr4.images import to_image
+from sr4.images import shown, to_image
 from sr4.model import DiffusionModel
 from sr4.networks.attention_input import InputAttention
 from sr4.pictures import write_image
@@ -69,7 +69,7 @@ def validate(
             for low, out, truth in zip(batch.low_res, result, batch.high_res, strict=True):
                 bicubic = np.asarray(model.degradation.upsample(low))
                 pictures = {"low-res": low, "bicubic": bicubic, "result": out, "truth": truth}
-                rows.append({label: to_image(array) for label, array in pictures.items()})
+                rows.append({label: to_image(shown(array)) for label, array in pictures.items()})
     with writing(picture):
         picture.parent.mkdir(exist_ok=True)
         write_image(comparison_picture(rows[:_ROWS], height=128), picture, overwrite=True)
