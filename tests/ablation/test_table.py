@@ -197,7 +197,7 @@ def test_all_metrics_are_named_with_their_units(
 ) -> None:
     table = all_metrics_table(make_results(make_row("sr3", 20.0)))
     assert [cell.text for cell in table.header] == ["Metric", "Unit", "sr3", "bicubic"]
-    assert column(table, "Unit")["psnr"].text == "dB, RGB"
+    assert column(table, "Unit")["psnr"].text == "dB, all channels"
     assert column(table, "sr3")["psnr"].text == "20"
     assert "kid_efflite0" not in column(table, "Unit")
 
