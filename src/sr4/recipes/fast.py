@@ -56,7 +56,8 @@ def photo_x4() -> RunSettings:
     attention. What it makes of a place depends on the surroundings alone, so that large pictures
     can be made of tiles; a patch is one pixel of `low_res`.
 
-    Command: `sr4 train photo-x4 --data photos/ --out runs/photo`. The shipped model
+    Command: `sr4 train photo-x4 --data photos/ --out runs/photo`. The shipped model's budget and
+    scores are in its card (`sr4 info photo-x4`).
     """
     fast = sr4_fast()
     return fast.model_copy(
