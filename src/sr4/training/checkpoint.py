@@ -16,9 +16,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from sr4.documents import parse_json, read_bytes
 from sr4.errors import RunError
 from sr4.images import reason
-from sr4.model import file_sha256
+from sr4.runtime.files import file_sha256
 
 _STATE = "state.json"
 
@@ -82,7 +83,7 @@ class Checkpoint:
         """
         file = path / _STATE
         try:
-            state = json.loads(file.read_text(encoding="utf-8"))
+            state = parse_json(read_bytes(file))
             parts = {}
             for name in ("network", "ema", "optimiser"):
                 file = path / f"{name}.safetensors"
