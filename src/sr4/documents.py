@@ -37,11 +37,10 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise ValueError("is no regular file")
+    if status.st_size > most:
+        raise ValueError(f"has {status.st_size:,} bytes, more than the {most:,} that sr4 reads")
     with path.open("rb") as file:
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise ValueError(f"has {max(status.st_size, len(data)):,} bytes, at most {most:,} fit")
-    return data
+        return file.read(status.st_size)
 
 
 def check_own_file(path: Path, folder: Path) -> None:

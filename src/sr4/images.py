@@ -37,6 +37,9 @@ SUFFIXES = frozenset((
 # fmt: on
 """The suffixes, in lower case, of the files that `read_image` reads."""
 
+MAX_BYTES = 2**30
+"""The largest file that `read_image` reads unless told otherwise: some decoders take it whole."""
+
 _WRITE_FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     # A quarter of the time of Pillow's own level, 6, for a tenth more bytes.
     ".png": ("PNG", {"compress_level": 3}),
@@ -116,9 +119,21 @@ def _open_file(path: Path, label: str) -> BinaryIO:
         ) from error
 
 
+def _copy(source: BinaryIO, most: int) -> io.BytesIO:
+    """A stream to its end, or to where it is known to be too long."""
+    copy = io.BytesIO()
+    while copy.tell() <= most and (block := source.read(2**20)):
+        copy.write(block)
+    copy.seek(0)
+    return copy
+
+
 @contextmanager
 def _opened(
-    source: str | Path | bytes | BinaryIO, name: str | None, max_pixels: int | None = None
+    source: str | Path | bytes | BinaryIO,
+    name: str | None,
+    max_pixels: int | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> Iterator[Image.Image]:
     """The picture with its header read, not decoded; what Pillow raises becomes PictureError."""
     if isinstance(source, (str, Path)):
@@ -126,13 +141,15 @@ def _opened(
         stream = _open_file(Path(source), label)
     else:
         label = repr(name) if name else "the given picture"
-        stream = io.BytesIO(source if isinstance(source, bytes) else source.read())
+        stream = io.BytesIO(source) if isinstance(source, bytes) else _copy(source, max_bytes)
     with stream, warnings.catch_warnings():
         # Pillow warns of odd metadata and large sizes; pixels either decode or raise.
         warnings.simplefilter("ignore")
         try:
             if not stream.read(1):
                 raise PictureError(f"{label} is empty; expected a picture file: get it again")
+            check_size(stream.seek(0, os.SEEK_END), label, max_bytes)
+            stream.seek(0)
             with Image.open(stream, formats=_READ_FORMATS) as image:
                 if max_pixels is not None and image.width * image.height > max_pixels:
                     raise PictureError(
@@ -156,6 +173,19 @@ def _opened(
             ) from error
 
 
+def check_size(size: int, label: str, max_bytes: int = MAX_BYTES) -> None:
+    """Refuse a picture file by its size.
+
+    Raises:
+        PictureError: it has more bytes than `max_bytes`.
+    """
+    if size > max_bytes:
+        raise PictureError(
+            f"{label} is a file of more than {max_bytes:,} bytes; expected a smaller one: save the "
+            "picture in a compressed format"
+        )
+
+
 def read_header(source: str | Path | bytes | BinaryIO, *, name: str | None = None) -> Header:
     """Format, mode and size of a picture, without decoding it. Errors as in `read_image`."""
     with _opened(source, name) as image:
@@ -166,6 +196,7 @@ def read_image(
     source: str | Path | bytes | BinaryIO,
     *,
     max_pixels: int = 100_000_000,
+    max_bytes: int = MAX_BYTES,
     name: str | None = None,
 ) -> Image.Image:
     """A picture as 8-bit RGB, upright (EXIF orientation applied), wholly decoded.
@@ -175,12 +206,13 @@ def read_image(
     Args:
         source: a file, the bytes of one, or a binary stream read to its end.
         max_pixels: the limit on width times height, checked before anything is decoded.
+        max_bytes: the limit on the file's size; what decoders read of it stays below.
         name: what messages call the picture; a path names itself.
 
     Raises:
         PictureError: missing, empty, truncated, enormous, no picture, or a folder.
     """
-    with _opened(source, name, max_pixels) as image:
+    with _opened(source, name, max_pixels, max_bytes) as image:
         image.load()
         turn = _UPRIGHT.get(_orientation(image))
         rgb = _to_rgb(image)

@@ -25,8 +25,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr4.data.patterns import matching_paths
+from sr4.documents import read_bytes
 from sr4.errors import DataError, MissingExtraError, PictureError, UsageError
-from sr4.images import SUFFIXES, list_images, missing_path, read_image, reason
+from sr4.images import (
+    MAX_BYTES,
+    SUFFIXES,
+    check_size,
+    list_images,
+    missing_path,
+    read_image,
+    reason,
+)
 
 
 class Source(Protocol):
@@ -83,6 +92,13 @@ class EncodedSource(ABC):
         except PictureError as error:
             raise DataError(str(error)) from error
 
+    def _check_size(self, index: int, size: int) -> None:
+        """Before a member is read: it comes into memory whole."""
+        try:
+            check_size(size, repr(self.label(index)))
+        except PictureError as error:
+            raise DataError(str(error)) from error
+
     def _unreadable(self, index: int, why: str) -> DataError:
         return DataError(
             f"{self.label(index)!r} cannot be read ({why}); expected the picture that was there "
@@ -106,8 +122,8 @@ class FolderSource(EncodedSource):
 
     def read_bytes(self, index: int) -> bytes:
         try:
-            return (self.paths[0] / self.names[index]).read_bytes()
-        except OSError as error:
+            return read_bytes(self.paths[0] / self.names[index], MAX_BYTES)
+        except (OSError, ValueError) as error:
             raise self._unreadable(index, reason(error)) from error
 
 
@@ -128,6 +144,7 @@ class TarSource(EncodedSource):
 
     def read_bytes(self, index: int) -> bytes:
         offset, size = self._places[index]
+        self._check_size(index, size)
         try:
             with self.paths[0].open("rb") as file:
                 file.seek(offset)
@@ -188,6 +205,7 @@ class LMDBSource(EncodedSource):
         try:
             with _LMDB_LOCK, _open_lmdb(path) as environment, environment.begin() as transaction:
                 data = transaction.get(key)
+                self._check_size(index, len(data or b""))
         except _import_lmdb().Error as error:
             raise self._unreadable(index, reason(error)) from error
         if data is None:
