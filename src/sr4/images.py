@@ -6,14 +6,16 @@ every mode: alpha is dropped, 16-bit grey is scaled to 8 bits.
 
 from __future__ import annotations
 
+import ctypes
 import difflib
+import functools
 import io
 import os
 import secrets
 import stat
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -151,6 +153,8 @@ def _opened(
             check_size(stream.seek(0, os.SEEK_END), label, max_bytes)
             stream.seek(0)
             with Image.open(stream, formats=_READ_FORMATS) as image:
+                if image.format == "TIFF":
+                    _silence_libtiff()
                 if max_pixels is not None and image.width * image.height > max_pixels:
                     raise PictureError(
                         f"{label} is enormous ({image.width}x{image.height}); expected at most "
@@ -184,6 +188,19 @@ def check_size(size: int, label: str, max_bytes: int = MAX_BYTES) -> None:
             f"{label} is a file of more than {max_bytes:,} bytes; expected a smaller one: save the "
             "picture in a compressed format"
         )
+
+
+@functools.cache
+def _silence_libtiff() -> None:
+    """libtiff prints what it finds wrong by itself, past every stream of Python; what counts of it,
+    Pillow raises.
+    """
+    from PIL import _imaging
+
+    with suppress(OSError, AttributeError):  # a build that hides libtiff stays as it is
+        library = ctypes.CDLL(_imaging.__file__)
+        library.TIFFSetErrorHandler(None)
+        library.TIFFSetWarningHandler(None)
 
 
 def read_header(source: str | Path | bytes | BinaryIO, *, name: str | None = None) -> Header:
