@@ -10,6 +10,7 @@ import ctypes
 import difflib
 import functools
 import io
+import logging
 import os
 import secrets
 import stat
@@ -65,6 +66,9 @@ _UPRIGHT = {  # EXIF 2.32, tag 0x0112: what brings each orientation upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+# Pillow logs some of what it also raises, which Python prints unless somebody takes it.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 _LEVELS = (np.arange(256) / 127.5 - 1).astype(np.float32)  # correctly rounded; -1 and 1 are exact
 _MANY_SIBLINGS = 5000  # beyond this, looking for a similar name would take longer than it helps
