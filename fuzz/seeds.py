@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import struct
+import warnings
 import zlib
 from typing import Any, NamedTuple
 
@@ -84,14 +85,22 @@ _WRITTEN: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
 )
 
 
-def make_seeds() -> list[Seed]:
-    """All seeds; the same ones each time."""
+def make_seeds(*, bombs: bool = True) -> list[Seed]:
+    """The same ones each time.
+
+    Args:
+        bombs: with those that unfold to very much.
+    """
+    Image.init()
     seeds = []
-    for number, (kind, suffix, mode, options) in enumerate(_WRITTEN):
-        sizes = _SIZES[:1] if kind in ("ICNS", "BLP") else _SIZES
-        for size in sizes:
-            seeds.append(Seed(kind, suffix, _encode(kind, mode, size, dict(options), number)))
-    return seeds + _handmade() + _bombs()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of formats that Pillow will write no longer
+        for number, (kind, suffix, mode, options) in enumerate(_WRITTEN):
+            if kind not in Image.SAVE:  # older versions of Pillow, or builds without a library
+                continue
+            for size in _SIZES[:1] if kind in ("ICNS", "BLP") else _SIZES:
+                seeds.append(Seed(kind, suffix, _encode(kind, mode, size, dict(options), number)))
+    return seeds + _handmade() + (_bombs() if bombs else [])
 
 
 def _picture(mode: str, size: tuple[int, int], number: int) -> Image.Image:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import multiprocessing
 import os
@@ -28,7 +29,8 @@ from typing import Any
 from mutations import mutate
 from seeds import Seed, make_seeds
 
-_SECONDS = 20.0  # for one file, and for each million pixels of its result
+_SECONDS = 20.0  # for one file, and for each million pixels that the network goes through
+_TILE = 128  # a narrow result costs as much as one of this width
 _START_SECONDS = 120.0  # for a worker to load the model
 _OURS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")  # sr4 reads these
 _DONE = re.compile(r".+ -> .+  \d+x\d+, consistency [\d.]+, [\d.]+ s on onnx\n")
@@ -88,12 +90,15 @@ def _peak_megabytes() -> float:
 
 
 def work(connection: Connection, model: str, gigabytes: float) -> None:
-    """Answer each (file, output folder) with a `Run`. The model is loaded once."""
+    """Answer each (file, output folder) with a `Run`. What is the same for all is made once: the
+    model, and the parser of the command line.
+    """
     import sr4.model
-    from sr4.cli.main import main
+    from sr4.cli import main as program
 
     loaded = sr4.model.load_model(model, backend="onnx")
-    sr4.model.load_model = lambda *_, **__: loaded  # type: ignore[assignment]
+    sr4.model.load_model = lambda *_, **__: loaded
+    program.get_command = functools.cache(program.get_command)
     _limit(gigabytes)
     connection.send(None)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
@@ -107,7 +112,9 @@ def work(connection: Connection, model: str, gigabytes: float) -> None:
                 stream.truncate()
             Path("/proc/self/clear_refs").write_text("5")  # resets the peak
             began = time.perf_counter()
-            code = main(["upscale", path, "-o", folder, "--model", model, "--backend", "onnx"])
+            code = program.main(
+                ["upscale", path, "-o", folder, "--model", model, "--backend", "onnx"]
+            )
             seconds = time.perf_counter() - began
             said = []
             for stream in (out, err):
@@ -194,7 +201,8 @@ def allowed_seconds(path: Path, scale: int) -> float:
         header = read_header(path)
     except PictureError:
         return _SECONDS
-    return _SECONDS * max(1.0, header.width * header.height * scale**2 / 1e6)
+    width, height = (max(_TILE, side * scale) for side in (header.width, header.height))
+    return _SECONDS * max(1.0, width * height / 1e6)
 
 
 def problems_of(run: Run, path: Path, megabytes: float) -> list[str]:

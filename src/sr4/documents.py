@@ -82,7 +82,8 @@ def parse_yaml(text: str) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = "" if mark is None else f"line {mark.line + 1}: "
-        raise ValueError(f"{place}{getattr(error, 'problem', None) or error}") from error
+        problem = getattr(error, "problem", None) or str(error)
+        raise ValueError(place + " ".join(problem.split())) from error
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
     except (AttributeError, LookupError, TypeError) as error:  # of a value that belies its !!tag
@@ -92,7 +93,12 @@ def parse_yaml(text: str) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """Knows no aliases (`&name`, `*name`)."""
+    """Knows no aliases (`&name`, `*name`), and does not look into a thousand brackets."""
+
+    def fetch_flow_collection_start(self, token: Any) -> None:
+        if self.flow_level > _MOST_DEPTH:
+            raise ValueError(_TOO_DEEP)
+        super().fetch_flow_collection_start(token)
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):

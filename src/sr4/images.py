@@ -6,17 +6,14 @@ every mode: alpha is dropped, 16-bit grey is scaled to 8 bits.
 
 from __future__ import annotations
 
-import ctypes
 import difflib
-import functools
 import io
-import logging
 import os
 import secrets
 import stat
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import Base as ExifTag
 
+from sr4.decoders import read_stream, silence_libtiff
 from sr4.errors import PictureError
 
 # Formats with a signature of their own: others are guessed from bytes that fit anything (TGA), or
@@ -66,9 +64,6 @@ _UPRIGHT = {  # EXIF 2.32, tag 0x0112: what brings each orientation upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-# Pillow logs some of what it also raises, which Python prints unless somebody takes it.
-logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 _LEVELS = (np.arange(256) / 127.5 - 1).astype(np.float32)  # correctly rounded; -1 and 1 are exact
 _MANY_SIBLINGS = 5000  # beyond this, looking for a similar name would take longer than it helps
@@ -125,15 +120,6 @@ def _open_file(path: Path, label: str) -> BinaryIO:
         ) from error
 
 
-def _copy(source: BinaryIO, most: int) -> io.BytesIO:
-    """A stream to its end, or to where it is known to be too long."""
-    copy = io.BytesIO()
-    while copy.tell() <= most and (block := source.read(2**20)):
-        copy.write(block)
-    copy.seek(0)
-    return copy
-
-
 @contextmanager
 def _opened(
     source: str | Path | bytes | BinaryIO,
@@ -147,7 +133,7 @@ def _opened(
         stream = _open_file(Path(source), label)
     else:
         label = repr(name) if name else "the given picture"
-        stream = io.BytesIO(source) if isinstance(source, bytes) else _copy(source, max_bytes)
+        stream = io.BytesIO(source) if isinstance(source, bytes) else read_stream(source, max_bytes)
     with stream, warnings.catch_warnings():
         # Pillow warns of odd metadata and large sizes; pixels either decode or raise.
         warnings.simplefilter("ignore")
@@ -158,7 +144,7 @@ def _opened(
             stream.seek(0)
             with Image.open(stream, formats=_READ_FORMATS) as image:
                 if image.format == "TIFF":
-                    _silence_libtiff()
+                    silence_libtiff()
                 if max_pixels is not None and image.width * image.height > max_pixels:
                     raise PictureError(
                         f"{label} is enormous ({image.width}x{image.height}); expected at most "
@@ -192,19 +178,6 @@ def check_size(size: int, label: str, max_bytes: int = MAX_BYTES) -> None:
             f"{label} is a file of more than {max_bytes:,} bytes; expected a smaller one: save the "
             "picture in a compressed format"
         )
-
-
-@functools.cache
-def _silence_libtiff() -> None:
-    """libtiff prints what it finds wrong by itself, past every stream of Python; what counts of it,
-    Pillow raises.
-    """
-    from PIL import _imaging
-
-    with suppress(OSError, AttributeError):  # a build that hides libtiff stays as it is
-        library = ctypes.CDLL(_imaging.__file__)
-        library.TIFFSetErrorHandler(None)
-        library.TIFFSetWarningHandler(None)
 
 
 def read_header(source: str | Path | bytes | BinaryIO, *, name: str | None = None) -> Header:

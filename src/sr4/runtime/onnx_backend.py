@@ -40,7 +40,10 @@ class ONNXNetwork:
         options.log_severity_level = 4  # its messages span lines; ours below says what to do
         try:
             self._session = onnxruntime.InferenceSession(
-                str(graph), options, providers=["CPUExecutionProvider"]
+                str(graph),
+                options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # to the same provider, with lines on stdout
             )
         except Exception as error:  # onnxruntime has no public base class of its errors
             raise ModelError(
