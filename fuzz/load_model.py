@@ -16,8 +16,6 @@ from pathlib import Path
 import atheris
 from mutations import mutate
 
-import sr4.runtime.onnx_backend  # noqa: F401  (not instrumented: it is the checks that matter)
-
 with atheris.instrument_imports(include=["sr4"]):
     from sr4.errors import ModelError
     from sr4.model import load_model

@@ -9,11 +9,11 @@ import random
 import sys
 
 import atheris
-from mutations import mutate
-from seeds import make_seeds
 
 with atheris.instrument_imports(include=["PIL", "sr4"]):
+    from mutations import mutate
     from PIL import Image
+    from seeds import make_seeds
 
     from sr4.errors import PictureError
     from sr4.images import read_header, read_image
