@@ -148,3 +148,12 @@ def test_export_refuses_what_it_does_not_know(
     assert (done.code, done.out) == (2, "")
     assert part in done.errors[0]
     assert not (tmp_path / "out").exists()
+
+
+def test_scores_may_be_anything(run: Run, model: Path) -> None:
+    odd = {"value": "x", "low": None, "high": [1]}
+    change(model, scores={"a": odd, "b": {"c": odd}, "\x1b[2J": 1, "e": {}})
+    done = run("info", model)
+    assert (done.code, done.err) == (0, "")
+    assert "score: a, value" in done.out
+    assert "\x1b" not in done.out
