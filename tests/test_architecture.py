@@ -20,6 +20,7 @@ ROOT = Path(sr4.__file__).parent
 # own __init__: the public names, loaded lazily, which only the command line sees from inside.
 LAYERS = (
     {"errors", "_version", "files", "memory"},
+    {"documents", "decoders"},
     {"config", "degradation", "images", "diffusion"},
     {"pictures"},
     {"recipes", "comparison", "charts", "networks", "data"},

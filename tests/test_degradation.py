@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from sr4 import degradation
 from sr4.degradation import Degradation, resize, resize_matrix
 from sr4.errors import UsageError
 
@@ -185,3 +186,26 @@ def test_empty_axis() -> None:
         resize_matrix(0, 4)
     with pytest.raises(UsageError, match="at least 1 pixel"):
         resize(noise(3, 4, 4), 0, 4)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 8, 64])
+@pytest.mark.parametrize("kind", ["resize", "adjoint", "inverse"])
+def test_long_axes_are_done_in_blocks_of_the_same_matrix(kind: str, scale: int) -> None:
+    low = 2100 // scale + 200
+    whole = degradation._MATRICES[kind](low * scale, low)
+    got, row = np.zeros_like(whole), 0
+    blocks = degradation._blocks(kind, low * scale, low, np, np.float64, "cpu")
+    assert len(blocks) > 3
+    for first, last, matrix in blocks:
+        got[row : row + len(matrix), first:last] = matrix
+        row += len(matrix)
+    assert row == len(whole)
+    np.testing.assert_allclose(got, whole, atol=1e-8 * np.abs(whole).max())
+
+
+def test_a_very_long_axis_takes_little() -> None:
+    """Its matrices would take 34 GB, and their inverse hours."""
+    low_res = np.random.default_rng(0).uniform(-1, 1, (1, 2, 2**15)).astype(np.float32)
+    large = Degradation(4).pseudo_inverse(low_res)
+    assert large.shape == (1, 8, 2**17)
+    np.testing.assert_allclose(Degradation(4)(large), low_res, atol=1e-5)

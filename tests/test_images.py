@@ -366,3 +366,24 @@ def test_listing_what_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(PictureError, match="cannot be listed"):
         list_images(tmp_path / "file")
+
+
+@pytest.mark.parametrize("kind", ["path", "bytes", "stream"])
+def test_large_files_are_refused_before_they_are_decoded(tmp_path: Path, kind: str) -> None:
+    data = encoded(PICTURE)
+    path = tmp_path / "a.png"
+    path.write_bytes(data)
+
+    def source() -> Any:
+        return {"path": path, "bytes": data, "stream": io.BytesIO(data)}[kind]
+
+    assert read_image(source(), max_bytes=len(data)).size == PICTURE.size
+    assert f"more than {len(data) - 1:,} bytes" in refused(source(), max_bytes=len(data) - 1)
+
+
+def test_a_file_of_a_terabyte_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "holes.png"
+    with path.open("wb") as file:
+        file.write(encoded(PICTURE))
+        file.truncate(10**12)
+    assert "bytes; expected a smaller one" in refused(path)

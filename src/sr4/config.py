@@ -11,16 +11,22 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from sr4.errors import SR4Error, UsageError, nearest
+from sr4.documents import parse_yaml
+from sr4.errors import SR4Error, UsageError, nearest, shorten
 
 CorruptionName = Literal["none", "photo"]
 SamplerName = Literal["ddpm", "ddim", "dpmpp"]
 SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
 
-_Count = Annotated[int, Field(ge=1)]
+# The limits are far above what anyone trains, and low enough that a network of these settings can
+# be laid out, without its weights, in a moment.
+_Width = Annotated[int, Field(ge=1, le=8192)]
+_Multiplier = Annotated[int, Field(ge=1, le=64)]
+_Blocks = Annotated[int, Field(ge=1, le=64)]
+_Edge = Annotated[int, Field(ge=1, le=65_536)]
+_MOST_DOTS = 16  # in the name of a setting
 _Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -61,22 +67,27 @@ class SR3NetworkSettings(Settings):
 
     kind: Literal["sr3"] = "sr3"
     inner: int = Field(64, ge=8, le=1024)
-    multipliers: tuple[_Count, ...] = Field((1, 2, 4, 8, 8), min_length=1, max_length=8)
-    groups: int = Field(32, ge=1)
-    attention_resolutions: tuple[int, ...] = (16,)
+    multipliers: tuple[_Multiplier, ...] = Field((1, 2, 4, 8, 8), min_length=1, max_length=8)
+    groups: int = Field(32, ge=1, le=1024)
+    attention_resolutions: tuple[_Edge, ...] = Field((16,), max_length=8)
     heads: int = Field(1, ge=1, le=64)
     blocks: int = Field(2, ge=1, le=16)
     dropout: float = Field(0.2, ge=0, lt=1)
+
+    @property
+    def size_multiple(self) -> int:
+        """What divides the sides of every picture that the network takes."""
+        return 1 << (len(self.multipliers) - 1)
 
 
 class SR4NetworkSettings(SR3NetworkSettings):
     """The U-Net of SR4: attention at 8x8 only, and a low-res path (see `sr4.networks.sr4`)."""
 
     kind: Literal["sr4"] = "sr4"  # type: ignore[assignment]
-    attention_resolutions: tuple[int, ...] = (8,)
+    attention_resolutions: tuple[_Edge, ...] = Field((8,), max_length=8)
     heads: int = Field(4, ge=1, le=64)
     path: Literal["convolutions", "large-kernel", "bicubic", "direct", "none"] = "convolutions"
-    path_resolution: int = Field(16, ge=1)
+    path_resolution: _Edge = 16
     path_width: int = Field(32, ge=1, le=1024)
 
 
@@ -91,9 +102,14 @@ class FastNetworkSettings(Settings):
 
     kind: Literal["fast"] = "fast"
     patch: int = Field(4, ge=1, le=32)
-    widths: tuple[_Count, ...] = Field((96, 192, 256), min_length=1, max_length=6)
-    blocks: tuple[_Count, ...] = Field((3, 3, 4), min_length=1, max_length=6)
+    widths: tuple[_Width, ...] = Field((96, 192, 256), min_length=1, max_length=6)
+    blocks: tuple[_Blocks, ...] = Field((3, 3, 4), min_length=1, max_length=6)
     attention: bool = True
+
+    @property
+    def size_multiple(self) -> int:
+        """What divides the sides of every picture that the network takes."""
+        return self.patch << (len(self.widths) - 1)
 
     @model_validator(mode="after")
     def _levels_agree(self) -> FastNetworkSettings:
@@ -197,7 +213,7 @@ class ModelSettings(Settings):
 
     recipe: str
     channels: int = Field(3, ge=1, le=64)
-    image_size: int = Field(128, ge=8)  # edge of the training pictures
+    image_size: int = Field(128, ge=8, le=65_536)  # edge of the training pictures
     network: NetworkSettings
     degradation: DegradationSettings = DegradationSettings()
     schedule: ScheduleSettings = ScheduleSettings()
@@ -298,7 +314,7 @@ def explain(error: ValidationError, settings: type[BaseModel]) -> str:
     """
     first = error.errors()[0]
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    parts = [str(part) for part in first["loc"]]
+    parts = [shorten(str(part)) for part in first["loc"]]
     kinds: Collection[str] = NETWORKS
     if "network" in parts[:-1]:  # pydantic puts the network's kind behind its key
         kinds = [parts.pop(parts.index("network") + 1)]
@@ -306,7 +322,7 @@ def explain(error: ValidationError, settings: type[BaseModel]) -> str:
     if first["type"] == "extra_forbidden":
         return f"unknown setting {key!r}: {nearest(key, keys_of(settings, kinds))}{more}"
     if first["type"] == "union_tag_invalid":
-        tag = str(first["ctx"]["tag"])
+        tag = shorten(str(first["ctx"]["tag"]))
         return f"unknown {key}.kind {tag!r}: {nearest(tag, NETWORKS)}{more}"
     place = f"setting {key!r}: " if key else ""
     if first["type"] == "missing":
@@ -352,12 +368,16 @@ def merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
 def parse_assignment(text: str) -> dict[str, Any]:
     """`"training.seed=1"` as `{"training": {"seed": 1}}`; the value is read as YAML."""
     key, separator, value = text.partition("=")
-    if not separator or not all(key.split(".")):
-        raise UsageError(f"got {text!r}; expected key=value, such as training.batch_size=8")
+    if not separator or not all(key.split(".")) or key.count(".") > _MOST_DOTS:
+        raise UsageError(
+            f"got {shorten(text)!r}; expected key=value, such as training.batch_size=8"
+        )
     try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UsageError(f"got {text!r}; its value is not valid YAML") from error
+        parsed = parse_yaml(value)
+    except ValueError as error:
+        raise UsageError(
+            f"got {shorten(text)!r}; its value is not valid YAML ({shorten(str(error))})"
+        ) from error
     # YAML reads 1e-4 as a string; people mean the number.
     if isinstance(parsed, str):
         with contextlib.suppress(ValueError):

@@ -46,14 +46,24 @@ def resize_matrix(size_in: int, size_out: int) -> np.ndarray:
     """
     if size_in < 1 or size_out < 1:
         raise UsageError(f"got sizes {size_in} and {size_out}; each axis needs at least 1 pixel")
-    scale = size_in / size_out
-    width = max(scale, 1.0)
-    centres = (np.arange(size_out) + 0.5) * scale
-    positions = np.arange(size_in) + 0.5
-    matrix = _keys_cubic((positions[None, :] - centres[:, None]) / width)
-    matrix /= matrix.sum(axis=1, keepdims=True)
+    _, matrix = _resize_rows(size_in, size_out, 0, size_out)
     matrix.flags.writeable = False
     return matrix
+
+
+def _resize_rows(size_in: int, size_out: int, start: int, stop: int) -> tuple[int, np.ndarray]:
+    """Some rows of that matrix, from the first column on that they reach, and that column."""
+    scale = size_in / size_out
+    width = max(scale, 1.0)
+    centres = (np.arange(start, stop) + 0.5) * scale
+    first = max(0, int(centres[0] - 2 * width) - 1)
+    last = min(size_in, int(centres[-1] + 2 * width) + 2)
+    if stop - start == size_out:
+        first, last = 0, size_in
+    positions = np.arange(first, last) + 0.5
+    matrix = _keys_cubic((positions[None, :] - centres[:, None]) / width)
+    matrix /= matrix.sum(axis=1, keepdims=True)
+    return first, matrix
 
 
 @lru_cache(maxsize=64)
@@ -71,9 +81,23 @@ _MATRICES: Mapping[str, Callable[[int, int], np.ndarray]] = {
     "adjoint": lambda high, low: resize_matrix(high, low).T,
     "inverse": _pseudo_inverse,
 }
-_WHOLE = 1024  # longer axes are done in blocks, as most of their matrices is zero
+# Longer axes are done in blocks, as most of their matrices is zero. Nor is such a matrix ever made
+# whole: that of 8,192 pixels times 8 would take 4 GB, and the inverse minutes.
+_WHOLE = 1024
 _BLOCK = 512  # places of the longer side in one
+_NEAR = 64  # low-res pixels beyond which the pseudo-inverse is zero to rounding
 _NOTHING = 1e-9  # what counts as zero, in units of the largest entry
+
+
+def _rows(kind: str, high: int, low: int, start: int, stop: int) -> tuple[int, np.ndarray]:
+    """Some rows of one of these matrices, from some column on, and that column."""
+    if kind == "resize":
+        return _resize_rows(high, low, start, stop)
+    scale = high // low  # what an adjoint or inverse belongs to is a whole one
+    first, last = max(0, start // scale - _NEAR), min(low, -(-stop // scale) + _NEAR)
+    # What is near is that of a picture which ends there.
+    near = _MATRICES[kind]((last - first) * scale, last - first)
+    return first, near[start - first * scale : stop - first * scale]
 
 
 class _Block(NamedTuple):
@@ -86,18 +110,18 @@ class _Block(NamedTuple):
 
 @lru_cache(maxsize=256)
 def _blocks(kind: str, high: int, low: int, xp: Any, dtype: Any, place: Any) -> tuple[_Block, ...]:
-    matrix = _MATRICES[kind](high, low)
-    count, longer = matrix.shape[0], max(matrix.shape)
-    step = count if longer <= _WHOLE else max(1, count * _BLOCK // longer)
+    if max(high, low) <= _WHOLE:
+        matrix = _MATRICES[kind](high, low)
+        return (_Block(0, matrix.shape[1], xp.asarray(matrix.copy(), dtype=dtype, device=place)),)
+    count = low if kind == "resize" else high
+    step = max(1, count * _BLOCK // max(high, low))
     blocks = []
     for start in range(0, count, step):
-        rows = matrix[start : start + step]
-        first, last = 0, rows.shape[1]
-        if step < count:
-            seen = np.flatnonzero(np.abs(rows).max(axis=0) > _NOTHING * np.abs(matrix).max())
-            first, last = int(seen[0]), int(seen[-1]) + 1
-        native = xp.asarray(rows[:, first:last].copy(), dtype=dtype, device=place)
-        blocks.append(_Block(first, last, native))
+        first, rows = _rows(kind, high, low, start, min(start + step, count))
+        seen = np.flatnonzero(np.abs(rows).max(axis=0) > _NOTHING * np.abs(rows).max())
+        rows = rows[:, seen[0] : seen[-1] + 1]
+        native = xp.asarray(rows.copy(), dtype=dtype, device=place)
+        blocks.append(_Block(first + int(seen[0]), first + int(seen[-1]) + 1, native))
     return tuple(blocks)
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from sr4.build import build_network
 from sr4.errors import MissingExtraError, ModelError, UsageError, nearest
 from sr4.images import reason
-from sr4.model import CARD, CONFIG, check_files, find_model, read_config, save_model, write_config
-from sr4.runtime import GRAPH, IR, WEIGHTS
+from sr4.model import CARD, find_model, read_config, save_model, write_config
+from sr4.runtime import CONFIG, GRAPH, IR
+from sr4.runtime.files import check_files
 
 FORMATS = ("onnx", "openvino")
 PRECISIONS = ("float16", "float32")
@@ -58,13 +58,12 @@ def export_model(
     if find_spec("torch") is None:
         raise MissingExtraError("export", "torch", "train")
     from sr4.runtime.graph import export_onnx
-    from sr4.runtime.torch_backend import cast_weights, load_weights
+    from sr4.runtime.torch_backend import cast_weights, open_module
 
     source = find_model(model)
     config = read_config(source)
     check_files(source, config)
-    network = build_network(config)
-    load_weights(network, source / WEIGHTS)
+    network = open_module(source, config)
     stored = cast_weights(network, precision)
     if not all(tensor.isfinite().all() for tensor in stored.values()):
         raise ModelError(

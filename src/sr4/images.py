@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import Base as ExifTag
 
+from sr4.decoders import read_stream, silence_libtiff
 from sr4.errors import PictureError
 
 # Formats with a signature of their own: others are guessed from bytes that fit anything (TGA), or
@@ -35,6 +36,9 @@ SUFFIXES = frozenset((
 ))
 # fmt: on
 """The suffixes, in lower case, of the files that `read_image` reads."""
+
+MAX_BYTES = 2**30
+"""The largest file that `read_image` reads unless told otherwise: some decoders take it whole."""
 
 _UPRIGHT = {  # EXIF 2.32, tag 0x0112: what brings each orientation upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -103,23 +107,25 @@ def _open_file(path: Path, label: str) -> BinaryIO:
 
 @contextmanager
 def decoding(
-    source: str | Path | bytes | BinaryIO, name: str | None = None
+    source: str | Path | bytes | BinaryIO, name: str | None = None, max_bytes: int = MAX_BYTES
 ) -> Iterator[tuple[BinaryIO, str]]:
     """The bytes of a picture, seekable, and what messages call it; whatever a decoder raises inside
     becomes PictureError.
     """
+    stream: BinaryIO
     if isinstance(source, (str, Path)):
         label = repr(name or str(source))
         stream = _open_file(Path(source), label)
     else:
         label = repr(name) if name else "the given picture"
-        stream = io.BytesIO(source if isinstance(source, bytes) else source.read())
+        stream = io.BytesIO(source) if isinstance(source, bytes) else read_stream(source, max_bytes)
     with stream, warnings.catch_warnings():
         # Decoders warn of odd metadata and large sizes; pixels either decode or raise.
         warnings.simplefilter("ignore")
         try:
             if not stream.read(1):
                 raise PictureError(f"{label} is empty; expected a picture file: get it again")
+            check_size(stream.seek(0, os.SEEK_END), label, max_bytes)
             stream.seek(0)
             yield stream, label
         except PictureError:
@@ -140,9 +146,12 @@ def decoding(
 
 @contextmanager
 def _opened(
-    source: str | Path | bytes | BinaryIO, name: str | None, max_pixels: int | None = None
+    source: str | Path | bytes | BinaryIO,
+    name: str | None,
+    max_pixels: int | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> Iterator[Image.Image]:
-    with decoding(source, name) as (stream, label), open_stream(stream) as image:
+    with decoding(source, name, max_bytes) as (stream, label), open_stream(stream) as image:
         if max_pixels is not None:
             check_pixels(label, image.width, image.height, 1, max_pixels)
         yield image
@@ -150,7 +159,10 @@ def _opened(
 
 def open_stream(stream: BinaryIO) -> Image.Image:
     """The picture with its header read, not decoded; raises what Pillow does."""
-    return Image.open(stream, formats=_READ_FORMATS)
+    image = Image.open(stream, formats=_READ_FORMATS)
+    if image.format == "TIFF":
+        silence_libtiff()
+    return image
 
 
 def check_pixels(label: str, width: int, height: int, frames: int, max_pixels: int) -> None:
@@ -167,6 +179,19 @@ def check_pixels(label: str, width: int, height: int, frames: int, max_pixels: i
         )
 
 
+def check_size(size: int, label: str, max_bytes: int = MAX_BYTES) -> None:
+    """Refuse a picture file by its size.
+
+    Raises:
+        PictureError: it has more bytes than `max_bytes`.
+    """
+    if size > max_bytes:
+        raise PictureError(
+            f"{label} is a file of more than {max_bytes:,} bytes; expected a smaller one: save the "
+            "picture in a compressed format"
+        )
+
+
 def read_header(source: str | Path | bytes | BinaryIO, *, name: str | None = None) -> Header:
     """Format, mode and size of a picture, without decoding it. Errors as in `read_image`."""
     with _opened(source, name) as image:
@@ -177,6 +202,7 @@ def read_image(
     source: str | Path | bytes | BinaryIO,
     *,
     max_pixels: int = 100_000_000,
+    max_bytes: int = MAX_BYTES,
     name: str | None = None,
 ) -> Image.Image:
     """A picture as 8-bit RGB, upright (EXIF orientation applied), wholly decoded.
@@ -186,12 +212,13 @@ def read_image(
     Args:
         source: a file, the bytes of one, or a binary stream read to its end.
         max_pixels: the limit on width times height, checked before anything is decoded.
+        max_bytes: the limit on the file's size; what decoders read of it stays below.
         name: what messages call the picture; a path names itself.
 
     Raises:
         PictureError: missing, empty, truncated, enormous, no picture, or a folder.
     """
-    with _opened(source, name, max_pixels) as image:
+    with _opened(source, name, max_pixels, max_bytes) as image:
         image.load()
         turn = _UPRIGHT.get(orientation(image))
         rgb = _to_rgb(image)

@@ -19,10 +19,12 @@ from sr4.build import build_degradation, build_sampler, build_schedule, build_ta
 from sr4.config import SAMPLERS, ModelConfig, SamplingSettings, explain, parse_model_config
 from sr4.diffusion.predictions import PREDICTIONS
 from sr4.diffusion.samplers import Denoised, OnStep, PictureNoise, sample
+from sr4.documents import check_own_file, parse_json, read_bytes
 from sr4.errors import ModelError, UsageError, nearest
 from sr4.files import file_sha256
 from sr4.images import reason
-from sr4.runtime import WEIGHTS, Network, open_network
+from sr4.runtime import CONFIG, WEIGHTS, Network, open_network
+from sr4.runtime.files import check_files
 from sr4.targets import Frame
 
 if TYPE_CHECKING:
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 Array = Any
 Floats = NDArray[np.float32]
 
-CONFIG = "config.json"
 CARD = "README.md"
 SHIPPED = Path(__file__).parent / "models"
 DEFAULT_MODEL = "sr4-fast"
@@ -177,7 +178,7 @@ class DiffusionModel:
         frame = self.frame(network.native(low_res))
 
         def denoise(x_t: Array, log_snr: float) -> Denoised:
-            output = network(x_t, log_snr, upsampled)
+            output = self.evaluate(x_t, log_snr, upsampled)
             variance = output[:, channels:] if output.shape[1] > channels else None
             x_0 = self.prediction.x_0(output[:, :channels], x_t, log_snr)
             return Denoised(frame.constrain(x_0, consistency=settings.consistency), variance)
@@ -192,6 +193,20 @@ class DiffusionModel:
             on_step,
         )
         return network.numpy(frame.decode(x_0))
+
+    def evaluate(self, x_t: Array, log_snr: float, upsampled: Array) -> Array:
+        """The network's answer, of the shape that a model like this has; a graph from elsewhere
+        could give any.
+        """
+        output = self.network(x_t, log_snr, upsampled)
+        outputs = self.config.channels * (2 if self.config.objective.variance == "learned" else 1)
+        expected = (x_t.shape[0], outputs, *x_t.shape[2:])
+        if tuple(output.shape) != expected:
+            raise ModelError(
+                f"{self.name}: its network gave numbers of shape {tuple(output.shape)}; expected "
+                f"{expected}: copy or export the model again"
+            )
+        return output
 
 
 def shipped_models() -> dict[str, Path]:
@@ -245,9 +260,10 @@ def read_config(folder: Path) -> ModelConfig:
     """
     path = folder / CONFIG
     try:
-        text = path.read_text(encoding="utf-8")
-        values = json.loads(text)
-    except (OSError, ValueError, RecursionError) as error:
+        check_own_file(path, folder)
+        text = read_bytes(path).decode("utf-8")
+        values = parse_json(text)
+    except (OSError, ValueError) as error:
         raise ModelError(
             f"{path}: cannot be read ({reason(error)}); expected a model's JSON: copy the model "
             "again"
@@ -263,6 +279,11 @@ def read_config(folder: Path) -> ModelConfig:
             f"{path}: got scale {config.scale}, a degradation by {config.degradation.scale} and "
             f"the value range {config.value_range}; expected equal scales and {_VALUE_RANGE}: "
             "copy the model again"
+        )
+    if config.size_multiple != config.network.size_multiple:
+        raise ModelError(
+            f"{path}: got size_multiple {config.size_multiple}; expected "
+            f"{config.network.size_multiple}, that of its network: copy or export the model again"
         )
     return config
 
@@ -285,33 +306,6 @@ def load_model(
     check_files(folder, config)
     network = open_network(folder, config, backend=backend, device=device, draws=draws)
     return DiffusionModel(config, network, str(name))
-
-
-def check_files(folder: Path, config: ModelConfig) -> None:
-    """Refuse a folder whose files are not those that its config was written for.
-
-    A graph has only places inside the weights file, so that nothing else would notice other
-    weights there.
-    """
-    for name, expected in config.sha256.items():
-        if Path(name).name != name:
-            raise ModelError(
-                f"{folder / CONFIG}: names the file {name!r}; expected files beside it: copy the "
-                "model again"
-            )
-        path = folder / name
-        try:
-            found = file_sha256(path)
-        except (OSError, ValueError) as error:  # ValueError: a name with a null byte
-            raise ModelError(
-                f"{path}: cannot be read ({reason(error)}); expected the file that {CONFIG} "
-                "lists: copy the model again"
-            ) from error
-        if found != expected:
-            raise ModelError(
-                f"{path}: its checksum differs from the one in {CONFIG}; expected the file the "
-                "model was saved with: copy the model again"
-            )
 
 
 def save_model(folder: Path, config: ModelConfig, tensors: Mapping[str, Tensor]) -> ModelConfig:

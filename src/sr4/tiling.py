@@ -274,7 +274,7 @@ class _Strips:
 
     def _strip(self, start: int, stop: int) -> Floats:
         """The tiles of some rows, blended over the columns: (O, rows, W)."""
-        columns, network = self._sampling.columns, self._sampling.model.network
+        columns, model = self._sampling.columns, self._sampling.model
         x_t, upsampled = self._x.rows(start, stop), self._sampling.upsampled(start, stop)
         places = list(zip(columns.starts, columns.weights(), strict=True))
         strip: Floats | None = None
@@ -284,8 +284,8 @@ class _Strips:
                 np.stack([one[:, :, left : left + columns.size] for left, _ in group])
                 for one in (x_t, upsampled)
             ]
-            x_tiles, upsampled_tiles = (network.native(one) for one in tiles)
-            outputs = network.numpy(network(x_tiles, self._level, upsampled_tiles))
+            x_tiles, upsampled_tiles = (model.network.native(one) for one in tiles)
+            outputs = model.network.numpy(model.evaluate(x_tiles, self._level, upsampled_tiles))
             if strip is None:
                 strip = np.zeros((outputs.shape[1], *x_t.shape[1:]), np.float32)
             for (left, weights), output in zip(group, outputs, strict=True):

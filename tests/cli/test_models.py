@@ -162,3 +162,12 @@ def test_info_says_what_low_res_a_model_was_trained_on(
     said = " ".join(run("info", folder).out.split())
     assert "trained to undo what corrupts a photo" in said
     assert "condition noise trained with deviations up to 0.25 on the [-1, 1] scale" in said
+
+
+def test_scores_may_be_anything(run: Run, model: Path) -> None:
+    odd = {"value": "x", "low": None, "high": [1]}
+    change(model, scores={"a": odd, "b": {"c": odd}, "\x1b[2J": 1, "e": {}})
+    done = run("info", model)
+    assert (done.code, done.err) == (0, "")
+    assert "score: a, value" in done.out
+    assert "\x1b" not in done.out

@@ -276,6 +276,33 @@ def test_a_bad_picture_is_named(tmp_path: Path, write_tar: Write) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", ["folder", "tar", "lmdb"])
+def test_large_members_are_refused_before_they_are_read(
+    tmp_path: Path,
+    kind: str,
+    files: dict[str, bytes],
+    write_tar: Write,
+    write_folder: Write,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write = {"folder": write_folder, "tar": write_tar, "lmdb": write_lmdb}[kind]
+    source = open_source(write(tmp_path / "data.tar", files))
+    most = len(source.read_bytes(0)) - 1
+    monkeypatch.setattr("sr4.data.sources.MAX_BYTES", most)
+    monkeypatch.setattr("sr4.images.check_size.__defaults__", (most,))
+    with pytest.raises(DataError) as caught:
+        source.read(0)
+    assert f"more than {'the ' if kind == 'folder' else ''}{most:,}" in str(caught.value)
+    assert source.names[0] in str(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_among_pictures_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(DataError, match="no regular file"):
+        open_source(tmp_path).read(0)
+
+
 # LMDB
 
 

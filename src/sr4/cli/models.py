@@ -115,9 +115,10 @@ def _facts(folder: Path, config: ModelConfig) -> Iterator[tuple[str, str]]:
 
 def _flat(scores: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in scores.items():
-        if isinstance(value, Mapping) and set(value) != {"value", "low", "high"}:
-            yield from _flat(value, f"{prefix}{key}, ")
-        elif isinstance(value, Mapping):
+        interval = isinstance(value, Mapping) and set(value) == {"value", "low", "high"}
+        if interval and all(isinstance(one, (int, float)) for one in value.values()):
             yield prefix + key, f"{value['value']:.4g} [{value['low']:.4g}, {value['high']:.4g}]"
+        elif isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}, ")
         else:
             yield prefix + key, f"{value:.4g}" if isinstance(value, float) else str(value)

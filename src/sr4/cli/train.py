@@ -166,23 +166,21 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: it is missing, unreadable, not YAML, or no mapping.
     """
-    import yaml
-
     from sr4.config import merge
+    from sr4.documents import parse_yaml, read_bytes
     from sr4.images import missing_path, reason
 
     expected = "expected a YAML file of settings, such as `training: {batch_size: 8}`"
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = read_bytes(path).decode("utf-8")
     except FileNotFoundError as error:
         raise UsageError(f"got --config {path}: {missing_path(path)}") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read ({reason(error)}); {expected}") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark is not None else ""
-        problem = getattr(error, "problem", None) or reason(error)
-        raise UsageError(f"{path}{line}: not YAML ({problem}); {expected}") from error
+    try:
+        loaded = parse_yaml(text)
+    except ValueError as error:
+        raise UsageError(f"{path}: not YAML that sr4 takes ({error}); {expected}") from error
     if loaded is None:  # an empty file, or comments only
         return {}
     if not isinstance(loaded, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Literal
@@ -10,10 +9,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sr4.errors import DataError
+from sr4.files import file_sha256
 
 MANIFEST_NAME = "manifest.json"
 _MAKER: Literal["sr4 data prepare"] = "sr4 data prepare"
-_CHUNK = 1 << 20
 
 
 class _Entry(BaseModel):
@@ -98,12 +97,3 @@ def read_manifest(folder: Path) -> Manifest | None:
             f"{str(path)!r} is damaged or of another version ({first['msg']} at "
             f"{'.'.join(map(str, first['loc']))}); expected version 1: prepare the data again"
         ) from error
-
-
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file in hexadecimal, read piece by piece."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(_CHUNK):
-            digest.update(piece)
-    return digest.hexdigest()

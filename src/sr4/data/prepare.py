@@ -25,11 +25,11 @@ from sr4.data.manifest import (
     ShardEntry,
     SkippedEntry,
     SourceEntry,
-    file_sha256,
     read_manifest,
 )
 from sr4.data.sources import EncodedSource, open_source
 from sr4.errors import BadPictureError, DataError, PictureError, UsageError
+from sr4.files import file_sha256
 from sr4.images import read_header, reason
 
 Format = Literal["png", "webp"]

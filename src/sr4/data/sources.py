@@ -25,8 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr4.data.patterns import matching_paths
+from sr4.documents import read_bytes
 from sr4.errors import BadPictureError, DataError, MissingExtraError, PictureError, UsageError
-from sr4.images import list_images, missing_path, read_image, reason
+from sr4.images import MAX_BYTES, check_size, list_images, missing_path, read_image, reason
 from sr4.pictures import READ_SUFFIXES, read_picture
 from sr4.pictures.reading import NPY
 
@@ -92,6 +93,13 @@ class EncodedSource(ABC):
         except PictureError as error:
             raise BadPictureError(str(error)) from error
 
+    def _check_size(self, index: int, size: int) -> None:
+        """Before a member is read: it comes into memory whole."""
+        try:
+            check_size(size, repr(self.label(index)))
+        except PictureError as error:
+            raise DataError(str(error)) from error
+
     def _unreadable(self, index: int, why: str) -> DataError:
         return DataError(
             f"{self.label(index)!r} cannot be read ({why}); expected the picture that was there "
@@ -128,11 +136,15 @@ class FolderSource(EncodedSource):
 
     def read_bytes(self, index: int) -> bytes:
         try:
-            return (self.paths[0] / self.names[index]).read_bytes()
+            return read_bytes(self.paths[0] / self.names[index], MAX_BYTES)
         except PermissionError as error:
             raise BadPictureError(
                 f"{self.label(index)!r} cannot be read ({reason(error)}); expected a readable "
                 "file: change its permissions"
+            ) from error
+        except ValueError as error:  # too large, or a pipe
+            raise BadPictureError(
+                f"{self.label(index)!r} cannot be read ({reason(error)}); expected a picture file"
             ) from error
         except OSError as error:
             raise self._unreadable(index, reason(error)) from error
@@ -155,6 +167,7 @@ class TarSource(EncodedSource):
 
     def read_bytes(self, index: int) -> bytes:
         offset, size = self._places[index]
+        self._check_size(index, size)
         try:
             with self.paths[0].open("rb") as file:
                 if _state(file) != self._state:  # the places may hold other pictures now
@@ -221,6 +234,7 @@ class LMDBSource(EncodedSource):
         try:
             with _LMDB_LOCK, _open_lmdb(path) as environment, environment.begin() as transaction:
                 data = transaction.get(key)
+                self._check_size(index, len(data or b""))
         except _import_lmdb().Error as error:
             raise self._unreadable(index, reason(error)) from error
         if data is None:

@@ -14,14 +14,19 @@ from numpy.typing import NDArray
 from sr4.config import ModelConfig
 from sr4.errors import MissingExtraError, ModelError, OutOfMemoryError, UsageError, nearest
 from sr4.images import reason
+from sr4.runtime.graph_check import check_graph, check_ir
+from sr4.runtime.weights import read_header
 
 Array = Any
 
 BACKENDS = ("auto", "torch", "onnx", "openvino")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+CONFIG = "config.json"
 GRAPH = "model.onnx"
 WEIGHTS = "model.safetensors"
 IR = "model.xml"  # OpenVINO's own form of the graph, optional
+IR_WEIGHTS = "model.bin"
+FILES = (WEIGHTS, GRAPH, IR, IR_WEIGHTS)
 
 # What the runtimes say, in lower case, when memory is what they lack.
 _NO_MEMORY = (
@@ -97,7 +102,7 @@ def open_network(
     for what, name, known in (("backend", backend, BACKENDS), ("device", device, DEVICES)):
         if name not in known:
             raise UsageError(f"unknown {what} {name!r}: {nearest(name, known)}")
-    on_cpu, has_graph = device in ("auto", "cpu"), (folder / GRAPH).exists()
+    on_cpu, has_graph = device in ("auto", "cpu"), _has(folder, GRAPH, config)
     if backend == "auto":
         backend = _fastest(draws) if on_cpu and has_graph else "torch"
     if backend == "torch":
@@ -112,7 +117,19 @@ def open_network(
             f"{folder}: has no {GRAPH}; expected one for the {backend} backend: run `sr4 export`, "
             "or choose the torch backend"
         )
-    return _open_onnx(folder) if backend == "onnx" else _open_openvino(folder, config)
+    # What a config does not list has nothing to do with the model.
+    if backend == "openvino" and all(_has(folder, name, config) for name in (IR, IR_WEIGHTS)):
+        check_ir(folder / IR)
+        return _open_openvino(folder / IR, config)
+    check_graph(folder / GRAPH, folder / WEIGHTS, read_header(folder / WEIGHTS))
+    if backend == "openvino":
+        return _open_openvino(folder / GRAPH, config)
+    return _open_onnx(folder / GRAPH)
+
+
+def _has(folder: Path, name: str, config: ModelConfig) -> bool:
+    """Whether a file is there, and one of the model: a config with checksums lists all of them."""
+    return (folder / name).exists() and (not config.sha256 or name in config.sha256)
 
 
 def _fastest(draws: int | None) -> str:
@@ -141,17 +158,16 @@ def _open_torch(folder: Path, config: ModelConfig, device: str) -> Network:
     return TorchNetwork.open(folder, config, device)
 
 
-def _open_onnx(folder: Path) -> Network:
+def _open_onnx(graph: Path) -> Network:
     from sr4.runtime.onnx_backend import ONNXNetwork
 
-    return ONNXNetwork(folder / GRAPH)
+    return ONNXNetwork(graph)
 
 
-def _open_openvino(folder: Path, config: ModelConfig) -> Network:
+def _open_openvino(graph: Path, config: ModelConfig) -> Network:
     try:
         from sr4.runtime.openvino_backend import OpenVINONetwork
     except ModuleNotFoundError as error:
         raise MissingExtraError("the openvino backend", "openvino", "openvino") from error
-    graph = folder / (IR if (folder / IR).exists() else GRAPH)
     cache = cache_folder() / "openvino"
     return OpenVINONetwork(graph, size=config.image_size, cache=cache)

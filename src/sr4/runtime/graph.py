@@ -7,9 +7,7 @@ byte offsets that the safetensors header gives. A model folder thus carries its 
 
 from __future__ import annotations
 
-import json
 import logging
-import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +22,7 @@ from torch import nn
 from sr4.errors import MissingExtraError, ModelError
 from sr4.runtime import GRAPH, WEIGHTS
 from sr4.runtime.lowering import lowered
+from sr4.runtime.weights import read_header
 
 _MAX_MULTIPLES = 1024  # bound of the dynamic picture size, in size multiples
 
@@ -118,13 +117,13 @@ def _share_weights(model: Any, weights: Path) -> None:
     """Replace the graph's weights by references into a safetensors file."""
     from onnx import TensorProto, helper
 
-    offsets = _safetensors_offsets(weights)
+    tensors = read_header(weights)
     kinds = {"F16": TensorProto.FLOAT16, "F32": TensorProto.FLOAT}
     casts = []
     for tensor in model.graph.initializer:
-        if tensor.name not in offsets:
+        if tensor.name not in tensors:
             continue
-        name, (kind, begin, length) = tensor.name, offsets[tensor.name]
+        name, (kind, _, begin, length) = tensor.name, tensors[tensor.name]
         tensor.ClearField("raw_data")
         tensor.data_type = kinds[kind]
         tensor.data_location = TensorProto.EXTERNAL
@@ -138,23 +137,6 @@ def _share_weights(model: Any, weights: Path) -> None:
     model.graph.node.extend(casts + nodes)
     # Tracing leaves shapes of the float32 weights behind, which no longer hold.
     del model.graph.value_info[:]
-
-
-def _safetensors_offsets(path: Path) -> dict[str, tuple[str, int, int]]:
-    """Name to (type, first byte in the file, length) of each tensor."""
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
-    start = 8 + length
-    return {
-        name: (
-            entry["dtype"],
-            start + entry["data_offsets"][0],
-            -np.subtract(*entry["data_offsets"]),
-        )
-        for name, entry in header.items()
-        if name != "__metadata__"
-    }
 
 
 def _difference(network: nn.Module, path: Path, channels: int, size: int) -> float:

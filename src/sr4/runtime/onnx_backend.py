@@ -15,6 +15,8 @@ from sr4.runtime import failure
 
 Floats = NDArray[np.float32]
 
+_MOST_FOLDED = 2**28  # bytes that one operator may make of constants when a session starts
+
 
 def available_cpus() -> int:
     """Processors this process may run on."""
@@ -31,10 +33,17 @@ class ONNXNetwork:
     def __init__(self, graph: Path) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = available_cpus()
+        # A few operators on constants could stand for any amount of memory.
+        options.add_session_config_entry(
+            "optimization.constant_folding_max_output_size_in_bytes", str(_MOST_FOLDED)
+        )
         options.log_severity_level = 4  # its messages span lines; ours below says what to do
         try:
             self._session = onnxruntime.InferenceSession(
-                str(graph), options, providers=["CPUExecutionProvider"]
+                str(graph),
+                options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # to the same provider, with lines on stdout
             )
         except Exception as error:  # onnxruntime has no public base class of its errors
             raise ModelError(

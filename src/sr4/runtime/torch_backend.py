@@ -13,38 +13,51 @@ from torch import Tensor, nn
 
 from sr4.build import build_network
 from sr4.config import ModelConfig
-from sr4.errors import ModelError, UsageError
+from sr4.errors import ModelError, UsageError, shorten
+from sr4.images import reason
 from sr4.runtime import WEIGHTS, failure
+from sr4.runtime.weights import read_header
 
 
-def load_weights(network: nn.Module, path: Path) -> None:
-    """Load a safetensors file into a network, any float type into the network's own.
+def open_module(folder: Path, config: ModelConfig) -> nn.Module:
+    """The network of a model folder, whose weights may be of any float type.
+
+    Nothing is allocated before the file is found to hold all that the config asks for.
 
     Raises:
-        ModelError: the file is missing, damaged, or of a network of another shape.
+        ModelError: the file is missing, damaged, or of a network of another shape; or there is no
+            such network.
     """
+    path = folder / WEIGHTS
     try:
-        tensors = load_file(path)
-    except FileNotFoundError as error:
-        raise ModelError(f"{path}: not found; expected the model's weights") from error
-    except (SafetensorError, OSError) as error:
-        raise ModelError(
-            f"{path}: not a readable safetensors file ({error}); expected the weights of "
-            f"{type(network).__name__}: copy or export the model again"
-        ) from error
-    expected = network.state_dict()
-    for name in sorted(expected.keys() | tensors.keys()):
-        got, wanted = tensors.get(name), expected.get(name)
-        if got is None or wanted is None or got.shape != wanted.shape:
+        with torch.device("meta"):
+            expected = {
+                name: tuple(tensor.shape)
+                for name, tensor in build_network(config).state_dict().items()
+            }
+    except UsageError as error:
+        raise ModelError(f"{folder}: its config is impossible: {error}") from error
+    found = {name: tensor.shape for name, tensor in read_header(path).items()}
+    for name in sorted(expected.keys() | found.keys()):
+        got, wanted = found.get(name), expected.get(name)
+        if got != wanted:
             raise ModelError(
-                f"{path}: tensor {name!r} is {_shape(got)}; the configuration expects "
+                f"{path}: tensor {shorten(name)!r} is {_shape(got)}; the configuration expects "
                 f"{_shape(wanted)}: the weights belong to another configuration"
             )
-    network.load_state_dict(tensors)
+    network = build_network(config)
+    try:
+        network.load_state_dict(load_file(path))
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"{path}: not a readable safetensors file ({reason(error)}); expected the weights of "
+            f"{type(network).__name__}: copy or export the model again"
+        ) from error
+    return network
 
 
-def _shape(tensor: Tensor | None) -> str:
-    return "missing" if tensor is None else f"of shape {tuple(tensor.shape)}"
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "missing" if shape is None else f"of shape {shape}"
 
 
 def channels_last(network: nn.Module) -> nn.Module:
@@ -97,14 +110,7 @@ class TorchNetwork:
         cls, folder: Path, config: ModelConfig, device: str, precision: str = "float32"
     ) -> TorchNetwork:
         """The network of a model folder."""
-        network = build_network(config)
-        if network.size_multiple != config.size_multiple:
-            raise ModelError(
-                f"{folder}: its config has size_multiple {config.size_multiple}; expected "
-                f"{network.size_multiple}, that of its network: copy or export the model again"
-            )
-        load_weights(network, folder / WEIGHTS)
-        return cls(network, choose_device(device), precision)
+        return cls(open_module(folder, config), choose_device(device), precision)
 
     def __call__(self, x_t: Tensor, log_snr: float, upsampled: Tensor) -> Tensor:
         levels = torch.full((x_t.shape[0],), log_snr, device=self.device)

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from sr4.documents import parse_json, read_bytes
 from sr4.errors import PictureError, RunError
 from sr4.files import file_sha256
 from sr4.images import reason
@@ -92,7 +93,7 @@ class Checkpoint:
         """
         file = path / _STATE
         try:
-            state = _verified(file.read_text(encoding="utf-8"))
+            state = _verified(read_bytes(file).decode())
             parts = {}
             for name in ("network", "ema", "optimiser"):
                 file = path / f"{name}.safetensors"
@@ -122,7 +123,7 @@ def _verified(text: str) -> dict[str, Any]:
     Raises:
         ValueError: it is not, to the byte, what was written.
     """
-    state: dict[str, Any] = json.loads(text)
+    state: dict[str, Any] = parse_json(text)
     is_of_old = state.keys() == _KEYS_OF_OLD  # when it held no checksum
     whole = {key: value for key, value in state.items() if key != "checksum"}
     if text != (_text(state) if is_of_old else _signed(whole)):
