@@ -10,13 +10,14 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["PIL", "sr4"]):
+with atheris.instrument_imports(include=["PIL", "sr4", "tifffile"]):
     from mutations import mutate
     from PIL import Image
     from seeds import make_seeds
 
     from sr4.errors import PictureError
     from sr4.images import read_header, read_image
+    from sr4.pictures import read_picture
 
     Image.preinit()
 
@@ -26,13 +27,16 @@ _MOST_PIXELS = 1_000_000  # a large picture is slow, not wrong
 
 def read(data: bytes) -> None:
     """One execution."""
-    for call in (read_header, lambda source: read_image(source, max_pixels=_MOST_PIXELS)):
+    for call in (
+        read_header,
+        lambda source: read_image(source, max_pixels=_MOST_PIXELS),
+        lambda source: read_picture(source, max_pixels=_MOST_PIXELS),
+    ):
         try:
             call(data)
         except PictureError as error:
             if "\n" in str(error):
                 raise AssertionError(f"several lines: {error}") from error
-            return
 
 
 def change(data: bytes, most: int, seed: int) -> bytes:

@@ -9,7 +9,9 @@ import warnings
 import zlib
 from typing import Any, NamedTuple
 
+import imagecodecs
 import numpy as np
+import tifffile
 from PIL import Image
 
 
@@ -100,7 +102,7 @@ def make_seeds(*, bombs: bool = True) -> list[Seed]:
                 continue
             for size in _SIZES[:1] if kind in ("ICNS", "BLP") else _SIZES:
                 seeds.append(Seed(kind, suffix, _encode(kind, mode, size, dict(options), number)))
-    return seeds + _handmade() + (_bombs() if bombs else [])
+    return seeds + _deep() + _handmade() + (_bombs() if bombs else [])
 
 
 def _picture(mode: str, size: tuple[int, int], number: int) -> Image.Image:
@@ -127,6 +129,36 @@ def _encode(
     buffer = io.BytesIO()
     images[0].save(buffer, format=kind, **options)
     return buffer.getvalue()
+
+
+def _deep() -> list[Seed]:
+    """Files of more than 8 bits, or other channels, than Pillow writes."""
+    seeds = []
+    for number, (width, height) in enumerate(_SIZES):
+        random_ = np.random.default_rng(number)
+        deep = random_.integers(0, 65536, (height, width, 5), dtype=np.uint16)
+        unit = (deep / 65535).astype(np.float32)
+        for count in (2, 3, 4):
+            pixels = deep[:, :, :count].copy()
+            seeds.append(Seed("PNG", "png", imagecodecs.png_encode(pixels)))
+        kinds: list[tuple[np.ndarray, dict[str, Any]]] = [
+            (deep[:, :, :3], {"photometric": "rgb"}),
+            (deep[:, :, :3], {"photometric": "rgb", "compression": "lzw", "predictor": True}),
+            (deep[:, :, :4], {"photometric": "rgb", "extrasamples": ["assocalpha"]}),
+            (deep[:, :, :4], {"photometric": "separated"}),
+            (unit[:, :, :3], {"photometric": "rgb", "compression": "zlib", "bigtiff": True}),
+            (unit[:, :, 0].astype(np.float64) * 900 - 100, {"photometric": "minisblack"}),
+            (deep, {"photometric": "minisblack", "planarconfig": "contig"}),
+        ]
+        for array, options in kinds:
+            buffer = io.BytesIO()
+            tifffile.imwrite(buffer, array, **options)
+            seeds.append(Seed("TIFF", "tif", buffer.getvalue()))
+        for array in (deep[:, :, :3], unit[:, :, 0], np.asfortranarray(deep[:, :, 1])):
+            buffer = io.BytesIO()
+            np.save(buffer, array)
+            seeds.append(Seed("NPY", "npy", buffer.getvalue()))
+    return seeds
 
 
 def _handmade() -> list[Seed]:

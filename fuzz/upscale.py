@@ -20,6 +20,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
@@ -29,10 +30,11 @@ from typing import Any
 from mutations import mutate
 from seeds import Seed, make_seeds
 
+_MOST_SECONDS = 600.0  # what is larger is refused
 _SECONDS = 20.0  # for one file, and for each million pixels that the network goes through
 _TILE = 128  # a narrow result costs as much as one of this width
 _START_SECONDS = 120.0  # for a worker to load the model
-_OURS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")  # sr4 reads these
+_OURS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF", "NPY")
 _DONE = re.compile(r".+ -> .+  \d+x\d+, consistency [\d.]+, [\d.]+ s on onnx\n")
 _RUN = "import sys; from sr4.cli.main import main; sys.exit(main())"
 
@@ -194,15 +196,22 @@ def run_alone(path: Path, model: str, gigabytes: float, seconds: float) -> Run:
 
 def allowed_seconds(path: Path, scale: int) -> float:
     """What a file may take: more if it says that it is large."""
+    from PIL import Image
+
     from sr4.errors import PictureError
-    from sr4.images import read_header
+    from sr4.pictures import read_size
 
     try:
-        header = read_header(path)
+        size = read_size(path)
     except PictureError:
         return _SECONDS
-    width, height = (max(_TILE, side * scale) for side in (header.width, header.height))
-    return _SECONDS * max(1.0, width * height / 1e6)
+    frames = 1
+    with contextlib.suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(path) as image:
+            frames = getattr(image, "n_frames", 1)
+    width, height = (max(_TILE, side * scale) for side in size)
+    return min(_MOST_SECONDS, _SECONDS * max(1.0, frames * width * height / 1e6))
 
 
 def problems_of(run: Run, path: Path, megabytes: float) -> list[str]:
@@ -214,9 +223,10 @@ def problems_of(run: Run, path: Path, megabytes: float) -> list[str]:
     if "Traceback" in run.err or "bug in sr4" in run.err:
         found.append("an error that nobody expected")
     if run.code == 0:
-        if lines or not _DONE.fullmatch(run.out) or path.name not in run.out:
-            found.append("success that is not one line")
-        if run.files != [f"{path.stem}.png"]:
+        notes = [line for line in lines if line.startswith(f"sr4: {path}: ")]
+        if notes != lines or not _DONE.fullmatch(run.out) or path.name not in run.out:
+            found.append("success that is not one line, or more than notes of it")
+        if [Path(file).stem for file in run.files] != [path.stem]:
             found.append(f"the files {run.files}")
     elif run.code == 1:
         if len(lines) != 1 or not lines[0].startswith("sr4: error: ") or path.name not in lines[0]:

@@ -238,7 +238,7 @@ def _write_png(file: BinaryIO, picture: Picture) -> None:
         return
     import imagecodecs
 
-    encoded = imagecodecs.png_encode(np.ascontiguousarray(raster.array), level=_PNG_LEVEL)
+    encoded = imagecodecs.png_encode(raster.array.copy(order="C"), level=_PNG_LEVEL)
     behind_header = 8 + 12 + struct.unpack(">I", encoded[8:12])[0]
     file.write(encoded[:behind_header])
     if metadata.icc is not None:
