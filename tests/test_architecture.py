@@ -22,7 +22,7 @@ LAYERS = (
     {"errors", "_version", "files", "memory"},
     {"documents", "decoders"},
     {"config", "degradation", "images", "diffusion"},
-    {"pictures"},
+    {"pictures", "overrides"},
     {"recipes", "comparison", "charts", "networks", "data"},
     {"targets", "compat"},
     {"build"},

@@ -17,9 +17,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from sr4.build import build_network  # noqa: E402
-from sr4.config import override  # noqa: E402
 from sr4.errors import SR4Error  # noqa: E402
 from sr4.networks.fused import Dropout, GroupNormSiLU  # noqa: E402
+from sr4.overrides import override  # noqa: E402
 from sr4.recipes import recipe  # noqa: E402
 from sr4.recipes.sizes import at_size  # noqa: E402
 

@@ -22,12 +22,10 @@ from sr4.config import (
     SR3NetworkSettings,
     SR4NetworkSettings,
     TrainingSettings,
-    merge,
-    override,
-    parse_assignment,
     parse_model_config,
 )
 from sr4.errors import ModelError, UsageError
+from sr4.overrides import merge, override, parse_assignment
 
 
 @pytest.fixture

@@ -22,16 +22,11 @@ from mutations import fix_png, lengths, mutate
 from seeds import Seed, make_seeds
 
 from sr4.cli.train import lay_over
-from sr4.config import (
-    FastNetworkSettings,
-    ModelSettings,
-    RunSettings,
-    parse_assignment,
-    parse_model_config,
-)
+from sr4.config import FastNetworkSettings, ModelSettings, RunSettings, parse_model_config
 from sr4.documents import parse_json, parse_yaml
 from sr4.errors import ModelError, PictureError, RunError, SR4Error, UsageError
 from sr4.images import read_header, read_image
+from sr4.overrides import parse_assignment
 from sr4.pictures import read_picture
 
 UPSCALE = Path(__file__).resolve().parents[1] / "fuzz" / "upscale.py"
@@ -124,11 +119,9 @@ def test_a_small_run_of_the_harness(tiny_exported: Path, tmp_path: Path) -> None
 
 # Settings
 
-_PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner),
-    max_leaves=8,
-)
+_LEAF = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+_NODE = _LEAF | st.lists(_LEAF, max_size=3)
+_PLAIN = _NODE | st.lists(_NODE, max_size=3) | st.dictionaries(st.text(max_size=10), _NODE)
 _BASE = RunSettings(model=ModelSettings(recipe="test", network=FastNetworkSettings()))
 _KEYS = [
     "training.seed",

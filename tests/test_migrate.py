@@ -271,7 +271,10 @@ def test_norm_groups_are_32_where_unnamed(
         # These fit no tensor.
         ({"model.unet.inner_channel": 16}, "expected (64, 16)"),
         ({"model.unet.channel_multiplier": [1, 3]}, "multipliers=(1, 3)"),
-        ({"model.unet.channel_multiplier": [1, 10_000]}, "multipliers=(1, 10000)"),  # 600 GB
+        (
+            {"model.unet.channel_multiplier": [1, 10_000]},
+            "'network.multipliers.1': got '10000'",
+        ),  # 600 GB
         ({"model.unet.attn_res": []}, "got a tensor 'downs.3.attn.norm.weight'; expected none"),
         (
             {"model.beta_schedule.train.linear_end": 0.8},

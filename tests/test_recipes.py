@@ -10,9 +10,10 @@ import torch
 import yaml
 
 from sr4.build import build_degradation, build_network, build_sampler, build_schedule, build_target
-from sr4.config import RunSettings, override
+from sr4.config import RunSettings
 from sr4.diffusion.schedules import TerminalSNRWarning, alpha_sigma
 from sr4.errors import UsageError
+from sr4.overrides import override
 from sr4.recipes import OURS, RECIPES, recipe
 from sr4.recipes.sizes import at_size
 from sr4.training.objectives import DenoisingObjective

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sr4.config import ModelConfig, override
+from sr4.config import ModelConfig
 from sr4.degradation import Degradation
 from sr4.diffusion.samplers import PictureNoise
 from sr4.errors import UsageError
 from sr4.model import DiffusionModel, load_model, save_model
+from sr4.overrides import override
 from sr4.recipes import recipe
 
 torch = pytest.importorskip("torch")

@@ -14,8 +14,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from sr4.config import RunSettings, override
+from sr4.config import RunSettings
 from sr4.data.sources import EncodedSource, open_source
+from sr4.overrides import override
 from sr4.recipes import recipe
 
 MODEL = {

@@ -16,12 +16,13 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from sr4.build import build_degradation  # noqa: E402
-from sr4.config import DistillationSettings, RunSettings, override  # noqa: E402
+from sr4.config import DistillationSettings, RunSettings  # noqa: E402
 from sr4.data.loader import Batch, training_batches  # noqa: E402
 from sr4.data.sources import EncodedSource  # noqa: E402
 from sr4.diffusion.samplers import PictureNoise  # noqa: E402
 from sr4.errors import ModelError, RunError, UsageError  # noqa: E402
 from sr4.model import DiffusionModel, load_model, read_config  # noqa: E402
+from sr4.overrides import override  # noqa: E402
 from sr4.recipes.distilled import distilled  # noqa: E402
 from sr4.runtime.torch_backend import TorchNetwork  # noqa: E402
 from sr4.training.distillation import Balance, Distillation, student_steps  # noqa: E402

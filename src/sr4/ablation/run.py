@@ -25,7 +25,7 @@ from sr4.ablation.page import write_page
 from sr4.ablation.results import SAMPLES, CurvePoint, LossPoint, Results, Row, Score, points
 from sr4.ablation.samples import write_halfway, write_inputs, write_samples
 from sr4.build import build_degradation, build_schedule
-from sr4.config import RunSettings, override
+from sr4.config import RunSettings
 from sr4.data.resized import ResizedSource
 from sr4.data.sources import Source
 from sr4.errors import RunError, UsageError
@@ -34,6 +34,7 @@ from sr4.evaluation.evaluate import BicubicUpscaler, Upscaler, evaluate
 from sr4.evaluation.machine import processor
 from sr4.images import reason
 from sr4.model import DiffusionModel, find_model, read_config
+from sr4.overrides import override
 from sr4.recipes import recipe
 from sr4.recipes.sizes import Size, at_size
 from sr4.runtime.torch_backend import TorchNetwork

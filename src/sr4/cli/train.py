@@ -146,7 +146,7 @@ def lay_over(settings: RunSettings, config: Path | None, assignments: Sequence[s
     Raises:
         UsageError: an unknown key, an impossible value, or a file that cannot be read.
     """
-    from sr4.config import merge, override, parse_assignment
+    from sr4.overrides import merge, override, parse_assignment
 
     if config is not None:
         try:
@@ -166,9 +166,9 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: it is missing, unreadable, not YAML, or no mapping.
     """
-    from sr4.config import merge
     from sr4.documents import parse_yaml, read_bytes
     from sr4.images import missing_path, reason
+    from sr4.overrides import merge
 
     expected = "expected a YAML file of settings, such as `training: {batch_size: 8}`"
     try:

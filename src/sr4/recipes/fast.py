@@ -12,8 +12,8 @@ from sr4.config import (
     SamplingSettings,
     ScheduleSettings,
     TrainingSettings,
-    override,
 )
+from sr4.overrides import override
 
 
 def sr4_fast() -> RunSettings:
