@@ -212,8 +212,6 @@ def _npy_header(stream: BinaryIO, label: str) -> tuple[tuple[int, ...], bool, np
     if read_header is None:
         raise ValueError(f"NPY of version {version}")
     shape, in_columns, dtype = read_header(stream)
-    if not all(isinstance(side, int) and side >= 0 for side in shape):  # NumPy takes the header's
-        raise ValueError(f"an array of shape {shape}")
     if len(shape) not in (2, 3) or dtype.kind not in "uif":
         raise PictureError(
             f"{label} holds an array of {dtype} of shape {shape}; expected numbers of shape "

@@ -91,7 +91,9 @@ def history(stream: BinaryIO) -> object:
 
 def _first(file: Any) -> TiffPage:
     page: TiffPage = file.pages.first
-    if page.dtype is None or 0 in page.shape:
+    sides: list[object] = [page.imagewidth, page.imagelength, page.samplesperpixel]
+    # A damaged tag may hold several numbers, or a text.
+    if page.dtype is None or 0 in page.shape or not all(isinstance(one, int) for one in sides):
         raise ValueError("no pixels that are known")
     return page
 
