@@ -266,6 +266,31 @@ def test_numbers_of_any_range_come_back_in_it(model: Pipeline) -> None:
     assert np.abs(back - heights).max() < 1e-3 * np.ptp(heights)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "dtype"),
+    [
+        (-3e38, 3e38, np.float32), (-6e4, 6.5e4, np.float16), (1e300, 1e300, np.float64),
+        (-(2.0**31), 2.0**31 - 1, np.int32), (0, 2.0**32 - 1, np.uint32), (5, 5, np.int16),
+    ],
+)  # fmt: skip
+def test_extreme_ranges_stay_in_their_type(
+    model: Pipeline, low: float, high: float, dtype: type
+) -> None:
+    ramp = np.linspace(low, high, 12).astype(dtype)[None].repeat(9, 0)
+    result = model.upscale(checked(ramp, "grey"), steps=1)
+    assert result.array.dtype == dtype
+    assert np.isfinite(result.array).all()
+    assert result.array.min() >= ramp.min()
+    assert result.array.max() <= result.raster.span.high
+    assert result.consistency < 5
+
+
+def test_ranges_that_floats_do_not_scale_are_refused() -> None:
+    for values in ([-1e308, 1.5e308], [0.0, -5e-324]):
+        with pytest.raises(PictureError, match="expected a range"):
+            checked(np.array([values]), "grey")
+
+
 def test_floats_give_floats(model: Pipeline) -> None:
     array = np.asarray(smooth(6, 5)).astype(np.float32) / 255
     result = model.upscale(array, steps=1)

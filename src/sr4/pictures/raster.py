@@ -48,6 +48,9 @@ class Span:
     def of(cls, pixels: NDArray[Any]) -> Span:
         """That of 8- and 16-bit pixels is their type's, that of floats in [0, 1] is that; any other
         numbers have no white of their own: their least and greatest stand for it.
+
+        Raises:
+            PictureError: these lie too far apart, or too near, to be told apart as float64.
         """
         dtype = pixels.dtype
         if dtype in (np.uint8, np.uint16):
@@ -55,7 +58,16 @@ class Span:
         low, high = float(pixels.min()), float(pixels.max())
         if dtype.kind == "f" and low >= 0 and high <= 1:
             return cls(0, 1, dtype)
-        return cls(low, high if high > low else low + 1, dtype)
+        if high == low:
+            high = low + max(1.0, abs(low))
+        with np.errstate(all="ignore"):
+            scale = np.float64(2) / (np.float64(high) - np.float64(low))
+        if not 0 < scale < np.inf:
+            raise PictureError(
+                f"got pixels from {low:g} to {high:g}; expected a range that floats can be scaled "
+                "to [0, 1] from: scale them first"
+            )
+        return cls(low, high, dtype)
 
     def unit(self, pixels: NDArray[Any]) -> Floats:
         """[-1, 1] of pixels, same shape."""
@@ -69,10 +81,13 @@ class Span:
 
     def pixels(self, unit: ArrayLike) -> NDArray[Any]:
         """The nearest pixels to values in [-1, 1], clipped, same shape."""
-        values = (np.clip(unit, -1.0, 1.0) + 1) * ((self.high - self.low) / 2) + self.low
+        clipped = np.clip(unit, -1.0, 1.0)
+        if self.dtype not in (np.uint8, np.uint16):  # the range may be any
+            clipped = clipped.astype(np.float64)
+        values = (clipped + 1) * ((self.high - self.low) / 2) + self.low
         if self.dtype.kind != "f":
             values = np.rint(values)
-        return values.astype(self.dtype)
+        return np.clip(values, self.low, self.high).astype(self.dtype)
 
 
 @dataclass(frozen=True)
