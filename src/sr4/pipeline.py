@@ -202,8 +202,7 @@ def _as_raster(picture: object, channels: int) -> Raster:
     """Of a PIL picture, an array or a raster, for a model of that many channels."""
     if isinstance(picture, (str, Path)):
         raise PictureError(
-            f"got the file name {str(picture)!r}; expected a picture: open it with PIL.Image.open, "
-            "or with sr4.read"
+            f"got the file name {str(picture)!r}; expected a picture: open it with PIL.Image.open"
         )
     if isinstance(picture, Raster):
         return picture
