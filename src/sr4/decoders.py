@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import BinaryIO
 
 # They log some of what they also raise, which Python prints unless somebody takes it.
-for name in ("PIL", "tifffile"):
+for name in ("PIL", "tifffile", "imagecodecs"):
     logging.getLogger(name).addHandler(logging.NullHandler())
 
 
