@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import functools
 import json
 import multiprocessing
@@ -15,6 +16,7 @@ import random
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,6 +32,7 @@ from typing import Any
 from mutations import mutate
 from seeds import Seed, make_seeds
 
+_DEATH_SIGNAL = 1  # of prctl: PR_SET_PDEATHSIG
 _MOST_SECONDS = 3600.0
 _SECONDS = 20.0  # for one file, and for each million pixels that the network goes through
 _TILE = 128  # a narrow result costs as much as one of this width
@@ -98,6 +101,8 @@ def work(connection: Connection, model: str, gigabytes: float) -> None:
     import sr4.model
     from sr4.cli import main as program
 
+    # Ends with the harness, however that ends; busy with a picture, it would not notice.
+    ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
     loaded = sr4.model.load_model(model, backend="onnx")
     sr4.model.load_model = lambda *_, **__: loaded
     program.get_command = functools.cache(program.get_command)

@@ -11,7 +11,7 @@ import io
 import os
 import stat
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,17 +40,19 @@ SUFFIXES = frozenset((
 MAX_BYTES = 2**30
 """The largest file that `read_image` reads unless told otherwise: some decoders take it whole."""
 
-_UPRIGHT = {  # EXIF 2.32, tag 0x0112: what brings each orientation upright
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+_UPRIGHT: Mapping[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    2: np.fliplr,
+    3: lambda x: np.rot90(x, 2),
+    4: np.flipud,
+    5: lambda x: x.swapaxes(0, 1),
+    6: lambda x: np.rot90(x, -1),
+    7: lambda x: np.rot90(x, 2).swapaxes(0, 1),
+    8: np.rot90,
 }
 
-_LEVELS = (np.arange(256) / 127.5 - 1).astype(np.float32)  # correctly rounded; -1 and 1 are exact
+LEVELS = (np.arange(256) / 127.5 - 1).astype(np.float32)
+"""[-1, 1] of the 256 levels, correctly rounded; -1 and 1 are exact."""
+
 _MANY_SIBLINGS = 5000  # beyond this, looking for a similar name would take longer than it helps
 
 
@@ -220,9 +222,16 @@ def read_image(
     """
     with _opened(source, name, max_pixels, max_bytes) as image:
         image.load()
-        turn = _UPRIGHT.get(orientation(image))
-        rgb = _to_rgb(image)
-        return rgb if turn is None else rgb.transpose(turn)
+        lies, rgb = orientation(image), _to_rgb(image)
+        return rgb if lies == 1 else Image.fromarray(upright(np.asarray(rgb), lies))
+
+
+def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Pixels (H, W) or (H, W, C) as they are to be seen, given how they lie (EXIF 2.32, tag 0x0112:
+    1 to 8; others count as 1).
+    """
+    turn = _UPRIGHT.get(orientation)
+    return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
 
 def orientation(image: Image.Image) -> int:
@@ -262,7 +271,7 @@ def to_array(image: Image.Image | NDArray[np.uint8]) -> NDArray[np.float32]:
         raise PictureError(f"got pixels of type {pixels.dtype}; expected uint8")
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
-    return np.take(_LEVELS, np.moveaxis(pixels, -1, -3))
+    return np.take(LEVELS, np.moveaxis(pixels, -1, -3))
 
 
 def quantise(array: ArrayLike) -> NDArray[np.uint8]:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from sr4.pictures import Provenance
 
 AUTO = "auto"
-WEIGHTS = "model.safetensors"
 NOTE = "contains generated detail"
 
 
@@ -40,6 +39,8 @@ class Making:
 
     def provenance(self, job: Job) -> dict[Path, Provenance]:
         """What each file of a job says of how it was made."""
+        from sr4.runtime import WEIGHTS
+
         model, options = self.model_for(job), self.options
         stages = _stages(model)
         sampling = [stage.sampling for stage in stages]

@@ -208,7 +208,7 @@ def _reason(error: Exception) -> str:
 
 
 def _write(item: _Item, *, overwrite: bool) -> tuple[str, ...]:
-    """Write all files of a job, or none of those that were not there; what that lost, in words."""
+    """Write the files of a job that are not made yet, all or none; what that lost, in words."""
     from sr4.images import reason
     from sr4.pictures import losses, write_picture
 
@@ -223,10 +223,10 @@ def _write(item: _Item, *, overwrite: bool) -> tuple[str, ...]:
     written: list[Path] = []
     try:
         for path, picture in outputs.items():
-            provenance = (item.provenance or {})[path]
-            again = overwrite or path in job.made
-            write_picture(picture, path, provenance=provenance, overwrite=again)
-            written.append(path)
+            if path not in job.made:
+                provenance = (item.provenance or {})[path]
+                write_picture(picture, path, provenance=provenance, overwrite=overwrite)
+                written.append(path)
     except PictureError:
         for path in written:
             path.unlink(missing_ok=True)

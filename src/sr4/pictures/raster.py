@@ -6,7 +6,7 @@ channels of colour; what they make of them goes back to the depth and the range 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -16,22 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageCms
 
 from sr4.errors import PictureError
-from sr4.images import reason
+from sr4.images import LEVELS, reason, upright
 
 Colour = Literal["grey", "rgb", "cmyk", "bands"]
 Floats = NDArray[np.float32]
 
 _CHANNELS = {"grey": 1, "rgb": 3, "cmyk": 4}
-_LEVELS = (np.arange(256) / 127.5 - 1).astype(np.float32)  # correctly rounded; -1 and 1 are exact
-_UPRIGHT: Mapping[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
-    2: np.fliplr,
-    3: lambda x: np.rot90(x, 2),
-    4: np.flipud,
-    5: lambda x: x.swapaxes(0, 1),
-    6: lambda x: np.rot90(x, -1),
-    7: lambda x: np.rot90(x, 2).swapaxes(0, 1),
-    8: np.rot90,
-}
 _ALPHA_MODES = {"LA", "La", "PA", "RGBA", "RGBa"}
 _DEEP_MODES = {"I;16", "I;16B", "I;16L", "I;16N", "I", "F"}  # of Pillow; all are grey
 
@@ -72,7 +62,7 @@ class Span:
     def unit(self, pixels: NDArray[Any]) -> Floats:
         """[-1, 1] of pixels, same shape."""
         if self.dtype == np.uint8:
-            return np.take(_LEVELS, pixels)
+            return np.take(LEVELS, pixels)
         return self.exact_unit(pixels).astype(np.float32)
 
     def exact_unit(self, pixels: NDArray[Any]) -> NDArray[np.float64]:
@@ -164,11 +154,8 @@ class Raster:
 
     def turned(self, orientation: int) -> Raster:
         """Upright, given how it lies (EXIF 2.32, tag 0x0112: 1 to 8; others count as 1)."""
-        turn = _UPRIGHT.get(orientation)
-        if turn is None:
-            return self
-        alpha = None if self.alpha is None else np.ascontiguousarray(turn(self.alpha))
-        return replace(self, pixels=np.ascontiguousarray(turn(self.pixels)), alpha=alpha)
+        alpha = None if self.alpha is None else upright(self.alpha, orientation)
+        return replace(self, pixels=upright(self.pixels, orientation), alpha=alpha)
 
     def without_alpha(self) -> Raster:
         """On white."""

@@ -34,7 +34,6 @@ NPY = b"\x93NUMPY"
 
 _PNG_DEPTH = 24  # the place of the bit depth in a PNG file (ISO 15948, section 11.2.2)
 _MOVING = ("GIF", "PNG", "WEBP", "AVIF")  # formats whose further frames are those of an animation
-_MOST_FRAMES = 10_000
 
 
 @dataclass(frozen=True)
@@ -76,8 +75,7 @@ def read_picture(
         PictureError: missing, empty, truncated, enormous, no picture, or a folder.
     """
     with decoding(source, name) as (stream, label):
-        start = stream.read(32)
-        stream.seek(0)
+        start = _start(stream)
         if start.startswith(NPY):
             return Picture((_read_npy(stream, label, max_pixels),))
         if start.startswith(tiff.SIGNATURES):
@@ -109,8 +107,7 @@ def read_size(path: Path) -> tuple[int, int]:
         PictureError: missing, or no picture.
     """
     with decoding(path) as (stream, label):
-        start = stream.read(8)
-        stream.seek(0)
+        start = _start(stream)
         if start.startswith(NPY):
             shape = _npy_header(stream, label)[0]
             return shape[1], shape[0]
@@ -127,8 +124,7 @@ def read_provenance(path: str | Path) -> Provenance | None:
         PictureError: missing, or no picture.
     """
     with decoding(path) as (stream, _):
-        start = stream.read(8)
-        stream.seek(0)
+        start = _start(stream)
         if start.startswith(NPY):
             return None
         if start.startswith(tiff.SIGNATURES):
@@ -137,9 +133,15 @@ def read_provenance(path: str | Path) -> Provenance | None:
             return parse_provenance(image.getexif().get(HISTORY))
 
 
+def _start(stream: BinaryIO) -> bytes:
+    """What tells the format, from the first byte on; the stream stays there."""
+    start = stream.read(32)
+    stream.seek(0)
+    return start
+
+
 def _count_frames(image: Image.Image) -> int:
-    count = int(getattr(image, "n_frames", 1))
-    return min(count, _MOST_FRAMES) if image.format in _MOVING else 1
+    return int(getattr(image, "n_frames", 1)) if image.format in _MOVING else 1
 
 
 def _pages_note(pages: int) -> tuple[str, ...]:
