@@ -100,14 +100,14 @@ def test_changes_reach_their_places(settings: RunSettings) -> None:
         "model.network.widths=[8, 16]",
         "model.network.blocks=[1, 1]",
         "model.objective.target=null-space",
-        "data.artefacts=q50-*",
+        "data.rotation=15",
     )
     assert new.training.learning_rate == 1e-3
     assert new.training.total_images == 1_000_000
     assert new.training.betas == (0.8, 0.95)
     assert new.model.network == FastNetworkSettings(widths=(8, 16), blocks=(1, 1))
     assert new.model.objective.target == "null-space"
-    assert new.data.artefacts == "q50-*"
+    assert new.data.rotation == 15
     assert new.model.schedule == settings.model.schedule
     assert settings.training == TrainingSettings()  # the old ones are as they were
 

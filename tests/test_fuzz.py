@@ -133,7 +133,7 @@ _KEYS = [
     "sampling",
     "sampling.steps",
     "model.schedule",
-    "data.artefacts",
+    "data.corruption",
     "distillation",
 ]
 

@@ -29,6 +29,7 @@ from sr4.degradation import Degradation
 from sr4.diffusion.samplers import PictureNoise, Step
 from sr4.diffusion.schedules import alpha_sigma
 from sr4.errors import ModelError, SR4Error, UsageError
+from sr4.known import CLEAN, Known
 from sr4.model import DiffusionModel, find_model, load_model, read_config, save_model, write_config
 from sr4.targets import Target
 
@@ -84,7 +85,11 @@ def line(caught: pytest.ExceptionInfo[SR4Error]) -> str:
 
 @pytest.mark.parametrize(
     ("target", "prediction", "sampler"),
-    list(product(("picture", "residual", "null-space"), ("x0", "eps", "v"), SAMPLERS)),
+    list(
+        product(
+            ("picture", "residual", "fitted-residual", "null-space"), ("x0", "eps", "v"), SAMPLERS
+        )
+    ),
 )
 def test_a_perfect_network_gives_the_truth(target: str, prediction: str, sampler: str) -> None:
     truth = smooth(32, batch=2)
@@ -212,6 +217,65 @@ def test_on_step_sees_every_step_and_can_cancel() -> None:
             low_res, seeds=[0, 1], steps=3, on_step=cancel
         )
     assert len(network.calls) == 1
+
+
+@pytest.mark.parametrize("prediction", ["x0", "v"])
+def test_the_detail_lies_on_the_line_from_the_mean_to_a_sample(prediction: str) -> None:
+    mean, texture = smooth(32), 0.1 * np.sign(smooth(32, seed=1))
+
+    def both(x_t: np.ndarray, log_snr: float) -> np.ndarray:
+        alpha, sigma = (np.float32(value) for value in alpha_sigma(np.float64(log_snr)))
+        x_0s = (mean + texture, mean)
+        outputs = {"x0": x_0s, "v": [(alpha * x_t - x_0) / sigma for x_0 in x_0s]}[prediction]
+        return np.concatenate(outputs, axis=1).astype(np.float32)
+
+    config = make_config(
+        objective=ObjectiveSettings(prediction=prediction),
+        sampling=SamplingSettings(steps=1, sampler="ddim", consistency=False),
+    )
+    network = config.network.model_copy(update={"mean_output": True})
+    model = DiffusionModel(config.model_copy(update={"network": network}), Recorder(both), "x")
+    low_res = np.zeros((1, 3, 8, 8), np.float32)
+    for detail in (0.0, 0.3, 1.0):
+        found = model.sample(low_res, seeds=[0], detail=detail)
+        np.testing.assert_allclose(found, mean + detail * texture, atol=1e-5)
+    np.testing.assert_array_equal(found, model.sample(low_res, seeds=[0]))
+    for detail in (-0.1, 1.1):
+        with pytest.raises(UsageError, match="setting 'detail'"):
+            model.sampling(detail=detail)
+
+
+def test_a_model_of_samples_alone_has_no_other_detail() -> None:
+    model = DiffusionModel(make_config(), Recorder(), "x")
+    assert model.sampling(detail=1.0).detail == 1
+    with pytest.raises(UsageError, match=r"^got a detail of 0\.5 for the model"):
+        model.sampling(detail=0.5)
+
+
+def test_no_more_steps_are_taken_than_help() -> None:
+    own = SamplingSettings(steps=1, most_steps=2)
+    model = DiffusionModel(make_config(sampling=own), Recorder(), "x")
+    assert [model.nfe(steps) for steps in (None, 1, 2, 4)] == [1, 1, 2, 2]
+
+
+def test_a_network_is_told_what_is_known() -> None:
+    told: list[np.ndarray] = []
+
+    class Told(Recorder):
+        def __call__(self, *arguments: Any) -> np.ndarray:
+            told.extend(arguments[3:])
+            return np.zeros_like(arguments[0])
+
+    config = make_config(sampling=SamplingSettings(steps=1))
+    low_res, known = smooth(8, batch=2), [Known(noise=4.0), Known(quality=50.0)]
+    DiffusionModel(config, Told(), "x").sample(low_res, seeds=[0, 1], known=known)
+    assert told == []
+    network = config.network.model_copy(update={"degradation_aware": True})
+    model = DiffusionModel(config.model_copy(update={"network": network}), Told(), "x")
+    model.sample(low_res, seeds=[0, 1], known=known)
+    np.testing.assert_array_equal(told.pop(), [one.vector() for one in known])
+    model.sample(low_res, seeds=[0, 1])  # clean pictures, if nothing is said
+    np.testing.assert_array_equal(told.pop(), [CLEAN.vector()] * 2)
 
 
 def test_settings_of_a_call_replace_those_of_the_model() -> None:

@@ -69,8 +69,7 @@ def test_a_recipe_becomes_objects(settings: RunSettings) -> None:
         ("sr4", 97_999_811),
         ("regression", 97_807_491),
         ("sr4-fast", 13_008_784),
-        ("photo-x4", 5_108_736),
-        ("photo-x4-real", 5_108_736),
+        ("photo-x4", 5_125_824),
     ],
 )
 def test_sizes_of_the_networks(name: str, parameters: int) -> None:

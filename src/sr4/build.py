@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from sr4.config import (
     AttentionInputNetworkSettings,
     CorruptionName,
+    DataSettings,
     FastNetworkSettings,
     ModelSettings,
     SamplingSettings,
     ScheduleSettings,
     SR4NetworkSettings,
 )
-from sr4.data.corruption import Corruption, PhotoCorruption
+from sr4.data.corruption import Corruption, PhotoCorruption, SecondOrderCorruption
 from sr4.degradation import Degradation
 from sr4.diffusion.samplers import AncestralSampler, DDIMSampler, DPMSolverPP2MSampler, Sampler
 from sr4.diffusion.schedules import (
@@ -28,6 +29,8 @@ from sr4.targets import Target
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from sr4.data.augmentation import Augmentation
 
 
 def build_schedule(settings: ScheduleSettings) -> Schedule:
@@ -47,8 +50,24 @@ def build_degradation(settings: ModelSettings) -> Degradation:
 
 
 def build_corruption(name: CorruptionName) -> Corruption | None:
-    """What low_res goes through in training; None for nothing."""
+    """What low_res goes through when a model is scored; None for nothing."""
     return PhotoCorruption() if name == "photo" else None
+
+
+def build_training_corruption(settings: DataSettings) -> Corruption | None:
+    """What low_res goes through in training; None for nothing."""
+    if settings.corruption == "none":
+        return None
+    return SecondOrderCorruption(settings.corruption_strength, settings.clean)
+
+
+def build_augmentation(settings: DataSettings) -> Augmentation:
+    """How training pictures are cropped and changed (needs SciPy)."""
+    from sr4.data.augmentation import Augmentation
+
+    return Augmentation(
+        settings.flip, settings.augmented, settings.rotation, settings.zoom, settings.shift
+    )
 
 
 def build_target(settings: ModelSettings) -> Target:

@@ -102,6 +102,8 @@ class FastNetworkSettings(Settings):
     widths: tuple[_Width, ...] = Field((96, 192, 256), min_length=1, max_length=6)
     blocks: tuple[_Blocks, ...] = Field((3, 3, 4), min_length=1, max_length=6)
     attention: bool = True
+    degradation_aware: bool = False  # told what is known of the degradation (`sr4.known`)
+    mean_output: bool = False  # also gives the mean of the pictures that fit low_res
 
     @property
     def size_multiple(self) -> int:
@@ -129,16 +131,29 @@ NetworkSettings = Annotated[
 ]
 
 
+def has_mean_output(network: NetworkSettings) -> bool:
+    """Whether a network gives a sample and the mean of all pictures that fit."""
+    return isinstance(network, FastNetworkSettings) and network.mean_output
+
+
+def is_degradation_aware(network: NetworkSettings) -> bool:
+    """Whether a network takes what is known of the degradation as its last argument."""
+    return isinstance(network, FastNetworkSettings) and network.degradation_aware
+
+
 class ObjectiveSettings(Settings):
     """What is predicted, of what, and how it is scored."""
 
-    target: Literal["picture", "residual", "null-space"] = "picture"
+    target: Literal["picture", "residual", "fitted-residual", "null-space"] = "picture"
     target_scale: float = Field(1.0, gt=0)  # the diffused variable is the target over this
     prediction: Literal["eps", "x0", "v"] = "eps"
     variance: Literal["small", "large", "learned"] = "small"
     p: Literal[1, 2] = 1
     vlb_weight: float = Field(0.0, ge=0)
     noise_level: Literal["sample", "batch"] = "sample"
+    # Share of the pictures that train t = 1 alone: there x_t tells nothing, and the x_0 of least
+    # error is the mean of all that fit low_res.
+    mean_share: float = Field(0.0, ge=0, le=1)
 
 
 class SamplingSettings(Settings):
@@ -147,6 +162,11 @@ class SamplingSettings(Settings):
     steps: int = Field(50, ge=1, le=100_000)
     sampler: SamplerName = "ddpm"
     temperature: float = Field(1.0, ge=0, le=2)  # deviation of the noise sampling starts from
+    # Where a result lies between the mean of the pictures that fit (0) and a sample (1), for
+    # networks that give both.
+    detail: float = Field(1.0, ge=0, le=1)
+    # More steps than the model was distilled for make its results no better: they are not taken.
+    most_steps: int = Field(100_000, ge=1)
     # Whether validation and evaluation project, as upscaling does unless told otherwise.
     consistency: bool = True
 
@@ -159,16 +179,21 @@ class DataSettings(Settings):
     # Share of the pictures that may be bad, but at least one picture: another one takes the place
     # of each. 0 allows none.
     max_bad: float = Field(0.01, ge=0, le=0.5)
-    # Pictures whose name matches this pattern carry artefacts (say, of strong compression): they
-    # train only times above artefact_time, where noise hides the artefacts.
-    artefacts: str | None = None
-    artefact_time: float = Field(0.4, ge=0, lt=1)
+    # How a share `augmented` of the pictures is turned, enlarged and moved, each by up to so much
+    # (see `sr4.data.augmentation`).
+    augmented: float = Field(0.0, ge=0, le=1)
+    rotation: float = Field(20.0, ge=0, le=180)  # degrees
+    zoom: float = Field(2.0, ge=1, le=16)
+    shift: float = Field(0.1, ge=0, le=1)  # of the edge
     # Largest deviation, on the [-1, 1] scale, of the Gaussian noise on what the network sees of
     # low_res (see `sr4.training.objectives.noisy_condition`).
     condition_noise: float = Field(0.0, ge=0, le=1)
     # What low_res goes through, drawn anew each time a picture is read (see
-    # `sr4.data.corruption`): nothing, or the blur, noise and JPEG compression of photographs.
+    # `sr4.data.corruption`): nothing, or the blur, noise and JPEG compression of photographs; how
+    # hard it is hit at most, and the share of the pictures that stay clean.
     corruption: CorruptionName = "none"
+    corruption_strength: float = Field(1.0, ge=0, le=1)
+    clean: float = Field(0.25, ge=0, le=1)
 
 
 class TrainingSettings(Settings):
@@ -185,6 +210,7 @@ class TrainingSettings(Settings):
     ema_decay: float = Field(0.9999, ge=0, lt=1)  # a step; the start of a run uses less
     precision: Literal["float32", "bf16"] = "bf16"
     seed: int = Field(0, ge=0)
+    init: str = ""  # checksum of the weights that the run begins with; fresh ones if empty
     save_every_images: int = Field(20_000, ge=1)
     validate_every_images: int = Field(20_000, ge=1)
     validation_images: int = Field(32, ge=1)
@@ -269,20 +295,13 @@ class RunSettings(Settings):
 
     @model_validator(mode="after")
     def _may_leave_a_corrupted_low_res(self) -> RunSettings:
-        """Results that fit low_res keep its noise."""
-        corruption, model = self.data.corruption, self.model
-        if corruption == "none":
-            return self
-        if model.objective.target == "null-space":
+        """Results that always fit low_res keep its noise."""
+        corruption, target = self.data.corruption, self.model.objective.target
+        if corruption != "none" and target == "null-space":
             raise ValueError(
                 f"got data.corruption {corruption} with model.objective.target null-space, whose "
-                "results always fit low_res and so keep its noise; expected residual or picture: "
-                "set model.objective.target"
-            )
-        if model.sampling.consistency:
-            raise ValueError(
-                f"got data.corruption {corruption} with sampling.consistency true, which makes "
-                "results fit low_res and so keep its noise: set sampling.consistency=false"
+                "results always fit low_res and so keep its noise; expected fitted-residual, "
+                "residual or picture: set model.objective.target"
             )
         return self
 

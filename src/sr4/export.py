@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from sr4.config import is_degradation_aware
 from sr4.errors import MissingExtraError, ModelError, UsageError, nearest
 from sr4.images import reason
 from sr4.model import CARD, find_model, read_config, save_model, write_config
@@ -72,7 +73,13 @@ def export_model(
         )
     with new_folder(out, overwrite) as folder:
         config = save_model(folder, config, stored)
-        difference = export_onnx(network, folder, channels=config.channels, size=config.image_size)
+        difference = export_onnx(
+            network,
+            folder,
+            channels=config.channels,
+            size=config.image_size,
+            degradation_aware=is_degradation_aware(config.network),
+        )
         if format == "openvino":
             _convert_to_openvino(folder)
         write_config(folder, config)

@@ -16,13 +16,22 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from sr4.build import build_degradation, build_sampler, build_schedule, build_target
-from sr4.config import SAMPLERS, ModelConfig, SamplingSettings, explain, parse_model_config
+from sr4.config import (
+    SAMPLERS,
+    ModelConfig,
+    SamplingSettings,
+    explain,
+    has_mean_output,
+    is_degradation_aware,
+    parse_model_config,
+)
 from sr4.diffusion.predictions import PREDICTIONS
 from sr4.diffusion.samplers import Denoised, OnStep, PictureNoise, sample
 from sr4.documents import check_own_file, parse_json, read_bytes
 from sr4.errors import ModelError, UsageError, nearest
 from sr4.files import file_sha256
 from sr4.images import reason
+from sr4.known import CLEAN, Known
 from sr4.runtime import CONFIG, WEIGHTS, Network, open_network
 from sr4.runtime.files import check_files
 from sr4.targets import Frame
@@ -68,20 +77,34 @@ class DiffusionModel:
         steps: int | None = None,
         sampler: str | None = None,
         consistency: bool | None = None,
+        detail: float | None = None,
     ) -> SamplingSettings:
-        """The model's own sampling settings with the given ones in their place.
+        """The model's own sampling settings with the given ones in their place; no more steps than
+        the model takes.
 
         Raises:
-            UsageError: an unknown sampler, or a number of steps that the schedule does not have.
+            UsageError: an unknown sampler, a number of steps that the schedule does not have, or a
+                detail that the network does not offer.
         """
         if sampler is not None and sampler not in SAMPLERS:
             raise UsageError(f"unknown sampler {sampler!r}: {nearest(sampler, SAMPLERS)}")
-        changes = {"steps": steps, "sampler": sampler, "consistency": consistency}
+        changes = {
+            "steps": steps,
+            "sampler": sampler,
+            "consistency": consistency,
+            "detail": detail,
+        }
         given = {key: value for key, value in changes.items() if value is not None}
         try:
             settings = SamplingSettings.model_validate(self.config.sampling.model_dump() | given)
         except ValidationError as error:
             raise UsageError(explain(error, SamplingSettings)) from error
+        if settings.detail < 1 and not has_mean_output(self.config.network):
+            raise UsageError(
+                f"got a detail of {settings.detail:g} for the model {self.name!r}, which makes "
+                "samples only; expected 1: leave it out, or take the mean of several samples"
+            )
+        settings = settings.model_copy(update={"steps": min(settings.steps, settings.most_steps)})
         self.schedule.times(settings.steps)  # a table has no more steps than its own
         return settings
 
@@ -97,7 +120,9 @@ class DiffusionModel:
         steps: int | None = None,
         sampler: str | None = None,
         consistency: bool | None = None,
+        detail: float | None = None,
         condition: Floats | None = None,
+        known: Sequence[Known] | None = None,
         on_step: OnStep | None = None,
     ) -> Floats:
         """Draw one high-res picture for each low-res one.
@@ -110,8 +135,12 @@ class DiffusionModel:
             sampler: "ddpm", "ddim" or "dpmpp"; the model's own by default.
             consistency: keep every step, and the result, on the pictures that D maps onto
                 low_res; the model's own choice by default.
+            detail: where results lie between the mean of all pictures that fit (0) and a sample
+                (1); the model's own choice by default.
             condition: what the network sees in the place of low_res, of the same shape; targets and
                 consistency keep to low_res.
+            known: what is known of the degradation of each picture, for a network that is told;
+                clean ones by default.
             on_step: called after each step (see `sr4.diffusion.samplers.sample`) with pictures of
                 the padded size.
 
@@ -135,8 +164,9 @@ class DiffusionModel:
                 f"got a condition of shape {condition.shape} for low-res pictures of "
                 f"{low_res.shape}; expected equal"
             )
-        settings = self.sampling(steps, sampler, consistency)
-        drawn = self._draw(self.pad(low_res), self.pad(condition), seeds, settings, on_step)
+        settings = self.sampling(steps, sampler, consistency, detail)
+        told = self.told(known or [CLEAN] * len(low_res))
+        drawn = self._draw(self.pad(low_res), self.pad(condition), told, seeds, settings, on_step)
         height, width = low_res.shape[2] * scale, low_res.shape[3] * scale
         result = np.clip(drawn[..., :height, :width], *_VALUE_RANGE)
         if not np.isfinite(result).all():
@@ -166,6 +196,7 @@ class DiffusionModel:
         self,
         low_res: Floats,
         condition: Floats,
+        told: Array | None,
         seeds: Sequence[int],
         settings: SamplingSettings,
         on_step: OnStep | None,
@@ -178,10 +209,10 @@ class DiffusionModel:
         frame = self.frame(network.native(low_res))
 
         def denoise(x_t: Array, log_snr: float) -> Denoised:
-            output = self.evaluate(x_t, log_snr, upsampled)
-            variance = output[:, channels:] if output.shape[1] > channels else None
-            x_0 = self.prediction.x_0(output[:, :channels], x_t, log_snr)
-            return Denoised(frame.constrain(x_0, consistency=settings.consistency), variance)
+            output = self.evaluate(x_t, log_snr, upsampled, told)
+            x_0 = self.predicted_x_0(output, x_t, log_snr, settings.detail)
+            x_0 = frame.constrain(x_0, consistency=settings.consistency)
+            return Denoised(x_0, self.variance_output(output))
 
         x_0 = sample(
             denoise,
@@ -194,12 +225,46 @@ class DiffusionModel:
         )
         return network.numpy(frame.decode(x_0))
 
-    def evaluate(self, x_t: Array, log_snr: float, upsampled: Array) -> Array:
+    def predicted_x_0(self, output: Array, x_t: Array, log_snr: float, detail: float) -> Array:
+        """What the network's answer says of the clean variable, (B, C, H, W).
+
+        With a mean output it is `mean + detail (sample - mean)`: on such a line lie the estimators
+        that have the least error for their distance to real pictures (Freirich et al. 2021, A
+        Theory of the Distortion-Perception Tradeoff in Wasserstein Space, theorem 3).
+        """
+        channels = self.config.channels
+        sample_output = output[:, :channels]
+        if has_mean_output(self.config.network):
+            # All predictions are affine in the output, so this is the line between their x_0.
+            mean_output = output[:, channels:]
+            sample_output = mean_output + detail * (sample_output - mean_output)
+        return self.prediction.x_0(sample_output, x_t, log_snr)
+
+    def variance_output(self, output: Array) -> Array | None:
+        """The part of the network's answer that a learned variance follows from."""
+        if self.config.objective.variance != "learned":
+            return None
+        return output[:, self.config.channels :]
+
+    def told(self, known: Sequence[Known]) -> Array | None:
+        """What the network is told of the degradation of each picture, (B, 6) as it takes it; None
+        if it is not told.
+        """
+        if not is_degradation_aware(self.config.network):
+            return None
+        return self.network.native(np.stack([one.vector() for one in known]))
+
+    def evaluate(
+        self, x_t: Array, log_snr: float, upsampled: Array, told: Array | None = None
+    ) -> Array:
         """The network's answer, of the shape that a model like this has; a graph from elsewhere
         could give any.
         """
-        output = self.network(x_t, log_snr, upsampled)
-        outputs = self.config.channels * (2 if self.config.objective.variance == "learned" else 1)
+        output = self.network(x_t, log_snr, upsampled, *(() if told is None else (told,)))
+        is_double = self.config.objective.variance == "learned" or has_mean_output(
+            self.config.network
+        )
+        outputs = self.config.channels * (2 if is_double else 1)
         expected = (x_t.shape[0], outputs, *x_t.shape[2:])
         if tuple(output.shape) != expected:
             raise ModelError(
@@ -286,6 +351,11 @@ def read_config(folder: Path) -> ModelConfig:
             f"{config.network.size_multiple}, that of its network: copy or export the model again"
         )
     return config
+
+
+def weights_checksum(config: ModelConfig) -> str:
+    """Of a model's weights file; empty where its config has none."""
+    return config.sha256.get(WEIGHTS, "")
 
 
 def load_model(

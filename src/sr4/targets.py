@@ -31,13 +31,16 @@ def _upsampled(degradation: Degradation, low_res: Array) -> Array:
 
 
 def _projected(degradation: Degradation, low_res: Array) -> Array:
-    """Base of the null-space residual: the bicubic picture, made to fit `low_res`."""
+    """Base of the fitted and of the null-space residual: the bicubic picture, made to fit
+    `low_res`.
+    """
     return degradation.project(degradation.upsample(low_res), low_res)
 
 
 _BASES: Mapping[str, Callable[[Degradation, Array], Array]] = {
     "picture": _nothing,
     "residual": _upsampled,
+    "fitted-residual": _projected,
     "null-space": _projected,
 }
 
@@ -76,8 +79,11 @@ class Target:
     """A diffused variable.
 
     Args:
-        kind: "picture", "residual" (`high_res - upsampled`) or "null-space"
-            (`(I - D⁺D)(high_res - upsampled)`, what `low_res` says nothing about).
+        kind: "picture", "residual" (`high_res - upsampled`), "fitted-residual" (the same over the
+            bicubic picture made to fit `low_res`) or "null-space" (`(I - D⁺D)(high_res -
+            upsampled)`, what `low_res` says nothing about). The last two are one for pictures
+            that D alone has made, to the rounding of `low_res`; only the former leaves others
+            free to differ from it.
         degradation: the operator that made `low_res`.
         scale: deviation of the target over the training pictures, so that x_0 has about unit
             variance, where noise schedules expect it.

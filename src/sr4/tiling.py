@@ -25,6 +25,7 @@ from sr4.config import SamplingSettings
 from sr4.diffusion.process import Transition
 from sr4.diffusion.samplers import Denoised, PictureNoise
 from sr4.errors import UsageError
+from sr4.known import CLEAN, Known
 from sr4.model import DiffusionModel
 
 Floats = NDArray[np.float32]
@@ -122,6 +123,7 @@ class BandedSampling:
         tile: edge of the tiles in result pixels, a multiple of `multiple(model)`.
         overlap: of neighbouring tiles, likewise; at most half a tile.
         condition: (C, h, w), what the network sees in the place of low_res, if not low_res itself.
+        known: what is known of the degradation of low_res, for a network that is told.
 
     Attributes:
         shape: of the result, (C, H, W).
@@ -141,8 +143,9 @@ class BandedSampling:
         tile: int,
         overlap: int,
         condition: Floats | None = None,
+        known: Known = CLEAN,
     ) -> None:
-        self.model, self.settings = model, settings
+        self.model, self.settings, self.known = model, settings, known
         self._scale = model.config.scale
         self.low_res = low_res
         self._low_res: Floats = model.pad(low_res[None])[0]
@@ -179,7 +182,7 @@ class BandedSampling:
 
     def _step(self, number: int, stream: Stream) -> Stream:
         """One step of the sampler: bands of x_t become bands of x_s, or at the end of x_0."""
-        model, channels = self.model, self._shape[0]
+        model = self.model
         level, following = self._levels[number : number + 2]
         memories: deque[Any] = deque()
         x = _Window(_without_memories(stream, memories))
@@ -188,13 +191,14 @@ class BandedSampling:
         for start, stop in self._padded_bands:
             around, inside = self._around(start, stop)
             x_t, output = x.rows(*around)[None], outputs.rows(*around)[None]
-            x_0 = model.prediction.x_0(output[:, :channels], x_t, level)
+            x_0 = model.predicted_x_0(output, x_t, level, self.settings.detail)
             frame = model.frame(self._low(*around)[None])
             x_0 = frame.constrain(x_0, consistency=self.settings.consistency)[:, :, inside]
             if number + 1 == self.settings.steps:
                 yield x_0[0], None
             else:
-                variance = output[:, channels:, inside] if output.shape[1] > channels else None
+                variance = model.variance_output(output)
+                variance = None if variance is None else variance[:, :, inside]
                 x_s, memory = self._sampler.step(
                     x_t[:, :, inside],
                     Denoised(x_0, variance),
@@ -285,7 +289,9 @@ class _Strips:
                 for one in (x_t, upsampled)
             ]
             x_tiles, upsampled_tiles = (model.network.native(one) for one in tiles)
-            outputs = model.network.numpy(model.evaluate(x_tiles, self._level, upsampled_tiles))
+            told = model.told([self._sampling.known] * len(group))
+            found = model.evaluate(x_tiles, self._level, upsampled_tiles, told)
+            outputs = model.network.numpy(found)
             if strip is None:
                 strip = np.zeros((outputs.shape[1], *x_t.shape[1:]), np.float32)
             for (left, weights), output in zip(group, outputs, strict=True):

@@ -12,12 +12,23 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.Image import Resampling
+from scipy import ndimage
 
-from sr4.data.corruption import PhotoCorruption, blurred, compressed, noisy
+from sr4.data.blurs import anisotropic_kernel, blurred, convolved, sinc_kernel
+from sr4.data.corruption import (
+    PhotoCorruption,
+    SecondOrderCorruption,
+    decoded,
+    jpeg_file,
+    noisy,
+    resized,
+)
 from sr4.data.evaluation import evaluation_batches
 from sr4.data.sources import EncodedSource, open_source
 from sr4.degradation import Degradation
 from sr4.images import quantise, to_array
+from sr4.known import CLEAN, NOTHING, Known
 
 Pixels = NDArray[np.uint8]
 Write = Callable[[Path, Mapping[str, bytes]], Path]
@@ -92,11 +103,120 @@ def test_jpeg_is_pillows() -> None:
     for quality in (40, 70, 95):
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
-        with Image.open(io.BytesIO(buffer.getvalue())) as expected:
-            np.testing.assert_array_equal(compressed(pixels, quality), np.asarray(expected))
-        errors.append(np.abs(compressed(pixels, quality).astype(int) - pixels).mean())
+        assert jpeg_file(pixels, quality) == buffer.getvalue()
+        found = decoded(buffer.getvalue())
+        with Image.open(buffer) as expected:
+            np.testing.assert_array_equal(found, np.asarray(expected))
+        errors.append(np.abs(found.astype(int) - pixels).mean())
     assert errors == sorted(errors, reverse=True)
     assert errors[0] > 2 * errors[-1] > 0
+
+
+# Kernels
+
+
+def moments(kernel: Any) -> NDArray[np.float64]:
+    """The covariance matrix of a kernel, x before y."""
+    radius = len(kernel) // 2
+    places = np.mgrid[-radius : radius + 1, -radius : radius + 1][::-1].reshape(2, -1)
+    return np.asarray((places * kernel.ravel()) @ places.T)
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.4, 2.0])
+def test_an_anisotropic_gaussian_has_the_deviations_asked_for(angle: float) -> None:
+    kernel = anisotropic_kernel(3.0, 1.5, angle)
+    assert kernel.sum() == pytest.approx(1)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    expected = turn @ np.diag([9.0, 2.25]) @ turn.T
+    np.testing.assert_allclose(moments(kernel), expected, atol=0.25)  # cut off at 3 deviations
+    isotropic = convolved(photo(), anisotropic_kernel(1.5, 1.5, angle))
+    inner = (slice(None), slice(10, 54), slice(10, 54))
+    np.testing.assert_allclose(isotropic[inner], blurred(photo(), 1.5)[inner], atol=5e-3)
+
+
+def test_the_power_decides_the_tails() -> None:
+    peaked, gaussian, flat = (anisotropic_kernel(2.0, 2.0, 0.0, power) for power in (0.5, 1, 2))
+    for kernel, power in ((peaked, 0.5), (gaussian, 1), (flat, 2)):
+        fall = kernel[6, :6] / kernel[6, 6]  # at 3 to half a deviation from the middle
+        distances = np.arange(3, 0, -0.5)
+        np.testing.assert_allclose(fall, np.exp(-0.5 * distances ** (2 * power)), rtol=1e-9)
+
+
+def test_a_sinc_keeps_low_waves_and_drops_high_ones() -> None:
+    kernel = sinc_kernel(np.pi / 2)
+    assert kernel.sum() == pytest.approx(1)
+    for frequency, expected in ((np.pi / 8, 1.0), (7 * np.pi / 8, 0.0)):
+        wave = np.tile(np.cos(frequency * np.arange(128)), (64, 1))
+        found = convolved(wave, kernel)[16:48, 16:112]
+        np.testing.assert_allclose(found, expected * wave[16:48, 16:112], atol=0.1)
+
+
+def test_convolution_is_that_of_the_plain_sum() -> None:
+    kernel = np.random.default_rng(0).random((5, 5))
+    expected = [ndimage.convolve(plane, kernel, mode="reflect") for plane in photo()]
+    np.testing.assert_allclose(convolved(photo(), kernel), expected, atol=1e-12)
+
+
+def test_resizing_by_the_kernel_of_d_is_d() -> None:
+    found = resized(photo(), 16, 16, Resampling.BICUBIC)
+    np.testing.assert_allclose(found, D(photo()), atol=1e-5)
+
+
+# Twice
+
+
+def second_order(count: int = 400, **settings: float) -> list[Any]:
+    corruption = SecondOrderCorruption(**settings)
+    return [corruption(photo(n), D, np.random.default_rng(n)) for n in range(count)]
+
+
+def test_a_share_stays_clean_and_is_known_to_be() -> None:
+    exact = [D.observe(photo(n)).astype(np.float32) for n in range(400)]
+    found = second_order(clean=0.25, forget=0)
+    is_clean = [np.array_equal(one.low_res, other) for one, other in zip(found, exact, strict=True)]
+    assert 70 <= sum(is_clean) <= 130
+    told = [one.known for one, clean in zip(found, is_clean, strict=True) if clean]
+    assert set(told) == {CLEAN, NOTHING}  # of a fifth nothing is known
+    assert 5 <= told.count(NOTHING) <= 40
+    assert all(one.file is None for one, clean in zip(found, is_clean, strict=True) if clean)
+
+
+def test_the_hits_grow_with_the_strength() -> None:
+    def distance(strength: float) -> float:
+        corruption = SecondOrderCorruption(strength=strength, clean=0)
+        distances = []
+        for number in range(150):
+            # Kernels of resizing differ little on smooth pictures, subsampling on grey ones.
+            smooth = np.broadcast_to(blurred(photo(number), 3.0).mean(axis=0), (3, 64, 64))
+            found = corruption(smooth, D, np.random.default_rng(number))
+            distances.append(np.abs(found.low_res - D(smooth)).mean())
+        return float(np.mean(distances))
+
+    weak, medium, strong = (distance(strength) for strength in (0.0, 0.5, 1.0))
+    assert weak < medium < strong
+    assert strong > 2 * weak
+
+
+def test_the_file_is_the_picture_and_of_the_quality_that_is_known() -> None:
+    found = second_order(200, clean=0, forget=0)
+    files = [one for one in found if one.file is not None]
+    assert 120 <= len(files) <= 180
+    for one in files:
+        np.testing.assert_array_equal(one.low_res, to_array(decoded(one.file)))
+        if one.known.quality is not None:
+            assert 30 <= one.known.quality <= 95
+            with Image.open(io.BytesIO(one.file)) as picture:
+                table = picture.quantization[0]  # type: ignore[attr-defined]
+            reference = jpeg_file(np.zeros((8, 8, 3), np.uint8), int(one.known.quality))
+            with Image.open(io.BytesIO(reference)) as expected:
+                assert table == expected.quantization[0]  # type: ignore[attr-defined]
+
+
+def test_what_is_known_is_forgotten_now_and_then() -> None:
+    known = [one.known for one in second_order(400, clean=1, forget=0.25)]
+    for field in Known._fields:
+        gone = sum(getattr(one, field) is None for one in known) / 400
+        assert gone == pytest.approx(0.2 + 0.8 * 0.25, abs=0.08)
 
 
 # All of it
@@ -109,10 +229,16 @@ def test_the_steps_come_one_after_the_other() -> None:
     for _ in range(3):
         ours.uniform()
     ours.integers(60, 61)
-    expected = compressed(quantise(noisy(D(blurred(photo(), 2.0)), 4, 3, ours)), 60)
+    kernels = (Resampling.BOX, Resampling.BILINEAR, Resampling.BICUBIC, Resampling.LANCZOS)
+    kernel = kernels[ours.integers(4)]
+    subsampling = 2 if ours.random() < 0.6 else 0
+    small = noisy(resized(blurred(photo(), 2.0), 16, 16, kernel), 4, 3, ours)
+    expected = jpeg_file(quantise(small), 60, subsampling)
     found = corruption(photo(), D, random)
-    assert (found.shape, found.dtype) == ((3, 16, 16), np.float32)
-    np.testing.assert_array_equal(found, to_array(expected))
+    assert found.file == expected
+    assert (found.low_res.shape, found.low_res.dtype) == ((3, 16, 16), np.float32)
+    np.testing.assert_array_equal(found.low_res, to_array(decoded(expected)))
+    assert found.known == Known(noise=np.hypot(4, 1.5), blur=0.5, quality=60)
 
 
 def test_strengths_fill_their_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,13 +253,13 @@ def test_strengths_fill_their_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
         drawn["shot"].append(shot)
         return x
 
-    def jpeg(pixels: Any, quality: int) -> Any:
+    def jpeg(pixels: Any, quality: int, subsampling: int) -> bytes:
         drawn["quality"].append(quality)
-        return pixels
+        return jpeg_file(pixels, quality)
 
-    for name, stand in (("blurred", blur), ("noisy", noise), ("compressed", jpeg)):
+    for name, stand in (("blurred", blur), ("noisy", noise), ("jpeg_file", jpeg)):
         monkeypatch.setattr(f"sr4.data.corruption.{name}", stand)
-    corruption = PhotoCorruption()
+    corruption = PhotoCorruption(shot=(0, 8))
     for number in range(600):
         corruption(photo()[:, :8, :8], D, np.random.default_rng(number))
     for name, values in drawn.items():
@@ -165,7 +291,6 @@ def stream(source: EncodedSource, count: int, **changes: Any) -> list[Any]:
         "size": 16,
         "batch_size": 3,
         "seed": 7,
-        "flip": True,
         "corruption": PhotoCorruption(),
     }
     return list(islice(loader.training_batches(source, **options | changes), count))
@@ -195,15 +320,16 @@ def test_it_is_drawn_anew_at_every_position_and_changes_nothing_else(
     source: EncodedSource,
 ) -> None:
     """Seven pictures, which come back a whole number of epochs later."""
-    corrupted = stream(source, 14, batch_size=1, size=24, flip=False)
-    clean = stream(source, 14, batch_size=1, size=24, flip=False, corruption=None)
+    corrupted = stream(source, 14, batch_size=1, size=24)
+    clean = stream(source, 14, batch_size=1, size=24, corruption=None)
     by_name: dict[str, list[Any]] = {}
     for ours, theirs in zip(corrupted, clean, strict=True):
-        np.testing.assert_array_equal(ours.high_res, theirs.high_res)
+        assert ours.names == theirs.names
         np.testing.assert_array_equal(
             theirs.low_res[0], D.observe(theirs.high_res.double()).float()[0]
         )
-        assert (ours.low_res - theirs.low_res).abs().mean() > 1 / 255
+        (exact,) = D.observe(ours.high_res.double())
+        assert (ours.low_res[0] - exact).abs().mean() > 1 / 255
         by_name.setdefault(ours.names[0], []).append(ours.low_res)
     assert all(not np.array_equal(first, again) for first, again in by_name.values())
 

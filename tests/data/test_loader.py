@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch")
 
+from sr4.data.augmentation import Augmentation  # noqa: E402
 from sr4.data.loader import Batch, training_batches  # noqa: E402 - needs torch
 from sr4.data.sources import EncodedSource, open_source  # noqa: E402
 from sr4.degradation import Degradation  # noqa: E402
 from sr4.errors import BadPictureError, DataError, UsageError  # noqa: E402
 from sr4.images import quantise, to_array  # noqa: E402
+from sr4.known import CLEAN  # noqa: E402
 
 Pixels = NDArray[np.uint8]
 Write = Callable[[Path, Mapping[str, bytes]], Path]
@@ -45,7 +47,6 @@ def stream(source: EncodedSource, count: int, **changes: Any) -> list[Batch]:
         "size": 16,
         "batch_size": 3,
         "seed": 7,
-        "flip": True,
         **changes,
     }
     return list(islice(training_batches(source, **settings), count))
@@ -57,7 +58,7 @@ def assert_equal(batches: list[Batch], others: list[Batch]) -> None:
     for ours, theirs in zip(batches, others, strict=True):
         assert torch.equal(ours.high_res, theirs.high_res)
         assert torch.equal(ours.low_res, theirs.low_res)
-        assert torch.equal(ours.artefact, theirs.artefact)
+        assert torch.equal(ours.known, theirs.known)
 
 
 def test_workers_and_position_change_nothing(source: EncodedSource) -> None:
@@ -108,7 +109,9 @@ def test_pixels_are_exact_crops_mirrored_half_of_the_time(
 
 
 def test_flips_do_not_move_crops(source: EncodedSource) -> None:
-    both = zip(stream(source, 6), stream(source, 6, flip=False), strict=True)
+    both = zip(
+        stream(source, 6), stream(source, 6, augmentation=Augmentation(flip=False)), strict=True
+    )
     same, mirrored = 0, 0
     for flipped, plain in both:
         for ours, theirs in zip(flipped.high_res, plain.high_res, strict=True):
@@ -122,7 +125,7 @@ def test_flips_do_not_move_crops(source: EncodedSource) -> None:
 def test_pictures_of_the_size_are_taken_as_they_are(
     source: EncodedSource, pictures: dict[str, Pixels]
 ) -> None:
-    for batch in stream(source, 3, size=24, flip=False):
+    for batch in stream(source, 3, size=24, augmentation=Augmentation(flip=False)):
         for name, pixels in zip(batch.names, batch.high_res, strict=True):
             assert np.array_equal(pixels.numpy(), to_array(pictures[name]))
 
@@ -139,11 +142,9 @@ def test_low_res_is_observed_by_the_degradation(source: EncodedSource) -> None:
     assert np.array_equal(to_array(quantise(batch.low_res.numpy())), batch.low_res.numpy())
 
 
-def test_artefacts_go_by_file_name(source: EncodedSource) -> None:
-    for batch in stream(source, 3, artefacts="q50-*"):
-        assert batch.artefact.dtype == torch.bool
-        assert batch.artefact.tolist() == ["q50-" in name for name in batch.names]
-    assert not any(batch.artefact.any() for batch in stream(source, 3))
+def test_clean_pictures_are_known_to_be_clean(source: EncodedSource) -> None:
+    for batch in stream(source, 3):
+        np.testing.assert_array_equal(batch.known, np.tile(CLEAN.vector(), (3, 1)))
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -157,7 +158,7 @@ def test_the_global_random_state_is_left_alone(source: EncodedSource, workers: i
 def test_workers_end_with_the_iterator(source: EncodedSource) -> None:
     others = set(multiprocessing.active_children())
     batches = training_batches(
-        source, degradation=Degradation(4), size=16, batch_size=2, seed=0, flip=True, workers=2
+        source, degradation=Degradation(4), size=16, batch_size=2, seed=0, workers=2
     )
     next(batches)
     workers = set(multiprocessing.active_children()) - others
@@ -181,7 +182,7 @@ class _Threads:
 
 def test_a_worker_uses_one_thread() -> None:
     batches = training_batches(
-        _Threads(), degradation=Degradation(4), size=16, batch_size=1, seed=0, flip=True, workers=1
+        _Threads(), degradation=Degradation(4), size=16, batch_size=1, seed=0, workers=1
     )
     assert np.unique(quantise(next(batches).high_res.numpy())).tolist() == [1]
     batches.close()
@@ -194,7 +195,7 @@ class _Dies(_Threads):
 
 def test_a_worker_that_dies_is_reported() -> None:
     batches = training_batches(
-        _Dies(), degradation=Degradation(4), size=16, batch_size=1, seed=0, flip=True, workers=1
+        _Dies(), degradation=Degradation(4), size=16, batch_size=1, seed=0, workers=1
     )
     with pytest.raises(DataError, match=r"has died .*data\.workers") as caught:
         next(batches)
@@ -326,4 +327,4 @@ def test_impossible_settings_fail_before_the_first_batch(
 ) -> None:
     settings: dict[str, Any] = {"size": 16, "batch_size": 1, "seed": 0, **changes}
     with pytest.raises(UsageError, match=f"got {next(iter(changes))}"):
-        training_batches(source, degradation=Degradation(4), flip=True, **settings)
+        training_batches(source, degradation=Degradation(4), **settings)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from sr4.known import CLEAN, KNOWN_LENGTH, NOTHING, Known
 from sr4.networks.blocks import ChannelNorm, LogSNREmbedding, SelfAttention, zero_init
-from sr4.networks.fast import FastUNet
+from sr4.networks.fast import FastUNet, with_mean_output
 
 
 def fill(network: nn.Module) -> nn.Module:
@@ -144,3 +146,32 @@ def test_embedding_tells_noise_levels_apart() -> None:
 def test_zero_init_zeroes_weight_and_bias() -> None:
     layer = zero_init(nn.Conv2d(2, 2, 1))
     assert not any(parameter.any() for parameter in layer.parameters())
+
+
+@torch.no_grad()
+def test_what_is_known_of_the_degradation_matters(
+    arguments: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    torch.manual_seed(0)
+    network = fill(
+        FastUNet(widths=(16, 32), blocks=(1, 1), patch=2, embedding=16, degradation_aware=True)
+    )
+    vectors = torch.from_numpy(np.stack([CLEAN.vector(), NOTHING.vector(), Known(5.0).vector()]))
+    told = network(*arguments, vectors)
+    without = network(*arguments)  # nothing is known
+    assert torch.equal(without, network(*arguments, torch.zeros(3, KNOWN_LENGTH)))
+    torch.testing.assert_close(told[1], without[1])
+    for picture in (0, 2):
+        assert (told[picture] - without[picture]).abs().max() > 1e-4
+
+
+@torch.no_grad()
+def test_both_predictions_begin_as_that_of_the_network_without(
+    tiny: FastUNet, arguments: tuple[Tensor, Tensor, Tensor]
+) -> None:
+    fill(tiny)
+    both = FastUNet(widths=(16, 32), blocks=(1, 1), patch=2, embedding=16, mean_output=True)
+    both.load_state_dict(with_mean_output(tiny.state_dict()))
+    sample, mean = both(*arguments).chunk(2, dim=1)
+    torch.testing.assert_close(sample, tiny(*arguments))
+    assert torch.equal(sample, mean)

@@ -13,9 +13,16 @@ import pytest
 
 import sr4
 from sr4.build import build_network
-from sr4.config import ModelSettings, SR4NetworkSettings
+from sr4.config import (
+    FastNetworkSettings,
+    ModelConfig,
+    ModelSettings,
+    ObjectiveSettings,
+    SR4NetworkSettings,
+)
 from sr4.errors import ModelError, UsageError
-from sr4.model import load_model, read_config
+from sr4.known import Known
+from sr4.model import load_model, read_config, save_model
 from sr4.runtime import GRAPH, IR, WEIGHTS
 
 torch = pytest.importorskip("torch")
@@ -279,3 +286,36 @@ def test_a_network_of_the_paper_becomes_plain_onnx(tmp_path: Path) -> None:
     assert not model.functions
     assert {node.domain for node in model.graph.node} == {""}
     assert "Dropout" not in {node.op_type for node in model.graph.node}
+
+
+def test_a_network_that_is_told_more_and_says_more(tmp_path: Path) -> None:
+    """The graph takes what is known, and gives a sample and the mean, on every runtime alike."""
+    settings = FastNetworkSettings(
+        patch=2,
+        widths=(16, 32),
+        blocks=(1, 1),
+        attention=False,
+        degradation_aware=True,
+        mean_output=True,
+    )
+    objective = ObjectiveSettings(prediction="v")
+    model = ModelSettings(recipe="x", image_size=16, network=settings, objective=objective)
+    network = build_network(model)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    config = ModelConfig(**dict(model), scale=8, size_multiple=4)
+    save_model(tmp_path / "told", config, network.state_dict())
+    report = export_model(tmp_path / "told", tmp_path / "exported")
+    assert report.difference < 1e-3
+    low_res = np.random.default_rng(0).uniform(-0.5, 0.5, (9, 3, 2, 2)).astype(np.float32)
+    known = [Known(noise=float(number), quality=50.0) for number in range(9)]
+    pictures = {}
+    for backend in ("torch", "onnx", "openvino"):
+        opened = load_model(tmp_path / "exported", backend=backend)
+        pictures[backend] = opened.sample(
+            low_res, seeds=[0] * 9, steps=1, detail=0.5, known=known, consistency=False
+        )
+        other = opened.sample(low_res, seeds=[0] * 9, steps=1, detail=0.5, consistency=False)
+        assert np.abs(other - pictures[backend]).max() > 1e-3
+    np.testing.assert_allclose(pictures["onnx"], pictures["torch"], atol=1e-3)
+    np.testing.assert_allclose(pictures["openvino"], pictures["torch"], atol=0.05)  # bfloat16

@@ -26,7 +26,7 @@ from sr4.overrides import override  # noqa: E402
 from sr4.recipes.distilled import distilled  # noqa: E402
 from sr4.training.distillation import Distillation  # noqa: E402
 from sr4.training.objectives import DenoisingObjective, noisy_condition  # noqa: E402
-from sr4.training.trainer import open_teacher, train  # noqa: E402
+from sr4.training.trainer import open_trained, train  # noqa: E402
 
 Tiny = Callable[..., RunSettings]
 Weights = Callable[[Path], dict[str, Any]]
@@ -173,7 +173,7 @@ def test_a_student_sees_the_same_as_its_teacher(finished: Path) -> None:
     seen: dict[float, list[Tensor]] = {}
     for most in (0.0, 0.4):
         changed = override(settings, {"data": {"condition_noise": most}})
-        run = Distillation(changed, open_teacher(finished / "model"))
+        run = Distillation(changed, open_trained(finished / "model"))
         seen[most] = asks = []
         for network in (run._teacher.module, run._network):
             network.register_forward_pre_hook(

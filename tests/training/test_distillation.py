@@ -22,12 +22,13 @@ from sr4.data.sources import EncodedSource  # noqa: E402
 from sr4.diffusion.samplers import PictureNoise  # noqa: E402
 from sr4.errors import ModelError, RunError, UsageError  # noqa: E402
 from sr4.model import DiffusionModel, load_model, read_config  # noqa: E402
+from sr4.networks.fast import with_mean_output  # noqa: E402
 from sr4.overrides import override  # noqa: E402
 from sr4.recipes.distilled import distilled  # noqa: E402
 from sr4.runtime.torch_backend import TorchNetwork  # noqa: E402
 from sr4.training.distillation import Balance, Distillation, student_steps  # noqa: E402
 from sr4.training.optimisation import NotFiniteError  # noqa: E402
-from sr4.training.trainer import open_teacher, train  # noqa: E402
+from sr4.training.trainer import open_trained, train  # noqa: E402
 
 Weights = Callable[[Path], dict[str, Any]]
 MakeSource = Callable[[NDArray[np.uint8]], EncodedSource]
@@ -59,10 +60,8 @@ def batches(settings: RunSettings, source: EncodedSource) -> Iterator[Batch]:
         size=settings.model.image_size,
         batch_size=settings.training.batch_size,
         seed=0,
-        flip=True,
         position=0,
         workers=0,
-        artefacts=None,
     )
 
 
@@ -70,16 +69,20 @@ def test_the_student_keeps_the_teacher_but_for_its_steps(student: Student, finis
     teacher = read_config(finished / "model")
     model = student(2).model
     assert (model.sampling.steps, model.sampling.sampler) == (2, "ddim")
+    assert model.sampling.most_steps == 2
     assert model.network == teacher.network
     assert model.objective == teacher.objective
     assert model.schedule == teacher.schedule
 
 
 def test_it_starts_from_the_teachers_weights(student: Student, finished: Path) -> None:
-    teacher = open_teacher(finished / "model")
+    teacher = open_trained(finished / "model")
     run = Distillation(student(), teacher)
-    for name, tensor in open_teacher(finished / "model").state_dict().items():
+    for name, tensor in open_trained(finished / "model").state_dict().items():
         assert torch.equal(run.average.state_dict()[name], tensor), name
+    both = Distillation(student(1), teacher).average.state_dict()
+    for name, tensor in with_mean_output(teacher.state_dict()).items():
+        assert torch.equal(both[name], tensor), name
 
 
 def test_the_discriminators_pull_is_as_large_as_the_distances() -> None:
@@ -112,7 +115,7 @@ def test_without_a_discriminator_the_distance_falls(
     rows = np.where(np.arange(32) % 4 < 2, 64, 192).astype(np.uint8)
     pictures = np.broadcast_to(rows[:, None, None], (4, 32, 32, 3))
     settings = student(1, total_images=1000, adversarial_weight=0)
-    run = Distillation(settings, open_teacher(finished / "model"))
+    run = Distillation(settings, open_trained(finished / "model"))
     made = batches(settings, make_source(pictures))
     losses = [float(run.step(next(made))) for _ in range(60)]
     assert np.mean(losses[-5:]) < 0.3 * losses[0]
@@ -123,7 +126,7 @@ def test_what_is_not_finite_moves_neither_of_the_two(
     student: Student, finished: Path, source: EncodedSource, part: str
 ) -> None:
     settings = student(1, teacher_steps=1)
-    run = Distillation(settings, open_teacher(finished / "model"))
+    run = Distillation(settings, open_trained(finished / "model"))
     made = batches(settings, source)
     run.step(next(made))
     before = {name: tensor.clone() for name, tensor in run.checkpoint().network.items()} | {
@@ -153,7 +156,7 @@ def test_the_student_meets_what_its_teacher_makes_of_the_noise(
     folder = finished / "model"
     pictures = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
     settings = student(1, total_images=1000, adversarial_weight=0, teacher_steps=4)
-    run = Distillation(settings, open_teacher(folder))
+    run = Distillation(settings, open_trained(folder))
     made = batches(settings, make_source(pictures))
     low_res = next(made).low_res
     teacher = load_model(folder, backend="torch")
@@ -165,7 +168,8 @@ def test_the_student_meets_what_its_teacher_makes_of_the_noise(
 
     def distance() -> float:
         network = TorchNetwork(run.average, torch.device("cpu"))
-        one = DiffusionModel(teacher.config, network, "student")
+        config = teacher.config.model_copy(update={"network": settings.model.network})
+        one = DiffusionModel(config, network, "student")
         found = one.sample(low_res.numpy(), seeds=range(4), steps=1, sampler="ddim")
         return float(np.square(found - wanted).mean())
 
@@ -195,7 +199,7 @@ def test_the_discriminator_asks_for_detail(
     deviations = {}
     for weight in (0.0, 1.0):
         settings = student(1, total_images=1000, adversarial_weight=weight)
-        run = Distillation(settings, open_teacher(finished / "model"))
+        run = Distillation(settings, open_trained(finished / "model"))
         made = batches(settings, source)
         for _ in range(60):
             run.step(next(made))
@@ -203,8 +207,10 @@ def test_the_discriminator_asks_for_detail(
         with torch.inference_mode():
             x_t = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
             level = torch.full((4,), -20.0)
-            deviations[weight] = run.average(x_t, level, batch.low_res).std().item()
+            sample, mean = run.average(x_t, level, batch.low_res).chunk(2, dim=1)
+            deviations[weight] = sample.std().item()
     assert deviations[1.0] > 1.5 * deviations[0.0]
+    assert deviations[1.0] > 1.5 * mean.std().item()  # which the discriminator does not ask
 
 
 def test_a_resumed_run_ends_like_an_uninterrupted_one(
@@ -212,11 +218,11 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(
 ) -> None:
     settings, folder = student(), finished / "model"
     for out in (tmp_path / "whole", tmp_path / "resumed"):
-        summary = train(settings, data=source, val=None, out=out, teacher=open_teacher(folder))
+        summary = train(settings, data=source, val=None, out=out, teacher=open_trained(folder))
         assert (summary.images, summary.stopped) == (32, False)
     shutil.rmtree(tmp_path / "resumed" / "checkpoints" / f"{32:012d}")
     shutil.rmtree(tmp_path / "resumed" / "model")
-    train(settings, data=source, val=None, out=tmp_path / "resumed", teacher=open_teacher(folder))
+    train(settings, data=source, val=None, out=tmp_path / "resumed", teacher=open_trained(folder))
     whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "resumed")
     assert any("discriminator" in name for name in whole)
     assert whole.keys() == resumed.keys()
@@ -231,7 +237,7 @@ def test_the_trained_student_draws_with_few_steps(
         data=source,
         val=None,
         out=tmp_path / "run",
-        teacher=open_teacher(finished / "model"),
+        teacher=open_trained(finished / "model"),
     )
     model = load_model(summary.model)
     assert (model.config.sampling.steps, model.config.sampling.sampler) == (4, "ddim")
@@ -246,7 +252,7 @@ def test_the_trained_student_draws_with_few_steps(
 def test_another_teacher_is_refused(
     student: Student, finished: Path, source: EncodedSource, tmp_path: Path
 ) -> None:
-    teacher = open_teacher(finished / "model")
+    teacher = open_trained(finished / "model")
     train(student(), data=source, val=None, out=tmp_path / "run", teacher=teacher)
     other = override(student(), {"distillation": {"teacher": "0123"}})
     with pytest.raises(RunError, match=r"distillation.teacher = .* got '0123'"):
@@ -259,7 +265,7 @@ def test_a_distillation_needs_its_teacher(
     with pytest.raises(UsageError, match="expected both or neither"):
         train(student(), data=source, val=None, out=tmp_path / "run")
     with pytest.raises(ModelError, match="no_model"):
-        open_teacher(tmp_path / "no_model")
+        open_trained(tmp_path / "no_model")
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from sr4.config import (
 )
 from sr4.data.loader import Batch
 from sr4.diffusion.predictions import PREDICTIONS
+from sr4.known import KNOWN_LENGTH
 from sr4.training.objectives import DenoisingObjective
 
 Float64 = NDArray[np.float64]
@@ -46,12 +47,12 @@ def model(schedule: str = "cosine", steps: int = 50, **objective: Any) -> ModelS
     )
 
 
-def batch(count: int = 8, position: int = 0, artefact: bool = False) -> Batch:
+def batch(count: int = 8, position: int = 0) -> Batch:
     generator = torch.Generator().manual_seed(0)
     high_res = torch.rand(count, 3, 32, 32, generator=generator) * 2 - 1
     low_res = build_target(model()).degradation.observe(high_res)
     names = tuple(map(str, range(count)))
-    return Batch(high_res, low_res, names, position, torch.full((count,), artefact))
+    return Batch(high_res, low_res, names, position, torch.zeros(count, KNOWN_LENGTH))
 
 
 class Recorder(nn.Module):
@@ -131,16 +132,32 @@ def test_one_level_for_a_batch() -> None:
     assert distance < 2.23 / np.sqrt(500)
 
 
-def test_pictures_with_artefacts_train_high_noise_only() -> None:
+def test_a_share_of_the_pictures_trains_the_last_time_alone() -> None:
     network, plain = zeros(), zeros()
-    data = batch(artefact=True)
-    mixed = replace(data, artefact=torch.arange(8) < 4)
     for position in range(0, 400, 8):
-        objective(model(), artefact_time=0.4)(network, replace(mixed, position=position), CPU)
-        objective(model(), artefact_time=0.4)(plain, batch(position=position), CPU)
-        expected = plain.times.copy()
-        expected[:4] = 0.4 + 0.6 * expected[:4]
+        objective(model(mean_share=0.25))(network, batch(position=position), CPU)
+        objective(model())(plain, batch(position=position), CPU)
+        assert (network.times > 1 - 1e-4).sum() == 2  # of 8, whatever the draw
+        expected = np.minimum(plain.times / 0.75, 1)
         np.testing.assert_allclose(network.times, expected, atol=1e-4)
+    objective(model(mean_share=1))(network, batch(), CPU)
+    np.testing.assert_allclose(network.times, 1, atol=1e-4)
+
+
+def test_only_a_network_that_is_told_sees_what_is_known() -> None:
+    told: list[Tensor] = []
+
+    class Told(nn.Module):
+        def forward(self, x_t: Tensor, log_snr: Tensor, low_res: Tensor, *known: Tensor) -> Tensor:
+            told.extend(known)
+            return torch.zeros_like(x_t)
+
+    data = replace(batch(), known=torch.rand(8, KNOWN_LENGTH))
+    objective(model())(Told(), data, CPU)
+    assert told == []
+    aware = model().model_copy(update={"network": FastNetworkSettings(degradation_aware=True)})
+    objective(aware)(Told(), data, CPU)
+    assert torch.equal(told[0], data.known)
 
 
 @pytest.mark.parametrize("target", ["picture", "residual", "null-space"])
@@ -293,7 +310,7 @@ def test_a_regression_learns_the_picture_from_nothing(p: int) -> None:
     """No noise, no leak of the picture, and the level that sampling asks at."""
     settings = model("none", prediction="x0", p=p)
     answer = torch.full((8, 3, 32, 32), 0.25, requires_grad=True)
-    network, data = Recorder(lambda x_t, log_snr: answer), batch(artefact=True)
+    network, data = Recorder(lambda x_t, log_snr: answer), batch()
     loss = objective(settings)(network, data, CPU)
     x_t, log_snr, _ = network.asked[0]
     assert torch.equal(x_t, torch.zeros(8, 3, 32, 32))

@@ -25,7 +25,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook  # noqa: E402
 
 from sr4.config import RunSettings, TrainingSettings  # noqa: E402
 from sr4.data.sources import EncodedSource, Source, open_source  # noqa: E402
-from sr4.errors import DataError, RunError  # noqa: E402
+from sr4.errors import DataError, RunError, UsageError  # noqa: E402
 from sr4.model import load_model  # noqa: E402
 from sr4.overrides import override  # noqa: E402
 from sr4.training import optimisation, trainer  # noqa: E402 - needs torch
@@ -159,6 +159,25 @@ def test_the_seed_decides_the_weights(
     train(tiny(seed=1), data=source, val=None, out=tmp_path / "other")
     name = "network/conv_in.weight"
     assert not torch.equal(weights(tmp_path / "other")[name], weights(finished)[name])
+
+
+def test_a_run_begins_with_the_weights_of_another_model(
+    tiny: Tiny, source: EncodedSource, finished: Path, weights: Weights, tmp_path: Path
+) -> None:
+    init = trainer.open_trained(finished / "model")
+    still = tiny(learning_rate=1e-12, total_images=4)
+    train(still, data=source, val=None, out=tmp_path / "same", init=init)
+    begun = weights(tmp_path / "same")
+    for name, tensor in init.state_dict().items():
+        torch.testing.assert_close(begun[f"network/{name}"], tensor)
+    # A part that the other model lacks begins afresh; one that it has in another shape is refused.
+    aware = override(still, {"model": {"network": {"degradation_aware": True}}})
+    train(aware, data=source, val=None, out=tmp_path / "aware", init=init)
+    begun = weights(tmp_path / "aware")
+    torch.testing.assert_close(begun["network/conv_in.weight"], init.state_dict()["conv_in.weight"])
+    wider = override(still, {"model": {"network": {"widths": [24, 32]}}})
+    with pytest.raises(UsageError, match=r"^got --init with a tensor '.*' of shape"):
+        train(wider, data=source, val=None, out=tmp_path / "wider", init=init)
 
 
 def test_validation_and_reading_ahead_change_no_weight(
@@ -396,7 +415,6 @@ def stream(settings: RunSettings, source: Source, position: int) -> Iterator[Any
         size=32,
         batch_size=4,
         seed=0,
-        flip=True,
         position=position,
     )
 

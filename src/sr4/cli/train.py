@@ -68,7 +68,7 @@ def train(
         str,
         typer.Argument(
             metavar="RECIPE",
-            help="The system to train: sr4-fast, photo-x4, photo-x4-real, or one of the SR4 paper: "
+            help="The system to train: sr4-fast, photo-x4, or one of the SR4 paper: "
             "sr3, sr3-500, sr3-500-matched, hybrid-vlb, cosine, attention-input, residual, sr4, "
             "regression.",
             show_default=False,
@@ -79,6 +79,14 @@ def train(
     val: Val = None,
     config: Config = None,
     assignments: Assignments = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|DIR",
+            help="A model of the same network, whose weights the training begins with.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: DryRun = False,
     as_json: JSON = False,
 ) -> int:
@@ -90,7 +98,15 @@ def train(
     for it.
     """
     settings = resolve_settings(recipe, config, assignments or ())
-    return run_training(settings, data, val, out, dry_run=dry_run, as_json=as_json)
+    folder = None
+    if init is not None:
+        from sr4.model import find_model, read_config, weights_checksum
+        from sr4.overrides import override
+
+        folder = find_model(init)
+        checksum = weights_checksum(read_config(folder))
+        settings = override(settings, {"training": {"init": checksum}})
+    return run_training(settings, data, val, out, init=folder, dry_run=dry_run, as_json=as_json)
 
 
 def run_training(
@@ -100,6 +116,7 @@ def run_training(
     out: Path,
     *,
     teacher: Path | None = None,
+    init: Path | None = None,
     dry_run: bool,
     as_json: bool,
 ) -> int:
@@ -112,7 +129,7 @@ def run_training(
     if dry_run:
         _print_plan(settings, pictures, validation, as_json=as_json)
         return 0
-    summary = _train(settings, pictures, validation, out, teacher)
+    summary = _train(settings, pictures, validation, out, teacher, init)
     if as_json:
         console.say_json(
             {
@@ -199,9 +216,13 @@ def _train(
     validation: Source | None,
     out: Path,
     teacher: Path | None,
+    init: Path | None,
 ) -> TrainingSummary:
     trainer = _trainer()
-    network = None if teacher is None else trainer.open_teacher(teacher)
+    networks = {
+        role: None if folder is None else trainer.open_trained(folder)
+        for role, folder in (("teacher", teacher), ("init", init))
+    }
     with console.progress("training") as advance:
 
         def show(progress: Progress) -> None:
@@ -212,7 +233,7 @@ def _train(
             advance(progress.images, progress.total, figures)
 
         return trainer.train(  # type: ignore[no-any-return]
-            settings, data=pictures, val=validation, out=out, teacher=network, on_progress=show
+            settings, data=pictures, val=validation, out=out, on_progress=show, **networks
         )
 
 

@@ -13,6 +13,7 @@ from sr4.data.sources import Source
 from sr4.degradation import Degradation
 from sr4.errors import BadPictureError, DataError, UsageError
 from sr4.images import to_array
+from sr4.known import CLEAN, Known
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class EvaluationBatch:
 
     high_res: NDArray[np.float32]  # (B, C, H, W) in [-1, 1]
     low_res: NDArray[np.float32]  # (B, C, H / scale, W / scale) in [-1, 1], 8-bit levels
+    known: tuple[Known, ...]  # of the degradation of each
     names: tuple[str, ...]
     position: int  # pictures before this batch
 
@@ -111,11 +113,12 @@ def _batch(
     exact = high_res.astype(np.float64)
     if corruption is None:
         low_res = degradation.observe(exact).astype(np.float32)
+        known = (CLEAN,) * len(pictures)
     else:
-        low_res = np.stack(
-            [
-                corruption(picture, degradation, np.random.default_rng([number, 4]))
-                for number, picture in enumerate(exact, start=start)
-            ]
-        )
-    return EvaluationBatch(high_res, low_res, tuple(source.names[start:end]), start)
+        found = [
+            corruption(picture, degradation, np.random.default_rng([number, 4]))
+            for number, picture in enumerate(exact, start=start)
+        ]
+        low_res = np.stack([one.low_res for one in found])
+        known = tuple(one.known for one in found)
+    return EvaluationBatch(high_res, low_res, known, tuple(source.names[start:end]), start)

@@ -1,18 +1,16 @@
 """Training pictures: an endless stream that depends on nothing but the seed and the position.
 
-The picture, crop and flip at position p follow from (seed, p) alone. A run can therefore go on at
-any position, with any number of worker processes, and sees the same batches bit for bit. The place
-of a bad picture takes the next good one in the order of its epoch.
+The picture, its crop and what is done to it at position p follow from (seed, p) alone. A run can
+therefore go on at any position, with any number of worker processes, and sees the same batches bit
+for bit. The place of a bad picture takes the next good one in the order of its epoch.
 """
 
 from __future__ import annotations
 
 import itertools
-import posixpath
 import signal
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from functools import lru_cache
 
 import numpy as np
@@ -20,12 +18,16 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
+from sr4.data.augmentation import Augmentation
 from sr4.data.bad_pictures import BadPictures
 from sr4.data.corruption import Corruption
 from sr4.data.sources import Source
 from sr4.degradation import Degradation
 from sr4.errors import BadPictureError, DataError, PictureError, UsageError
 from sr4.images import reason, to_array
+from sr4.known import CLEAN
+
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,16 @@ class Batch:
     low_res: torch.Tensor  # (B, C, H / scale, W / scale) float32 in [-1, 1], 8-bit levels
     names: tuple[str, ...]
     position: int  # pictures seen before this batch
-    artefact: torch.Tensor  # (B,) bool: holds artefacts, to be used at high noise levels only
+    known: torch.Tensor  # (B, 6): the vectors of `sr4.known`
     # What is wrong with pictures that others take the place of here, by name.
     bad: Mapping[str, str] = field(default_factory=dict)
 
 
 # By chance, so many bad pictures never come together: data.max_bad is at most a half.
 _MOST_IN_A_ROW = 64
+# Low-res pixels around a crop that its corruption knows too, where the picture is large enough: so
+# blurs see what lies beyond the border, and the blocks of a JPEG begin anywhere.
+_MARGIN = 8
 
 
 @lru_cache(maxsize=2)  # a batch may lie across the end of an epoch
@@ -59,8 +64,7 @@ class _Batches(Dataset[Batch | DataError]):
     size: int
     batch_size: int
     seed: int
-    flip: bool
-    artefacts: str | None
+    augmentation: Augmentation
     corruption: Corruption | None
     max_bad: float
 
@@ -69,43 +73,38 @@ class _Batches(Dataset[Batch | DataError]):
         traceback of a worker process.
         """
         bad = BadPictures(self.source, self.max_bad)
+        names, pictures = [], []
         try:
-            pairs = [self._picture(p, bad) for p in range(position, position + self.batch_size)]
+            for place in range(position, position + self.batch_size):
+                name, pixels = self._first_good(place, bad)
+                names.append(name)
+                pictures.append(self._pair(pixels, place))
         except (DataError, PictureError) as error:
             return DataError(str(error))
-        names = tuple(name for name, _ in pairs)
-        high_res = torch.from_numpy(to_array(np.stack([pixels for _, pixels in pairs])))
-        low_res = self._low_res(high_res, position)
-        artefact = torch.tensor([self._has_artefacts(name) for name in names])
-        return Batch(high_res, low_res, names, position, artefact, bad.found)
+        high_res, low_res, known = (
+            torch.from_numpy(np.stack(one)) for one in zip(*pictures, strict=True)
+        )
+        return Batch(high_res, low_res, tuple(names), position, known, bad.found)
 
-    def _low_res(self, high_res: torch.Tensor, position: int) -> torch.Tensor:
-        """Those of the pictures from a position on."""
-        # In float64, so that rounding to 8-bit levels does not hang on the order of a sum, which
-        # changes with the number of threads.
-        exact = high_res.double()
+    def _pair(self, pixels: NDArray[np.uint8], position: int) -> tuple[Floats, Floats, Floats]:
+        """The crop of a picture, its low_res, and the vector of what is known of that."""
+        # The trailing numbers keep these draws apart from those of the epoch with the same number
+        # and, as 2 and 3 do, from those of the training.
+        draws = np.random.default_rng([self.seed, position, 1])
         if self.corruption is None:
-            clean: torch.Tensor = self.degradation.observe(exact).float()
-            return clean
-        # 2 and 3 mark draws of the training, at the same positions.
-        corrupted = [
-            self.corruption(
-                picture, self.degradation, np.random.default_rng([self.seed, position + number, 4])
-            )
-            for number, picture in enumerate(exact.numpy())
-        ]
-        return torch.from_numpy(np.stack(corrupted))
-
-    def _picture(self, position: int, bad: BadPictures) -> tuple[str, NDArray[np.uint8]]:
-        """Name and pixels (size, size, 3) of the picture at a position of the stream."""
-        name, pixels = self._first_good(position, bad)
-        (height, width), size = pixels.shape[:2], self.size
-        # The trailing 1 keeps these draws apart from those of the epoch with the same number. All
-        # three are always drawn, so that a crop does not change with the flips.
-        vertical, horizontal, coin = np.random.default_rng([self.seed, position, 1]).random(3)
-        top, left = int(vertical * (height - size + 1)), int(horizontal * (width - size + 1))
-        pixels = pixels[top : top + size, left : left + size]
-        return name, pixels[:, ::-1] if self.flip and coin < 0.5 else pixels
+            high_res = to_array(self.augmentation(pixels, self.size, draws))
+            # In float64, so that rounding to 8-bit levels does not hang on the order of a sum.
+            low_res = self.degradation.observe(high_res.astype(np.float64)).astype(np.float32)
+            return high_res, low_res, CLEAN.vector()
+        scale, room = self.degradation.scale, min(pixels.shape[:2]) - self.size
+        margin = min(_MARGIN, room // scale)
+        high_res = to_array(self.augmentation(pixels, self.size + margin * scale, draws))
+        random = np.random.default_rng([self.seed, position, 4])
+        found = self.corruption(high_res.astype(np.float64), self.degradation, random)
+        top, left = random.integers(margin, size=2, endpoint=True)
+        low = slice(top, top + self.size // scale), slice(left, left + self.size // scale)
+        high = tuple(slice(one.start * scale, one.stop * scale) for one in low)
+        return high_res[:, high[0], high[1]], found.low_res[:, low[0], low[1]], found.known.vector()
 
     def _first_good(self, position: int, bad: BadPictures) -> tuple[str, NDArray[np.uint8]]:
         """Name and pixels of the picture whose turn it is, or of the next one that is good."""
@@ -130,9 +129,6 @@ class _Batches(Dataset[Batch | DataError]):
             )
         return pixels
 
-    def _has_artefacts(self, name: str) -> bool:
-        return self.artefacts is not None and fnmatchcase(posixpath.basename(name), self.artefacts)
-
 
 def training_batches(
     source: Source,
@@ -141,10 +137,9 @@ def training_batches(
     size: int,
     batch_size: int,
     seed: int,
-    flip: bool,
+    augmentation: Augmentation | None = None,
     position: int = 0,
     workers: int = 0,
-    artefacts: str | None = None,
     corruption: Corruption | None = None,
     max_bad: float = 0.0,
 ) -> Generator[Batch, None, None]:
@@ -155,12 +150,10 @@ def training_batches(
 
     Args:
         size: height and width of `high_res`, a multiple of the scale.
-        seed: with the position, it decides every picture, crop, flip and corruption.
-        flip: mirror half of the pictures left to right.
+        seed: with the position, it decides every picture, crop, change and corruption.
+        augmentation: how pictures are cropped and changed; half of them mirrored if None.
         position: pictures to skip, as `Batch.position` counts them: where a stopped run goes on.
         workers: processes that read ahead; 0 reads in this one.
-        artefacts: shell pattern on file names, without folders, of pictures with artefacts (such as
-            strong JPEG compression); sets `Batch.artefact`.
         corruption: what low_res goes through, by draws of its own for each position.
         max_bad: share of the pictures that may be bad, but at least one picture; 0 allows none.
             Looked at within each batch; who counts over all of them reads `Batch.bad`.
@@ -182,7 +175,14 @@ def training_batches(
     if size % degradation.scale:
         raise UsageError(f"got size {size}; expected a multiple of the scale {degradation.scale}")
     batches = _Batches(
-        source, degradation, size, batch_size, seed, flip, artefacts, corruption, max_bad
+        source,
+        degradation,
+        size,
+        batch_size,
+        seed,
+        augmentation or Augmentation(),
+        corruption,
+        max_bad,
     )
     return _stream(batches, itertools.count(position, batch_size), workers)
 

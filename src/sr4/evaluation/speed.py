@@ -173,8 +173,8 @@ class _TimedNetwork:
         self.numpy = network.numpy
         self.seconds: list[float] = []
 
-    def __call__(self, x_t: Any, log_snr: float, upsampled: Any) -> Any:
+    def __call__(self, x_t: Any, log_snr: float, upsampled: Any, known: Any = None) -> Any:
         began = time.perf_counter()
-        output = self._network(x_t, log_snr, upsampled)
+        output = self._network(x_t, log_snr, upsampled, known)
         self.seconds.append(time.perf_counter() - began)
         return output

@@ -4,13 +4,14 @@ block, so that nearly all of its time goes into convolutions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sr4.known import KNOWN_LENGTH
 from sr4.networks.blocks import (
     ChannelNorm,
     LogSNREmbedding,
@@ -61,7 +62,9 @@ class Stage(nn.Module):
 class FastUNet(nn.Module):
     """The `sr4-fast` network.
 
-    Called as `network(x_t, log_snr, low_res)`; sizes must be multiples of `size_multiple`.
+    Called as `network(x_t, log_snr, low_res)`; sizes must be multiples of `size_multiple`. One
+    that is aware of the degradation takes `known` too: the vectors of `sr4.known`, (B, 6). Without
+    it, nothing is known.
 
     Args:
         channels: colour channels of the pictures.
@@ -69,6 +72,9 @@ class FastUNet(nn.Module):
         widths: channels of each level; each level has half the resolution of the one before.
         blocks: blocks of each level (going down; as many again going up, except the last level).
         attention: whether the last level has self-attention.
+        degradation_aware: whether the network is told what is known of the degradation.
+        mean_output: whether it gives two predictions, (B, 2C, H, W): that of a sample, then that of
+            the mean of all pictures that fit `low_res`.
         embedding: width of the noise-level embedding.
     """
 
@@ -80,6 +86,8 @@ class FastUNet(nn.Module):
         widths: Sequence[int] = (96, 192, 256),
         blocks: Sequence[int] = (3, 3, 4),
         attention: bool = True,
+        degradation_aware: bool = False,
+        mean_output: bool = False,
         embedding: int = 256,
     ) -> None:
         super().__init__()
@@ -87,6 +95,7 @@ class FastUNet(nn.Module):
         self.size_multiple = patch * 2 ** (len(widths) - 1)
         patch_channels = channels * patch**2
         self.embed = LogSNREmbedding(embedding)
+        self.embed_known = _embed_known(embedding) if degradation_aware else None
         self.conv_in = nn.Conv2d(2 * patch_channels, widths[0], 3, padding=1)
         pairs = list(pairwise(widths))
         self.down = nn.ModuleList(
@@ -102,11 +111,18 @@ class FastUNet(nn.Module):
             for width, count in zip(widths[:-1], blocks[:-1], strict=True)
         )
         self.norm_out = ChannelNorm(widths[0])
-        self.conv_out = zero_init(nn.Conv2d(widths[0], patch_channels, 3, padding=1))
+        outputs = patch_channels * (2 if mean_output else 1)
+        self.conv_out = zero_init(nn.Conv2d(widths[0], outputs, 3, padding=1))
 
-    def forward(self, x_t: Tensor, log_snr: Tensor, low_res: Tensor) -> Tensor:
-        """One evaluation: (B, C, H, W), (B,), (B, C, H or h, W or w) to (B, C, H, W)."""
+    def forward(
+        self, x_t: Tensor, log_snr: Tensor, low_res: Tensor, known: Tensor | None = None
+    ) -> Tensor:
+        """One evaluation: (B, C, H, W), (B,), (B, C, H or h, W or w) to (B, C or 2C, H, W)."""
         embedding = self.embed(log_snr)
+        if self.embed_known is not None:
+            if known is None:
+                known = log_snr.new_zeros((len(log_snr), KNOWN_LENGTH))
+            embedding = embedding + self.embed_known(known)
         pictures = torch.cat([x_t, to_target_size(low_res, x_t)], dim=1)
         x = self.conv_in(F.pixel_unshuffle(pictures, self.patch))
         skips = []
@@ -118,3 +134,21 @@ class FastUNet(nn.Module):
             x = self.merge[level](torch.cat([self.upsample[level](x), skips[level]], dim=1))
             x = self.up[level](x, embedding)
         return F.pixel_shuffle(self.conv_out(F.silu(self.norm_out(x))), self.patch)
+
+
+def _embed_known(width: int) -> nn.Module:
+    """What is known, (B, 6) to (B, width); 0 at the start of a training."""
+    hidden = 64
+    return nn.Sequential(
+        nn.Linear(KNOWN_LENGTH, hidden), nn.SiLU(), zero_init(nn.Linear(hidden, width))
+    )
+
+
+def with_mean_output(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a network with `mean_output` that begins with both of its predictions equal to
+    the one of a network without: what a denoiser says of pure noise is that mean.
+    """
+    return {
+        name: torch.cat([tensor, tensor]) if name.startswith("conv_out.") else tensor
+        for name, tensor in tensors.items()
+    }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from sr4.config import RunSettings
 from sr4.errors import UsageError, nearest
-from sr4.recipes.fast import photo_x4, photo_x4_real, sr4_fast
+from sr4.recipes.fast import photo_x4, sr4_fast
 from sr4.recipes.paper import (
     attention_input,
     cosine,
@@ -31,9 +31,8 @@ RECIPES: Mapping[str, Callable[[], RunSettings]] = {
     "regression": regression,
     "sr4-fast": sr4_fast,
     "photo-x4": photo_x4,
-    "photo-x4-real": photo_x4_real,
 }
-OURS = ("sr4-fast", "photo-x4", "photo-x4-real")  # the others are systems of the paper
+OURS = ("sr4-fast", "photo-x4")  # the others are systems of the paper
 
 
 def recipe(name: str) -> RunSettings:

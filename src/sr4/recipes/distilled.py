@@ -7,6 +7,7 @@ from typing import get_args
 from sr4.config import (
     DataSettings,
     DistillationSettings,
+    FastNetworkSettings,
     ModelConfig,
     ModelSettings,
     RunSettings,
@@ -26,15 +27,22 @@ def distilled(teacher: ModelConfig, steps: int = 4) -> RunSettings:
         teacher: the trained model.
         steps: the most steps that the student takes.
 
-    A teacher of few steps is met at its own results, any other at the true pictures.
+    A teacher of few steps is met at its own results, any other at the true pictures. A student of
+    one step, where its network can, also gives the mean of all pictures that fit: so one evaluation
+    makes results of any detail.
     """
     weights = [
         checksum for name, checksum in teacher.sha256.items() if name.endswith(".safetensors")
     ]
     model = ModelSettings(**{name: getattr(teacher, name) for name in ModelSettings.model_fields})
-    sampling = model.sampling.model_copy(update={"steps": steps, "sampler": "ddim"})
+    sampling = model.sampling.model_copy(
+        update={"steps": steps, "most_steps": steps, "sampler": "ddim"}
+    )
+    network = model.network
+    if steps == 1 and isinstance(network, FastNetworkSettings):
+        network = network.model_copy(update={"mean_output": True})
     return RunSettings(
-        model=model.model_copy(update={"sampling": sampling}),
+        model=model.model_copy(update={"sampling": sampling, "network": network}),
         data=DataSettings(condition_noise=teacher.condition_noise, corruption=teacher.corruption),
         training=TrainingSettings(
             total_images=40_000,

@@ -50,8 +50,12 @@ class Network(Protocol):
 
     name: str
 
-    def __call__(self, x_t: Array, log_snr: float, upsampled: Array) -> Array:
-        """One evaluation: (B, C, H, W), a noise level, (B, C, H, W) to (B, O, H, W)."""
+    def __call__(
+        self, x_t: Array, log_snr: float, upsampled: Array, known: Array | None = None
+    ) -> Array:
+        """One evaluation: (B, C, H, W), a noise level, (B, C, H, W) to (B, O, H, W); with the
+        vectors of `sr4.known`, (B, 6), for a network that is told of the degradation.
+        """
         ...
 
     def native(self, array: NDArray[np.float32]) -> Array:

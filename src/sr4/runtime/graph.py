@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sr4.errors import MissingExtraError, ModelError
+from sr4.known import KNOWN_LENGTH
 from sr4.runtime import GRAPH, WEIGHTS
 from sr4.runtime.lowering import lowered
 from sr4.runtime.weights import read_header
@@ -28,16 +29,24 @@ _MAX_MULTIPLES = 1024  # bound of the dynamic picture size, in size multiples
 
 
 def export_onnx(
-    network: nn.Module, folder: Path, *, channels: int, size: int, tolerance: float = 1e-3
+    network: nn.Module,
+    folder: Path,
+    *,
+    channels: int,
+    size: int,
+    degradation_aware: bool = False,
+    tolerance: float = 1e-3,
 ) -> float:
     """Write `model.onnx` into a folder that holds the network's `model.safetensors`.
 
-    Inputs of the graph: x_t (B, C, H, W), log_snr (B,), low_res (B, C, H, W) at the target size;
-    output (B, O, H, W). B, H and W are free, H and W multiples of the network's size multiple.
+    Inputs of the graph: x_t (B, C, H, W), log_snr (B,), low_res (B, C, H, W) at the target size,
+    and known (B, 6) for a network that is told of the degradation; output (B, O, H, W). B, H and W
+    are free, H and W multiples of the network's size multiple.
 
     Args:
         network: the network whose weights the folder holds.
         size: edge of the pictures used for tracing and for the check.
+        degradation_aware: whether the network is told what is known of the degradation.
         tolerance: largest difference allowed between the graph and torch.
 
     Returns:
@@ -53,11 +62,11 @@ def export_onnx(
     except ImportError as error:
         raise MissingExtraError("export", error.name or "onnx", "train") from error
     network = network.eval()
-    model = _trace(lowered(network), channels, size)
+    model = _trace(lowered(network), channels, size, degradation_aware)
     _share_weights(model, folder / WEIGHTS)
     path = folder / GRAPH
     onnx.save(model, str(path))
-    difference = _difference(network, path, channels, size)
+    difference = _difference(network, path, channels, size, degradation_aware)
     if not difference <= tolerance:
         path.unlink()
         raise ModelError(
@@ -67,24 +76,28 @@ def export_onnx(
     return difference
 
 
-def _trace(network: nn.Module, channels: int, size: int) -> Any:
+def _trace(network: nn.Module, channels: int, size: int, degradation_aware: bool = False) -> Any:
     """The network as an `onnx.ModelProto` with float32 weights inside."""
     multiple = int(network.size_multiple)  # type: ignore[arg-type]
     batch = torch.export.Dim("batch", min=1, max=4096)
     height = multiple * torch.export.Dim("rows", min=1, max=_MAX_MULTIPLES)
     width = multiple * torch.export.Dim("columns", min=1, max=_MAX_MULTIPLES)
     picture = torch.zeros(2, channels, size, size + multiple)  # no two axes of equal size
+    inputs = {"x_t": picture, "log_snr": torch.zeros(2), "low_res": picture.clone()}
+    shapes: dict[str, dict[int, Any]] = {
+        "x_t": {0: batch, 2: height, 3: width},
+        "log_snr": {0: batch},
+        "low_res": {0: batch, 2: height, 3: width},
+    }
+    if degradation_aware:
+        inputs["known"], shapes["known"] = torch.zeros(2, KNOWN_LENGTH), {0: batch}
     with _quiet_exporter():
         program = torch.onnx.export(
             network,
-            (picture, torch.zeros(2), picture.clone()),
-            input_names=["x_t", "log_snr", "low_res"],
+            tuple(inputs.values()),
+            input_names=list(inputs),
             output_names=["output"],
-            dynamic_shapes={
-                "x_t": {0: batch, 2: height, 3: width},
-                "log_snr": {0: batch},
-                "low_res": {0: batch, 2: height, 3: width},
-            },
+            dynamic_shapes=shapes,
             dynamo=True,
             verbose=False,
         )
@@ -139,7 +152,9 @@ def _share_weights(model: Any, weights: Path) -> None:
     del model.graph.value_info[:]
 
 
-def _difference(network: nn.Module, path: Path, channels: int, size: int) -> float:
+def _difference(
+    network: nn.Module, path: Path, channels: int, size: int, degradation_aware: bool
+) -> float:
     """Largest difference between graph and torch on inputs unlike the traced ones."""
     import onnxruntime
 
@@ -152,13 +167,15 @@ def _difference(network: nn.Module, path: Path, channels: int, size: int) -> flo
 
     largest = 0.0
     for batch, rows, columns in ((1, size, size), (3, size + multiple, size)):
-        x_t, low_res = (
-            normal(batch, channels, rows, columns),
-            normal(batch, channels, rows, columns),
-        )
-        log_snr = 5 * normal(batch)
-        (got,) = session.run(None, {"x_t": x_t, "log_snr": log_snr, "low_res": low_res})
+        inputs = {
+            "x_t": normal(batch, channels, rows, columns),
+            "log_snr": 5 * normal(batch),
+            "low_res": normal(batch, channels, rows, columns),
+        }
+        if degradation_aware:
+            inputs["known"] = normal(batch, KNOWN_LENGTH)
+        (got,) = session.run(None, inputs)
         with torch.inference_mode():
-            expected = network(*(torch.from_numpy(a) for a in (x_t, log_snr, low_res))).numpy()
+            expected = network(*(torch.from_numpy(one) for one in inputs.values())).numpy()
         largest = max(largest, float(np.abs(got - expected).max()))
     return largest

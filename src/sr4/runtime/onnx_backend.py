@@ -51,9 +51,13 @@ class ONNXNetwork:
                 "exported graph beside its model.safetensors: run `sr4 export` again"
             ) from error
 
-    def __call__(self, x_t: Floats, log_snr: float, upsampled: Floats) -> Floats:
+    def __call__(
+        self, x_t: Floats, log_snr: float, upsampled: Floats, known: Floats | None = None
+    ) -> Floats:
         levels = np.full(x_t.shape[0], log_snr, np.float32)
         inputs = {"x_t": x_t, "log_snr": levels, "low_res": upsampled}
+        if known is not None:
+            inputs["known"] = known
         try:
             return self._session.run(None, inputs)[0]  # type: ignore[no-any-return]
         except Exception as error:  # no public base class here either

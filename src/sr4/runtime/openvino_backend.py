@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,36 +61,41 @@ class OpenVINONetwork:
                 "graph beside its model.safetensors: run `sr4 export` again"
             ) from error
 
-    def __call__(self, x_t: Floats, log_snr: float, upsampled: Floats) -> Floats:
+    def __call__(
+        self, x_t: Floats, log_snr: float, upsampled: Floats, known: Floats | None = None
+    ) -> Floats:
+        inputs = {
+            "x_t": np.ascontiguousarray(x_t),
+            "log_snr": np.full(len(x_t), log_snr, np.float32),
+            "low_res": np.ascontiguousarray(upsampled),
+        }
+        if known is not None:
+            inputs["known"] = np.ascontiguousarray(known)
         try:
             if x_t.shape[2:] != (self._size, self._size):
-                return self._evaluate(None, x_t, log_snr, upsampled)
+                return self._evaluate(None, inputs)
             return np.concatenate(
                 [
-                    self._evaluate(part.stop - part.start, x_t[part], log_snr, upsampled[part])
+                    self._evaluate(
+                        part.stop - part.start, {name: one[part] for name, one in inputs.items()}
+                    )
                     for part in _groups(len(x_t))
                 ]
             )
         except RuntimeError as error:
             raise failure("OpenVINO", x_t.shape, error) from error
 
-    def _evaluate(
-        self, group: int | None, x_t: Floats, log_snr: float, upsampled: Floats
-    ) -> Floats:
+    def _evaluate(self, group: int | None, inputs: Mapping[str, Floats]) -> Floats:
         if group not in self._requests:
-            self._requests[group] = self._compile(group, x_t.shape).create_infer_request()
-        inputs = {
-            "x_t": np.ascontiguousarray(x_t),
-            "log_snr": np.full(len(x_t), log_snr, np.float32),
-            "low_res": np.ascontiguousarray(upsampled),
-        }
+            shapes = {name: one.shape for name, one in inputs.items()}
+            self._requests[group] = self._compile(group, shapes).create_infer_request()
         outputs = self._requests[group].infer(inputs, share_inputs=True)
         return np.array(outputs[0])  # a copy: the runtime uses its buffer again
 
-    def _compile(self, group: int | None, shape: tuple[int, ...]) -> Any:
+    def _compile(self, group: int | None, shapes: Mapping[str, tuple[int, ...]]) -> Any:
         model = self._model.clone()
         if group is not None:
-            model.reshape({"x_t": shape, "log_snr": shape[:1], "low_res": shape})
+            model.reshape(dict(shapes))
         options = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": _PRECISIONS[self.precision],

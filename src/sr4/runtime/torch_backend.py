@@ -112,7 +112,9 @@ class TorchNetwork:
         """The network of a model folder."""
         return cls(open_module(folder, config), choose_device(device), precision)
 
-    def __call__(self, x_t: Tensor, log_snr: float, upsampled: Tensor) -> Tensor:
+    def __call__(
+        self, x_t: Tensor, log_snr: float, upsampled: Tensor, known: Tensor | None = None
+    ) -> Tensor:
         levels = torch.full((x_t.shape[0],), log_snr, device=self.device)
         layout = torch.channels_last
         try:
@@ -121,6 +123,7 @@ class TorchNetwork:
                     x_t.contiguous(memory_format=layout),
                     levels,
                     upsampled.contiguous(memory_format=layout),
+                    *(() if known is None else (known,)),
                 )
         except RuntimeError as error:  # an accelerator's own type of memory error is one too
             raise failure(str(self.device), tuple(x_t.shape), error) from error

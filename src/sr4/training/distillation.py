@@ -11,13 +11,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sr4.build import build_schedule, build_target
-from sr4.config import DistillationSettings, RunSettings
+from sr4.config import (
+    DistillationSettings,
+    RunSettings,
+    has_mean_output,
+    is_degradation_aware,
+)
 from sr4.data.loader import Batch
 from sr4.diffusion.losses import simple_loss
 from sr4.diffusion.predictions import PREDICTIONS
 from sr4.diffusion.process import q_sample
 from sr4.diffusion.samplers import DDIMSampler, Denoised, sample
 from sr4.networks.discriminator import Discriminator, relativistic_loss
+from sr4.networks.fast import with_mean_output
 from sr4.runtime.torch_backend import TorchNetwork, channels_last
 from sr4.targets import Frame
 from sr4.training.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
@@ -60,10 +66,16 @@ class Distillation(Optimisation):
         self._condition_noise = settings.data.condition_noise
         self._schedule = build_schedule(settings.model.schedule)
         self._sampling = settings.model.sampling
+        self._is_aware = is_degradation_aware(settings.model.network)
         self._target = build_target(settings.model)
         self._prediction = PREDICTIONS[settings.model.objective.prediction]
+        self._has_mean = has_mean_output(settings.model.network)
+        tensors = teacher.state_dict()
+        outputs = "conv_out.bias"
+        if self._has_mean and tensors[outputs].shape != self.average.state_dict()[outputs].shape:
+            tensors = with_mean_output(tensors)
         for network in (self._accelerator.unwrap_model(self._network), self.average):
-            network.load_state_dict(teacher.state_dict())
+            network.load_state_dict(tensors)
         device = self._accelerator.device
         self._teacher = TorchNetwork(teacher, device, settings.training.precision)
         self._discriminator = channels_last(Discriminator(settings.model.channels)).to(device)
@@ -92,15 +104,19 @@ class Distillation(Optimisation):
         condition = noisy_condition(low_res, self._condition_noise, random, generator)
         upsampled = _contiguous(self._target.degradation.upsample(condition))
         real = frame.encode(high_res)
+        told = (batch.known.to(device),) if self._is_aware else ()
 
         steps = student_steps(self._settings, random, len(real))
         log_snr = self._schedule.log_snr(1 - steps / self._settings.steps)
         noise = torch.randn(real.shape, generator=generator, device=device)
-        goal = self._teachers(noise, frame, upsampled) if self._settings.teacher_steps else real
+        goal = real
+        if self._settings.teacher_steps:
+            goal = self._teachers(noise, frame, upsampled, *told)
         x_t = q_sample(goal, noise, log_snr)
         level = torch.as_tensor(log_snr, dtype=torch.float32, device=device)
-        output = self._network(_contiguous(x_t), level, upsampled).float()
-        x_0 = self._prediction.x_0(output[:, : real.shape[1]], x_t, log_snr)
+        output = self._network(_contiguous(x_t), level, upsampled, *told).float()
+        channels = real.shape[1]
+        x_0 = self._prediction.x_0(output[:, :channels], x_t, log_snr)
         # Not clipped, as a sampler would: what has left the range would have no gradient.
         made = frame.encode(frame.decode(x_0))
 
@@ -115,9 +131,13 @@ class Distillation(Optimisation):
         (other_pull,) = torch.autograd.grad(loss, fake, retain_graph=True)
         balanced = self._balance(pull, other_pull, torch.as_tensor(steps, device=device))
         pull = pull + self._settings.adversarial_weight * balanced
+        aim = (made * pull).sum()  # whose gradient is `pull`
+        if self._has_mean:
+            mean = self._prediction.x_0(output[:, channels:], x_t, log_snr)
+            aim = aim + simple_loss(frame.encode(frame.decode(mean)), real, 2).sqrt().mean()
         norms = {
             "loss": distance,
-            "norm of the gradient": self._slope((made * pull).sum()),  # whose gradient is `pull`
+            "norm of the gradient": self._slope(aim),
             "norm of the discriminator's gradient": self._judges_slope(
                 scores, pictures.detach(), upsampled, generator
             ),
@@ -129,11 +149,13 @@ class Distillation(Optimisation):
             self._judge.zero_grad()
         return distance.detach()
 
-    def _teachers(self, noise: Tensor, frame: Frame, upsampled: Tensor) -> Tensor:
+    def _teachers(
+        self, noise: Tensor, frame: Frame, upsampled: Tensor, told: Tensor | None = None
+    ) -> Tensor:
         """What the teacher makes of that noise, x_0."""
 
         def denoise(x_t: Tensor, log_snr: float) -> Denoised:
-            output = self._teacher(x_t, log_snr, upsampled)
+            output = self._teacher(x_t, log_snr, upsampled, told)
             x_0 = self._prediction.x_0(output[:, : x_t.shape[1]], x_t, log_snr)
             return Denoised(frame.constrain(x_0, consistency=self._sampling.consistency))
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sr4.build import build_schedule, build_target
-from sr4.config import DataSettings, ModelSettings
+from sr4.config import DataSettings, ModelSettings, is_degradation_aware
 from sr4.data.loader import Batch
 from sr4.diffusion.losses import hybrid_loss, simple_loss, vlb_term
 from sr4.diffusion.predictions import PREDICTIONS, learned_log_variance
@@ -29,12 +29,12 @@ class DenoisingObjective:
         self._schedule = build_schedule(model.schedule)
         self._target = build_target(model)
         self._prediction = PREDICTIONS[model.objective.prediction]
-        self._artefact_time = data.artefact_time
         self._condition_noise = data.condition_noise
         self._seed = seed
         # The bound is a sum over the steps of a table; ModelSettings sees to it that there is one.
         self._steps = model.schedule.steps if model.objective.variance == "learned" else None
         self._is_regression = model.schedule.kind == "none"
+        self._is_aware = is_degradation_aware(model.network)
 
     def __call__(self, network: nn.Module, batch: Batch, device: torch.device) -> Tensor:
         """The loss of each picture of a batch, (B,), float32.
@@ -47,12 +47,19 @@ class DenoisingObjective:
         high_res, low_res = batch.high_res.to(device), batch.low_res.to(device)
         x_0 = self._target.frame(low_res).encode(high_res)
         eps = torch.randn(x_0.shape, generator=generator, device=device)
-        times = self._times(random, batch.artefact.numpy())
+        times = self._times(random, len(x_0))
         condition = noisy_condition(low_res, self._condition_noise, random, generator)
-        return self.loss(network, x_0, condition, eps, times)
+        known = batch.known.to(device) if self._is_aware else None
+        return self.loss(network, x_0, condition, eps, times, known)
 
     def loss(
-        self, network: nn.Module, x_0: Tensor, condition: Tensor, eps: Tensor, times: Float64
+        self,
+        network: nn.Module,
+        x_0: Tensor,
+        condition: Tensor,
+        eps: Tensor,
+        times: Float64,
+        known: Tensor | None = None,
     ) -> Tensor:
         """The loss of each picture, (B,), for given noise and times: no randomness but dropout.
 
@@ -61,6 +68,7 @@ class DenoisingObjective:
             condition: (B, C, h, w), low_res as the network sees it.
             times: (B,) in (0, 1]; with a learned variance, times of the schedule's table. A
                 regression knows neither noise nor times.
+            known: (B, 6) what the network is told of the degradation, if it takes that.
         """
         if self._is_regression:
             times = np.ones(len(x_0))
@@ -72,6 +80,7 @@ class DenoisingObjective:
             self._target.degradation.upsample(condition).contiguous(
                 memory_format=torch.channels_last
             ),
+            *(() if known is None else (known,)),
         ).float()
         predicted = output[:, : x_0.shape[1]]
         wanted = self._prediction.target(x_0, eps, log_snr)
@@ -81,17 +90,17 @@ class DenoisingObjective:
         vlb = self._vlb(x_0, x_t, output, times, self._steps)
         return hybrid_loss(loss, vlb, self._settings.vlb_weight)  # type: ignore[no-any-return]
 
-    def _times(self, random: np.random.Generator, artefact: NDArray[np.bool_]) -> Float64:
+    def _times(self, random: np.random.Generator, count: int) -> Float64:
         """Times in (0, 1], one a picture, spread evenly over a batch: each is uniform, and their
-        sum varies less than that of independent ones (Kingma et al. 2021, appendix I.1).
+        sum varies less than that of independent ones (Kingma et al. 2021, appendix I.1). With a
+        `mean_share`, that share of all times is 1, and the others are uniform.
         """
-        count = len(artefact)
         if self._settings.noise_level == "batch":
             times = np.full(count, 1 - random.random())
         else:
             times = 1 - (random.random() + random.permutation(count) / count) % 1.0
-        floor = self._artefact_time
-        times = np.where(artefact, floor + (1 - floor) * times, times)
+        share = self._settings.mean_share
+        times = np.minimum(times / (1 - share), 1.0) if share < 1 else np.ones(count)
         return times if self._steps is None else np.ceil(times * self._steps) / self._steps
 
     def _vlb(self, x_0: Tensor, x_t: Tensor, output: Tensor, times: Float64, steps: int) -> Tensor:

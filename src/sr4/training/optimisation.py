@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sr4.build import build_network
 from sr4.config import RunSettings, TrainingSettings
 from sr4.data.loader import Batch
-from sr4.errors import RunError
+from sr4.errors import RunError, UsageError
 from sr4.runtime.torch_backend import channels_last
 from sr4.training.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
 from sr4.training.ema import EMA
@@ -99,6 +99,23 @@ class Optimisation:
         self._optimiser.step()
         self._optimiser.zero_grad()
         self._ema.update(self._accelerator.unwrap_model(self._network), self.steps)
+
+    def begin_with(self, trained: nn.Module) -> None:
+        """Take the weights of a trained network; parts that it lacks keep their fresh ones.
+
+        Raises:
+            UsageError: it has weights that this network has not, or of another shape.
+        """
+        own, given = self.average.state_dict(), trained.state_dict()
+        for name, tensor in given.items():
+            shape = tuple(own[name].shape) if name in own else None
+            if shape != tuple(tensor.shape):
+                raise UsageError(
+                    f"got --init with a tensor {name!r} of shape {tuple(tensor.shape)}; expected "
+                    f"{'none' if shape is None else shape}: take a model of the same network"
+                )
+        for network in (self._accelerator.unwrap_model(self._network), self.average):
+            network.load_state_dict(own | given)
 
     def checkpoint(self) -> Checkpoint:
         """All that `restore` needs."""

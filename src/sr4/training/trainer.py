@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from sr4.build import build_corruption, build_degradation
+from sr4.build import build_augmentation, build_degradation, build_training_corruption
 from sr4.config import ModelConfig, RunSettings
 from sr4.data.bad_pictures import BadPictures
 from sr4.data.loader import Batch, training_batches
@@ -70,6 +70,7 @@ def train(
     val: Source | None,
     out: Path,
     teacher: nn.Module | None = None,
+    init: nn.Module | None = None,
     on_progress: OnProgress | None = None,
 ) -> TrainingSummary:
     """Train a recipe, or distil a teacher; on a folder that already holds the run, go on where its
@@ -84,9 +85,11 @@ def train(
         data: training pictures; val: validation pictures, or None for no validation.
         out: the run folder.
         teacher: the trained network, for settings with a distillation.
+        init: a network whose weights a new run begins with.
 
     Raises:
-        UsageError: a distillation without a teacher, or a teacher without a distillation.
+        UsageError: a distillation without a teacher, or a teacher without a distillation; an init
+            of another shape.
         RunError: the folder is another run's or in use, no loss is finite any more, the disk is
             full.
         DataError: too many training pictures are bad or a validation picture is, or a source is
@@ -106,10 +109,10 @@ def train(
     folder = RunFolder(out)
     with locked(folder.path, "trains this run"), _stop_signals() as stop:
         folder.settle(settings, data)
-        return _Run(settings, folder, data, val, teacher, on_progress).to_the_end(stop)
+        return _Run(settings, folder, data, val, teacher, init, on_progress).to_the_end(stop)
 
 
-def open_teacher(folder: Path) -> nn.Module:
+def open_trained(folder: Path) -> nn.Module:
     """The network of a trained model, on the CPU.
 
     Raises:
@@ -130,6 +133,7 @@ class _Run:
         data: Source,
         val: Source | None,
         teacher: nn.Module | None,
+        init: nn.Module | None,
         on_progress: OnProgress | None,
     ) -> None:
         self.settings, self.training = settings, settings.training
@@ -143,6 +147,8 @@ class _Run:
         self.optimisation = (
             Optimisation(settings) if teacher is None else Distillation(settings, teacher)
         )
+        if init is not None:
+            self.optimisation.begin_with(init)
         if val is not None:
             check_pictures(self._describe_model(), val, self.training)
         self._resume()
@@ -242,11 +248,10 @@ class _Run:
             size=self.settings.model.image_size,
             batch_size=self.training.batch_size,
             seed=self.training.seed,
-            flip=self.settings.data.flip,
+            augmentation=build_augmentation(self.settings.data),
             position=self.images,
             workers=self.settings.data.workers,
-            artefacts=self.settings.data.artefacts,
-            corruption=build_corruption(self.settings.data.corruption),
+            corruption=build_training_corruption(self.settings.data),
             max_bad=self.settings.data.max_bad,
         )
 

@@ -62,7 +62,11 @@ def validate(
     with _watched_map(network) as map_figures:
         for batch in _batches(config, source, training):
             seeds = range(batch.position, batch.position + len(batch.names))
-            result = model.sample(batch.low_res, seeds=seeds, steps=steps)
+            # What fits a corrupted picture keeps its noise.
+            keeps = False if config.corruption != "none" else None
+            result = model.sample(
+                batch.low_res, seeds=seeds, steps=steps, consistency=keeps, known=batch.known
+            )
             unit = (result + 1) / 2
             fit = consistency(unit, (batch.low_res + 1) / 2, model.degradation) / 1e-5
             scores += zip(psnr(unit, (batch.high_res + 1) / 2), fit, strict=True)
