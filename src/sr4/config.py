@@ -101,6 +101,7 @@ class FastNetworkSettings(Settings):
     patch: int = Field(4, ge=1, le=32)
     widths: tuple[_Width, ...] = Field((96, 192, 256), min_length=1, max_length=6)
     blocks: tuple[_Blocks, ...] = Field((3, 3, 4), min_length=1, max_length=6)
+    block: Literal["dense", "gated"] = "dense"
     attention: bool = True
     degradation_aware: bool = False  # told what is known of the degradation (`sr4.known`)
     mean_output: bool = False  # also gives the mean of the pictures that fit low_res

@@ -21,8 +21,8 @@ from sr4.networks.blocks import (
 )
 
 
-class FastBlock(nn.Module):
-    """`x + conv(SiLU(conv(norm(x) * (1 + scale) + shift)))`.
+class DenseBlock(nn.Module):
+    """Two dense 3x3 convolutions: `x + conv(SiLU(conv(norm(x) * (1 + scale) + shift)))`.
 
     Scale and shift follow the noise level.
 
@@ -43,14 +43,51 @@ class FastBlock(nn.Module):
         return x + self.conv_out(F.silu(self.conv_in(hidden)))  # type: ignore[no-any-return]
 
 
+class GatedBlock(nn.Module):
+    """The block of NAFNet (Chen et al. 2022, Simple Baselines for Image Restoration, figure 4c)
+    without its attention over channels, whose means over the picture would tell tiles apart: the
+    channels of each pixel mixed twice, around 3x3 neighbours of each channel by itself, with
+    products of halves of the channels in the place of activations.
+
+    Scale and shift of both normalisations follow the noise level.
+
+    (B, C, H, W) and (B, embedding) to (B, C, H, W).
+    """
+
+    def __init__(self, channels: int, embedding: int) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(channels)
+        self.modulation = zero_init(nn.Linear(embedding, 4 * channels))
+        self.expand = nn.Conv2d(channels, 2 * channels, 1)
+        self.neighbours = nn.Conv2d(2 * channels, 2 * channels, 3, padding=1, groups=2 * channels)
+        self.mix = zero_init(nn.Conv2d(channels, channels, 1))
+        self.expand_again = nn.Conv2d(channels, 2 * channels, 1)
+        self.mix_again = zero_init(nn.Conv2d(channels, channels, 1))
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        modulation = self.modulation(embedding)[:, :, None, None].to(x.dtype)
+        scale, shift, scale_again, shift_again = modulation.chunk(4, dim=1)
+        hidden = torch.addcmul(shift, self.norm(x), 1 + scale)
+        one, other = self.neighbours(self.expand(hidden)).chunk(2, dim=1)
+        x = x + self.mix(one * other)
+        hidden = torch.addcmul(shift_again, self.norm(x), 1 + scale_again)
+        one, other = self.expand_again(hidden).chunk(2, dim=1)
+        return x + self.mix_again(one * other)  # type: ignore[no-any-return]
+
+
+BLOCKS: Mapping[str, type[nn.Module]] = {"dense": DenseBlock, "gated": GatedBlock}
+
+
 class Stage(nn.Module):
     """A few blocks at one resolution, each followed by self-attention where asked for."""
 
-    def __init__(self, channels: int, blocks: int, embedding: int, attention: bool) -> None:
+    def __init__(
+        self, block: type[nn.Module], channels: int, count: int, embedding: int, attention: bool
+    ) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(FastBlock(channels, embedding) for _ in range(blocks))
+        self.blocks = nn.ModuleList(block(channels, embedding) for _ in range(count))
         self.attention = nn.ModuleList(
-            SelfAttention(channels) if attention else nn.Identity() for _ in range(blocks)
+            SelfAttention(channels) if attention else nn.Identity() for _ in range(count)
         )
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
@@ -71,6 +108,7 @@ class FastUNet(nn.Module):
         patch: edge of the square patches that pixel-unshuffle turns into channels.
         widths: channels of each level; each level has half the resolution of the one before.
         blocks: blocks of each level (going down; as many again going up, except the last level).
+        block: what each consists of, a name in `BLOCKS`.
         attention: whether the last level has self-attention.
         degradation_aware: whether the network is told what is known of the degradation.
         mean_output: whether it gives two predictions, (B, 2C, H, W): that of a sample, then that of
@@ -85,6 +123,7 @@ class FastUNet(nn.Module):
         patch: int = 4,
         widths: Sequence[int] = (96, 192, 256),
         blocks: Sequence[int] = (3, 3, 4),
+        block: str = "dense",
         attention: bool = True,
         degradation_aware: bool = False,
         mean_output: bool = False,
@@ -99,15 +138,15 @@ class FastUNet(nn.Module):
         self.conv_in = nn.Conv2d(2 * patch_channels, widths[0], 3, padding=1)
         pairs = list(pairwise(widths))
         self.down = nn.ModuleList(
-            Stage(width, count, embedding, attention=False)
+            Stage(BLOCKS[block], width, count, embedding, attention=False)
             for width, count in zip(widths[:-1], blocks[:-1], strict=True)
         )
         self.downsample = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairs)
-        self.middle = Stage(widths[-1], blocks[-1], embedding, attention)
+        self.middle = Stage(BLOCKS[block], widths[-1], blocks[-1], embedding, attention)
         self.upsample = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairs)
         self.merge = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in widths[:-1])
         self.up = nn.ModuleList(
-            Stage(width, count, embedding, attention=False)
+            Stage(BLOCKS[block], width, count, embedding, attention=False)
             for width, count in zip(widths[:-1], blocks[:-1], strict=True)
         )
         self.norm_out = ChannelNorm(widths[0])

@@ -65,7 +65,10 @@ class Distillation(Optimisation):
         self._settings: DistillationSettings = settings.distillation
         self._condition_noise = settings.data.condition_noise
         self._schedule = build_schedule(settings.model.schedule)
-        self._sampling = settings.model.sampling
+        # What fits a corrupted picture keeps its noise.
+        self._consistency = (
+            settings.model.sampling.consistency and settings.data.corruption == "none"
+        )
         self._is_aware = is_degradation_aware(settings.model.network)
         self._target = build_target(settings.model)
         self._prediction = PREDICTIONS[settings.model.objective.prediction]
@@ -157,7 +160,7 @@ class Distillation(Optimisation):
         def denoise(x_t: Tensor, log_snr: float) -> Denoised:
             output = self._teacher(x_t, log_snr, upsampled, told)
             x_0 = self._prediction.x_0(output[:, : x_t.shape[1]], x_t, log_snr)
-            return Denoised(frame.constrain(x_0, consistency=self._sampling.consistency))
+            return Denoised(frame.constrain(x_0, consistency=self._consistency))
 
         def no_noise() -> NDArray[np.float32]:
             raise AssertionError("DDIM without eta draws none")
