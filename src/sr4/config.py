@@ -154,6 +154,9 @@ class SamplingSettings(Settings):
 class DataSettings(Settings):
     """How training pictures are read."""
 
+    # Shell patterns on names of pictures to leave out, such as copies of test pictures (see
+    # `sr4.data.excluding`).
+    exclude: tuple[str, ...] = ()
     workers: int = Field(1, ge=0, le=64)
     flip: bool = True
     # Share of the pictures that may be bad, but at least one picture: another one takes the place
