@@ -10,7 +10,7 @@ steps of size, without low frequencies: two skies are alike in those alone, a co
 too. The score is the mean correlation of the 16 blocks of the window, those without detail left
 out: one edge makes two windows alike, but only few of their blocks. `--aligned` looks at the middle
 of the pictures only, which is enough for faces cropped by their eyes, and fast enough for tens of
-thousands; its matches begin at 0.8 instead of 0.5, since all eyes and mouths are alike.
+thousands; its matches begin at 0.8 instead of 0.65, since all eyes and mouths are alike.
 
 Prints the pairs that correlate by `--least` or more, best first, as lines of score, training
 picture and test picture. `--sheet FILE` draws them beside each other: look at them.
@@ -304,7 +304,7 @@ def main() -> None:
     parser.add_argument("--train", nargs="+", required=True, metavar="SRC")
     parser.add_argument("--test", nargs="+", required=True, metavar="SRC")
     parser.add_argument("--aligned", action="store_true", help="faces, cropped by their eyes")
-    parser.add_argument("--least", type=float, help="score of a match: 0.5, of faces 0.8")
+    parser.add_argument("--least", type=float, help="score of a match: 0.65, of faces 0.8")
     parser.add_argument("--most", type=int, default=24, help="close looks for each picture")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="draw the pairs")
     parser.add_argument("--sheet-pairs", type=int, default=0, help="draw at least so many")
@@ -313,7 +313,7 @@ def main() -> None:
     train, test = Pictures(open_sources(args.train)), Pictures(open_sources(args.test))
     print(f"# {len(train.names):,} training and {len(test.names):,} test pictures")
     found = matches(train, test, ALIGNED if args.aligned else ANYWHERE, args.most)
-    least = args.least or (0.8 if args.aligned else 0.5)
+    least = args.least or (0.8 if args.aligned else 0.65)
     count = sum(match.score >= least for match in found)
     for match in found[:count]:
         print(f"{match.score:.3f}\t{train.names[match.train]}\t{test.names[match.test]}")
