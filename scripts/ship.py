@@ -33,10 +33,11 @@ COLUMNS = {  # by metric: heading, decimals
     "ssim": ("SSIM", 3),
     "ssim_luma": ("SSIM of Y", 3),
     "consistency": ("consistency, x 1e-5", 3),
+    "perceptual": ("perceptual distance", 3),
     "kid_efflite0": ("kernel distance, x 1000", 0),
 }
-FACES = ("psnr", "ssim", "consistency", "kid_efflite0")
-PHOTOS = ("psnr_luma", "psnr_luma_mean", "ssim_luma", "consistency", "kid_efflite0")
+FACES = ("psnr", "ssim", "consistency", "perceptual", "kid_efflite0")
+PHOTOS = ("psnr_luma", "psnr_luma_mean", "ssim_luma", "consistency", "perceptual", "kid_efflite0")
 
 
 def marks(name: str) -> tuple[str, str]:
@@ -77,7 +78,9 @@ def figures(result: Evaluation) -> dict[str, Any]:
 
 
 def table(scores: Mapping[str, Mapping[str, Any]], metrics: Sequence[str], samples: int) -> str:
-    """The scores as Markdown."""
+    """The scores as Markdown, without the columns that no system has a figure in."""
+    rows = [row for systems in scores.values() for row in systems.values()]
+    metrics = [metric for metric in metrics if any(metric in row for row in rows)]
     headings = [COLUMNS[metric][0].format(samples=samples) for metric in metrics]
     lines = [f"| test set | system | {' | '.join(headings)} |", "|---" * (2 + len(metrics)) + "|"]
     for test, systems in scores.items():

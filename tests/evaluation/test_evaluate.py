@@ -17,6 +17,8 @@ from sr4.degradation import Degradation
 from sr4.errors import DataError, MissingExtraError, ModelError, SR4Error, UsageError
 from sr4.evaluation import evaluate as module
 from sr4.evaluation.evaluate import BicubicUpscaler, evaluate
+from sr4.evaluation.features import EfficientNetLite0
+from sr4.evaluation.perceptual import PerceptualDistance
 from sr4.evaluation.report import Evaluation, check_report_folder
 from sr4.images import quantise, to_array
 
@@ -122,7 +124,8 @@ def test_a_perfect_upscaler_has_perfect_scores(source: Pictures) -> None:
     assert found.colour_drift.value == pytest.approx(np.sqrt(1 / 12 / 48), rel=0.4)
     assert found.kid_efflite0 is None
     assert found.fd_efflite0 is None
-    assert found.notes == ("kid_efflite0 and fd_efflite0 were left out by choice",)
+    assert found.perceptual is None
+    assert found.notes == ("kid_efflite0, fd_efflite0 and perceptual were left out by choice",)
 
 
 def test_bicubic_scores_equal_those_computed_by_hand(source: Pictures) -> None:
@@ -243,7 +246,34 @@ def test_without_the_feature_network_the_reason_is_noted(
     monkeypatch.setattr(module, "EfficientNetLite0", missing)
     found = evaluate(Upscaler(), source, limit=1)
     assert found.kid_efflite0 is None
+    assert found.perceptual is None
     assert "the feature network needs the package 'torch'" in found.notes[0]
+
+
+def test_the_perceptual_distance_is_the_mean_over_the_pictures() -> None:
+    pytest.importorskip("efficientnet_lite_pytorch")
+    network = EfficientNetLite0()
+    rng = np.random.default_rng(3)
+    pictures = list(rng.integers(0, 256, size=(3, 32, 40, 3), dtype=np.uint8))
+    model = BicubicUpscaler(Degradation(SCALE))
+    found = evaluate(model, Pictures(pictures), features=network, batch_size=2)
+    results = []
+    for picture in pictures:
+        low_res = model.degradation.observe(to_array(picture)[None].astype(np.float64))
+        results.append(quantise(model.sample(low_res.astype(np.float32), seeds=[0]))[0])
+    expected = PerceptualDistance(network)(np.stack(pictures), np.stack(results))
+    assert found.perceptual is not None
+    assert found.perceptual.value == pytest.approx(expected.mean())
+    assert found.perceptual.low < found.perceptual.value < found.perceptual.high
+    assert [one.perceptual for one in found.pictures] == pytest.approx(list(expected))
+    assert "1/2 to 1/16" in found.protocol["perceptual"]
+
+    mixed = Pictures([pictures[0], pictures[1][:28]])
+    some = evaluate(model, mixed, features=network)
+    assert some.perceptual is None
+    assert "1 of the 2 pictures are smaller than 32x32" in some.notes[0]
+    assert some.pictures[0].perceptual == found.pictures[0].perceptual
+    assert some.pictures[1].perceptual is None
 
 
 def test_pictures_of_several_sizes_and_odd_ones(source: Pictures) -> None:
