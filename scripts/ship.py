@@ -4,7 +4,8 @@
         --test faces128=faces/test.tar --test portraits128=portraits/test.tar
 
     python scripts/ship.py runs/photo-student photo-x4 --steps 1 --sampler ddim --samples 8 \\
-        --border 4 --patch 64 --luma --test Set5=Set5/ --test Kodak=kodak.tar
+        --border 4 --patch 64 --luma --test Set5=Set5/ --test Kodak=kodak.tar \\
+        --corrupted "Kodak, degraded=kodak.tar"
 
 Every figure in the card and in README comes from here; none is typed by hand.
 """
@@ -19,6 +20,8 @@ from typing import Any
 
 import yaml
 
+from sr4.build import build_corruption
+from sr4.config import CORRUPTIONS, CorruptionName
 from sr4.data.sources import open_source
 from sr4.evaluation.evaluate import BicubicUpscaler, Upscaler, evaluate
 from sr4.evaluation.report import Evaluation
@@ -46,9 +49,16 @@ def marks(name: str) -> tuple[str, str]:
 
 
 def measure(
-    name: str, tests: Mapping[str, str], also: Sequence[int], **options: Any
+    name: str,
+    tests: Mapping[str, tuple[str, CorruptionName]],
+    also: Sequence[int],
+    **options: Any,
 ) -> dict[str, dict[str, Any]]:
-    """Scores by test set and by system; the options are those of `evaluate`."""
+    """Scores by test set and by system; the options are those of `evaluate`.
+
+    Args:
+        tests: by name, the pictures and what their low-resolution versions go through.
+    """
     model = load_model(name)
     baselines = [BicubicUpscaler(model.degradation), BicubicUpscaler(model.degradation, True)]
     rows: list[tuple[str, Upscaler, int | None]] = [(b.name, b, None) for b in baselines]
@@ -57,9 +67,10 @@ def measure(
         label = f"{name}, {counted(steps)}{' (default)' * (steps == own)}"
         rows.append((label, model, steps))
     scores: dict[str, dict[str, Any]] = {}
-    for test, spec in tests.items():
+    for test, (spec, corruption) in tests.items():
         for label, system, steps in rows:
             given = options | {"samples": 1 if steps is None else options["samples"]}
+            given |= {"corruption": build_corruption(corruption)}
             result = evaluate(system, open_source(spec), steps=steps, **given)
             scores.setdefault(test, {})[label] = figures(result)
             print(test, label, scores[test][label], file=sys.stderr, flush=True)
@@ -150,6 +161,13 @@ def main() -> None:
     parser.add_argument("--sampler", required=True)
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--test", action="append", default=[], metavar="NAME=SRC")
+    parser.add_argument(
+        "--corrupted",
+        action="append",
+        default=[],
+        metavar="NAME=SRC",
+        help="a test whose low-resolution pictures are degraded as photographs are",
+    )
     parser.add_argument("--limit", type=int)
     parser.add_argument("--samples", type=int, default=1)
     parser.add_argument("--border", type=int, default=0)
@@ -166,7 +184,11 @@ def main() -> None:
     changes = {key: facts[key] for key in ("description", "licence")}
     changes |= {"training_data": tuple(facts["training_data"]), "sampling": sampling}
     config = write_config(folder, config.model_copy(update=changes))
-    tests = dict(test.split("=", 1) for test in arguments.test)
+    tests: dict[str, tuple[str, CorruptionName]] = {}
+    for corruption in CORRUPTIONS:
+        for test in arguments.test if corruption == "none" else arguments.corrupted:
+            label, spec = test.split("=", 1)
+            tests[label] = spec, corruption
     options = {key: getattr(arguments, key) for key in ("limit", "samples", "border", "patch")}
     scores = measure(arguments.name, tests, arguments.also, **options)
     config = write_config(folder, config.model_copy(update={"scores": scores}))

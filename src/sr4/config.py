@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from sr4.errors import SR4Error, nearest, shorten
 
 CorruptionName = Literal["none", "photo"]
+CORRUPTIONS: tuple[CorruptionName, ...] = get_args(CorruptionName)
 SamplerName = Literal["ddpm", "ddim", "dpmpp"]
 SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
 

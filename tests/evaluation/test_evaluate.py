@@ -12,12 +12,15 @@ import pytest
 from PIL import Image
 
 from sr4.config import SamplingSettings
+from sr4.data.corruption import PhotoCorruption
+from sr4.data.evaluation import evaluation_batches
 from sr4.data.sources import open_source
 from sr4.degradation import Degradation
 from sr4.errors import DataError, MissingExtraError, ModelError, SR4Error, UsageError
 from sr4.evaluation import evaluate as module
 from sr4.evaluation.evaluate import BicubicUpscaler, evaluate
 from sr4.evaluation.features import EfficientNetLite0
+from sr4.evaluation.metrics import consistency
 from sr4.evaluation.perceptual import PerceptualDistance
 from sr4.evaluation.report import Evaluation, check_report_folder
 from sr4.images import quantise, to_array
@@ -224,6 +227,31 @@ def test_distances_of_the_given_features(fake: Evaluation) -> None:
     assert fake.notes == ()
     assert fake.protocol["features of kid_efflite0, fd_efflite0"] == "mean colour"
     assert "over all 5 pictures at once" in fake.protocol["kid_efflite0"]
+
+
+def test_a_corruption_spoils_the_inputs_alone(source: Pictures) -> None:
+    """In a way that follows from a picture's place, whatever the batch."""
+    corruption = PhotoCorruption()
+    model = BicubicUpscaler(Degradation(SCALE))
+    found = evaluate(model, source, features=None, corruption=corruption, batch_size=2)
+    again = evaluate(model, source, features=None, corruption=corruption)
+    clean = evaluate(model, source, features=None)
+    assert found.pictures == again.pictures
+    assert found.psnr.value < clean.psnr.value - 0.5
+    assert "corruption" not in clean.protocol
+    assert str(corruption) in found.protocol["corruption"]
+    batches = evaluation_batches(
+        source, degradation=model.degradation, batch_size=5, corruption=corruption
+    )
+    (batch,) = batches
+    results = quantise(model.sample(batch.low_res, seeds=range(5))).astype(float)
+    errors = np.mean((results - np.stack(source.pictures)) ** 2, axis=(1, 2, 3))
+    expected = 10 * np.log10(255**2 / errors)
+    assert [one.psnr for one in found.pictures] == pytest.approx(list(expected))
+    # The fit is to the corrupted picture, the only one that a model sees.
+    unit = np.moveaxis(results, -1, 1) / 255
+    fit = consistency(unit, (batch.low_res + 1) / 2, model.degradation) / 1e-5
+    assert [one.consistency for one in found.pictures] == pytest.approx(list(fit), rel=1e-4)
 
 
 def test_a_small_set_notes_the_bias_of_the_frechet_distance(source: Pictures) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sr4._version import __version__
 from sr4.config import SamplingSettings
+from sr4.data.corruption import Corruption
 from sr4.data.evaluation import EvaluationBatch, evaluation_batches
 from sr4.data.sources import Source
 from sr4.degradation import Degradation
@@ -124,6 +125,7 @@ def evaluate(
     batch_size: int = 50,
     border: int = 0,
     patch: int | None = None,
+    corruption: Corruption | None = None,
     features: FeatureExtractor | Literal["auto"] | None = "auto",
     inception: InceptionV3 | None = None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -147,6 +149,9 @@ def evaluate(
             many as the scale.
         patch: take the features of patches of this edge, of which a picture has as many as fit side
             by side, instead of whole pictures: so that a few large ones do for a distance.
+        corruption: what the low-resolution pictures go through, as photographs do; the draws follow
+            from a picture's place alone. Results are compared with the clean originals, their
+            consistency is with the corrupted picture. None makes them by the degradation alone.
         features: what `kid_efflite0` and `fd_efflite0` are computed with; None leaves both out,
             and "auto" too if the packages they need are not installed. `perceptual` needs
             EfficientNet-Lite0, which is what "auto" stands for.
@@ -182,6 +187,7 @@ def evaluate(
         degradation=model.degradation,
         batch_size=batch_size,
         limit=limit,
+        corruption=corruption,
         on_bad=None if bad is None else bad.append,
     ):
         tally.add(batch, sampling.draws(batch))
@@ -200,7 +206,7 @@ def evaluate(
         samples=samples,
         nfe=nfe,
         seconds_per_image=sampling.seconds / (samples * len(tally.names)),
-        protocol=_protocol(sampling, batch_size, tally),
+        protocol=_protocol(sampling, batch_size, tally) | _corruption_protocol(corruption),
         notes=(*notes, *tally.notes(), *distance_notes),
         pictures=tally.scores(),
         examples=tally.examples(),
@@ -310,6 +316,16 @@ def _protocol(sampling: _Sampling, batch_size: int, tally: Tally) -> dict[str, s
     for network, extractor in tally.extractors.items():
         protocol |= _distance_protocol(*DISTANCES[network], extractor, count, tally.patch)
     return protocol
+
+
+def _corruption_protocol(corruption: Corruption | None) -> dict[str, str]:
+    """Nothing for clean pictures: their protocol is what it was before there were others."""
+    if corruption is None:
+        return {}
+    return {
+        "corruption": f"low_res made by {corruption}, in place of the degradation alone; drawn by "
+        "numpy.random.default_rng([index of the picture, 4])"
+    }
 
 
 def _distance_protocol(
