@@ -108,6 +108,9 @@ def card(name: str, facts: Mapping[str, Any], config: Any, scores: str) -> str:
         return "\n".join(f"- {' '.join(item.split())}" for item in items)
 
     sampling = config.sampling
+    excluded = facts.get("excluded")
+    if excluded:
+        excluded = f"\nLeft out of training, since test sets hold them:\n\n{bullets(excluded)}\n"
     steps = counted(sampling.steps)
     return f"""# {name}
 
@@ -118,7 +121,7 @@ def card(name: str, facts: Mapping[str, Any], config: Any, scores: str) -> str:
 ## Data
 
 {bullets(facts["training_data"])}
-
+{excluded or ""}
 ## Training
 
 {facts["recipe_note"].strip()}
