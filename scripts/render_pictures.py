@@ -32,6 +32,8 @@ HELD_OUT = ("DejaVuSerif", "DejaVuMath", "STIX")
 NO_LETTERS = ("LastResort", "D050000L")
 """Beginnings of the names of font files that claim letters and draw boxes or signs."""
 
+SMALLEST = 128  # pixels a side; charts and screens need that much
+
 README = """Synthetic pictures, drawn by scripts/render_pictures.py of SR4.
 Terms: free for any use; the fonts are only drawn with, none is contained.
 
@@ -81,6 +83,11 @@ def main() -> None:
     parser.add_argument("--shard", type=int, default=600, help="pictures in a shard")
     parser.add_argument("--held-out-fonts", action="store_true")
     args = parser.parse_args()
+    if args.size < SMALLEST or args.count < 1 or args.shard < 1:
+        parser.error(
+            f"got size {args.size}, count {args.count}, shard {args.shard}; expected a size of at "
+            f"least {SMALLEST} and at least 1 picture"
+        )
 
     fonts = Fonts(installed_fonts(args.held_out_fonts))
     args.out.parent.mkdir(parents=True, exist_ok=True)
