@@ -4,7 +4,8 @@
         --test faces128=faces/test.tar --test portraits128=portraits/test.tar
 
     python scripts/ship.py runs/photo-student photo-x4 --steps 1 --sampler ddim --samples 8 \\
-        --border 4 --patch 64 --luma --test Set5=Set5/ --test Kodak=kodak.tar
+        --border 4 --patch 64 --luma --test Set5=Set5/ --test Kodak=kodak.tar \\
+        --corrupted "Kodak, degraded=kodak.tar"
 
 Every figure in the card and in README comes from here; none is typed by hand.
 """
@@ -19,6 +20,8 @@ from typing import Any
 
 import yaml
 
+from sr4.build import build_corruption
+from sr4.config import CORRUPTIONS, CorruptionName
 from sr4.data.sources import open_source
 from sr4.evaluation.evaluate import BicubicUpscaler, Upscaler, evaluate
 from sr4.evaluation.report import Evaluation
@@ -33,10 +36,11 @@ COLUMNS = {  # by metric: heading, decimals
     "ssim": ("SSIM", 3),
     "ssim_luma": ("SSIM of Y", 3),
     "consistency": ("consistency, x 1e-5", 3),
+    "perceptual": ("perceptual distance", 3),
     "kid_efflite0": ("kernel distance, x 1000", 0),
 }
-FACES = ("psnr", "ssim", "consistency", "kid_efflite0")
-PHOTOS = ("psnr_luma", "psnr_luma_mean", "ssim_luma", "consistency", "kid_efflite0")
+FACES = ("psnr", "ssim", "consistency", "perceptual", "kid_efflite0")
+PHOTOS = ("psnr_luma", "psnr_luma_mean", "ssim_luma", "consistency", "perceptual", "kid_efflite0")
 
 
 def marks(name: str) -> tuple[str, str]:
@@ -45,9 +49,16 @@ def marks(name: str) -> tuple[str, str]:
 
 
 def measure(
-    name: str, tests: Mapping[str, str], also: Sequence[int], **options: Any
+    name: str,
+    tests: Mapping[str, tuple[str, CorruptionName]],
+    also: Sequence[int],
+    **options: Any,
 ) -> dict[str, dict[str, Any]]:
-    """Scores by test set and by system; the options are those of `evaluate`."""
+    """Scores by test set and by system; the options are those of `evaluate`.
+
+    Args:
+        tests: by name, the pictures and what their low-resolution versions go through.
+    """
     model = load_model(name)
     baselines = [BicubicUpscaler(model.degradation), BicubicUpscaler(model.degradation, True)]
     rows: list[tuple[str, Upscaler, int | None]] = [(b.name, b, None) for b in baselines]
@@ -56,9 +67,10 @@ def measure(
         label = f"{name}, {counted(steps)}{' (default)' * (steps == own)}"
         rows.append((label, model, steps))
     scores: dict[str, dict[str, Any]] = {}
-    for test, spec in tests.items():
+    for test, (spec, corruption) in tests.items():
         for label, system, steps in rows:
             given = options | {"samples": 1 if steps is None else options["samples"]}
+            given |= {"corruption": build_corruption(corruption)}
             result = evaluate(system, open_source(spec), steps=steps, **given)
             scores.setdefault(test, {})[label] = figures(result)
             print(test, label, scores[test][label], file=sys.stderr, flush=True)
@@ -77,7 +89,9 @@ def figures(result: Evaluation) -> dict[str, Any]:
 
 
 def table(scores: Mapping[str, Mapping[str, Any]], metrics: Sequence[str], samples: int) -> str:
-    """The scores as Markdown."""
+    """The scores as Markdown, without the columns that no system has a figure in."""
+    rows = [row for systems in scores.values() for row in systems.values()]
+    metrics = [metric for metric in metrics if any(metric in row for row in rows)]
     headings = [COLUMNS[metric][0].format(samples=samples) for metric in metrics]
     lines = [f"| test set | system | {' | '.join(headings)} |", "|---" * (2 + len(metrics)) + "|"]
     for test, systems in scores.items():
@@ -94,6 +108,9 @@ def card(name: str, facts: Mapping[str, Any], config: Any, scores: str) -> str:
         return "\n".join(f"- {' '.join(item.split())}" for item in items)
 
     sampling = config.sampling
+    excluded = facts.get("excluded")
+    if excluded:
+        excluded = f"\nLeft out of training, since test sets hold them:\n\n{bullets(excluded)}\n"
     steps = counted(sampling.steps)
     return f"""# {name}
 
@@ -104,7 +121,7 @@ def card(name: str, facts: Mapping[str, Any], config: Any, scores: str) -> str:
 ## Data
 
 {bullets(facts["training_data"])}
-
+{excluded or ""}
 ## Training
 
 {facts["recipe_note"].strip()}
@@ -147,6 +164,13 @@ def main() -> None:
     parser.add_argument("--sampler", required=True)
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--test", action="append", default=[], metavar="NAME=SRC")
+    parser.add_argument(
+        "--corrupted",
+        action="append",
+        default=[],
+        metavar="NAME=SRC",
+        help="a test whose low-resolution pictures are degraded as photographs are",
+    )
     parser.add_argument("--limit", type=int)
     parser.add_argument("--samples", type=int, default=1)
     parser.add_argument("--border", type=int, default=0)
@@ -163,7 +187,11 @@ def main() -> None:
     changes = {key: facts[key] for key in ("description", "licence")}
     changes |= {"training_data": tuple(facts["training_data"]), "sampling": sampling}
     config = write_config(folder, config.model_copy(update=changes))
-    tests = dict(test.split("=", 1) for test in arguments.test)
+    tests: dict[str, tuple[str, CorruptionName]] = {}
+    for corruption in CORRUPTIONS:
+        for test in arguments.test if corruption == "none" else arguments.corrupted:
+            label, spec = test.split("=", 1)
+            tests[label] = spec, corruption
     options = {key: getattr(arguments, key) for key in ("limit", "samples", "border", "patch")}
     scores = measure(arguments.name, tests, arguments.also, **options)
     config = write_config(folder, config.model_copy(update={"scores": scores}))

@@ -101,6 +101,7 @@ def test_changes_reach_their_places(settings: RunSettings) -> None:
         "model.network.blocks=[1, 1]",
         "model.objective.target=null-space",
         "data.rotation=15",
+        "data.exclude=[302003.jpg, wall-*]",
     )
     assert new.training.learning_rate == 1e-3
     assert new.training.total_images == 1_000_000
@@ -108,6 +109,7 @@ def test_changes_reach_their_places(settings: RunSettings) -> None:
     assert new.model.network == FastNetworkSettings(widths=(8, 16), blocks=(1, 1))
     assert new.model.objective.target == "null-space"
     assert new.data.rotation == 15
+    assert new.data.exclude == ("302003.jpg", "wall-*")
     assert new.model.schedule == settings.model.schedule
     assert settings.training == TrainingSettings()  # the old ones are as they were
 

@@ -134,6 +134,7 @@ _KEYS = [
     "sampling.steps",
     "model.schedule",
     "data.corruption",
+    "data.exclude",
     "distillation",
 ]
 

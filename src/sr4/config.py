@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from sr4.errors import SR4Error, nearest, shorten
 
 CorruptionName = Literal["none", "photo"]
+CORRUPTIONS: tuple[CorruptionName, ...] = get_args(CorruptionName)
 SamplerName = Literal["ddpm", "ddim", "dpmpp"]
 SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
 
@@ -175,6 +176,9 @@ class SamplingSettings(Settings):
 class DataSettings(Settings):
     """How training pictures are read."""
 
+    # Shell patterns on names of pictures to leave out, such as copies of test pictures (see
+    # `sr4.data.excluding`).
+    exclude: tuple[str, ...] = ()
     workers: int = Field(1, ge=0, le=64)
     flip: bool = True
     # Share of the pictures that may be bad, but at least one picture: another one takes the place

@@ -54,6 +54,9 @@ def test_a_model_of_bands(run: Callable[..., Any], tmp_path: Path, channels: int
     assert done.json["psnr_luma"] is None
     assert done.json["kid_efflite0"] is None
     assert done.json["consistency"]["value"] < 0.1
+    done = run("evaluate", "--model", model, "--data", source, "--corruption", "photo")
+    assert done.code == 2
+    assert f"of {channels} channels; expected one of RGB" in done.errors[0]
 
     low = bands(channels, 12, 9)
     tifffile.imwrite(given, low[:, :, 0] if channels == 1 else low, **BANDS)

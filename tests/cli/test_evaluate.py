@@ -72,6 +72,15 @@ def test_bad_pictures_are_named_and_left_out(run: Run, faces: Path) -> None:
     assert "1 of the 4 pictures are bad and were left out" in done.json["notes"]
 
 
+def test_degraded_pictures_have_fixed_draws(run: Run, faces: Path) -> None:
+    words = ("evaluate", "--model", "bicubic", "--data", faces, "--scale", 4, "--json")
+    clean, first, second = run(*words), *(run(*words, "--corruption", "photo") for _ in range(2))
+    assert (first.code, second.code) == (0, 0)
+    assert first.json["psnr"] == second.json["psnr"]
+    assert first.json["psnr"]["value"] < clean.json["psnr"]["value"]
+    assert first.json["protocol"]["corruption"].startswith("low_res made by PhotoCorruption(")
+
+
 class Inception:
     """Mean colours in place of the network of FID."""
 
@@ -112,6 +121,7 @@ def test_fid_without_its_extra(run: Run, faces: Path, monkeypatch: pytest.Monkey
         (["--sampler", "dpmp"], 2, "did you mean 'dpmpp'?"),
         (["--out", "notes.txt"], 2, "notes.txt"),
         (["--model", "nothing"], 1, "no model 'nothing'"),
+        (["--corruption", "foto"], 2, "did you mean 'photo'?"),
     ],
 )
 def test_what_cannot_work_is_one_line(

@@ -155,6 +155,12 @@ def test_a_dry_run_prints_the_settings_and_what_they_cost(
     assert (plan["steps"], plan["size_multiple"]) == (2, 8)
     assert (plan["training_pictures"], plan["validation_pictures"]) == (6, 6)
 
+    plan = run(*words, "--config", tiny, "--set", "data.exclude=[0.png, '[45]*']", "--json").json
+    assert plan["training_pictures"] == 3
+    missed = run(*words, "--config", tiny, "--set", "data.exclude=[6.png]")
+    assert missed.code == 1
+    assert "'6.png'" in missed.errors[0]
+
 
 def test_a_run_gives_a_model_and_the_same_command_goes_on(
     run: Run, pictures: Path, tiny: Path, tmp_path: Path

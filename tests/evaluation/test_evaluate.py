@@ -12,11 +12,16 @@ import pytest
 from PIL import Image
 
 from sr4.config import SamplingSettings
+from sr4.data.corruption import PhotoCorruption
+from sr4.data.evaluation import evaluation_batches
 from sr4.data.sources import open_source
 from sr4.degradation import Degradation
 from sr4.errors import DataError, MissingExtraError, ModelError, SR4Error, UsageError
 from sr4.evaluation import evaluate as module
 from sr4.evaluation.evaluate import BicubicUpscaler, evaluate
+from sr4.evaluation.features import EfficientNetLite0
+from sr4.evaluation.metrics import consistency
+from sr4.evaluation.perceptual import PerceptualDistance
 from sr4.evaluation.report import Evaluation, check_report_folder
 from sr4.images import quantise, to_array
 
@@ -122,7 +127,8 @@ def test_a_perfect_upscaler_has_perfect_scores(source: Pictures) -> None:
     assert found.colour_drift.value == pytest.approx(np.sqrt(1 / 12 / 48), rel=0.4)
     assert found.kid_efflite0 is None
     assert found.fd_efflite0 is None
-    assert found.notes == ("kid_efflite0 and fd_efflite0 were left out by choice",)
+    assert found.perceptual is None
+    assert found.notes == ("kid_efflite0, fd_efflite0 and perceptual were left out by choice",)
 
 
 def test_bicubic_scores_equal_those_computed_by_hand(source: Pictures) -> None:
@@ -223,6 +229,31 @@ def test_distances_of_the_given_features(fake: Evaluation) -> None:
     assert "over all 5 pictures at once" in fake.protocol["kid_efflite0"]
 
 
+def test_a_corruption_spoils_the_inputs_alone(source: Pictures) -> None:
+    """In a way that follows from a picture's place, whatever the batch."""
+    corruption = PhotoCorruption()
+    model = BicubicUpscaler(Degradation(SCALE))
+    found = evaluate(model, source, features=None, corruption=corruption, batch_size=2)
+    again = evaluate(model, source, features=None, corruption=corruption)
+    clean = evaluate(model, source, features=None)
+    assert found.pictures == again.pictures
+    assert found.psnr.value < clean.psnr.value - 0.5
+    assert "corruption" not in clean.protocol
+    assert str(corruption) in found.protocol["corruption"]
+    batches = evaluation_batches(
+        source, degradation=model.degradation, batch_size=5, corruption=corruption
+    )
+    (batch,) = batches
+    results = quantise(model.sample(batch.low_res, seeds=range(5))).astype(float)
+    errors = np.mean((results - np.stack(source.pictures)) ** 2, axis=(1, 2, 3))
+    expected = 10 * np.log10(255**2 / errors)
+    assert [one.psnr for one in found.pictures] == pytest.approx(list(expected))
+    # The fit is to the corrupted picture, the only one that a model sees.
+    unit = np.moveaxis(results, -1, 1) / 255
+    fit = consistency(unit, (batch.low_res + 1) / 2, model.degradation) / 1e-5
+    assert [one.consistency for one in found.pictures] == pytest.approx(list(fit), rel=1e-4)
+
+
 def test_a_small_set_notes_the_bias_of_the_frechet_distance(source: Pictures) -> None:
     found = evaluate(Upscaler(), source, limit=2, features=MeanColour())
     assert found.fd_efflite0 is not None
@@ -243,7 +274,34 @@ def test_without_the_feature_network_the_reason_is_noted(
     monkeypatch.setattr(module, "EfficientNetLite0", missing)
     found = evaluate(Upscaler(), source, limit=1)
     assert found.kid_efflite0 is None
+    assert found.perceptual is None
     assert "the feature network needs the package 'torch'" in found.notes[0]
+
+
+def test_the_perceptual_distance_is_the_mean_over_the_pictures() -> None:
+    pytest.importorskip("efficientnet_lite_pytorch")
+    network = EfficientNetLite0()
+    rng = np.random.default_rng(3)
+    pictures = list(rng.integers(0, 256, size=(3, 32, 40, 3), dtype=np.uint8))
+    model = BicubicUpscaler(Degradation(SCALE))
+    found = evaluate(model, Pictures(pictures), features=network, batch_size=2)
+    results = []
+    for picture in pictures:
+        low_res = model.degradation.observe(to_array(picture)[None].astype(np.float64))
+        results.append(quantise(model.sample(low_res.astype(np.float32), seeds=[0]))[0])
+    expected = PerceptualDistance(network)(np.stack(pictures), np.stack(results))
+    assert found.perceptual is not None
+    assert found.perceptual.value == pytest.approx(expected.mean())
+    assert found.perceptual.low < found.perceptual.value < found.perceptual.high
+    assert [one.perceptual for one in found.pictures] == pytest.approx(list(expected))
+    assert "1/2 to 1/16" in found.protocol["perceptual"]
+
+    mixed = Pictures([pictures[0], pictures[1][:28]])
+    some = evaluate(model, mixed, features=network)
+    assert some.perceptual is None
+    assert "1 of the 2 pictures are smaller than 32x32" in some.notes[0]
+    assert some.pictures[0].perceptual == found.pictures[0].perceptual
+    assert some.pictures[1].perceptual is None
 
 
 def test_pictures_of_several_sizes_and_odd_ones(source: Pictures) -> None:

@@ -569,6 +569,30 @@ def test_too_many_bad_pictures_stop_a_run_which_can_go_on(
     assert_same(weights(tmp_path / "run"), weights(tmp_path / "whole"))
 
 
+def test_excluded_pictures_train_nothing_and_are_another_run(
+    tiny: Tiny, source: EncodedSource, weights: Weights, tmp_path: Path
+) -> None:
+    """As if they were not in the source."""
+    excluded = [source.names[1], source.names[4]]
+    settings = override(tiny(), {"data": {"exclude": excluded}})
+    seen: set[str] = set()
+
+    class Watched:
+        location, names = source.location, source.names
+
+        def __len__(self) -> int:
+            return len(source)
+
+        def read(self, index: int) -> Any:
+            seen.add(source.names[index])
+            return source.read(index)
+
+    train(settings, data=Watched(), val=None, out=tmp_path)
+    assert seen == set(source.names) - set(excluded)
+    with pytest.raises(RunError, match=r"data\.exclude"):
+        train(tiny(total_images=40), data=source, val=None, out=tmp_path)
+
+
 def test_a_distributed_start_is_refused(
     tiny: Tiny, source: EncodedSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

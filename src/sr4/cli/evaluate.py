@@ -18,9 +18,10 @@ from sr4.cli.options import (
     Steps,
     examples,
 )
-from sr4.errors import UsageError
+from sr4.errors import UsageError, nearest
 
 if TYPE_CHECKING:
+    from sr4.data.corruption import Corruption
     from sr4.evaluation.evaluate import Upscaler
     from sr4.evaluation.report import Evaluation
 
@@ -28,6 +29,7 @@ EXAMPLES = examples(
     "sr4 evaluate --model sr4-fast --data test/ --json",
     "sr4 evaluate --model bicubic --data test.tar --scale 8 --out reports/bicubic",
     "sr4 evaluate --model photo-x4 --data Set5/ --border 4 --patch 64 --samples 8",
+    "sr4 evaluate --model photo-x4 --data Set14/ --border 4 --patch 64 --corruption photo",
 )
 
 _BASELINES = ("bicubic", "bicubic-projected")
@@ -96,6 +98,14 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    corruption: Annotated[
+        str,
+        typer.Option(
+            metavar="none|photo",
+            help="What the low-resolution pictures go through: photo blurs them, adds noise and "
+            "compresses them, each picture in its own fixed way.",
+        ),
+    ] = "none",
     scale: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help=f"Scale of a baseline. Default: {_DEFAULT_SCALE}"),
@@ -142,6 +152,7 @@ def evaluate(
     network = InceptionV3(inception) if inception is not None else None
     upscaler = _open(model, scale, backend, device)
     channels = upscaler.config.channels if isinstance(upscaler, DiffusionModel) else 3
+    drawn = _corruption(corruption, model, channels)
     source = open_sources(data, channels)
     bad: list[str] = []
     with console.progress("evaluating") as advance:
@@ -157,6 +168,7 @@ def evaluate(
             batch_size=batch_size,
             border=border,
             patch=patch,
+            corruption=drawn,
             inception=network,
             on_progress=lambda done, total: advance(done, total, ""),
             bad=bad,
@@ -188,6 +200,22 @@ def _open(model: str, scale: int | None, backend: str, device: str) -> Upscaler:
     from sr4.model import load_model
 
     return load_model(model, backend=backend, device=device)
+
+
+def _corruption(name: str, model: str, channels: int) -> Corruption | None:
+    from sr4.build import build_corruption
+    from sr4.config import CORRUPTIONS
+
+    known = {known: known for known in CORRUPTIONS}
+    if name not in known:
+        raise UsageError(f"unknown corruption {name!r}: {nearest(name, known)}")
+    found = build_corruption(known[name])
+    if found is not None and channels != 3:
+        raise UsageError(
+            f"got --corruption {name} for the model {model!r} of {channels} channels; expected one "
+            "of RGB pictures, which JPEG files hold: leave it out"
+        )
+    return found
 
 
 def _print(evaluation: Evaluation, out: Path | None) -> None:

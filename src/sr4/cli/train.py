@@ -251,9 +251,11 @@ def _print_plan(
     """The resolved settings, and facts about them as comments, so that the output is a --config."""
     import yaml
 
+    from sr4.data.excluding import excluding
+
     facts = {
         **_trainer().describe(settings),
-        "training_pictures": len(pictures),
+        "training_pictures": len(excluding(pictures, settings.data.exclude)),
         "validation_pictures": 0 if validation is None else len(validation),
     }
     resolved = settings.model_dump(mode="json")

@@ -30,6 +30,7 @@ HEADER = (
     "PSNR",
     "SSIM",
     "consistency",
+    "perceptual",
     "kernel distance",
     "times faster",
 )
@@ -51,9 +52,10 @@ def _cells(row: Row) -> Iterator[str]:
     yield _NONE if row.gflops is None else _number(row.gflops)
     yield _NONE if row.share_of_peak is None else f"{row.share_of_peak.median:.0%}"
     yield _NONE if row.memory_bytes is None else f"{row.memory_bytes / 1e6:,.0f} MB"
-    scores: Sequence[Interval | None] = (None,) * 4
+    scores: Sequence[Interval | None] = (None,) * 5
     if quality is not None:
-        scores = (quality.psnr, quality.ssim, quality.consistency, quality.kid_efflite0)
+        pixels = (quality.psnr, quality.ssim, quality.consistency)
+        scores = (*pixels, quality.perceptual, quality.kid_efflite0)
     yield from (_NONE if score is None else str(score) for score in scores)
     yield _NONE if row.times_faster is None else _number(row.times_faster)
 
@@ -99,7 +101,8 @@ def legend(benchmark: Benchmark) -> Iterator[str]:
     if benchmark.data is not None:
         yield (
             f"quality: at most {benchmark.limit} pictures of {benchmark.data}, 95 % intervals; "
-            "PSNR in dB, consistency x 1e-5, kernel distance (kid_efflite0) x 1000."
+            "PSNR in dB, consistency x 1e-5, perceptual distance, kernel distance (kid_efflite0) "
+            "x 1000."
         )
 
 

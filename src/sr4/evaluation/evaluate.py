@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sr4._version import __version__
 from sr4.config import SamplingSettings
+from sr4.data.corruption import Corruption
 from sr4.data.evaluation import EvaluationBatch, evaluation_batches
 from sr4.data.sources import Source
 from sr4.degradation import Degradation
@@ -22,6 +23,7 @@ from sr4.evaluation import metrics
 from sr4.evaluation._optional import require
 from sr4.evaluation.distances import KERNEL_SCALE, SUBSET_SIZE, SUBSETS
 from sr4.evaluation.features import EfficientNetLite0, FeatureExtractor, InceptionV3
+from sr4.evaluation.perceptual import shared_distance
 from sr4.evaluation.report import Evaluation
 from sr4.evaluation.tally import DISTANCES, PSNR_LIMIT, Pixels, Tally
 from sr4.images import quantise
@@ -123,6 +125,7 @@ def evaluate(
     batch_size: int = 50,
     border: int = 0,
     patch: int | None = None,
+    corruption: Corruption | None = None,
     features: FeatureExtractor | Literal["auto"] | None = "auto",
     inception: InceptionV3 | None = None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -146,8 +149,12 @@ def evaluate(
             many as the scale.
         patch: take the features of patches of this edge, of which a picture has as many as fit side
             by side, instead of whole pictures: so that a few large ones do for a distance.
+        corruption: what the low-resolution pictures go through, as photographs do; the draws follow
+            from a picture's place alone. Results are compared with the clean originals, their
+            consistency is with the corrupted picture. None makes them by the degradation alone.
         features: what `kid_efflite0` and `fd_efflite0` are computed with; None leaves both out,
-            and "auto" too if the packages they need are not installed.
+            and "auto" too if the packages they need are not installed. `perceptual` needs
+            EfficientNet-Lite0, which is what "auto" stands for.
         inception: what `kid` and `fid` are computed with; None leaves both out.
         on_progress: called with the pictures done and the number of all after each batch.
         bad: gets what is wrong with each picture that cannot be read or is too small. Those are
@@ -171,13 +178,16 @@ def evaluate(
     extractors, notes = _extractors(features, inception)
 
     sampling = _Sampling(model, steps, sampler, consistency, samples, seed)
-    tally = Tally(model.degradation, extractors, border, patch)
+    tally = Tally(
+        model.degradation, extractors, border, patch, shared_distance(extractors.get("efflite0"))
+    )
     total = min(len(source), limit or len(source))
     for batch in evaluation_batches(
         source,
         degradation=model.degradation,
         batch_size=batch_size,
         limit=limit,
+        corruption=corruption,
         on_bad=None if bad is None else bad.append,
     ):
         tally.add(batch, sampling.draws(batch))
@@ -196,8 +206,8 @@ def evaluate(
         samples=samples,
         nfe=nfe,
         seconds_per_image=sampling.seconds / (samples * len(tally.names)),
-        protocol=_protocol(sampling, batch_size, tally),
-        notes=(*notes, *distance_notes),
+        protocol=_protocol(sampling, batch_size, tally) | _corruption_protocol(corruption),
+        notes=(*notes, *tally.notes(), *distance_notes),
         pictures=tally.scores(),
         examples=tally.examples(),
     )
@@ -210,12 +220,12 @@ def _extractors(
     found: dict[str, FeatureExtractor] = {}
     notes = []
     if features is None:
-        notes.append("kid_efflite0 and fd_efflite0 were left out by choice")
+        notes.append("kid_efflite0, fd_efflite0 and perceptual were left out by choice")
     else:
         try:
             found["efflite0"] = EfficientNetLite0() if features == "auto" else features
         except MissingExtraError as error:
-            notes.append(f"kid_efflite0 and fd_efflite0 were left out: {error}")
+            notes.append(f"kid_efflite0, fd_efflite0 and perceptual were left out: {error}")
     if inception is not None:
         found["inception"] = inception
         if inception.caution:
@@ -300,10 +310,22 @@ def _protocol(sampling: _Sampling, batch_size: int, tally: Tally) -> dict[str, s
             "one but psnr_mean, psnr_luma_mean (of their mean, rounded to 8 bits) and diversity "
             "(their sample standard deviation, mean over pixels and channels)"
         )
+    if tally.perceptual is not None:
+        protocol["perceptual"] = tally.perceptual.protocol
     count = sum(len(truth) for truth, _ in next(iter(tally.features.values()), ()))
     for network, extractor in tally.extractors.items():
         protocol |= _distance_protocol(*DISTANCES[network], extractor, count, tally.patch)
     return protocol
+
+
+def _corruption_protocol(corruption: Corruption | None) -> dict[str, str]:
+    """Nothing for clean pictures: their protocol is what it was before there were others."""
+    if corruption is None:
+        return {}
+    return {
+        "corruption": f"low_res made by {corruption}, in place of the degradation alone; drawn by "
+        "numpy.random.default_rng([index of the picture, 4])"
+    }
 
 
 def _distance_protocol(

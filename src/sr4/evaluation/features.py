@@ -72,6 +72,8 @@ class EfficientNetLite0:
     """
 
     size = 1280
+    DEPTHS = ("stem", 2, 4, 7, 10)
+    """Where `maps` looks: after the first convolution, and after blocks by their index."""
 
     def __init__(self, device: str = "cpu") -> None:
         what = "the feature network EfficientNet-Lite0"
@@ -90,10 +92,15 @@ class EfficientNetLite0:
         self._device = device
 
     @property
+    def name(self) -> str:
+        """The name of the file of weights, without its suffix."""
+        return self._path.stem
+
+    @property
     def protocol(self) -> str:
         """What the features are, in words."""
         return (
-            f"{self._path.stem} (ImageNet), spatial mean of the last feature map, {self.size}; "
+            f"{self.name} (ImageNet), spatial mean of the last feature map, {self.size}; "
             f"8-bit pictures resized to {INPUT_SIZE}x{INPUT_SIZE} by Pillow bicubic"
         )
 
@@ -104,12 +111,31 @@ class EfficientNetLite0:
     def _forward(self, pictures: NDArray[np.uint8]) -> Features:
         size = (INPUT_SIZE, INPUT_SIZE)
         resized = [Image.fromarray(one).resize(size, Image.Resampling.BICUBIC) for one in pictures]
-        pixels = np.stack([np.asarray(one, dtype=np.float32) for one in resized]) / 255
-        pixels = (pixels - _MEAN) / _DEVIATION  # (B, H, W, 3)
-        tensor = self._torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
         with self._torch.inference_mode():
-            maps = self._network.extract_features(tensor.to(self._device))  # (B, 1280, 7, 7)
+            tensor = self._tensor(np.stack([np.asarray(one) for one in resized]))
+            maps = self._network.extract_features(tensor)  # (B, 1280, 7, 7)
             return np.asarray(maps.mean(dim=(2, 3)).float().cpu().numpy())
+
+    def maps(self, pictures: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """The feature maps of pictures (B, H, W, 3) in their own size at each of `DEPTHS`:
+        (B, 32, H/2, W/2), (B, 24, H/4, W/4), (B, 40, H/8, W/8), (B, 80, H/16, W/16) and
+        (B, 112, H/16, W/16), more or less a place.
+        """
+        network, found = self._network, []
+        with self._torch.inference_mode():
+            x = network._swish(network._bn0(network._conv_stem(self._tensor(pictures))))
+            found.append(x)
+            for index, block in enumerate(network._blocks[: int(self.DEPTHS[-1]) + 1]):
+                x = block(x)
+                if index in self.DEPTHS:
+                    found.append(x)
+            return [np.asarray(one.float().cpu().numpy()) for one in found]
+
+    def _tensor(self, pictures: NDArray[np.uint8]) -> Any:
+        """Pictures (B, H, W, 3) as the network takes them: (B, 3, H, W)."""
+        pixels = (pictures.astype(np.float32) / 255 - _MEAN) / _DEVIATION
+        tensor = self._torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
+        return tensor.to(self._device)
 
 
 class InceptionV3:

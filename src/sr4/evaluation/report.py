@@ -33,6 +33,7 @@ class PictureScore(BaseModel):
     psnr_luma: float | None
     ssim: float
     ssim_luma: float | None
+    perceptual: float | None = None
     consistency: float
     colour_drift: float
 
@@ -67,6 +68,9 @@ class Evaluation(BaseModel):
     psnr_luma: Interval | None = Field(description="dB, Y of BT.601")
     ssim: Interval = Field(description="mean over the channels")
     ssim_luma: Interval | None = Field(description="Y of BT.601")
+    perceptual: Interval | None = Field(
+        default=None, description="distance in features of EfficientNet-Lite0, 0 to 4"
+    )
     consistency: Interval = Field(description="mean((D(result) - low_res)²) x 1e-5")
     colour_drift: Interval = Field(description="mean colour of D(result) - low_res, 8-bit levels")
     kid_efflite0: Interval | None = Field(description="kernel distance x 1000")

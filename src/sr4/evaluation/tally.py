@@ -22,6 +22,7 @@ from sr4.evaluation.distances import (
 )
 from sr4.evaluation.features import FeatureExtractor, Features
 from sr4.evaluation.metrics import Float64, Interval
+from sr4.evaluation.perceptual import SMALLEST, PerceptualDistance
 from sr4.evaluation.report import Example, PictureScore
 from sr4.images import quantise, shown
 
@@ -45,6 +46,13 @@ def _psnr(truth: Float64, result: Float64, *, luma: bool = False) -> Float64:
     return np.minimum(metrics.psnr(truth, result, luma=luma), PSNR_LIMIT)
 
 
+def _known(scores: dict[str, float | None]) -> dict[str, float | None]:
+    """Scores with None in place of what is not a number."""
+    return {
+        name: None if value is None or np.isnan(value) else value for name, value in scores.items()
+    }
+
+
 def _picture(pixels: NDArray[np.uint8]) -> Image.Image:
     """Of pixels (H, W, C)."""
     channels = shown(np.moveaxis(pixels, -1, 0))
@@ -61,12 +69,14 @@ class Tally:
         extractors: the feature networks, under the names of DISTANCES.
         border: pixels at each edge that PSNR and SSIM leave out.
         patch: edge of the patches whose features are compared; None takes whole pictures.
+        perceptual: the distance of each result from its original; None leaves it out.
     """
 
     degradation: Degradation
     extractors: dict[str, FeatureExtractor]
     border: int = 0
     patch: int | None = None
+    perceptual: PerceptualDistance | None = None
     names: list[str] = field(default_factory=list)
     columns: dict[str, list[float]] = field(default_factory=dict)
     # Of each picture: low_res, result, truth.
@@ -88,6 +98,10 @@ class Tally:
         if is_rgb:
             scores["psnr_luma"] = _psnr(truth, result, luma=True)
             scores["ssim_luma"] = metrics.ssim(truth, result, luma=True)
+            if self.perceptual is not None:
+                large = min(truths.shape[1:3]) >= SMALLEST
+                nothing = np.full(len(truths), np.nan)
+                scores["perceptual"] = self.perceptual(truths, results) if large else nothing
         if len(draws) > 1:
             levels = np.stack(draws).astype(np.float64)  # (K, B, H, W, C)
             mean = _unit(self._inside(np.rint(levels.mean(axis=0))))
@@ -131,9 +145,23 @@ class Tally:
         return patches
 
     def means(self, seed: int) -> dict[str, Interval | None]:
-        means = {name: metrics.bootstrap(values, seed) for name, values in self.columns.items()}
-        maybe = ("psnr_luma", "ssim_luma", "psnr_mean", "psnr_luma_mean", "diversity")
+        """By field; None where a metric was not computed, or not of every picture."""
+        means = {
+            name: None if np.isnan(values).any() else metrics.bootstrap(values, seed)
+            for name, values in self.columns.items()
+        }
+        maybe = ("psnr_luma", "ssim_luma", "perceptual", "psnr_mean", "psnr_luma_mean", "diversity")
         return {**dict.fromkeys(maybe), **means}
+
+    def notes(self) -> list[str]:
+        """Why a mean is missing."""
+        small = int(np.isnan(self.columns.get("perceptual", [])).sum())
+        if not small:
+            return []
+        return [
+            f"perceptual was left out: {small} of the {len(self.names)} pictures are smaller than "
+            f"{SMALLEST}x{SMALLEST}"
+        ]
 
     def distances(self, seed: int) -> tuple[dict[str, Interval | None], list[str]]:
         """Kernel and Fréchet distances of the results from the truths, by field, and what to know
@@ -164,7 +192,7 @@ class Tally:
         nothing: list[float | None] = [None] * len(self.names)
         rows = zip(self.names, *(self.columns.get(name, nothing) for name in wanted), strict=True)
         return tuple(
-            PictureScore(name=name, **dict(zip(wanted, values, strict=True)))
+            PictureScore(name=name, **_known(dict(zip(wanted, values, strict=True))))
             for name, *values in rows
         )
 

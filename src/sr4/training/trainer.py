@@ -19,6 +19,7 @@ from torch import nn
 from sr4.build import build_augmentation, build_degradation, build_training_corruption
 from sr4.config import ModelConfig, RunSettings
 from sr4.data.bad_pictures import BadPictures
+from sr4.data.excluding import excluding
 from sr4.data.loader import Batch, training_batches
 from sr4.data.sources import Source
 from sr4.errors import DataError, RunError, UsageError
@@ -82,7 +83,8 @@ def train(
 
     Args:
         settings: the resolved recipe.
-        data: training pictures; val: validation pictures, or None for no validation.
+        data: training pictures, among them those that `data.exclude` leaves out.
+        val: validation pictures, or None for no validation.
         out: the run folder.
         teacher: the trained network, for settings with a distillation.
         init: a network whose weights a new run begins with.
@@ -92,8 +94,9 @@ def train(
             of another shape.
         RunError: the folder is another run's or in use, no loss is finite any more, the disk is
             full.
-        DataError: too many training pictures are bad or a validation picture is, or a source is
-            not what it was when it was opened. What was trained till then is saved.
+        DataError: too many training pictures are bad or a validation picture is, a pattern of
+            `data.exclude` matches none, or a source is not what it was when it was opened. What
+            was trained till then is saved.
     """
     if (teacher is None) != (settings.distillation is None):
         raise UsageError(
@@ -106,6 +109,7 @@ def train(
             f"started as one of {processes} processes (WORLD_SIZE); expected a single one: start "
             "the training without a distributed launcher"
         )
+    data = excluding(data, settings.data.exclude)
     folder = RunFolder(out)
     with locked(folder.path, "trains this run"), _stop_signals() as stop:
         folder.settle(settings, data)
