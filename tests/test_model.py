@@ -245,9 +245,23 @@ def test_the_detail_lies_on_the_line_from_the_mean_to_a_sample(prediction: str) 
             model.sampling(detail=detail)
 
 
+def test_a_model_that_knows_the_mean_draws_it_without_noise_in_one_step() -> None:
+    network = Recorder()
+    config = make_config(objective=ObjectiveSettings(mean_share=0.2))
+    model = DiffusionModel(config, network, "x")
+    model.sample(smooth(8), seeds=[3], steps=7, detail=0.0)
+    ((x_t, log_snr, _),) = network.calls
+    assert not x_t.any()
+    assert log_snr == model.schedule.log_snr(np.array([1.0]))[0]
+    with pytest.raises(UsageError, match=r"got a detail of 0\.5 for the model 'x', which makes"):
+        model.sampling(detail=0.5)
+
+
 def test_a_model_of_samples_alone_has_no_other_detail() -> None:
     model = DiffusionModel(make_config(), Recorder(), "x")
     assert model.sampling(detail=1.0).detail == 1
+    with pytest.raises(UsageError, match=r"which makes samples only; expected 1"):
+        model.sampling(detail=0.0)
     with pytest.raises(UsageError, match=r"^got a detail of 0\.5 for the model"):
         model.sampling(detail=0.5)
 

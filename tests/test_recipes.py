@@ -68,8 +68,8 @@ def test_a_recipe_becomes_objects(settings: RunSettings) -> None:
         ("attention-input", 97_807_491 + 2 * 64 * 28),
         ("sr4", 97_999_811),
         ("regression", 97_807_491),
-        ("sr4-fast", 13_008_784),
-        ("photo-x4", 5_125_824),
+        ("sr4-fast", 11_038_352),
+        ("photo-x4", 4_796_928),
     ],
 )
 def test_sizes_of_the_networks(name: str, parameters: int) -> None:

@@ -153,8 +153,8 @@ class ObjectiveSettings(Settings):
     p: Literal[1, 2] = 1
     vlb_weight: float = Field(0.0, ge=0)
     noise_level: Literal["sample", "batch"] = "sample"
-    # Share of the pictures that train t = 1 alone: there x_t tells nothing, and the x_0 of least
-    # error is the mean of all that fit low_res.
+    # Share of the pictures that train t = 1 with x_t = 0: the x_0 of least error is then the mean
+    # of all that fit low_res, which sampling at a temperature of 0 gives.
     mean_share: float = Field(0.0, ge=0, le=1)
 
 

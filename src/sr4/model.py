@@ -99,14 +99,26 @@ class DiffusionModel:
             settings = SamplingSettings.model_validate(self.config.sampling.model_dump() | given)
         except ValidationError as error:
             raise UsageError(explain(error, SamplingSettings)) from error
-        if settings.detail < 1 and not has_mean_output(self.config.network):
-            raise UsageError(
-                f"got a detail of {settings.detail:g} for the model {self.name!r}, which makes "
-                "samples only; expected 1: leave it out, or take the mean of several samples"
-            )
-        settings = settings.model_copy(update={"steps": min(settings.steps, settings.most_steps)})
+        settings = settings.model_copy(
+            update={"steps": min(settings.steps, settings.most_steps)} | self._less(settings.detail)
+        )
         self.schedule.times(settings.steps)  # a table has no more steps than its own
         return settings
+
+    def _less(self, detail: float) -> dict[str, float]:
+        """What makes a result of less detail than a sample's: the mean of all pictures that fit
+        comes of no noise in one step, what lies between of a network that gives both.
+        """
+        if detail == 1:
+            return {}
+        if detail == 0 and self.config.objective.mean_share > 0:
+            return {"steps": 1, "temperature": 0.0}
+        if not has_mean_output(self.config.network):
+            raise UsageError(
+                f"got a detail of {detail:g} for the model {self.name!r}, which makes samples "
+                "only; expected 1: leave it out, or take the mean of several samples"
+            )
+        return {}
 
     def nfe(self, steps: int | None = None, sampler: str | None = None) -> int:
         """Network evaluations for one picture."""

@@ -174,7 +174,7 @@ def test_the_student_meets_what_its_teacher_makes_of_the_noise(
         return float(np.square(found - wanted).mean())
 
     before = distance()
-    for _ in range(100):
+    for _ in range(140):
         run.step(next(made))
     assert distance() < 0.8 * before
 

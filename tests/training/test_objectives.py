@@ -140,6 +140,8 @@ def test_a_share_of_the_pictures_trains_the_last_time_alone() -> None:
         assert (network.times > 1 - 1e-4).sum() == 2  # of 8, whatever the draw
         expected = np.minimum(plain.times / 0.75, 1)
         np.testing.assert_allclose(network.times, expected, atol=1e-4)
+        is_zero = ~network.asked[-1][0].any(dim=(1, 2, 3))
+        np.testing.assert_array_equal(is_zero, expected == 1)  # without noise, which tells nothing
     objective(model(mean_share=1))(network, batch(), CPU)
     np.testing.assert_allclose(network.times, 1, atol=1e-4)
 

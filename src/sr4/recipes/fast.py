@@ -25,7 +25,7 @@ def sr4_fast() -> RunSettings:
     return RunSettings(
         model=ModelSettings(
             recipe="sr4-fast",
-            network=FastNetworkSettings(),
+            network=FastNetworkSettings(block="gated", blocks=(4, 4, 6)),
             schedule=ScheduleSettings(kind="cosine"),
             objective=ObjectiveSettings(
                 # 0.14 is the deviation of the null-space residual over 18,000 faces, 16→128.
@@ -40,7 +40,7 @@ def sr4_fast() -> RunSettings:
         data=DataSettings(augmented=0.4),
         training=TrainingSettings(
             total_images=600_000,
-            batch_size=16,
+            batch_size=8,
             learning_rate=1e-3,
             weight_decay=0.01,
             betas=(0.9, 0.99),
@@ -68,8 +68,9 @@ def photo_x4() -> RunSettings:
             "model": {
                 "recipe": "photo-x4",
                 "network": {
+                    "block": "gated",
                     "widths": (96, 176),
-                    "blocks": (5, 4),
+                    "blocks": (7, 6),
                     "attention": False,
                     "degradation_aware": True,
                 },

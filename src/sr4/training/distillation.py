@@ -73,6 +73,7 @@ class Distillation(Optimisation):
         self._target = build_target(settings.model)
         self._prediction = PREDICTIONS[settings.model.objective.prediction]
         self._has_mean = has_mean_output(settings.model.network)
+        self._mean_share = settings.model.objective.mean_share if self._has_mean else 0.0
         tensors = teacher.state_dict()
         outputs = "conv_out.bias"
         if self._has_mean and tensors[outputs].shape != self.average.state_dict()[outputs].shape:
@@ -116,16 +117,20 @@ class Distillation(Optimisation):
         if self._settings.teacher_steps:
             goal = self._teachers(noise, frame, upsampled, *told)
         x_t = q_sample(goal, noise, log_snr)
+        # The first pictures teach the mean alone, which needs no noise; the others both outputs.
+        means = round(self._mean_share * len(real))
+        x_t[:means] = 0
         level = torch.as_tensor(log_snr, dtype=torch.float32, device=device)
         output = self._network(_contiguous(x_t), level, upsampled, *told).float()
         channels = real.shape[1]
         x_0 = self._prediction.x_0(output[:, :channels], x_t, log_snr)
         # Not clipped, as a sampler would: what has left the range would have no gradient.
-        made = frame.encode(frame.decode(x_0))
+        made = frame.encode(frame.decode(x_0))[means:]
+        goal, likely, seen, steps = goal[means:], real[means:], upsampled[means:], steps[means:]
 
         fake = made.detach().requires_grad_()
-        pictures = _contiguous(torch.cat([fake, real]))
-        scores = self._scores(pictures, upsampled)
+        pictures = _contiguous(torch.cat([fake, likely]))
+        scores = self._scores(pictures, seen)
         # Not squared: its gradient then has one size at all times, as the discriminator's has.
         distance: Tensor = simple_loss(fake, goal, 2).sqrt().mean()
         (pull,) = torch.autograd.grad(distance, fake)
@@ -142,7 +147,7 @@ class Distillation(Optimisation):
             "loss": distance,
             "norm of the gradient": self._slope(aim),
             "norm of the discriminator's gradient": self._judges_slope(
-                scores, pictures.detach(), upsampled, generator
+                scores, pictures.detach(), seen, generator
             ),
         }
         try:

@@ -73,7 +73,7 @@ class DenoisingObjective:
         if self._is_regression:
             times = np.ones(len(x_0))
         log_snr = self._schedule.log_snr(times)
-        x_t = torch.zeros_like(x_0) if self._is_regression else q_sample(x_0, eps, log_snr)
+        x_t = self._noisy(x_0, eps, times)
         output = network(
             x_t.contiguous(memory_format=torch.channels_last),
             torch.as_tensor(log_snr, dtype=torch.float32, device=x_t.device),
@@ -89,6 +89,15 @@ class DenoisingObjective:
             return loss
         vlb = self._vlb(x_0, x_t, output, times, self._steps)
         return hybrid_loss(loss, vlb, self._settings.vlb_weight)  # type: ignore[no-any-return]
+
+    def _noisy(self, x_0: Tensor, eps: Tensor, times: Float64) -> Tensor:
+        """x_t; 0 where noise would tell nothing, and hide what there is to learn."""
+        if self._is_regression:
+            return torch.zeros_like(x_0)
+        x_t: Tensor = q_sample(x_0, eps, self._schedule.log_snr(times))
+        if self._settings.mean_share > 0:
+            x_t = x_t * torch.as_tensor(times < 1, device=x_t.device)[:, None, None, None]
+        return x_t
 
     def _times(self, random: np.random.Generator, count: int) -> Float64:
         """Times in (0, 1], one a picture, spread evenly over a batch: each is uniform, and their
