@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sr4.degradation import Degradation
+from sr4.degradation import Degradation, gaussian_matrix
 from sr4.images import quantise, to_array
 
 Floats = NDArray[np.float32]
@@ -76,15 +76,9 @@ def blurred(x: Float64, deviation: float) -> Float64:
     """
     if deviation < _NO_BLUR:
         return x
-    rows, columns = (_gaussian_matrix(size, deviation) for size in x.shape[-2:])
+    rows, columns = (gaussian_matrix(size, deviation) for size in x.shape[-2:])
     found: Float64 = rows @ x @ columns.T
     return found
-
-
-def _gaussian_matrix(size: int, deviation: float) -> Float64:
-    places = np.arange(size)
-    matrix = np.exp(-0.5 * ((places[:, None] - places) / deviation) ** 2)
-    return np.asarray(matrix / matrix.sum(axis=1, keepdims=True))
 
 
 def noisy(x: Float64, gaussian: float, shot: float, random: np.random.Generator) -> Float64:
