@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from array_api_compat import array_namespace, device
 from numpy.typing import NDArray
 
 from sr4.errors import UsageError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Array = Any  # a NumPy array or a torch tensor; one implementation serves both
 Floats = NDArray[np.float32]
@@ -237,6 +240,10 @@ class Degradation:
         height, width = (side * self.scale for side in y.shape[-2:])
         return _apply(y, kind, self._sizes(height), self._sizes(width), self.blur)
 
+    def blurred(self, deviation: float) -> Self:
+        """This one after a Gaussian blur; see `blur`."""
+        return replace(self, blur=deviation)
+
     def observe(self, high_res: Array) -> Array:
         """`low_res` as an 8-bit file holds it: D(high_res) in [-1, 1], clipped and rounded.
 
@@ -330,6 +337,11 @@ class DegradationChain:
         for part in reversed(self.parts):
             x = part(x)
         return x
+
+    def blurred(self, deviation: float) -> Self:
+        """With a blur before the downscaling to the smallest picture."""
+        first, *others = self.parts
+        return replace(self, parts=(first.blurred(deviation), *others))
 
     def enlarge(self, low_res: Floats) -> Floats:
         """`Degradation.enlarge` of each in turn."""

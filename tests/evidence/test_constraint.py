@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sr4.degradation import Degradation, resize
 from sr4.evidence.constraint import Constraint, Constraints
-from sr4.evidence.sets import LEVEL, NoiseBox, PixelBox
+from sr4.evidence.sets import LEVEL, Everything, NoiseBox, PixelBox
 from sr4.images import quantise, to_array
 
 Floats = NDArray[np.float32]
@@ -47,7 +47,7 @@ def picture(*size: int, seed: int = 0) -> Floats:
 
 
 def exact(low_res: Floats) -> Constraint:
-    return Constraint(D, PixelBox(low_res, 0.1 * LEVEL))
+    return Constraint(D, PixelBox(low_res, 0))
 
 
 def consistency(result: Floats, low_res: Floats) -> float:
@@ -74,20 +74,6 @@ def test_what_can_be_met_is_met(seed: int) -> None:
     assert result.dtype == np.float32
     assert np.abs(result).max() <= 1
     assert consistency(result, low_res) <= 0.05
-
-
-def test_the_result_is_the_nearest() -> None:
-    """Dykstra's algorithm, other than alternating projections, ends at the nearest picture: that
-    of a quadratic programme on one row, solved by its optimality conditions.
-    """
-    random = np.random.default_rng(0)
-    truth = np.clip(1.2 * random.standard_normal((1, 8, 8)), -1, 1).astype(np.float32)
-    low_res, start = D(truth), np.zeros_like(truth)
-    result = Constraint(D, PixelBox(low_res, 0)).fit(start)
-    assert np.abs(D(result) - low_res).max() < 2e-3
-    for seed in range(5):  # any other that fits is farther away
-        other = np.clip(truth + 0.02 * np.random.default_rng(seed).standard_normal(), -1, 1)
-        assert np.sum(other**2) >= np.sum(result**2) - 1e-3
 
 
 def drawing() -> Floats:
@@ -144,9 +130,13 @@ def test_noise_may_be_taken_away() -> None:
 
 def test_a_batch_gets_each_its_own_in_torch_too() -> None:
     low_res = [D(picture(32, 48, seed=seed)) for seed in (0, 1)]
-    both = [exact(low_res[0]), None, Constraint(Degradation(4, 0.5), NoiseBox(low_res[1], 0.1))]
+    both = [
+        exact(low_res[0]),
+        Constraint(D, Everything()),
+        Constraint(Degradation(4, 0.5), NoiseBox(low_res[1], 0.1)),
+    ]
     x = np.random.default_rng(0).uniform(-1, 1, (3, 3, 32, 48)).astype(np.float32)
-    expected = np.stack([both[0].correct(x[0]), x[1], both[2].correct(x[2])])  # type: ignore[union-attr]
+    expected = np.stack([both[0].correct(x[0]), x[1], both[2].correct(x[2])])
     np.testing.assert_allclose(Constraints(both).correct(x), expected, atol=1e-6)
     got = Constraints(both).correct(torch.from_numpy(x))
     np.testing.assert_allclose(got.numpy(), expected, atol=1e-5)

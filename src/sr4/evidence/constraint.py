@@ -11,15 +11,16 @@ from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
 from sr4.degradation import Degradation
-from sr4.evidence.sets import LEVEL, ConvexSet
+from sr4.evidence.sets import LEVEL, ConvexSet, PaddedSet, PixelBox
 
 Array = Any
 Floats = NDArray[np.float32]
 
 _ROUNDS = 20  # at most; pictures with little black and white need one
-_CLOSE_ENOUGH = 2e-5  # a change of multipliers that is nothing beside the rounding to 8 bits, 4e-3
+# What is nothing beside the rounding to 8 bits, 4e-3, to leave unmet or to change multipliers by.
+_CLOSE_ENOUGH = 2e-5
 _REACH = 8  # low-res pixels around one that is not met where multipliers are bounded
-_BOUND = 16 * LEVEL  # of the multipliers; see `Constraint.fit`
+_BOUND = 16 * LEVEL  # of the multipliers; see `Constraint._nearest`
 _ALONE = 16 * LEVEL  # by which a pixel may exceed all its neighbours where nothing fits
 
 
@@ -51,36 +52,61 @@ class Constraint:
         return x + self.degradation.pseudo_inverse(self.allowed.project(seen) - seen)
 
     def fit(self, pictures: Floats) -> Floats:
-        """The nearest pictures to the given ones that are in [-1, 1] and, if any such picture is,
-        in the set.
+        """Pictures near the given ones, in [-1, 1], that are in the set wherever any such picture
+        is.
 
-        Two convex sets, a range and what the input allows, are met by Dykstra's algorithm (Boyle &
-        Dykstra 1986): each round projects anew from the start, with a multiplier p, here a picture
-        of low-res pixels, that has summed up what clipping took away. This is gradient ascent on
-        the dual problem, and momentum speeds it up (FISTA: Beck & Teboulle 2009, section 4).
-
-        Where no picture is in both sets, p would grow for ever and leave black and white dots
-        beside every edge. Where more than a level remains, it is therefore kept within 16 levels,
-        and all is done again. A bound on the multipliers is the same as an exact penalty of as much
-        per level (Bertsekas 1975): what can be met is met, and of the rest as much as is not bought
-        with large changes. Last, pixels there that exceed all their neighbours are brought back to
-        them.
+        Projection and clipping alternate with momentum. Where no picture is in both sets, black
+        and white, they would fight, and leave dots beside every edge: if more than a level remains
+        somewhere, what lies around is done anew, nearer to the pictures given (see `_nearest`), and
+        pixels that exceed all their neighbours are brought back to them.
 
         Args:
             pictures: (..., C, H, W).
         """
-        start = self.correct(pictures)
-        fitted = self._nearest(start, np.inf)
+        fitted = self._alternated(pictures)
         unmet = self.unmet(fitted)
         if unmet.any():
-            fitted = self._nearest(start, np.where(_spread(unmet, _REACH), _BOUND, np.inf))
-            scale = self.degradation.scale
-            near = _spread(self.unmet(fitted), 1).repeat(scale, axis=-2).repeat(scale, axis=-1)
+            bounded = _spread(unmet, _REACH)
+            start = np.where(self._enlarged(bounded), self.correct(pictures), fitted)
+            fitted = self._nearest(start, np.where(bounded, _BOUND, np.inf))
+            near = self._enlarged(_spread(self.unmet(fitted), 1))
             fitted = np.where(near, _without_dots(fitted), fitted)
         return np.asarray(fitted, pictures.dtype)
 
-    def _nearest(self, start: Floats, bound: NDArray[np.float64] | float) -> Floats:
-        """Rounds of Dykstra's algorithm, with multipliers within a bound, (..., 1, h, w)."""
+    def _alternated(self, pictures: Floats) -> Floats:
+        """Projection and clipping in turn, with momentum (FISTA: Beck & Teboulle 2009, section 4);
+        without it, a black or white picture takes ten times the rounds.
+        """
+        degradation, allowed = self.degradation, self.allowed
+        fitted = ahead = pictures
+        seen = seen_ahead = degradation(pictures)
+        wanted = allowed.project(seen)
+        for number in range(_ROUNDS):
+            before, seen_before = fitted, seen
+            fitted = np.clip(ahead + degradation.pseudo_inverse(wanted - seen_ahead), -1.0, 1.0)
+            seen = degradation(fitted)
+            if np.abs(allowed.project(seen) - seen).max() < _CLOSE_ENOUGH:
+                break
+            momentum = np.float32(number / (number + 3))
+            ahead = fitted + momentum * (fitted - before)
+            seen_ahead = seen + momentum * (seen - seen_before)  # D is linear
+            wanted = allowed.project(seen_ahead)
+        return fitted
+
+    def _nearest(self, start: Floats, bound: Floats) -> Floats:
+        """The nearest picture to a start that is in [-1, 1] and in the set, by Dykstra's algorithm
+        (Boyle & Dykstra 1986): each round projects anew from the start, with multipliers p, one for
+        each low-res pixel, that sum up what clipping took away. This is gradient ascent on the dual
+        problem, which momentum speeds up.
+
+        Where no picture is in both sets, p would grow for ever. A bound on it is the same as an
+        exact penalty of as much per level (Bertsekas 1975): what can be met is met, and of the rest
+        as much as is not bought with large changes.
+
+        Args:
+            start: (..., C, H, W).
+            bound: (..., 1, h, w), of the multipliers.
+        """
         degradation, allowed = self.degradation, self.allowed
         fitted = np.clip(start, -1.0, 1.0)
         seen = degradation(fitted)
@@ -97,6 +123,11 @@ class Constraint:
             seen = degradation(fitted)
         return fitted
 
+    def _enlarged(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """The high-res pixels in the place of low-res ones."""
+        scale = self.degradation.scale
+        return mask.repeat(scale, axis=-2).repeat(scale, axis=-1)
+
     def unmet(self, x: Floats) -> NDArray[np.bool_]:
         """Which low-res pixels are off by more than a level in some channel: (..., 1, h, w)."""
         found: NDArray[np.bool_] = np.abs(self.rest(x)).max(axis=-3, keepdims=True) > LEVEL
@@ -106,6 +137,10 @@ class Constraint:
         """What of D x lies outside the set, (..., C, h, w) on the [-1, 1] scale."""
         found: Floats = self.allowed.rest(self.degradation(x))
         return found
+
+    def padded(self, size: tuple[int, int], low_res: Floats) -> Constraint:
+        """That of a picture (C, H, W) that continues one of this height and width."""
+        return Constraint(self.degradation, PaddedSet(self.allowed, size, low_res))
 
     def rows(self, start: int, stop: int) -> Constraint:
         """That of some low-res rows, as if the picture had no others."""
@@ -142,16 +177,31 @@ def _neighbours(x: NDArray[Any]) -> list[NDArray[Any]]:
 
 @dataclass(frozen=True)
 class Constraints:
-    """Those of the pictures of a batch, each its own; None for pictures without one."""
+    """Those of the pictures of a batch, each its own."""
 
-    each: Sequence[Constraint | None]
+    each: Sequence[Constraint]
 
     def correct(self, x: Array) -> Array:
         """See `Constraint.correct`, for x of shape (B, C, H, W)."""
-        xp = array_namespace(x)
-        return xp.stack(
-            [
-                picture if one is None else one.correct(picture)
-                for one, picture in zip(self.each, x, strict=True)
-            ]
-        )
+        found = [one.correct(picture) for one, picture in zip(self.each, x, strict=True)]
+        return array_namespace(x).stack(found)
+
+
+def padded(constraints: Sequence[Constraint], size: tuple[int, int], low_res: Floats) -> Corrects:
+    """The constraints of a batch of pictures that are continued below and on the right.
+
+    Args:
+        constraints: of the pictures themselves.
+        size: their height and width.
+        low_res: (B, C, H, W), the pictures with what continues them.
+    """
+    first = constraints[0]
+    if isinstance(first.allowed, PixelBox) and all(
+        isinstance(one.allowed, PixelBox)
+        and (one.degradation, one.allowed.radius) == (first.degradation, first.allowed.radius)
+        for one in constraints
+    ):  # the usual ones are done together
+        return Constraint(first.degradation, PixelBox(low_res, first.allowed.radius))
+    return Constraints(
+        [one.padded(size, low) for one, low in zip(constraints, low_res, strict=True)]
+    )

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sr4.degradation import Degradation
+from sr4.degradation import Degradation, DegradationChain
 from sr4.evidence.boxes import JpegBoxes
 from sr4.evidence.constraint import Constraint
 from sr4.evidence.jpeg import Tables, quality_of, subsampling_name
-from sr4.evidence.sets import LEVEL, ConvexSet, NoiseBox, PixelBox
+from sr4.evidence.sets import LEVEL, ConvexSet, Everything, NoiseBox, PixelBox
 from sr4.known import Known
 
 Kind = Literal["exact", "jpeg", "noise", "none"]
 Floats = NDArray[np.float32]
+AnyDegradation = TypeVar("AnyDegradation", bound=Degradation | DegradationChain)
 
 KINDS: tuple[str, ...] = get_args(Kind)
-_TIGHT = 0.1  # levels that results of clean pictures may be off: the promise, not what is possible
-_ROUNDING = 0.5  # levels by which the rounding of a file moves a pixel
+_ROUNDING = 0.5  # of a step between values, by which the rounding of a file moves a pixel
 _DEVIATIONS = 3.0  # of the noise of a coefficient that are taken for possible
 _CLEAN = Known(0.0, None, 100.0)
 _UNKNOWN = Known()
@@ -48,24 +48,28 @@ class Evidence:
     _radius: float = field(default=0.0, repr=False)
     _boxes: JpegBoxes | None = field(default=None, repr=False, compare=False)
 
-    def allowed(self, low_res: Floats) -> ConvexSet | None:
-        """The set that D x may lie in, for low_res (C, h, w) in [-1, 1] and any x of C channels;
-        None where that is everything.
-        """
+    def allowed(self, low_res: Floats) -> ConvexSet:
+        """The set that D x may lie in, for low_res (C, h, w) in [-1, 1]."""
         if self.kind == "none":
-            return None
+            return Everything()
         if self._boxes is not None:
             return self._boxes
         return (PixelBox if self.kind == "exact" else NoiseBox)(low_res, self._radius)
 
-    def degradation(self, plain: Degradation) -> Degradation:
-        """D with the blur, given the one of a model."""
-        return replace(plain, blur=self.blur) if self.blur else plain
+    def measured(self, low_res: Floats) -> ConvexSet:
+        """The set that consistency is the distance to; without evidence that of the pixels."""
+        return PixelBox(low_res, 0.0) if self.kind == "none" else self.allowed(low_res)
 
-    def constraint(self, low_res: Floats, plain: Degradation) -> Constraint | None:
+    def degradation(self, plain: AnyDegradation) -> AnyDegradation:
+        """D with the blur, given the one of a model or of a cascade."""
+        if not self.blur:
+            return plain
+        found: AnyDegradation = plain.blurred(self.blur)  # type: ignore[assignment]
+        return found
+
+    def constraint(self, low_res: Floats, plain: Degradation) -> Constraint:
         """What results for low_res have to satisfy, given the D of a model."""
-        allowed = self.allowed(low_res)
-        return None if allowed is None else Constraint(self.degradation(plain), allowed)
+        return Constraint(self.degradation(plain), self.allowed(low_res))
 
     @property
     def numbers(self) -> Mapping[str, Any]:
@@ -91,13 +95,13 @@ class Evidence:
 
 
 def exact(step: float = LEVEL, *, known: Known = _CLEAN, blur: float = 0.0) -> Evidence:
-    """The pixels themselves: D x may differ from them by a fraction of a level, and by half a level
-    where it begins with a blur, whose inverse would turn the rounding of the file into noise.
+    """The pixels themselves. Where D begins with a blur, they may be off by what rounding did, as
+    the inverse of a blur would make noise of that.
 
     Args:
         step: between the values that pixels can have, on the [-1, 1] scale; 0 for floats.
     """
-    return Evidence("exact", known, blur, _radius=step * (_ROUNDING if blur else _TIGHT))
+    return Evidence("exact", known, blur, _radius=_ROUNDING * step if blur else 0.0)
 
 
 def jpeg(

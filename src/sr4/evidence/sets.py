@@ -44,12 +44,32 @@ class ConvexSet(Protocol):
         ...
 
 
+class Everything:
+    """All pictures: no evidence."""
+
+    def project(self, y: Array) -> Array:
+        """See `ConvexSet`."""
+        return y
+
+    def rest(self, y: Array) -> Array:
+        """See `ConvexSet`."""
+        return array_namespace(y).zeros_like(y)
+
+    def rows(self, start: int, stop: int) -> Everything:
+        """See `ConvexSet`."""
+        return self
+
+    def around(self, start: int, stop: int) -> tuple[int, int]:
+        """See `ConvexSet`."""
+        return start, stop
+
+
 @dataclass(frozen=True)
 class PixelBox:
     """Pictures whose pixels lie near given ones.
 
     Args:
-        centre: (C, h, w).
+        centre: (C, h, w), or (B, C, h, w) for a batch of pictures.
         radius: how far a pixel may lie from it.
     """
 
@@ -69,7 +89,7 @@ class PixelBox:
 
     def rows(self, start: int, stop: int) -> PixelBox:
         """See `ConvexSet`."""
-        return PixelBox(self.centre[:, start:stop], self.radius)
+        return PixelBox(self.centre[..., start:stop, :], self.radius)
 
     def around(self, start: int, stop: int) -> tuple[int, int]:
         """See `ConvexSet`."""
