@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from sr4.config import ModelConfig
 from sr4.degradation import DegradationChain
 from sr4.diffusion.samplers import OnStep, PictureNoise
 from sr4.drawing import Draw, Drawing
@@ -89,6 +90,11 @@ class CascadePipeline:
         self.degradation = DegradationChain(tuple(one.model.degradation for one in found))
 
     @property
+    def first_config(self) -> ModelConfig:
+        """That of the model that pictures go through first."""
+        return self.stages[0].config
+
+    @property
     def scale(self) -> int:
         """The factor between a picture and its result: the product of the stages' scales."""
         return self.degradation.scale
@@ -157,7 +163,7 @@ class CascadePipeline:
             ModelError: a network fails.
         """
         given, evidences = given_evidence(
-            image, self.scale, self.stages[0].config, evidence, noise, blur, consistency
+            image, self.scale, self.first_config, evidence, noise, blur, consistency
         )
         used = any(one.kind != "none" for one in evidences)
         if not used and consistency is None and evidence == "none":

@@ -70,6 +70,11 @@ class Pipeline:
         return self.model.config
 
     @property
+    def first_config(self) -> ModelConfig:
+        """That of the model that pictures go through first: this one."""
+        return self.config
+
+    @property
     def scale(self) -> int:
         """The factor between a picture and its result."""
         return self.config.scale
