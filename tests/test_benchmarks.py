@@ -146,3 +146,16 @@ def test_a_dead_process_is_named(train_step: ModuleType) -> None:
     job.set_exception(BrokenProcessPool())
     with pytest.raises(SR4Error, match=r"^the process of 'autocast' has died; .* --batch"):
         train_step._result(job, "autocast")
+
+
+def test_the_estimates_are_measured_on_generated_cases() -> None:
+    pytest.importorskip("skimage")
+    script = TRAIN_STEP.with_name("estimates.py")
+    command = [sys.executable, str(script), "--cases", "6", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["cases"] == 6
+    assert 0 <= found["noise: mean error, levels"] < 3
+    assert found["jpeg: recognised"] >= 0.5
+    assert found["jpeg: seen where there is none"] == 0

@@ -378,3 +378,20 @@ def test_the_chain_of_degradations() -> None:
     assert chain.scale == 8
     np.testing.assert_array_equal(chain(picture), Degradation(2)(Degradation(4)(picture)))
     assert np.abs(chain(picture) - Degradation(8)(picture)).max() > 0.01
+
+
+def test_evidence_is_that_of_the_picture_given(tmp_path: Path) -> None:
+    """The first stage draws within the boxes of a JPEG file, the second on its result."""
+    pytest.importorskip("jpegio")
+    path = tmp_path / "a.jpg"
+    smooth(32, 24).save(path, quality=50)
+    chain = CascadePipeline([stage(4), stage(2)])
+    result = chain.upscale(Image.open(path), steps=1)
+    assert result.evidence.kind == "jpeg"
+    assert result.consistency < 0.02
+    first = chain.stages[0].upscale(Image.open(path), steps=1)
+    assert first.consistency < 0.02
+    assert chain.upscale(Image.open(path), steps=1, evidence="exact").consistency < 0.1
+    soft = chain.upscale(Image.open(path), steps=1, blur=0.6)
+    assert soft.evidence.degradation(chain.degradation).parts[0].blur == 0.6
+    assert not np.array_equal(pixels(soft.image), pixels(result.image))

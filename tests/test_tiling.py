@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sr4.degradation import resize
 from sr4.diffusion.samplers import PictureNoise
 from sr4.errors import UsageError
+from sr4.evidence.constraint import Constraint
+from sr4.evidence.jpeg import pixel_boxes, standard_tables
+from sr4.evidence.sets import LEVEL, ConvexSet, NoiseBox
 from sr4.model import DiffusionModel, find_model, read_config
 from sr4.tiling import BandedSampling, Tiles
 
@@ -124,3 +128,26 @@ def test_tiles_that_do_not_fit_are_named(
 ) -> None:
     with pytest.raises(UsageError, match=f"tiles of {tile} with an overlap of {overlap}"):
         BandedSampling(model, low_res, 0, model.sampling(), tile=tile, overlap=overlap)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("kind", ["jpeg", "noise", "blur"])
+def test_bands_have_the_evidence_of_the_whole(model: DiffusionModel, kind: str, steps: int) -> None:
+    """Whole blocks take part, wherever the bands end."""
+    small = np.random.default_rng(0).uniform(-0.8, 0.8, (3, 9, 7))
+    low_res = np.asarray(resize(small, 61, 50), np.float32)
+    degradation = model.degradation.blurred(0.5 if kind == "blur" else 0)
+    allowed: ConvexSet = NoiseBox(low_res, 0.02)
+    if kind == "jpeg":
+        allowed = pixel_boxes(low_res, standard_tables(50), (2, 2))
+    constraint = Constraint(degradation, allowed)
+    options: dict[str, Any] = {"seeds": [5], "steps": steps}
+    whole = model.sample(low_res[None], constraints=[constraint], **options)[0]
+    sampling = BandedSampling(
+        model, low_res, 5, model.sampling(steps), tile=96, overlap=32, constraint=constraint
+    )
+    found = np.concatenate(list(sampling), axis=1)
+    assert np.mean((found - whole) ** 2) < 4 * 10**-5  # 50 dB
+    assert np.sqrt(np.mean(constraint.rest(found) ** 2)) < 0.2 * LEVEL
+    exact = model.sample(low_res[None], **options)[0]
+    assert np.mean((exact - whole) ** 2) > np.mean((found - whole) ** 2)

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sr4.config import ModelConfig
 from sr4.degradation import DegradationChain
 from sr4.diffusion.samplers import OnStep, PictureNoise
 from sr4.drawing import Draw, Drawing
 from sr4.errors import UsageError
+from sr4.evidence.choose import AUTO, Blur
+from sr4.evidence.kinds import Evidence
 from sr4.model import DEFAULT_MODEL, load_model
-from sr4.pipeline import Picture, Pipeline, SharedOptions, given_pictures, sample_seeds
+from sr4.pipeline import (
+    Picture,
+    Pipeline,
+    SharedOptions,
+    first_draws,
+    given_evidence,
+    sample_seeds,
+)
 from sr4.result import Result
 
 if TYPE_CHECKING:
@@ -79,6 +90,11 @@ class CascadePipeline:
         self.degradation = DegradationChain(tuple(one.model.degradation for one in found))
 
     @property
+    def first_config(self) -> ModelConfig:
+        """That of the model that pictures go through first."""
+        return self.stages[0].config
+
+    @property
     def scale(self) -> int:
         """The factor between a picture and its result: the product of the stages' scales."""
         return self.degradation.scale
@@ -106,6 +122,9 @@ class CascadePipeline:
         samples: int = 1,
         use_mean: bool = False,
         consistency: bool | None = None,
+        evidence: str | Evidence | Sequence[str | Evidence] = AUTO,
+        noise: float | None = None,
+        blur: Blur = None,
         tile: int | None = None,
         condition_noise: float = 0.0,
         on_step: OnStep | None = None,
@@ -123,6 +142,8 @@ class CascadePipeline:
             consistency: keep the result of each stage on the pictures whose degraded version is its
                 `low_res`, and so the whole on those whose degraded version is the input; by default
                 for each stage what its pipeline would do.
+            evidence, noise, blur: as in `Pipeline.upscale`, of the picture given, which the first
+                stage draws on. What the others draw on is exact.
             tile: as in `Pipeline.upscale`, for each stage.
             condition_noise: deviation, on the [-1, 1] scale, of Gaussian noise on what the networks
                 of all stages but the first see of their `low_res` (Ho et al. 2021, section 4); it
@@ -141,22 +162,36 @@ class CascadePipeline:
             UsageError: an impossible option.
             ModelError: a network fails.
         """
-        given = given_pictures(image, self.scale, self.stages[0].config.channels)
-        *earlier, last = self._drawings(steps, sampler, consistency, tile, on_step)
+        given, evidences = given_evidence(
+            image, self.scale, self.first_config, evidence, noise, blur, consistency
+        )
+        used = any(one.kind != "none" for one in evidences)
+        if not used and consistency is None and evidence == "none":
+            consistency = False
+        drawings = self._drawings(steps, sampler, consistency, tile, on_step)
+        drawings[0] = replace(
+            drawings[0], settings=drawings[0].settings.model_copy(update={"consistency": used})
+        )
+        *earlier, last = drawings
         if not 0 <= condition_noise <= 1:
             raise UsageError(
                 f"got a condition_noise of {condition_noise}; expected a deviation from 0 to 1, "
                 "such as 0.1"
             )
         seeds = sample_seeds(seed, samples)
-        draws = [Draw(part, one) for parts in given for one in seeds for part in parts.split()]
+        degradation = self.stages[0].model.degradation
+        draws = [
+            draw
+            for parts, one in zip(given, evidences, strict=True)
+            for draw in first_draws(parts, one, seeds, degradation)
+        ]
         owners = [draw.seed for draw in draws]
         for number, drawing in enumerate(earlier, start=1):
             drawn = zip(drawing.samples(draws), owners, strict=True)
             draws = [_next_draw(low, one, number, condition_noise) for low, one in drawn]
         waiting = iter(draws)
         groups = [[next(waiting) for _ in range(samples * len(parts))] for parts in given]
-        results = last.results(groups, given, self.degradation, use_mean)
+        results = last.results(groups, given, self.degradation, evidences, use_mean)
         return results if isinstance(image, (list, tuple)) else results[0]
 
     def check_options(

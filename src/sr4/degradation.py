@@ -1,6 +1,7 @@
 """The degradation operator D that makes `low_res` from `high_res`, and all that follows from it.
 
-D is bicubic downscaling with antialiasing, as Pillow and torch (`antialias=True`) do it. It is
+D is bicubic downscaling with antialiasing, as Pillow and torch (`antialias=True`) do it, after a
+Gaussian blur where that is part of what happened. It is
 separable and linear, `D(x) = A x Bᵀ` with one small matrix per axis, so its adjoint, its
 pseudo-inverse `D⁺` and the projection onto `{x : D x = low_res}` are products of small matrices
 too. All functions take NumPy arrays and torch tensors of shape (..., H, W), any value range.
@@ -10,15 +11,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from array_api_compat import array_namespace, device
 from numpy.typing import NDArray
 
 from sr4.errors import UsageError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Array = Any  # a NumPy array or a torch tensor; one implementation serves both
 Floats = NDArray[np.float32]
@@ -27,6 +31,8 @@ Floats = NDArray[np.float32]
 # rounding to 8 bits, which is 4e-3.
 _FINAL_ROUNDS = 20
 _CLOSE_ENOUGH = 2e-5
+MAX_BLUR = 8.0
+"""The largest deviation of a blur, in low-res pixels: beyond, nothing is left to bring back."""
 _CUBIC_A = -0.5  # Keys' parameter; the value Pillow uses, and torch when antialiasing
 
 
@@ -67,20 +73,48 @@ def _resize_rows(size_in: int, size_out: int, start: int, stop: int) -> tuple[in
 
 
 @lru_cache(maxsize=64)
-def _pseudo_inverse(size_in: int, size_out: int) -> np.ndarray:
-    """`Aᵀ (A Aᵀ)⁻¹`, since the rows of A are independent."""
-    matrix = resize_matrix(size_in, size_out)
-    inverse: np.ndarray = np.linalg.solve(matrix @ matrix.T, matrix).T
+def gaussian_matrix(size: int, deviation: float) -> np.ndarray:
+    """A Gaussian blur of one axis as a matrix, shape (size, size), float64, read-only. At the
+    borders, the weights of the pixels that are there add up to 1.
+
+    Args:
+        deviation: in pixels.
+    """
+    places = np.arange(size)
+    matrix = np.exp(-0.5 * ((places[:, None] - places) / deviation) ** 2)
+    matrix /= matrix.sum(axis=1, keepdims=True)
+    matrix.flags.writeable = False
+    return matrix
+
+
+@lru_cache(maxsize=64)
+def _degrading_matrix(high: int, low: int, blur: float) -> np.ndarray:
+    """D along one axis: blur, in low-res pixels, and resizing."""
+    matrix = resize_matrix(high, low)
+    return matrix @ gaussian_matrix(high, blur * high / low) if blur > 0 else matrix
+
+
+@lru_cache(maxsize=64)
+def _pseudo_inverse(size_in: int, size_out: int, blur: float) -> np.ndarray:
+    """`Aᵀ (A Aᵀ)⁻¹`, since the rows of A are independent. What a blur has all but erased would
+    come back as noise: then `Aᵀ (A Aᵀ + ε² I)⁻¹` (Tikhonov).
+    """
+    matrix = _degrading_matrix(size_in, size_out, blur)
+    gram = matrix @ matrix.T
+    if blur > 0:
+        gram = gram + _WEAK**2 * size_out / size_in * np.eye(size_out)  # its largest value
+    inverse: np.ndarray = np.linalg.solve(gram, matrix).T
     inverse.flags.writeable = False
     return inverse
 
 
-# By kind, the matrix of one axis for a high-res and a low-res size.
-_MATRICES: Mapping[str, Callable[[int, int], np.ndarray]] = {
-    "resize": resize_matrix,
-    "adjoint": lambda high, low: resize_matrix(high, low).T,
+# By kind, the matrix of one axis for a high-res size, a low-res size and a blur.
+_MATRICES: Mapping[str, Callable[[int, int, float], np.ndarray]] = {
+    "resize": _degrading_matrix,
+    "adjoint": lambda high, low, blur: _degrading_matrix(high, low, blur).T,
     "inverse": _pseudo_inverse,
 }
+_WEAK = 0.05  # singular values below this share of the largest count as erased, little by little
 # Longer axes are done in blocks, as most of their matrices is zero. Nor is such a matrix ever made
 # whole: that of 8,192 pixels times 8 would take 4 GB, and the inverse minutes.
 _WHOLE = 1024
@@ -89,14 +123,20 @@ _NEAR = 64  # low-res pixels beyond which the pseudo-inverse is zero to rounding
 _NOTHING = 1e-9  # what counts as zero, in units of the largest entry
 
 
-def _rows(kind: str, high: int, low: int, start: int, stop: int) -> tuple[int, np.ndarray]:
+def _rows(
+    kind: str, high: int, low: int, blur: float, start: int, stop: int
+) -> tuple[int, np.ndarray]:
     """Some rows of one of these matrices, from some column on, and that column."""
-    if kind == "resize":
+    if kind == "resize" and blur == 0:
         return _resize_rows(high, low, start, stop)
-    scale = high // low  # what an adjoint or inverse belongs to is a whole one
-    first, last = max(0, start // scale - _NEAR), min(low, -(-stop // scale) + _NEAR)
+    scale = high // low  # what a blur, an adjoint or an inverse belongs to is a whole one
     # What is near is that of a picture which ends there.
-    near = _MATRICES[kind]((last - first) * scale, last - first)
+    if kind == "resize":
+        first, last = max(0, start - _NEAR), min(low, stop + _NEAR)
+        near = _MATRICES[kind]((last - first) * scale, last - first, blur)
+        return first * scale, near[start - first : stop - first]
+    first, last = max(0, start // scale - _NEAR), min(low, -(-stop // scale) + _NEAR)
+    near = _MATRICES[kind]((last - first) * scale, last - first, blur)
     return first, near[start - first * scale : stop - first * scale]
 
 
@@ -109,15 +149,17 @@ class _Block(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def _blocks(kind: str, high: int, low: int, xp: Any, dtype: Any, place: Any) -> tuple[_Block, ...]:
+def _blocks(
+    kind: str, high: int, low: int, blur: float, xp: Any, dtype: Any, place: Any
+) -> tuple[_Block, ...]:
     if max(high, low) <= _WHOLE:
-        matrix = _MATRICES[kind](high, low)
+        matrix = _MATRICES[kind](high, low, blur)
         return (_Block(0, matrix.shape[1], xp.asarray(matrix.copy(), dtype=dtype, device=place)),)
     count = low if kind == "resize" else high
     step = max(1, count * _BLOCK // max(high, low))
     blocks = []
     for start in range(0, count, step):
-        first, rows = _rows(kind, high, low, start, min(start + step, count))
+        first, rows = _rows(kind, high, low, blur, start, min(start + step, count))
         seen = np.flatnonzero(np.abs(rows).max(axis=0) > _NOTHING * np.abs(rows).max())
         rows = rows[:, seen[0] : seen[-1] + 1]
         native = xp.asarray(rows.copy(), dtype=dtype, device=place)
@@ -125,17 +167,19 @@ def _blocks(kind: str, high: int, low: int, xp: Any, dtype: Any, place: Any) -> 
     return tuple(blocks)
 
 
-def _apply(x: Array, kind: str, heights: tuple[int, int], widths: tuple[int, int]) -> Array:
+def _apply(
+    x: Array, kind: str, heights: tuple[int, int], widths: tuple[int, int], blur: float = 0.0
+) -> Array:
     """rows x columnsᵀ over the last two axes, for the (high-res, low-res) sizes of each."""
     xp, place = array_namespace(x), device(x)
     parts = [
         xp.matmul(matrix, x[..., first:last, :])
-        for first, last, matrix in _blocks(kind, *heights, xp, x.dtype, place)
+        for first, last, matrix in _blocks(kind, *heights, blur, xp, x.dtype, place)
     ]
     x = parts[0] if len(parts) == 1 else xp.concat(parts, axis=-2)
     parts = [
         xp.matmul(x[..., first:last], matrix.T)
-        for first, last, matrix in _blocks(kind, *widths, xp, x.dtype, place)
+        for first, last, matrix in _blocks(kind, *widths, blur, xp, x.dtype, place)
     ]
     return parts[0] if len(parts) == 1 else xp.concat(parts, axis=-1)
 
@@ -150,17 +194,25 @@ def resize(x: Array, height: int, width: int) -> Array:
 
 @dataclass(frozen=True)
 class Degradation:
-    """Bicubic downscaling by a whole factor.
+    """Bicubic downscaling by a whole factor, after a Gaussian blur if there is one.
 
     Args:
         scale: the factor between `low_res` and `high_res` along each axis, at least 1.
+        blur: deviation of the blur, in pixels of `low_res`; 0 is none. With one, `pseudo_inverse`
+            is regularised: `project` then takes a few rounds.
     """
 
     scale: int
+    blur: float = 0.0
 
     def __post_init__(self) -> None:
         if self.scale < 1:
             raise UsageError(f"got scale {self.scale}; expected a whole number of at least 1")
+        if not 0 <= self.blur <= MAX_BLUR:
+            raise UsageError(
+                f"got a blur of {self.blur}; expected a deviation of 0 to {MAX_BLUR:g} low-res "
+                "pixels"
+            )
 
     def _sizes(self, length: int) -> tuple[int, int]:
         """The high-res and the low-res size of an axis of that high-res length."""
@@ -174,7 +226,7 @@ class Degradation:
                 f"got a {width}x{height} high-res size; expected multiples of the scale "
                 f"{self.scale}: pad or crop the picture"
             )
-        return _apply(x, "resize", self._sizes(height), self._sizes(width))
+        return _apply(x, "resize", self._sizes(height), self._sizes(width), self.blur)
 
     def adjoint(self, y: Array) -> Array:
         """Dᵀ(y), with <D x, y> = <x, Dᵀ y>: (..., h, w) to (..., h * scale, w * scale)."""
@@ -186,7 +238,11 @@ class Degradation:
 
     def _enlarge(self, y: Array, kind: str) -> Array:
         height, width = (side * self.scale for side in y.shape[-2:])
-        return _apply(y, kind, self._sizes(height), self._sizes(width))
+        return _apply(y, kind, self._sizes(height), self._sizes(width), self.blur)
+
+    def blurred(self, deviation: float) -> Self:
+        """This one after a Gaussian blur; see `blur`."""
+        return replace(self, blur=deviation)
 
     def observe(self, high_res: Array) -> Array:
         """`low_res` as an 8-bit file holds it: D(high_res) in [-1, 1], clipped and rounded.
@@ -281,6 +337,11 @@ class DegradationChain:
         for part in reversed(self.parts):
             x = part(x)
         return x
+
+    def blurred(self, deviation: float) -> Self:
+        """With a blur before the downscaling to the smallest picture."""
+        first, *others = self.parts
+        return replace(self, parts=(first.blurred(deviation), *others))
 
     def enlarge(self, low_res: Floats) -> Floats:
         """`Degradation.enlarge` of each in turn."""

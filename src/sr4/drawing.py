@@ -15,6 +15,9 @@ from sr4.config import FastNetworkSettings, ModelConfig, SamplingSettings
 from sr4.degradation import Degradation, DegradationChain
 from sr4.diffusion.samplers import OnStep, Step
 from sr4.errors import UsageError
+from sr4.evidence.constraint import Constraint
+from sr4.evidence.kinds import Evidence
+from sr4.evidence.sets import PixelBox
 from sr4.memory import available_memory
 from sr4.model import DiffusionModel
 from sr4.pictures.raster import Parts
@@ -38,11 +41,13 @@ class Draw(NamedTuple):
         seed: decides its noise.
         condition: what the network sees in the place of low_res, of the same shape; None for
             low_res itself.
+        constraint: what consistency means; None for D of the sample being low_res.
     """
 
     low_res: Floats
     seed: int
     condition: Floats | None = None
+    constraint: Constraint | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ class Drawing:
         pictures: Sequence[Sequence[Draw]],
         given: Sequence[Parts],
         degradation: Degradation | DegradationChain,
+        evidences: Sequence[Evidence],
         use_mean: bool,
     ) -> list[Result]:
         """The results of pictures, each made of one or more draws of one size.
@@ -90,18 +96,20 @@ class Drawing:
             pictures: the draws of each: of every sample those of the parts in turn.
             given: what was given for each.
             degradation: the operator between the two.
+            evidences: what each of them says.
             use_mean: take the mean of the samples as the result's image.
         """
         large = [self._needs_tiles(draws[0]) for draws in pictures]
         small = [draws for draws, is_large in zip(pictures, large, strict=True) if not is_large]
         whole = iter(self._draw_whole([draw for draws in small for draw in draws]))
         found = []
-        for draws, parts, is_large in zip(pictures, given, large, strict=True):
+        for draws, parts, evidence, is_large in zip(pictures, given, evidences, large, strict=True):
             if is_large:
                 make = partial(
                     large_result,
                     parts,
                     degradation=degradation,
+                    evidence=evidence,
                     use_mean=use_mean,
                     on_step=self.on_step,
                 )
@@ -112,7 +120,8 @@ class Drawing:
                     parts.join(drawn[start : start + len(parts)])
                     for start in range(0, len(drawn), len(parts))
                 ]
-                found.append(whole_result(parts.raster, np.stack(samples), degradation, use_mean))
+                together = np.stack(samples)
+                found.append(whole_result(parts.raster, together, degradation, evidence, use_mean))
         return found
 
     def _needs_tiles(self, draw: Draw) -> bool:
@@ -135,10 +144,14 @@ class Drawing:
                 condition=np.stack(
                     [draw.low_res if draw.condition is None else draw.condition for draw in batch]
                 ),
+                constraints=[self._constraint(draw) for draw in batch],
                 on_step=self.on_step,
             )
             drawn.update(zip(numbers, outputs, strict=True))
         return [drawn[number] for number in range(len(draws))]
+
+    def _constraint(self, draw: Draw) -> Constraint:
+        return draw.constraint or Constraint(self.model.degradation, PixelBox(draw.low_res, 0))
 
     def _batches(self, draws: Sequence[Draw]) -> Iterator[list[int]]:
         """Numbers of draws that go together, being of one size."""
@@ -166,6 +179,7 @@ class Drawing:
                     tile=edge,
                     overlap=overlap,
                     condition=draw.condition,
+                    constraint=draw.constraint,
                 )
                 for draw in draws
             ]

@@ -29,6 +29,8 @@ from sr4.diffusion.predictions import PREDICTIONS
 from sr4.diffusion.samplers import Denoised, OnStep, PictureNoise, sample
 from sr4.documents import check_own_file, parse_json, read_bytes
 from sr4.errors import ModelError, UsageError, nearest
+from sr4.evidence.constraint import Constraint, Corrects, padded
+from sr4.evidence.sets import PixelBox
 from sr4.files import file_sha256
 from sr4.images import reason
 from sr4.known import CLEAN, Known
@@ -135,6 +137,7 @@ class DiffusionModel:
         detail: float | None = None,
         condition: Floats | None = None,
         known: Sequence[Known] | None = None,
+        constraints: Sequence[Constraint] | None = None,
         on_step: OnStep | None = None,
     ) -> Floats:
         """Draw one high-res picture for each low-res one.
@@ -153,6 +156,8 @@ class DiffusionModel:
                 consistency keep to low_res.
             known: what is known of the degradation of each picture, for a network that is told;
                 clean ones by default.
+            constraints: of each picture, what consistency means; by default that D of it is its
+                low_res.
             on_step: called after each step (see `sr4.diffusion.samplers.sample`) with pictures of
                 the padded size.
 
@@ -178,24 +183,32 @@ class DiffusionModel:
             )
         settings = self.sampling(steps, sampler, consistency, detail)
         told = self.told(known or [CLEAN] * len(low_res))
-        drawn = self._draw(self.pad(low_res), self.pad(condition), told, seeds, settings, on_step)
-        height, width = low_res.shape[2] * scale, low_res.shape[3] * scale
-        result = np.clip(drawn[..., :height, :width], *_VALUE_RANGE)
+        height, width = low_res.shape[2:]
+        larger = self.pad(low_res)
+        own = padded(constraints, (height, width), larger) if constraints else None
+        drawn = self._draw(larger, self.pad(condition), told, seeds, settings, own, on_step)
+        result = np.clip(drawn[..., : height * scale, : width * scale], *_VALUE_RANGE)
         if not np.isfinite(result).all():
             raise ModelError(
                 f"{self.name}: its network gave numbers that are not finite; expected pictures: "
                 "the weights may be damaged"
             )
         if settings.consistency:  # one by one: each takes the rounds that it needs alone
-            pairs = zip(result, low_res, strict=True)
-            result = np.stack([self.degradation.fit(picture, low) for picture, low in pairs])
+            exact = constraints or [
+                Constraint(self.degradation, PixelBox(low, 0)) for low in low_res
+            ]
+            pairs = zip(result, exact, strict=True)
+            result = np.stack([constraint.fit(picture) for picture, constraint in pairs])
         return result
 
-    def frame(self, low_res: Array) -> Frame:
+    def frame(self, low_res: Array, constraint: Corrects | None = None) -> Frame:
         """What the sampler's variable stands for, given (B, C, h, w) in [-1, 1]: its `decode` makes
         pictures of the x that `on_step` sees.
+
+        Args:
+            constraint: see `sr4.targets.Frame`.
         """
-        return self._target.frame(low_res)
+        return self._target.frame(low_res, constraint)
 
     def pad(self, low_res: Floats) -> Floats:
         """Pictures whose high-res size is the next multiple of the network's."""
@@ -211,6 +224,7 @@ class DiffusionModel:
         told: Array | None,
         seeds: Sequence[int],
         settings: SamplingSettings,
+        constraint: Corrects | None,
         on_step: OnStep | None,
     ) -> Floats:
         """Run the sampler on pictures that fit the network: (B, C, h, w) to (B, C, H, W)."""
@@ -218,7 +232,7 @@ class DiffusionModel:
         height, width = low_res.shape[2] * scale, low_res.shape[3] * scale
         noise = PictureNoise(seeds, (channels, height, width))
         upsampled = self.degradation.upsample(network.native(condition))
-        frame = self.frame(network.native(low_res))
+        frame = self.frame(network.native(low_res), constraint)
 
         def denoise(x_t: Array, log_snr: float) -> Denoised:
             output = self.evaluate(x_t, log_snr, upsampled, told)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, overload
 
@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr4.config import ModelConfig
+from sr4.degradation import Degradation
 from sr4.diffusion.samplers import OnStep
 from sr4.drawing import Draw, Drawing, check_tile
 from sr4.errors import PictureError, UsageError
+from sr4.evidence.choose import AUTO, Blur, check_evidence, choose, pillow_origin
+from sr4.evidence.kinds import Evidence
 from sr4.model import DiffusionModel
 from sr4.pictures.raster import Parts, Raster, from_array, from_pil
 from sr4.result import Result
@@ -36,6 +39,9 @@ class SharedOptions(TypedDict, total=False):
     samples: int
     use_mean: bool
     consistency: bool | None
+    evidence: str | Evidence | Sequence[str | Evidence]
+    noise: float | None
+    blur: Blur
     tile: int | None
     on_step: OnStep | None
 
@@ -64,6 +70,11 @@ class Pipeline:
         return self.model.config
 
     @property
+    def first_config(self) -> ModelConfig:
+        """That of the model that pictures go through first: this one."""
+        return self.config
+
+    @property
     def scale(self) -> int:
         """The factor between a picture and its result."""
         return self.config.scale
@@ -89,6 +100,9 @@ class Pipeline:
         samples: int = 1,
         use_mean: bool = False,
         consistency: bool | None = None,
+        evidence: str | Evidence | Sequence[str | Evidence] = AUTO,
+        noise: float | None = None,
+        blur: Blur = None,
         tile: int | None = None,
         on_step: OnStep | None = None,
     ) -> Result | list[Result]:
@@ -105,9 +119,18 @@ class Pipeline:
                 result alone and in any list.
             samples: how many to draw.
             use_mean: take the mean of the samples as the result's image.
-            consistency: keep the result on the pictures whose degraded version is the input. By
-                default so, unless the model was trained to undo what corrupts its input
-                (`data.corruption`), as a result that fits the input keeps its noise.
+            consistency: keep the result on the pictures that do not contradict the input. By
+                default so, unless the pixels are taken for exact and the model was trained to undo
+                what corrupts them (`data.corruption`), as a result that fits them keeps their
+                noise. False is the same as evidence "none".
+            evidence: what the picture is taken to say: "exact" (its pixels), "jpeg" (the
+                coefficients of a JPEG file, or of one that the pixels show), "noise" (its pixels,
+                to a deviation), "none"; an Evidence of `sr4.evidence`; or a list of these, one for
+                each picture. "auto" takes "jpeg" for an opened JPEG file, for other opened files
+                what their pixels show, and "exact" for arrays; see docs/evidence.md.
+            noise: deviation of the picture's noise in levels of 255, if that is known.
+            blur: deviation of the Gaussian blur that the picture went through before it was
+                downscaled, in its pixels; "auto" to estimate it. Results are sharper by as much.
             tile: edge of the tiles that a larger result is made of, in pixels; 0 makes it whole. By
                 default results above 512x512 are made of tiles twice as large as the pictures that
                 the model was trained on, and of smaller ones where memory is short.
@@ -122,11 +145,18 @@ class Pipeline:
             UsageError: an impossible option.
             ModelError: the network fails.
         """
-        given = given_pictures(image, self.scale, self.config.channels)
-        drawing = self.drawing(steps, sampler, consistency, tile, on_step)
+        given, evidences = given_evidence(
+            image, self.scale, self.config, evidence, noise, blur, consistency
+        )
+        used = any(one.kind != "none" for one in evidences)
+        drawing = self.drawing(steps, sampler, used, tile, on_step)
         seeds = sample_seeds(seed, samples)
-        draws = [[Draw(part, one) for one in seeds for part in parts.split()] for parts in given]
-        results = drawing.results(draws, given, self.model.degradation, use_mean)
+        degradation = self.model.degradation
+        draws = [
+            first_draws(parts, one, seeds, degradation)
+            for parts, one in zip(given, evidences, strict=True)
+        ]
+        results = drawing.results(draws, given, degradation, evidences, use_mean)
         return results if isinstance(image, (list, tuple)) else results[0]
 
     def drawing(
@@ -185,6 +215,67 @@ def given_pictures(image: object, scale: int, channels: int) -> list[Parts]:
                 f"scale {scale}: crop or shrink it first"
             )
     return found
+
+
+def given_evidence(
+    image: object,
+    scale: int,
+    config: ModelConfig,
+    evidence: str | Evidence | Sequence[str | Evidence],
+    noise: float | None,
+    blur: Blur,
+    consistency: bool | None,
+) -> tuple[list[Parts], list[Evidence]]:
+    """`given_pictures`, with the evidence of each; see `Pipeline.upscale`.
+
+    Args:
+        config: of the model that the pictures go through first.
+
+    Raises:
+        PictureError: a picture that cannot be taken, or has not the evidence asked for.
+        UsageError: options that exclude each other, or too few or many kinds of evidence.
+    """
+    pictures: Sequence[object] = image if isinstance(image, (list, tuple)) else [image]
+    asked = [evidence] * len(pictures) if isinstance(evidence, (str, Evidence)) else evidence
+    if len(asked) != len(pictures):
+        raise UsageError(
+            f"got {len(asked)} kinds of evidence for {len(pictures)} pictures; expected as many"
+        )
+    for one in asked:
+        check_evidence(one, noise, blur, consistency)
+    # Before the pictures are decoded, after which their files may be out of reach.
+    origins = [pillow_origin(one) if isinstance(one, Image.Image) else None for one in pictures]
+    given = given_pictures(image, scale, config.channels)
+    found = []
+    for parts, origin, kind in zip(given, origins, asked, strict=True):
+        if not isinstance(kind, Evidence):
+            kind = choose(
+                parts.raster,
+                origin,
+                "none" if consistency is False else kind,
+                noise=noise,
+                blur=blur,
+                trusted=consistency is True or config.corruption == "none",
+            )
+        found.append(kind)
+    return given, found
+
+
+def first_draws(
+    parts: Parts, evidence: Evidence, seeds: Iterable[int], degradation: Degradation
+) -> list[Draw]:
+    """What a model draws of a picture: of every sample its parts in turn.
+
+    Args:
+        degradation: the D of the model.
+    """
+    split = parts.split()
+    constraints = [evidence.constraint(part, degradation) for part in split]
+    return [
+        Draw(part, seed, constraint=constraint)
+        for seed in seeds
+        for part, constraint in zip(split, constraints, strict=True)
+    ]
 
 
 def sample_seeds(seed: int, samples: int) -> range:

@@ -14,6 +14,8 @@ from PIL import Image
 
 from sr4.degradation import Degradation, DegradationChain
 from sr4.diffusion.samplers import OnStep, Step
+from sr4.evidence.kinds import Evidence
+from sr4.evidence.sets import LEVEL
 from sr4.pictures.raster import Parts, Raster
 from sr4.tiling import BandedSampling
 
@@ -35,8 +37,12 @@ class Result:
         mean_raster: mean of the samples; closer to the truth than any one of them, and softer.
         uncertainty: (H, W) float32, sample standard deviation over the K samples, mean over the
             channels, on the [0, 1] scale: how much of each pixel was invented. Zero where K is 1.
-        consistency: `mean((D(raster) - low_res)²)` on the [0, 1] scale, x 1e-5, as the result is
-            rounded, over the channels of colour.
+        consistency: the mean squared distance of D(raster) to what the evidence allows, on the
+            [0, 1] scale, x 1e-5, as the result is rounded, over the channels of colour. Of exact
+            pixels, and without evidence, that is `mean((D(raster) - low_res)²)`.
+        evidence: what the input was taken to say.
+        given_up: (h, w), the pixels of the input that the result is off by more than a level from,
+            for no picture fits them, or because it was not asked to.
     """
 
     raster: Raster
@@ -44,6 +50,8 @@ class Result:
     mean_raster: Raster
     uncertainty: Floats
     consistency: float
+    evidence: Evidence
+    given_up: NDArray[np.bool_]
 
     @cached_property
     def _pictures(self) -> dict[int, Image.Image]:
@@ -75,9 +83,14 @@ class _Canvas:
     """A result in the making: rows come from top to bottom."""
 
     def __init__(
-        self, given: Raster, degradation: Degradation | DegradationChain, count: int
+        self,
+        given: Raster,
+        degradation: Degradation | DegradationChain,
+        evidence: Evidence,
+        count: int,
     ) -> None:
         self._given, self._degradation, self._count = given, degradation, count
+        self._evidence = evidence
         width, height = (side * degradation.scale for side in given.size)
         shape = (height, width, given.pixels.shape[2])
         self._drawn = [np.empty(shape, given.span.dtype) for _ in range(count)]
@@ -102,12 +115,15 @@ class _Canvas:
         if self._count > 1:
             mean = Raster(self._mean, given.colour, given.span, alpha)
         chosen = mean if use_mean else rasters[0]
+        consistency, given_up = _consistency(given, chosen, degradation, self._evidence)
         return Result(
             raster=chosen,
             rasters=rasters,
             mean_raster=mean,
             uncertainty=self._uncertainty,
-            consistency=_consistency(given, chosen, degradation),
+            consistency=consistency,
+            evidence=self._evidence,
+            given_up=given_up,
         )
 
 
@@ -115,6 +131,7 @@ def whole_result(
     given: Raster,
     samples: Floats,
     degradation: Degradation | DegradationChain,
+    evidence: Evidence,
     use_mean: bool,
 ) -> Result:
     """The result of samples (K, N, H, W) in [-1, 1] for a picture of N channels.
@@ -124,8 +141,9 @@ def whole_result(
     Args:
         given: the picture.
         degradation: from a result to it.
+        evidence: what it says.
     """
-    canvas = _Canvas(given, degradation, len(samples))
+    canvas = _Canvas(given, degradation, evidence, len(samples))
     canvas.put(0, samples)
     return canvas.result(use_mean=use_mean)
 
@@ -134,6 +152,7 @@ def large_result(
     parts: Parts,
     samplings: Sequence[BandedSampling],
     degradation: Degradation | DegradationChain,
+    evidence: Evidence,
     use_mean: bool,
     on_step: OnStep | None,
 ) -> Result:
@@ -143,9 +162,10 @@ def large_result(
         parts: the picture as it goes through the model.
         samplings: of each sample, those of the parts in turn.
         degradation: from a result to the picture.
+        evidence: what that says.
     """
     starts = range(0, len(samplings), len(parts))
-    canvas = _Canvas(parts.raster, degradation, len(starts))
+    canvas = _Canvas(parts.raster, degradation, evidence, len(starts))
     bands = samplings[0].bands
     streams = [_joined(parts, samplings[start : start + len(parts)]) for start in starts]
     for number, ((start, _), *drawn) in enumerate(zip(bands, *streams, strict=True)):
@@ -177,15 +197,21 @@ def _enlarged_alpha(
 
 
 def _consistency(
-    given: Raster, result: Raster, degradation: Degradation | DegradationChain
-) -> float:
-    scale, total = degradation.scale, 0.0
-    low = given.unit
+    given: Raster, result: Raster, degradation: Degradation | DegradationChain, evidence: Evidence
+) -> tuple[float, NDArray[np.bool_]]:
+    """See `Result.consistency` and `Result.given_up`."""
+    scale, low, total = degradation.scale, given.unit, 0.0
+    degrade = evidence.degradation(degradation)
+    measured = evidence.measured(low)
+    given_up = np.empty((given.size[1], given.size[0]), np.bool_)
     for start, stop, top, bottom in _bands_with_margin(given.size[1]):
+        top, bottom = measured.around(top, bottom)
         rows = result.span.exact_unit(result.pixels[top * scale : bottom * scale])
-        seen = degradation(np.moveaxis(rows, 2, 0))[:, start - top : stop - top]
-        total += float(np.sum(((seen - low[:, start:stop]) / 2) ** 2))
-    return total / low.size / 1e-5
+        seen = degrade(np.moveaxis(rows, 2, 0))
+        rest = measured.rows(top, bottom).rest(seen)[:, start - top : stop - top]
+        total += float(np.sum((rest / 2) ** 2))
+        given_up[start:stop] = np.abs(rest).max(axis=0) > LEVEL
+    return total / low.size / 1e-5, given_up
 
 
 def _bands_with_margin(height: int) -> Iterator[tuple[int, int, int, int]]:

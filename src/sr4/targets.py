@@ -14,6 +14,7 @@ from typing import Any
 from array_api_compat import array_namespace, device
 
 from sr4.degradation import Degradation
+from sr4.evidence.constraint import Corrects
 
 Array = Any
 
@@ -47,11 +48,16 @@ _BASES: Mapping[str, Callable[[Degradation, Array], Array]] = {
 
 @dataclass(frozen=True)
 class Frame:
-    """A target for given `low_res` pictures."""
+    """A target for given `low_res` pictures.
+
+    Attributes:
+        constraint: what consistent pictures satisfy; None for D of them being `low_res`.
+    """
 
     target: Target
     low_res: Array
     base: Array
+    constraint: Corrects | None = None
 
     def encode(self, high_res: Array) -> Array:
         """x_0 of pictures."""
@@ -65,11 +71,13 @@ class Frame:
 
     def constrain(self, x_0: Array, *, consistency: bool) -> Array:
         """x_0 of a possible picture: values clipped to [-1, 1], then, with consistency, projected
-        so that D of them is `low_res` (which may leave that range again by a little). Applied to
-        every prediction of x_0 inside a sampler.
+        so that D of them is `low_res`, or what the constraint allows (which may leave that range
+        again by a little). Applied to every prediction of x_0 inside a sampler.
         """
         picture = array_namespace(x_0).clip(self.decode(x_0), -1.0, 1.0)
-        if consistency:
+        if consistency and self.constraint is not None:
+            picture = self.constraint.correct(picture)
+        elif consistency:
             picture = self.target.degradation.project(picture, self.low_res)
         return (picture - self.base) / self.target.scale
 
@@ -98,6 +106,6 @@ class Target:
         """Whether x_0 lives in the null space of D."""
         return self.kind == "null-space"
 
-    def frame(self, low_res: Array) -> Frame:
+    def frame(self, low_res: Array, constraint: Corrects | None = None) -> Frame:
         """The target for given `low_res` pictures."""
-        return Frame(self, low_res, _BASES[self.kind](self.degradation, low_res))
+        return Frame(self, low_res, _BASES[self.kind](self.degradation, low_res), constraint)

@@ -25,6 +25,8 @@ from sr4.config import SamplingSettings
 from sr4.diffusion.process import Transition
 from sr4.diffusion.samplers import Denoised, PictureNoise
 from sr4.errors import UsageError
+from sr4.evidence.constraint import Constraint
+from sr4.evidence.sets import PixelBox
 from sr4.known import CLEAN, Known
 from sr4.model import DiffusionModel
 
@@ -124,6 +126,7 @@ class BandedSampling:
         overlap: of neighbouring tiles, likewise; at most half a tile.
         condition: (C, h, w), what the network sees in the place of low_res, if not low_res itself.
         known: what is known of the degradation of low_res, for a network that is told.
+        constraint: what consistency means; by default that D of the result is low_res.
 
     Attributes:
         shape: of the result, (C, H, W).
@@ -144,11 +147,15 @@ class BandedSampling:
         overlap: int,
         condition: Floats | None = None,
         known: Known = CLEAN,
+        constraint: Constraint | None = None,
     ) -> None:
         self.model, self.settings, self.known = model, settings, known
         self._scale = model.config.scale
         self.low_res = low_res
         self._low_res: Floats = model.pad(low_res[None])[0]
+        self._constraint = constraint or Constraint(model.degradation, PixelBox(low_res, 0))
+        height, width = low_res.shape[1:]
+        self._padded_constraint = self._constraint.padded((height, width), self._low_res)
         self._condition = self._low_res if condition is None else model.pad(condition[None])[0]
         self.shape = (low_res.shape[0], *(side * self._scale for side in low_res.shape[1:]))
         channels, height, width = self._low_res.shape
@@ -192,7 +199,9 @@ class BandedSampling:
             around, inside = self._around(start, stop)
             x_t, output = x.rows(*around)[None], outputs.rows(*around)[None]
             x_0 = model.predicted_x_0(output, x_t, level, self.settings.detail)
-            frame = model.frame(self._low(*around)[None])
+            top, bottom = (row // self._scale for row in around)
+            own = self._padded_constraint.rows(top, bottom)
+            frame = model.frame(self._low(*around)[None], own)
             x_0 = frame.constrain(x_0, consistency=self.settings.consistency)[:, :, inside]
             if number + 1 == self.settings.steps:
                 yield x_0[0], None
@@ -220,15 +229,17 @@ class BandedSampling:
             picture = np.clip(frame.decode(x.rows(top, bottom)[None])[0], -1, 1)
             picture = picture[:, : height - top, :width]
             if self.settings.consistency:
-                low_res = self.low_res[:, top // self._scale : bottom // self._scale]
-                picture = self.model.degradation.fit(picture, low_res)
+                last = min(bottom // self._scale, self.low_res.shape[1])
+                picture = self._constraint.rows(top // self._scale, last).fit(picture)
             yield picture[:, inside]
             x.forget(top)
 
     def _around(self, start: int, stop: int) -> tuple[tuple[int, int], slice]:
         """The rows that a band's projection takes part in, and the band's own among them."""
-        margin = _MARGIN * self._scale
-        top, bottom = max(0, start - margin), min(self._shape[1], stop + margin)
+        scale, height = self._scale, self._low_res.shape[1]
+        first, last = max(0, start // scale - _MARGIN), min(height, -(-stop // scale) + _MARGIN)
+        first, last = self._padded_constraint.allowed.around(first, last)
+        top, bottom = first * scale, last * scale
         return (top, bottom), slice(start - top, stop - top)
 
     def _low(self, start: int, stop: int) -> Floats:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 NOTE = "contains generated detail"
+# What a result says of how it was made that is no option: it follows from them and the input.
+_FOUND = {"software": "", "found": ""}
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class Making:
             "sha256": "+".join(stage.sha256.get(WEIGHTS, "") for stage in stages),
             "steps": _joined(options["steps"] or one.steps for one in sampling),
             "sampler": _joined(options["sampler"] or one.sampler for one in sampling),
-            "consistency": options["consistency"],
+            "consistency": options["consistency"] is not False,
+            **{key: options[key] for key in ("evidence", "noise", "blur")},
             "tile": options["tile"],
             "input": file_sha256(job.source),
         }
@@ -115,4 +118,4 @@ def _says(path: Path, wanted: Provenance) -> bool:
         found = read_provenance(path)
     except PictureError:  # not there, or someone else's
         return False
-    return found is not None and {**found, "software": ""} == {**wanted, "software": ""}
+    return found is not None and {**found, **_FOUND} == {**wanted, **_FOUND}

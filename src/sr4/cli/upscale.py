@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -95,12 +95,39 @@ def upscale(
         ),
     ] = False,
     consistency: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--consistency/--no-consistency",
-            help="Make results that, scaled down, give their input back.",
+            help="Make results that, scaled down, do not contradict their input. "
+            "--no-consistency is --evidence none.",
+            show_default=False,
         ),
-    ] = True,
+    ] = None,
+    evidence: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|exact|jpeg|noise|none",
+            help="What an input says: its pixels, the coefficients of its JPEG blocks, its pixels "
+            "to a deviation, or nothing. auto chooses by the file.",
+        ),
+    ] = "auto",
+    noise: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S",
+            help="Deviation of the inputs' noise in levels of 255, if it is known.",
+            show_default=False,
+        ),
+    ] = None,
+    blur: Annotated[
+        str | None,
+        typer.Option(
+            metavar="S|auto",
+            help="Deviation in pixels of a blur that the inputs went through before they were "
+            "scaled down, which results are freed from; auto estimates it.",
+            show_default=False,
+        ),
+    ] = None,
     tile: Annotated[
         str,
         typer.Option(
@@ -131,10 +158,12 @@ def upscale(
     another. Nothing is overwritten unless asked; called again, it does what is left to do.
     """
     from sr4.cli.jobs import plan_jobs
+    from sr4.evidence.choose import check_evidence
 
     if samples == 1 and (mean or uncertainty):
         raise UsageError("got --samples 1 with --mean or --uncertainty; expected at least 2")
-    edge = _tile(tile)
+    edge, deviation = _tile(tile), _blur(blur)
+    check_evidence(evidence, noise, deviation, consistency)
     each = samples or (_DEFAULT_SAMPLES if mean or uncertainty else 1)
     options = {
         "steps": steps,
@@ -143,6 +172,9 @@ def upscale(
         "samples": each,
         "use_mean": mean,
         "consistency": consistency,
+        "evidence": evidence,
+        "noise": noise,
+        "blur": deviation,
         "tile": edge,
     }
     making = Making(model, options)
@@ -201,6 +233,15 @@ def _tile(text: str) -> int | None:
     if not text.isdecimal():
         raise UsageError(f"got --tile {text!r}; expected a number of pixels, 0 or auto")
     return int(text)
+
+
+def _blur(text: str | None) -> float | Literal["auto"] | None:
+    if text is None or text == "auto":
+        return "auto" if text else None
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"got --blur {text!r}; expected a number of pixels, or auto") from None
 
 
 def _count_draws(jobs: Sequence[Job], stages: Sequence[ModelConfig]) -> int:

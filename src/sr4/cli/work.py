@@ -16,10 +16,12 @@ from sr4.errors import PictureError, SR4Error
 if TYPE_CHECKING:
     from sr4.cascade import CascadePipeline
     from sr4.cli.jobs import Job
+    from sr4.evidence.kinds import Evidence
     from sr4.pictures import Picture, Provenance
     from sr4.pipeline import Pipeline
     from sr4.result import Result
 
+_AREA = 32  # pixels along each side of what counts as one place
 CHUNK = 16  # samples drawn between two moves of the progress bar, which also bounds the memory
 
 
@@ -31,6 +33,7 @@ class _Item:
     model: str
     picture: Picture | None = None
     provenance: dict[Path, Provenance] | None = None
+    evidences: Sequence[Evidence] = ()  # one a frame
     results: Sequence[Result] = ()  # one a frame
     seconds: float = 0.0
     error: str | None = None
@@ -104,16 +107,47 @@ class Work:
             limit = MAX_RESULT_PIXELS // self.pipelines[item.model].scale ** 2
             try:
                 item.picture = read_picture(item.job.source, max_pixels=limit)
-                item.provenance = self._making.provenance(item.job)
+                item.evidences = self._evidences(item, item.picture)
+                item.provenance = {
+                    path: {**said, "found": dict(item.evidences[0].numbers)}
+                    for path, said in self._making.provenance(item.job).items()
+                }
             except SR4Error as error:
                 item.error = str(error)
             except OSError as error:
                 item.error = f"cannot be read ({reason(error)}); expected it to stay while it is"
         return items
 
+    def _evidences(self, item: _Item, picture: Picture) -> Sequence[Evidence]:
+        """What each frame says; those of an animation, whose pixels are what they are, by options
+        alone.
+        """
+        from sr4.evidence.choose import choose, file_origin
+
+        options, pipeline = self._making.options, self.pipelines[item.model]
+        is_still = len(picture.frames) == 1
+        origin = file_origin(item.job.source) if is_still else None
+        kind = "none" if options["consistency"] is False else options["evidence"]
+        trusted = bool(options["consistency"]) or pipeline.first_config.corruption == "none"
+        return [
+            choose(
+                frame,
+                origin,
+                kind,
+                noise=options["noise"],
+                blur=options["blur"],
+                trusted=trusted,
+            )
+            for frame in picture.frames
+        ]
+
     def _upscale(self, items: list[_Item], options: dict[str, Any]) -> None:
         """Upscale some pictures together; where that fails one by one, to find the culprit."""
         frames = [frame for item in items if item.picture for frame in item.picture.frames]
+        evidences = [one for item in items for one in item.evidences]
+        options = {**options, "evidence": evidences, "noise": None, "blur": None}
+        if self._making.options["evidence"] == "none":
+            options["consistency"] = False  # of a cascade, in all stages
         began = time.perf_counter()
         try:
             results = iter(self.pipelines[items[0].model].upscale(frames, **options))
@@ -158,21 +192,26 @@ class Work:
             "consistency": max(one.consistency for one in item.results),
             "seconds": item.seconds,
         }
+        entry["evidence"] = dict(result.evidence.numbers)
+        entry["given_up"] = max(float(one.given_up.mean()) for one in item.results)
         if len(item.results) > 1:
             entry["frames"] = len(item.results)
-        if item.notes:
-            entry["notes"] = list(item.notes)
+        notes = [*result.evidence.notes, *item.notes]
+        if result.evidence.kind != "none" and entry["given_up"] > 0:
+            notes.append(_what_was_given_up(result, entry["given_up"]))
+        if notes:
+            entry["notes"] = notes
         if job.samples:
             entry["samples"] = [str(path) for path in job.samples]
         if job.uncertainty:
             entry["uncertainty"] = str(job.uncertainty)
         self._results.append(entry)
-        for text in item.notes:
+        for text in notes:
             console.note(f"sr4: {job.source}: {text}")
         if not self._quiet:
             console.say(
-                f"{job.source} -> {job.output}  {width}x{height}, consistency "
-                f"{entry['consistency']:.3f}, {item.seconds:.2f} s on "
+                f"{job.source} -> {job.output}  {width}x{height}, evidence {result.evidence}, "
+                f"consistency {entry['consistency']:.3f}, {item.seconds:.2f} s on "
                 f"{self.pipelines[item.model].backend}"
             )
 
@@ -187,6 +226,19 @@ class Work:
             "done_before": self._done_before,
             "failures": self._failures,
         }
+
+
+def _what_was_given_up(result: Result, share: float) -> str:
+    """In words, with the place where most of it lies."""
+    import numpy as np
+
+    count = np.add.reduceat(result.given_up, range(0, len(result.given_up), _AREA), axis=0)
+    count = np.add.reduceat(count, range(0, count.shape[1], _AREA), axis=1)
+    row, column = np.unravel_index(int(np.argmax(count)), count.shape)
+    return (
+        f"{share:.1%} of its pixels could not be met to a level, most of them around "
+        f"({column * _AREA}, {row * _AREA}): the nearest result without dots is taken"
+    )
 
 
 def _groups(items: Sequence[_Item]) -> Iterator[list[_Item]]:

@@ -7,6 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from sr4.degradation import gaussian_matrix
+
 Float64 = NDArray[np.float64]
 
 _NO_BLUR = 0.1  # pixels; neighbours would weigh less than 1e-21
@@ -22,15 +24,9 @@ def blurred(x: Float64, deviation: float) -> Float64:
     """
     if deviation < _NO_BLUR:
         return x
-    rows, columns = (_gaussian_matrix(size, deviation) for size in x.shape[-2:])
+    rows, columns = (gaussian_matrix(size, deviation) for size in x.shape[-2:])
     found: Float64 = rows @ x @ columns.T
     return found
-
-
-def _gaussian_matrix(size: int, deviation: float) -> Float64:
-    places = np.arange(size)
-    matrix = np.exp(-0.5 * ((places[:, None] - places) / deviation) ** 2)
-    return np.asarray(matrix / matrix.sum(axis=1, keepdims=True))
 
 
 def anisotropic_kernel(along: float, across: float, angle: float, power: float = 1.0) -> Float64:

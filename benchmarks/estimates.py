@@ -1,0 +1,150 @@
+"""How far the estimates of noise, blur and JPEG compression are off, on generated cases.
+
+Each case is a part of a picture (scikit-image's astronaut, coffee and chelsea, and made ones),
+blurred and downscaled as D says, with noise, in 8 bits: its noise and blur are estimated. Then it
+is compressed, decoded, cropped between blocks, and its compression estimated from the pixels.
+
+    python benchmarks/estimates.py [--cases 200] [--seed 0] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sr4.degradation import Degradation, resize
+from sr4.evidence.estimate import estimated_blur, estimated_noise, recognised_jpeg
+from sr4.images import quantise, to_array
+
+_STEPS = ((1, 1), (1, 2), (2, 2))  # by Pillow's number of the subsampling
+
+
+class Case(NamedTuple):
+    """What happened to a picture, and what was estimated."""
+
+    noise: float
+    noise_found: float
+    blur: float
+    blur_found: float | None
+    quality: int
+    quality_found: int | None
+    is_exact: bool  # quality, subsampling and grid
+    false_alarm: bool  # a JPEG seen before there was one
+
+
+def pictures(random: np.random.Generator) -> list[NDArray[np.float64]]:
+    """High-res pictures (3, H, W) in [-1, 1]."""
+    from skimage import data
+
+    found = [
+        to_array(Image.fromarray(one)).astype(np.float64)
+        for one in (data.astronaut(), data.coffee(), data.chelsea())
+    ]
+    for _ in range(3):  # sums of noise at all scales, as nature has them, and hard edges
+        layers = [
+            resize(random.standard_normal((3, 2**n, 2**n)), 512, 512) / 2**n for n in range(2, 9)
+        ]
+        edges = resize(random.standard_normal((1, 9, 9)), 512, 512) > 0.3
+        found.append(np.clip(2 * sum(layers) + 0.4 * edges - 0.2, -1, 1))
+    return found
+
+
+def case(sources: Sequence[NDArray[np.float64]], random: np.random.Generator) -> Case:
+    """One at random."""
+    source, scale = sources[random.integers(len(sources))], int(random.integers(2, 4))
+    edge = 288 // scale * scale
+    top, left = (int(random.integers(side - edge + 1)) for side in source.shape[1:])
+    high_res = source[:, top : top + edge, left : left + edge]
+    blur = float(random.choice([0.0, random.uniform(0.4, 2.4)], p=[0.3, 0.7]))
+    noise = float(random.choice([0.0, random.uniform(1, 15)], p=[0.3, 0.7]))
+    small = Degradation(scale, blur)(high_res)
+    pixels = quantise(small + noise / 127.5 * random.standard_normal(small.shape))
+    unit = to_array(pixels)
+    noise_found = estimated_noise(unit)
+    quality, subsampling = int(random.integers(30, 96)), int(random.integers(3))
+    cut = random.integers(0, 16, 2)
+    found = recognised_jpeg(compressed(pixels, quality, subsampling)[:, cut[0] :, cut[1] :])
+    step = _STEPS[subsampling]
+    right = (quality, step, tuple(int(n) % (8 * s) for n, s in zip(cut, step, strict=True)))
+    return Case(
+        noise=noise,
+        noise_found=noise_found,
+        blur=blur,
+        blur_found=estimated_blur(unit, noise_found),
+        quality=quality,
+        quality_found=found.quality if found else None,
+        is_exact=found is not None and (found.quality, found.step, found.offset) == right,
+        false_alarm=recognised_jpeg(unit) is not None,
+    )
+
+
+def compressed(pixels: NDArray[np.uint8], quality: int, subsampling: int) -> NDArray[np.float32]:
+    """(H, W, 3) after JPEG compression, as (3, H, W) in [-1, 1]."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
+    return to_array(Image.open(buffer))
+
+
+def summary(cases: Sequence[Case]) -> dict[str, Any]:
+    """Mean errors over all cases, and over some."""
+
+    def mean(values: Sequence[float]) -> float | None:
+        return round(float(np.mean(values)), 3) if len(values) else None
+
+    blurs = [one for one in cases if one.blur_found is not None]
+    blur_errors = [(abs(one.blur_found - one.blur), one) for one in blurs if one.blur_found]
+    blur_errors += [(one.blur, one) for one in blurs if one.blur_found == 0]
+    seen = [one for one in cases if one.quality_found is not None]
+    return {
+        "cases": len(cases),
+        "noise: mean error, levels": mean([abs(one.noise_found - one.noise) for one in cases]),
+        "noise: of those without": mean([one.noise_found for one in cases if one.noise == 0]),
+        "noise: of those with": mean(
+            [abs(one.noise_found - one.noise) for one in cases if one.noise > 0]
+        ),
+        "noise: share of clean ones taken for noisy": mean(
+            [one.noise_found >= 4 for one in cases if one.noise == 0]
+        ),
+        "blur: mean error, pixels": mean([error for error, _ in blur_errors]),
+        "blur: of those without noise": mean([e for e, one in blur_errors if one.noise == 0]),
+        "blur: share without an answer": mean([one.blur_found is None for one in cases]),
+        "jpeg: recognised": mean([one.quality_found is not None for one in cases]),
+        "jpeg: recognised, quality up to 85": mean(
+            [one.quality_found is not None for one in cases if one.quality <= 85]
+        ),
+        "jpeg: mean error of the quality, where recognised": mean(
+            [abs(one.quality_found - one.quality) for one in seen if one.quality_found]
+        ),
+        "jpeg: quality, subsampling and grid right, where recognised": mean(
+            [one.is_exact for one in seen]
+        ),
+        "jpeg: seen where there is none": mean([one.false_alarm for one in cases]),
+    }
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--cases", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    random = np.random.default_rng(options.seed)
+    sources = pictures(random)
+    found = summary([case(sources, random) for _ in range(options.cases)])
+    if options.json:
+        print(json.dumps(found))
+        return
+    for name, value in found.items():
+        print(f"{name:62} {value}")
+
+
+if __name__ == "__main__":
+    main()

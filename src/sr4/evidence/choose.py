@@ -1,0 +1,253 @@
+"""Which evidence an input gives, by its file, its pixels and what the caller says of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sr4.degradation import MAX_BLUR
+from sr4.errors import PictureError, UsageError, nearest
+from sr4.evidence.boxes import JpegBoxes
+from sr4.evidence.estimate import STRONG_NOISE, estimated_blur, estimated_noise, recognised_jpeg
+from sr4.evidence.jpeg import file_boxes, pixel_boxes, quality_of, quantisation_noise
+from sr4.evidence.kinds import KINDS, Evidence, exact, jpeg, noisy, nothing
+from sr4.evidence.sets import LEVEL
+from sr4.images import decoding, open_stream, orientation
+from sr4.known import Known
+from sr4.pictures.raster import Raster
+
+Blur = float | Literal["auto"] | None
+
+AUTO = "auto"
+MAX_NOISE = 128.0
+"""The largest deviation of noise, in levels of 255."""
+
+_JPEG = ("JPEG", "MPO")
+_OTHER_PIXELS = 2.0  # levels (root mean square) outside the boxes: pixels of another picture
+_ROWS_TO_CHECK = 512
+_SMALLEST = 64  # pixels along each side that estimates need
+_UNKNOWN_COMPRESSION = 8.0  # levels; that of a quality of about 75
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What is known of the file of a picture.
+
+    Attributes:
+        format: Pillow's name of it, such as "JPEG".
+        source: its path or its bytes, as far as they can still be read.
+        tables: of a JPEG, (8, 8) each, by number.
+        step: of a JPEG, pixels to a sample of colour, along each axis.
+        orientation: by which its pixels were turned upright (EXIF 2.32, tag 0x0112); 1 if not.
+    """
+
+    format: str
+    source: Path | bytes | None = None
+    tables: tuple[NDArray[Any], ...] = ()
+    step: tuple[int, int] | None = None
+    orientation: int = 1
+
+    @property
+    def is_jpeg(self) -> bool:
+        """Whether it is a JPEG file, or begins with one."""
+        return self.format in _JPEG
+
+
+def file_origin(path: Path) -> Origin | None:
+    """That of a picture file, which `sr4.pictures.read_picture` turns upright; None where Pillow
+    does not read it.
+    """
+    try:
+        with decoding(path) as (stream, _), open_stream(stream) as image:
+            found = _origin(image, path)
+            return replace(found, orientation=orientation(image))
+    except PictureError:  # TIFF of many bands, NPY; what is damaged has been refused before
+        return None
+
+
+def pillow_origin(image: Image.Image) -> Origin | None:
+    """That of a picture that Pillow has opened; None for one that was made in memory."""
+    if image.format is None:
+        return None
+    source: Path | bytes | None = None
+    name = getattr(image, "filename", "")
+    if image.format in _JPEG:
+        with suppress(OSError, ValueError):
+            source = Path(name) if name and Path(name).is_file() else _bytes(image)
+    return _origin(image, source)
+
+
+def _bytes(image: Image.Image) -> bytes | None:
+    """What an opened picture is being read from."""
+    stream = getattr(image, "fp", None)
+    if stream is None:
+        return None
+    place = stream.tell()
+    stream.seek(0)
+    data: bytes = stream.read()
+    stream.seek(place)
+    return data
+
+
+def _origin(image: Image.Image, source: Path | bytes | None) -> Origin:
+    quantization: dict[int, Sequence[int]] = getattr(image, "quantization", {}) or {}
+    tables = tuple(np.reshape(quantization[key], (8, 8)) for key in sorted(quantization))
+    layers = getattr(image, "layer", None) or []
+    step = None
+    if len(layers) == 3 and all(layers[0][n] % layers[1][n] == 0 for n in (1, 2)):
+        step = (layers[0][2] // layers[1][2], layers[0][1] // layers[1][1])
+    return Origin(str(image.format), source, tables, step)
+
+
+def check_evidence(
+    kind: str | Evidence, noise: float | None, blur: Blur, consistency: bool | None
+) -> None:
+    """Refuse what contradicts itself; the arguments are those of `Pipeline.upscale`.
+
+    Raises:
+        UsageError: an unknown kind, an impossible number, or two options that exclude each other.
+    """
+    if isinstance(kind, Evidence):
+        if noise is not None or blur is not None:
+            raise UsageError(
+                "got noise or blur beside an Evidence, which has its own; expected one of both"
+            )
+        kind = kind.kind
+    elif kind not in (AUTO, *KINDS):
+        raise UsageError(f"unknown evidence {kind!r}: {nearest(str(kind), (AUTO, *KINDS))}")
+    _check_number("noise", noise, MAX_NOISE)
+    _check_number("blur", None if blur == AUTO else blur, MAX_BLUR)
+    if kind == "exact" and noise:
+        raise UsageError(
+            f"got evidence exact with noise {noise:g}; expected no noise in exact pixels: choose "
+            "evidence noise"
+        )
+    if kind == "none" and consistency:
+        raise UsageError(
+            "got evidence none with consistency; expected evidence that results can be consistent "
+            "with: leave one of both out"
+        )
+    if consistency is False and kind not in (AUTO, "none"):
+        raise UsageError(
+            f"got evidence {kind} without consistency; expected evidence to be used: leave one of "
+            "both out"
+        )
+
+
+def _check_number(what: str, value: object, most: float) -> None:
+    if value is None:
+        return
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= most:  # type: ignore[operator]
+        raise UsageError(f"got {what} {value!r}; expected a deviation from 0 to {most:g}")
+
+
+def choose(
+    raster: Raster,
+    origin: Origin | None,
+    kind: str = AUTO,
+    *,
+    noise: float | None = None,
+    blur: Blur = None,
+    trusted: bool = True,
+) -> Evidence:
+    """The evidence of a picture.
+
+    By itself ("auto") that of a JPEG file is its own boxes. Of other files it is the pixels, unless
+    these show the blocks of a JPEG that they were saved from, or strong noise. Of pixels without a
+    file it is the pixels.
+
+    Args:
+        raster: its pixels.
+        origin: its file; None for pixels that come from none.
+        kind: "auto", "exact", "jpeg", "noise" or "none".
+        noise: deviation of its noise in levels of 255, if that is known.
+        blur: deviation of the Gaussian blur that D begins with, in pixels; "auto" to estimate it;
+            None for none.
+        trusted: whether "auto" takes pixels for exact; otherwise they are no evidence.
+
+    Raises:
+        UsageError: impossible options.
+        PictureError: no JPEG is to be seen where "jpeg" is asked for.
+    """
+    check_evidence(kind, noise, blur, None)
+    can_see = min(raster.size) >= _SMALLEST and raster.colour in ("grey", "rgb")
+    seen_blur = None
+    if can_see and (blur == AUTO or origin is not None):
+        seen_blur = estimated_blur(raster.unit, noise or 0.0)
+    given = 0.0 if blur is None or isinstance(blur, str) else float(blur)
+    used = round(min(seen_blur or 0.0, MAX_BLUR), 2) if blur == AUTO else given
+    known = Known(noise, used or seen_blur, None)
+    if kind == "none":
+        return nothing(known)
+    if kind in (AUTO, "jpeg") and origin is not None and origin.is_jpeg:
+        return _of_jpeg(raster, origin, known, used)
+    if can_see and (kind == "jpeg" or (kind == AUTO and origin is not None)):
+        found = recognised_jpeg(raster.unit)
+        if found is not None:
+            boxes = pixel_boxes(raster.unit, found.tables, found.step, found.offset)
+            return jpeg(boxes, found.tables, known=known, blur=used)
+    if kind == "jpeg":
+        raise PictureError(
+            "got a picture without a trace of JPEG; expected a JPEG file, or pixels that show its "
+            "blocks: choose another evidence"
+        )
+    if noise is None and can_see and (kind == "noise" or (kind == AUTO and origin is not None)):
+        seen = estimated_noise(raster.unit)
+        noise = round(seen, 2) if kind == "noise" or seen >= STRONG_NOISE else 0.0
+    known = Known(noise or 0.0, known.blur, 100.0)
+    if noise:
+        return noisy(noise, known=known, blur=used)
+    if kind == AUTO and not trusted:
+        return nothing(known)
+    span = raster.span
+    step = 2 / (span.high - span.low) if span.dtype.kind in "ui" else 0.0
+    return exact(min(step, LEVEL), known=known, blur=used)
+
+
+def _of_jpeg(raster: Raster, origin: Origin, known: Known, blur: float) -> Evidence:
+    """The boxes of the file; if they cannot be had, those of its pixels; else its pixels to what
+    compression may have changed.
+    """
+    reason = "its file is not at hand"
+    if origin.source is not None:
+        try:
+            boxes, tables = file_boxes(origin.source)
+            boxes = boxes.turned(origin.orientation)
+            if _fits(raster, boxes):
+                return jpeg(boxes, tables, known=known, blur=blur)
+            reason = "its pixels are not those of its blocks"
+        except ValueError as error:
+            reason = str(error)
+    tables = list(origin.tables)
+    channels = raster.pixels.shape[2]
+    if tables and origin.orientation == 1 and (channels == 1 or (channels == 3 and origin.step)):
+        boxes = pixel_boxes(raster.unit, tables, origin.step or (1, 1))
+        if _fits(raster, boxes):
+            found = jpeg(boxes, tables, known=known, blur=blur)
+            return replace(found, notes=(f"{reason}: its blocks are read from its pixels",))
+    compression = quantisation_noise(tables) if tables else _UNKNOWN_COMPRESSION
+    deviation = math.hypot(compression, known.noise or 0.0)
+    known = known._replace(quality=float(quality_of(tables)) if tables else None)
+    note = f"{reason}: its pixels are taken to {deviation:.1f} levels"
+    return noisy(deviation, known=known, blur=blur, notes=(note,))
+
+
+def _fits(raster: Raster, boxes: JpegBoxes) -> bool:
+    """Whether pixels are those that the blocks of these boxes decode to."""
+    width, height = raster.size
+    channels = raster.pixels.shape[2]
+    planes = len(boxes.planes)
+    if boxes.size != (height, width) or (channels != planes and (planes > 1 or channels > 3)):
+        return False
+    start, stop = boxes.around(0, min(_ROWS_TO_CHECK, height))
+    rest = boxes.rows(start, stop).rest(raster.unit[:, start:stop])
+    return bool(np.sqrt(np.mean(rest**2)) < _OTHER_PIXELS * LEVEL)

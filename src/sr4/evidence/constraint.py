@@ -1,0 +1,207 @@
+"""The pictures that do not contradict an input: those whose D x lies in a convex set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from array_api_compat import array_namespace
+from numpy.typing import NDArray
+
+from sr4.degradation import Degradation
+from sr4.evidence.sets import LEVEL, ConvexSet, PaddedSet, PixelBox
+
+Array = Any
+Floats = NDArray[np.float32]
+
+_ROUNDS = 20  # at most; pictures with little black and white need one
+# What is nothing beside the rounding to 8 bits, 4e-3, to leave unmet or to change multipliers by.
+_CLOSE_ENOUGH = 2e-5
+_REACH = 8  # low-res pixels around one that is not met where multipliers are bounded
+_BOUND = 16 * LEVEL  # of the multipliers; see `Constraint._nearest`
+_ALONE = 16 * LEVEL  # by which a pixel may exceed all its neighbours where nothing fits
+
+
+class Corrects(Protocol):
+    """What brings pictures x (B, C, H, W) nearer to an input, in every step of a sampler."""
+
+    def correct(self, x: Array) -> Array:
+        """Same shape."""
+        ...
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """The pictures x with D x in a convex set.
+
+    Args:
+        degradation: D.
+        allowed: the set, of pictures as small as the input.
+    """
+
+    degradation: Degradation
+    allowed: ConvexSet
+
+    def correct(self, x: Array) -> Array:
+        """`x + D⁺(P(D x) - D x)`, with the set's projection P, which may leave [-1, 1]:
+        (..., C, H, W), same shape.
+        """
+        seen = self.degradation(x)
+        return x + self.degradation.pseudo_inverse(self.allowed.project(seen) - seen)
+
+    def fit(self, pictures: Floats) -> Floats:
+        """Pictures near the given ones, in [-1, 1], that are in the set wherever any such picture
+        is.
+
+        Projection and clipping alternate with momentum. Where no picture is in both sets, black
+        and white, they would fight, and leave dots beside every edge: if more than a level remains
+        somewhere, what lies around is done anew, nearer to the pictures given (see `_nearest`), and
+        pixels that exceed all their neighbours are brought back to them.
+
+        Args:
+            pictures: (..., C, H, W).
+        """
+        fitted = self._alternated(pictures)
+        unmet = self.unmet(fitted)
+        if unmet.any():
+            bounded = _spread(unmet, _REACH)
+            start = np.where(self._enlarged(bounded), self.correct(pictures), fitted)
+            fitted = self._nearest(start, np.where(bounded, _BOUND, np.inf))
+            near = self._enlarged(_spread(self.unmet(fitted), 1))
+            fitted = np.where(near, _without_dots(fitted), fitted)
+        return np.asarray(fitted, pictures.dtype)
+
+    def _alternated(self, pictures: Floats) -> Floats:
+        """Projection and clipping in turn, with momentum (FISTA: Beck & Teboulle 2009, section 4);
+        without it, a black or white picture takes ten times the rounds.
+        """
+        degradation, allowed = self.degradation, self.allowed
+        fitted = ahead = pictures
+        seen = seen_ahead = degradation(pictures)
+        wanted = allowed.project(seen)
+        for number in range(_ROUNDS):
+            before, seen_before = fitted, seen
+            fitted = np.clip(ahead + degradation.pseudo_inverse(wanted - seen_ahead), -1.0, 1.0)
+            seen = degradation(fitted)
+            if np.abs(allowed.project(seen) - seen).max() < _CLOSE_ENOUGH:
+                break
+            momentum = np.float32(number / (number + 3))
+            ahead = fitted + momentum * (fitted - before)
+            seen_ahead = seen + momentum * (seen - seen_before)  # D is linear
+            wanted = allowed.project(seen_ahead)
+        return fitted
+
+    def _nearest(self, start: Floats, bound: Floats) -> Floats:
+        """The nearest picture to a start that is in [-1, 1] and in the set, by Dykstra's algorithm
+        (Boyle & Dykstra 1986): each round projects anew from the start, with multipliers p, one for
+        each low-res pixel, that sum up what clipping took away. This is gradient ascent on the dual
+        problem, which momentum speeds up.
+
+        Where no picture is in both sets, p would grow for ever. A bound on it is the same as an
+        exact penalty of as much per level (Bertsekas 1975): what can be met is met, and of the rest
+        as much as is not bought with large changes.
+
+        Args:
+            start: (..., C, H, W).
+            bound: (..., 1, h, w), of the multipliers.
+        """
+        degradation, allowed = self.degradation, self.allowed
+        fitted = np.clip(start, -1.0, 1.0)
+        seen = degradation(fitted)
+        pushed = ahead = np.zeros_like(seen)
+        bound = np.asarray(bound, seen.dtype)
+        for number in range(_ROUNDS):
+            point = seen - ahead
+            found = np.clip(allowed.project(point) - point, -bound, bound)
+            if np.abs(found - ahead).max() < _CLOSE_ENOUGH:
+                break
+            momentum = np.float32(number / (number + 3))
+            ahead, pushed = found + momentum * (found - pushed), found
+            fitted = np.clip(start + degradation.pseudo_inverse(ahead), -1.0, 1.0)
+            seen = degradation(fitted)
+        return fitted
+
+    def _enlarged(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """The high-res pixels in the place of low-res ones."""
+        scale = self.degradation.scale
+        return mask.repeat(scale, axis=-2).repeat(scale, axis=-1)
+
+    def unmet(self, x: Floats) -> NDArray[np.bool_]:
+        """Which low-res pixels are off by more than a level in some channel: (..., 1, h, w)."""
+        found: NDArray[np.bool_] = np.abs(self.rest(x)).max(axis=-3, keepdims=True) > LEVEL
+        return found
+
+    def rest(self, x: Floats) -> Floats:
+        """What of D x lies outside the set, (..., C, h, w) on the [-1, 1] scale."""
+        found: Floats = self.allowed.rest(self.degradation(x))
+        return found
+
+    def padded(self, size: tuple[int, int], low_res: Floats) -> Constraint:
+        """That of a picture (C, H, W) that continues one of this height and width."""
+        return Constraint(self.degradation, PaddedSet(self.allowed, size, low_res))
+
+    def rows(self, start: int, stop: int) -> Constraint:
+        """That of some low-res rows, as if the picture had no others."""
+        return Constraint(self.degradation, self.allowed.rows(start, stop))
+
+
+def _spread(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    """With all pixels so near to one of the mask, along rows and columns."""
+    for axis in (-2, -1):
+        wide = np.pad(mask, [(0, 0)] * (mask.ndim - 2) + [(reach, reach)] * 2)
+        wide = np.moveaxis(wide, axis, 0)
+        parts = [wide[n : n + mask.shape[axis]] for n in range(2 * reach + 1)]
+        joined = np.moveaxis(np.any(parts, axis=0), 0, axis)
+        other = -1 if axis == -2 else -2
+        mask = np.take(joined, range(reach, reach + mask.shape[other]), axis=other)
+    return mask
+
+
+def _without_dots(x: Floats) -> Floats:
+    """Pictures (..., H, W) in which no pixel exceeds all of its neighbours by much."""
+    around = _neighbours(x)
+    low, high = np.min(around, axis=0) - _ALONE, np.max(around, axis=0) + _ALONE
+    found: Floats = np.clip(x, low, high)
+    return found
+
+
+def _neighbours(x: NDArray[Any]) -> list[NDArray[Any]]:
+    """The eight neighbours of each pixel; behind the borders, the outermost are repeated."""
+    height, width = x.shape[-2:]
+    padded = np.pad(x, [(0, 0)] * (x.ndim - 2) + [(1, 1), (1, 1)], mode="edge")
+    places = [(row, column) for row in range(3) for column in range(3) if (row, column) != (1, 1)]
+    return [padded[..., row : row + height, column : column + width] for row, column in places]
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """Those of the pictures of a batch, each its own."""
+
+    each: Sequence[Constraint]
+
+    def correct(self, x: Array) -> Array:
+        """See `Constraint.correct`, for x of shape (B, C, H, W)."""
+        found = [one.correct(picture) for one, picture in zip(self.each, x, strict=True)]
+        return array_namespace(x).stack(found)
+
+
+def padded(constraints: Sequence[Constraint], size: tuple[int, int], low_res: Floats) -> Corrects:
+    """The constraints of a batch of pictures that are continued below and on the right.
+
+    Args:
+        constraints: of the pictures themselves.
+        size: their height and width.
+        low_res: (B, C, H, W), the pictures with what continues them.
+    """
+    first = constraints[0]
+    if isinstance(first.allowed, PixelBox) and all(
+        isinstance(one.allowed, PixelBox)
+        and (one.degradation, one.allowed.radius) == (first.degradation, first.allowed.radius)
+        for one in constraints
+    ):  # the usual ones are done together
+        return Constraint(first.degradation, PixelBox(low_res, first.allowed.radius))
+    return Constraints(
+        [one.padded(size, low) for one, low in zip(constraints, low_res, strict=True)]
+    )

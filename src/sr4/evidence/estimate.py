@@ -1,0 +1,226 @@
+"""Estimates of noise, blur and JPEG compression from pixels alone.
+
+All take pictures (C, h, w) in [-1, 1], of one channel or of RGB. How far they are off is measured
+in docs/evidence.md.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sr4.evidence.boxes import components_of
+from sr4.evidence.jpeg import Tables, standard_tables, upsampled_samples
+from sr4.evidence.sets import BLOCK, to_blocks
+
+Float64 = NDArray[np.float64]
+
+STRONG_NOISE = 4.0
+"""The deviation, in levels, from which on a picture is taken for noisy unless told otherwise."""
+
+_PATCH = 16  # edge of the patches whose flattest tenth tells the noise
+_FLATTEST = 0.1
+_NORMAL_QUANTILE = -1.2816  # of that share
+_EDGE = 384  # of the part of a picture, about its centre, that is searched for a grid
+
+
+class Recognised(NamedTuple):
+    """A JPEG picture told by its pixels.
+
+    Attributes:
+        quality: on libjpeg's scale.
+        tables: those of this quality.
+        step: pixels to a sample of colour, along each axis.
+        offset: rows above and columns on the left of the picture that its first blocks have.
+    """
+
+    quality: int
+    tables: Tables
+    step: tuple[int, int]
+    offset: tuple[int, int]
+
+
+def estimated_noise(unit: NDArray[Any]) -> float:
+    """The deviation of white noise, in levels of 255.
+
+    The finest diagonal differences (the HH band of Haar's wavelet) do not see planes. Their root
+    mean square in the flattest tenth of all patches, divided by what that quantile would be for
+    noise alone (Wilson & Hilferty 1931), is the noise, plus the rounding to levels. Texture that
+    is everywhere counts as noise.
+    """
+    levels = np.asarray(unit, np.float64) * 127.5
+    variances = [_patch_variances(channel) for channel in levels]
+    count = (_PATCH // 2) ** 2
+    spread = 2 / (9 * count)
+    expected = (1 - spread + _NORMAL_QUANTILE * np.sqrt(spread)) ** 3
+    found = [
+        max(0.0, float(np.quantile(one, _FLATTEST)) / expected - 1 / 12)
+        for one in variances
+        if len(one)
+    ]
+    return float(np.sqrt(np.mean(found))) if found else 0.0
+
+
+def _patch_variances(channel: Float64) -> Float64:
+    """Mean squares of diagonal differences in patches without black and white."""
+    height, width = (side // _PATCH * _PATCH for side in channel.shape)
+    if not height or not width:
+        return np.empty(0)
+    parts = channel[:height, :width].reshape(height // 2, 2, width // 2, 2)
+    difference = (parts[:, 0, :, 0] - parts[:, 0, :, 1] - parts[:, 1, :, 0] + parts[:, 1, :, 1]) / 2
+    extreme = np.abs(parts).max(axis=(1, 3)) >= 127
+    side = _PATCH // 2
+    split = (height // _PATCH, side, width // _PATCH, side)
+    squares = (difference**2).reshape(split).mean(axis=(1, 3))
+    clipped = extreme.reshape(split).mean(axis=(1, 3))
+    return np.asarray(squares[clipped < 0.02])
+
+
+def recognised_jpeg(unit: NDArray[Any]) -> Recognised | None:
+    """The JPEG compression that pixels show; None if none is to be seen.
+
+    On the right grid most coefficients are multiples of the steps: many small ones are gone, and
+    the mean of `cos(2 pi c / q)` over the others is near 1 (as in Fan & de Queiroz 2003, of whose
+    likelihood this is the first harmonic). Only tables of libjpeg's qualities are known.
+    """
+    height, width = unit.shape[1:]
+    top, left = (max(0, (side - _EDGE) // 2) // 16 * 16 for side in (height, width))
+    part = np.asarray(unit[:, top : top + _EDGE, left : left + _EDGE], np.float64)
+    components = components_of(part, "ycc" if len(part) == 3 else "same")
+    place = _grid(components[0])
+    if place is None:
+        return None
+    quality = _quality(_nonzero(to_blocks(_cut(components[0], place, (BLOCK, BLOCK)))))
+    if quality is None:
+        return None
+    tables = standard_tables(quality)
+    step, place = ((1, 1), place) if len(part) == 1 else _subsampling(components, place, tables[1])
+    unit_size = (BLOCK * step[0], BLOCK * step[1])
+    offset = tuple(-first % size for first, size in zip(place, unit_size, strict=True))
+    return Recognised(quality, tables, step, (offset[0], offset[1]))
+
+
+def _cut(component: Float64, place: tuple[int, int], size: tuple[int, int]) -> Float64:
+    """The whole blocks of that size, the first of which begins there."""
+    rows, columns = (
+        (side - first) // each * each
+        for side, first, each in zip(component.shape, place, size, strict=True)
+    )
+    return np.asarray(component[place[0] : place[0] + rows, place[1] : place[1] + columns])
+
+
+_FREQUENCIES = np.add.outer(np.arange(BLOCK), np.arange(BLOCK))
+_GONE = 1.0  # levels below which a coefficient counts as gone
+_CONTRAST = 0.04  # by which more have to be gone on the grid than beside it
+
+
+def _grid(luma: Float64) -> tuple[int, int] | None:
+    """Where blocks begin: the place, of 64, at which most coefficients are gone."""
+    middle = (_FREQUENCIES >= 2) & (_FREQUENCIES <= 10)
+    gone = np.zeros((BLOCK, BLOCK))
+    for place in itertools.product(range(BLOCK), range(BLOCK)):
+        coefficients = to_blocks(_cut(luma, place, (BLOCK, BLOCK)))[:, :, middle]
+        gone[place] = (np.abs(coefficients) < _GONE).mean()
+    best = np.unravel_index(int(np.argmax(gone)), gone.shape)
+    others = np.delete(gone.ravel(), int(np.argmax(gone)))
+    if gone[best] - others.max() < _CONTRAST * (1 - others.max()):
+        return None
+    return int(best[0]), int(best[1])
+
+
+_ENOUGH = 100  # coefficients that are not gone
+_PERIODIC = 0.5  # the mean cosine of multiples of the steps; of others it is near 0
+
+
+def _nonzero(coefficients: Float64) -> Float64:
+    """(m, n, 8, 8) to (count, 64), with the mean of blocks left out."""
+    flat: Float64 = coefficients.reshape(-1, BLOCK * BLOCK).copy()
+    flat[:, 0] = 0
+    return flat
+
+
+def _periodicity(flat: Float64, table: NDArray[Any]) -> float:
+    """The mean cosine of coefficients (count, 64) in the period of their steps."""
+    steps = table.ravel().astype(np.float64)
+    used = np.abs(flat) > 0.6 * steps
+    if used.sum() < _ENOUGH:
+        return 0.0
+    return float(np.cos(2 * np.pi * (flat / steps))[used].mean())
+
+
+def _quality(flat: Float64) -> int | None:
+    """That whose steps the coefficients have. Steps that divide the right ones score less, as the
+    rounding of pixels moves a coefficient by more of them.
+    """
+    found = [_periodicity(flat, standard_tables(quality)[0]) for quality in range(1, 101)]
+    best = int(np.argmax(found))
+    return best + 1 if found[best] >= _PERIODIC else None
+
+
+def _subsampling(
+    components: Float64, place: tuple[int, int], table: NDArray[Any]
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The step of colour, and where its blocks begin. Colours that tell nothing count as halved
+    along both axes, as is usual.
+    """
+    best: tuple[float, tuple[int, int], tuple[int, int]] = (_PERIODIC, (2, 2), place)
+    for step in ((1, 1), (1, 2), (2, 2), (2, 1)):
+        size = (BLOCK * step[0], BLOCK * step[1])
+        rows, columns = (
+            range(first, whole, BLOCK) for first, whole in zip(place, size, strict=True)
+        )
+        for start in itertools.product(rows, columns):
+            flat = np.concatenate(
+                [
+                    _nonzero(to_blocks(upsampled_samples(_cut(one, start, size), step)))
+                    for one in components[1:]
+                ]
+            )
+            score = _periodicity(flat, table)
+            if score > best[0]:
+                best = (score, step, start)
+    return best[1], best[2]
+
+
+_BANDS = np.linspace(0.06, 0.48, 22)  # frequencies, in cycles a pixel
+# The spectrum of sharp downscaled photographs over these, `-A log f - B f²`, by least squares over
+# 120 training pictures.
+_SLOPE, _FALL = 1.42, 5.49
+_ABOVE = 3.0  # times the noise floor that a spectrum has to be to count
+_FEWEST = 4  # bands that do
+
+
+def estimated_blur(unit: NDArray[Any], noise: float = 0.0) -> float | None:
+    """The deviation of a Gaussian blur before the downscaling, in pixels; None where noise hides
+    it.
+
+    A blur of deviation s multiplies the power at frequency f by `exp(-(2 pi f s)²)`. Of natural
+    pictures this is what is missing against their usual spectrum; a picture that is soft by itself
+    counts as blurred.
+
+    Args:
+        noise: the deviation of its noise in levels of 255, which adds to the spectrum.
+    """
+    components = components_of(np.asarray(unit, np.float64), "ycc" if len(unit) == 3 else "same")
+    share = 0.447 if len(unit) == 3 else 1.0  # of the variance of three channels in luma
+    floor = share * noise**2 + 1 / 12
+    power = (_spectrum(components[0]) + _spectrum(components[0].T)) / 2
+    used = power > _ABOVE * floor
+    if used.sum() < _FEWEST:
+        return None
+    bands = _BANDS[used]
+    missing = np.log(power[used] - floor) + _SLOPE * np.log(bands) + _FALL * bands**2
+    slope = np.polyfit(bands**2, missing, 1)[0]
+    return float(np.sqrt(max(0.0, -slope)) / (2 * np.pi))
+
+
+def _spectrum(component: Float64) -> Float64:
+    """The mean power of its rows over `_BANDS`; that of white noise is its variance."""
+    window = np.hanning(component.shape[1])
+    rows = (component - component.mean(axis=1, keepdims=True)) * window
+    power = (np.abs(np.fft.rfft(rows, axis=1)) ** 2).mean(axis=0) / (window**2).sum()
+    frequencies = np.fft.rfftfreq(component.shape[1])
+    return np.asarray(np.interp(_BANDS, frequencies, power))

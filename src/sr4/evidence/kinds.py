@@ -1,0 +1,131 @@
+"""The four kinds of evidence: what an input says about its picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sr4.degradation import Degradation, DegradationChain
+from sr4.evidence.boxes import JpegBoxes
+from sr4.evidence.constraint import Constraint
+from sr4.evidence.jpeg import Tables, quality_of, subsampling_name
+from sr4.evidence.sets import LEVEL, ConvexSet, Everything, NoiseBox, PixelBox
+from sr4.known import Known
+
+Kind = Literal["exact", "jpeg", "noise", "none"]
+Floats = NDArray[np.float32]
+AnyDegradation = TypeVar("AnyDegradation", bound=Degradation | DegradationChain)
+
+KINDS: tuple[str, ...] = get_args(Kind)
+_ROUNDING = 0.5  # of a step between values, by which the rounding of a file moves a pixel
+_DEVIATIONS = 3.0  # of the noise of a coefficient that are taken for possible
+_CLEAN = Known(0.0, None, 100.0)
+_UNKNOWN = Known()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What an input says about its picture; made by `exact`, `jpeg`, `noisy` and `nothing`.
+
+    Attributes:
+        kind: "exact" (the pixels), "jpeg" (the coefficients of its blocks), "noise" (the pixels, to
+            a deviation) or "none".
+        known: noise, blur and JPEG quality, as far as they are known or estimated.
+        blur: deviation of the Gaussian that D begins with, in low-res pixels.
+        subsampling: of a JPEG, such as "4:2:0".
+        notes: why a wider set was taken than the one asked for, each a clause.
+    """
+
+    kind: Kind
+    known: Known = _UNKNOWN
+    blur: float = 0.0
+    subsampling: str | None = None
+    notes: tuple[str, ...] = ()
+    _radius: float = field(default=0.0, repr=False)
+    _boxes: JpegBoxes | None = field(default=None, repr=False, compare=False)
+
+    def allowed(self, low_res: Floats) -> ConvexSet:
+        """The set that D x may lie in, for low_res (C, h, w) in [-1, 1]."""
+        if self.kind == "none":
+            return Everything()
+        if self._boxes is not None:
+            return self._boxes
+        return (PixelBox if self.kind == "exact" else NoiseBox)(low_res, self._radius)
+
+    def measured(self, low_res: Floats) -> ConvexSet:
+        """The set that consistency is the distance to; without evidence that of the pixels."""
+        return PixelBox(low_res, 0.0) if self.kind == "none" else self.allowed(low_res)
+
+    def degradation(self, plain: AnyDegradation) -> AnyDegradation:
+        """D with the blur, given the one of a model or of a cascade."""
+        if not self.blur:
+            return plain
+        found: AnyDegradation = plain.blurred(self.blur)  # type: ignore[assignment]
+        return found
+
+    def constraint(self, low_res: Floats, plain: Degradation) -> Constraint:
+        """What results for low_res have to satisfy, given the D of a model."""
+        return Constraint(self.degradation(plain), self.allowed(low_res))
+
+    @property
+    def numbers(self) -> Mapping[str, Any]:
+        """Kind and the numbers used, for JSON."""
+        found: dict[str, Any] = {"kind": self.kind}
+        if self.kind != "none":
+            found |= {"noise": self.known.noise, "quality": self.known.quality, "blur": self.blur}
+        if self.subsampling is not None:
+            found["subsampling"] = self.subsampling
+        if self.notes:
+            found["notes"] = list(self.notes)
+        return {key: value for key, value in found.items() if value is not None}
+
+    def __str__(self) -> str:
+        details = []
+        if self.kind == "jpeg":
+            details += [f"quality {self.known.quality:.0f}", str(self.subsampling)]
+        if self.known.noise and self.kind != "none":
+            details.append(f"noise of {self.known.noise:.1f} levels")
+        if self.blur and self.kind != "none":
+            details.append(f"blur of {self.blur:.2f} pixels")
+        return self.kind + (f" ({', '.join(details)})" if details else "")
+
+
+def exact(step: float = LEVEL, *, known: Known = _CLEAN, blur: float = 0.0) -> Evidence:
+    """The pixels themselves. Where D begins with a blur, they may be off by what rounding did, as
+    the inverse of a blur would make noise of that.
+
+    Args:
+        step: between the values that pixels can have, on the [-1, 1] scale; 0 for floats.
+    """
+    return Evidence("exact", known, blur, _radius=_ROUNDING * step if blur else 0.0)
+
+
+def jpeg(
+    boxes: JpegBoxes, tables: Tables, *, known: Known = _UNKNOWN, blur: float = 0.0
+) -> Evidence:
+    """The boxes of a JPEG file, widened by the noise that was there before it was compressed, if
+    that is known.
+
+    Args:
+        tables: of luma and colour; the quality that is known follows from them.
+    """
+    known = known._replace(quality=float(quality_of(tables)))
+    wider = boxes.widened(known.noise) if known.noise else boxes
+    return Evidence("jpeg", known, blur, subsampling_name(boxes), _boxes=wider)
+
+
+def noisy(
+    deviation: float, *, known: Known = _UNKNOWN, blur: float = 0.0, notes: tuple[str, ...] = ()
+) -> Evidence:
+    """The pixels, to a deviation in levels of 255."""
+    radius = _DEVIATIONS * deviation * LEVEL
+    return Evidence("noise", known, blur, notes=notes, _radius=radius)
+
+
+def nothing(known: Known = _UNKNOWN) -> Evidence:
+    """No evidence: results may be anything."""
+    return Evidence("none", known)

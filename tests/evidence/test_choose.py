@@ -1,0 +1,231 @@
+"""Which evidence an input gives, and what results make of it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import sr4
+from sr4.degradation import Degradation, resize
+from sr4.errors import PictureError, UsageError
+from sr4.evidence.choose import choose, file_origin, pillow_origin
+from sr4.evidence.jpeg import file_boxes
+from sr4.evidence.kinds import exact, nothing
+from sr4.evidence.sets import LEVEL
+from sr4.images import quantise, to_array
+from sr4.pictures import read_picture
+from sr4.pipeline import Pipeline
+
+pytest.importorskip("jpegio")
+
+
+def scene(height: int = 96, width: int = 112, seed: int = 0) -> NDArray[Any]:
+    random = np.random.default_rng(seed)
+    smooth = resize(random.uniform(-0.9, 0.9, (3, 9, 11)), height, width)
+    rows, columns = np.mgrid[:height, :width]
+    edges = 0.3 * ((rows + 2 * columns) % 29 < 11) + 0.1 * np.sin(rows / 2.1) * np.cos(columns / 3)
+    edges[: height // 3] = 0  # flat, as skies are
+    return np.asarray(np.clip(0.7 * smooth + edges - 0.15, -0.9, 0.9))
+
+
+def image(seed: int = 0, **size: int) -> Image.Image:
+    return Image.fromarray(quantise(scene(seed=seed, **size)))
+
+
+def saved(path: Path, picture: Image.Image, **options: Any) -> Path:
+    picture.save(path, **options)
+    return path
+
+
+def of_file(path: Path, kind: str = "auto", **numbers: Any) -> Any:
+    return choose(read_picture(path).frames[0], file_origin(path), kind, **numbers)
+
+
+@pytest.mark.parametrize(("subsampling", "name"), [(0, "4:4:4"), (1, "4:2:2"), (2, "4:2:0")])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_file_gives_its_own_boxes(
+    tmp_path: Path, subsampling: int, name: str, progressive: bool
+) -> None:
+    options = {"quality": 70, "subsampling": subsampling, "progressive": progressive}
+    path = saved(tmp_path / "a.jpg", image(), **options)
+    found = of_file(path)
+    assert (found.kind, found.subsampling, found.known.quality) == ("jpeg", name, 70)
+    assert found.notes == ()
+    assert str(found) == f"jpeg (quality 70, {name})"
+    assert found.numbers["quality"] == 70
+    boxes, _ = file_boxes(path)
+    unit = read_picture(path).frames[0].unit
+    noise = 0.2 * np.random.default_rng(0).standard_normal(unit.shape)
+    expected = boxes.project(unit + noise)
+    np.testing.assert_allclose(found.allowed(unit).project(unit + noise), expected)
+    with Image.open(path) as opened:  # Python's way to the same
+        origin = pillow_origin(opened)
+    assert choose(read_picture(path).frames[0], origin) == found
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_boxes_turn_with_the_picture(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[274] = orientation
+    path = saved(tmp_path / "a.jpg", image(height=90, width=101), quality=60, exif=exif)
+    found = of_file(path)
+    assert (found.kind, found.notes) == ("jpeg", ())
+    unit = read_picture(path).frames[0].unit
+    assert np.sqrt(np.mean(found.allowed(unit).rest(unit) ** 2)) < 0.3 * LEVEL
+
+
+def test_bytes_and_a_file_that_is_gone_do_too(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    image().save(buffer, "JPEG", quality=70)
+    opened = Image.open(io.BytesIO(buffer.getvalue()))
+    origin = pillow_origin(opened)
+    raster = read_picture(buffer.getvalue()).frames[0]
+    assert choose(raster, origin).notes == ()
+    opened.load()  # its stream is closed now
+    late = choose(raster, pillow_origin(opened))
+    assert (late.kind, late.known.quality) == ("jpeg", 70)
+    assert late.notes == ("its file is not at hand: its blocks are read from its pixels",)
+
+
+def test_odd_jpegs_fall_back_with_a_line(tmp_path: Path) -> None:
+    inks = saved(tmp_path / "inks.jpg", image().convert("CMYK"), quality=70)
+    found = of_file(inks)
+    assert found.kind == "noise"
+    assert found.notes == (
+        "it has 4 components: its pixels are taken to 11.2 levels",
+    ) or found.notes[0].startswith("it has 4 components: its pixels are taken to ")
+    path = saved(tmp_path / "a.jpg", image(), quality=70)
+    painted = Image.open(path)
+    painted.paste(Image.new("RGB", (96, 80), "red"))
+    raster = read_picture(saved(tmp_path / "b.png", painted)).frames[0]
+    changed = choose(raster, pillow_origin(painted))
+    assert changed.notes[0].startswith("its pixels are not those of its blocks: ")
+    tables = [list(range(1, 65)), [255] * 64]
+    odd = of_file(saved(tmp_path / "odd.jpg", image(), qtables=tables))
+    assert (odd.kind, odd.notes) == ("jpeg", ())
+    rgb = of_file(saved(tmp_path / "rgb.jpg", image(), keep_rgb=True))
+    assert (rgb.kind, rgb.subsampling, rgb.notes) == ("jpeg", "RGB", ())
+    grey = of_file(saved(tmp_path / "grey.jpg", image().convert("L")))
+    assert (grey.kind, grey.subsampling, grey.notes) == ("jpeg", "grey", ())
+
+
+def test_recompressed_files_hold_what_the_last_compression_says(tmp_path: Path) -> None:
+    first = saved(tmp_path / "a.jpg", image(), quality=40)
+    second = saved(tmp_path / "b.jpg", Image.open(first).crop((3, 5, 99, 93)), quality=85)
+    found = of_file(second)
+    assert (found.kind, found.known.quality, found.notes) == ("jpeg", 85, ())
+
+
+def test_a_jpeg_saved_as_png_is_recognised(tmp_path: Path) -> None:
+    big = image(height=192, width=256)
+    whole = Image.open(saved(tmp_path / "a.jpg", big, quality=60))
+    cropped = whole.crop((5, 11, 245, 185))
+    found = of_file(saved(tmp_path / "b.png", cropped))
+    assert (found.kind, found.subsampling, found.known.quality) == ("jpeg", "4:2:0", 60)
+    unit = to_array(big)[:, 11:185, 5:245]  # the truth is in the set, but for what clipping hides
+    assert np.sqrt(np.mean(found.allowed(unit).rest(unit) ** 2)) < 0.5 * LEVEL
+    clean = of_file(saved(tmp_path / "clean.png", big))
+    assert (clean.kind, clean.known) == ("exact", clean.known._replace(noise=0.0, quality=100.0))
+
+
+def test_noise_is_seen_or_given(tmp_path: Path) -> None:
+    random, unit = np.random.default_rng(0), scene(128, 160)
+    noisy = Image.fromarray(quantise(unit + 10 * LEVEL * random.standard_normal(unit.shape)))
+    path = saved(tmp_path / "noisy.png", noisy)
+    found = of_file(path)
+    assert found.kind == "noise"
+    assert found.known.noise == pytest.approx(10, rel=0.15)
+    assert of_file(path, noise=7).known.noise == 7
+    assert of_file(path, noise=0).kind == "exact"
+    assert of_file(path, "exact").kind == "exact"
+    assert choose(read_picture(path).frames[0], None).kind == "exact"  # of an array
+    wider = of_file(saved(tmp_path / "a.jpg", image(), quality=70), noise=5)
+    assert str(wider) == "jpeg (quality 70, 4:2:0, noise of 5.0 levels)"
+
+
+def test_blur_is_estimated_where_that_is_asked_for(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    sharp = resize(random.standard_normal((3, 64, 64)), 512, 512) * 0.2
+    sharp += 0.3 * (np.indices((512, 512)).sum(0) % 97 < 40)
+    low_res = Degradation(4, 1.2).observe(np.clip(sharp, -1, 1))
+    path = saved(tmp_path / "soft.png", Image.fromarray(quantise(low_res)))
+    assert of_file(path).blur == 0
+    assert of_file(path, blur="auto").blur == pytest.approx(1.2, abs=0.6)
+    assert of_file(path, blur=0.9).degradation(Degradation(4)) == Degradation(4, 0.9)
+
+
+CONTRADICTIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown": ({"evidence": "jpg"}, "unknown evidence 'jpg': did you mean 'jpeg'"),
+    "noise": ({"noise": -1}, "got noise -1; expected a deviation from 0 to 128"),
+    "infinite": ({"noise": float("inf")}, "got noise inf"),
+    "text": ({"noise": "much"}, "got noise 'much'"),
+    "blur": ({"blur": 9.5}, "got blur 9.5; expected a deviation from 0 to 8"),
+    "exact noise": ({"evidence": "exact", "noise": 3}, "got evidence exact with noise 3"),
+    "none but": ({"evidence": "none", "consistency": True}, "got evidence none with consistency"),
+    "not": ({"evidence": "jpeg", "consistency": False}, "got evidence jpeg without consistency"),
+    "both": ({"evidence": exact(), "blur": 1}, "got noise or blur beside an Evidence"),
+    "count": ({"evidence": ["exact"] * 2}, "got 2 kinds of evidence for 1 pictures"),
+}
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> Pipeline:
+    found = sr4.load(tiny_model, backend="torch")
+    assert isinstance(found, Pipeline)
+    return found
+
+
+@pytest.mark.parametrize("name", CONTRADICTIONS)
+def test_contradictions_are_named(model: Pipeline, name: str) -> None:
+    options, message = CONTRADICTIONS[name]
+    with pytest.raises(UsageError) as caught:
+        model.upscale(image(height=16, width=16), **options)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_trace_of_jpeg_is_named(model: Pipeline) -> None:
+    with pytest.raises(PictureError, match="got a picture without a trace of JPEG"):
+        model.upscale(image(), evidence="jpeg")
+
+
+def test_results_say_what_they_fit(model: Pipeline, tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.jpg", image(), quality=70)
+    result = model.upscale(Image.open(path), steps=1)
+    assert result.evidence.kind == "jpeg"
+    assert result.consistency < 0.01
+    assert result.given_up.shape == (96, 112)
+    assert not result.given_up.any()
+    degraded = Degradation(4)(np.moveaxis(result.array / 127.5 - 1, 2, 0))
+    again = io.BytesIO()
+    Image.fromarray(quantise(degraded)).save(again, "JPEG", quality=70)
+    pairs = zip(file_boxes(again.getvalue())[0].planes, file_boxes(path)[0].planes, strict=True)
+    same = np.concatenate([(a.levels == b.levels).ravel() for a, b in pairs])
+    assert same.mean() >= 0.999
+    pixels = model.upscale(Image.open(path), steps=1, evidence="exact")
+    assert pixels.evidence.kind == "exact"
+    assert not np.array_equal(pixels.array, result.array)
+    free = model.upscale(Image.open(path), steps=1, evidence="none")
+    assert free.evidence == nothing(free.evidence.known)
+    assert free.consistency > 10  # of the pixels
+    assert free.given_up.any()
+    same = model.upscale(Image.open(path), steps=1, consistency=False).array
+    np.testing.assert_array_equal(free.array, same)
+
+
+def test_each_picture_of_a_list_has_its_own(model: Pipeline, tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.jpg", image(), quality=60)
+    array = np.asarray(image(1))
+    both = model.upscale([Image.open(path), array], steps=1)
+    assert [one.evidence.kind for one in both] == ["jpeg", "exact"]
+    alone = [model.upscale(Image.open(path), steps=1), model.upscale(array, steps=1)]
+    for one, other in zip(both, alone, strict=True):
+        assert np.abs(one.array.astype(int) - other.array).max() <= 1
+    mixed = model.upscale([array, array], steps=1, evidence=["none", "exact"])
+    assert mixed[0].consistency > 10 * mixed[1].consistency

@@ -1,0 +1,142 @@
+"""Pictures that do not contradict their input, and what is done where there are none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from sr4.degradation import Degradation, resize
+from sr4.evidence.constraint import Constraint, Constraints
+from sr4.evidence.sets import LEVEL, Everything, NoiseBox, PixelBox
+from sr4.images import quantise, to_array
+
+Floats = NDArray[np.float32]
+D = Degradation(4)
+_FAR = 32  # levels by which a dot differs from each of its neighbours
+
+
+def isolated(unit: Floats) -> int:
+    """Pixels within 16 levels of black or white that differ by more than 32 levels, in the same
+    sense, from each of their eight neighbours, in any channel. Ends and corners of strokes, which
+    have a neighbour of their own colour, are none.
+    """
+    levels = np.moveaxis(quantise(unit).astype(np.int64), 2, 0)
+    padded = np.pad(levels, [(0, 0), (1, 1), (1, 1)], mode="edge")
+    height, width = levels.shape[1:]
+    around = np.stack(
+        [
+            padded[:, row : row + height, column : column + width]
+            for row in range(3)
+            for column in range(3)
+            if (row, column) != (1, 1)
+        ]
+    )
+    dark = (levels <= 16) & (around.min(axis=0) - levels > _FAR)
+    light = (levels >= 239) & (levels - around.max(axis=0) > _FAR)
+    return int((dark | light).any(axis=0).sum())
+
+
+def picture(*size: int, seed: int = 0) -> Floats:
+    small = np.random.default_rng(seed).uniform(-1.1, 1.1, (3, size[0] // 6, size[1] // 6))
+    return np.clip(resize(small, *size), -1, 1).astype(np.float32)
+
+
+def exact(low_res: Floats) -> Constraint:
+    return Constraint(D, PixelBox(low_res, 0))
+
+
+def consistency(result: Floats, low_res: Floats) -> float:
+    seen = D(np.moveaxis(quantise(result), 2, 0) / 127.5 - 1)
+    return float(np.mean(((seen - low_res) / 2) ** 2)) / 1e-5
+
+
+def test_the_measure_sees_dots_and_no_strokes() -> None:
+    unit = np.ones((1, 16, 16), np.float32)
+    unit[0, 2:10, 4] = unit[0, 9, 4:9] = -1
+    assert isolated(unit) == 0
+    unit[0, 13, 13] = -1
+    assert isolated(unit) == 1
+    unit[0, 13, 13] = -0.5  # not near black
+    assert isolated(unit) == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_can_be_met_is_met(seed: int) -> None:
+    low_res = D.observe(picture(96, 128, seed=seed)).astype(np.float32)
+    random = np.random.default_rng(seed)
+    guess = np.clip(D.upsample(low_res), -1, 1) + 0.3 * random.standard_normal((3, 96, 128))
+    result = exact(low_res).fit(np.clip(guess, -1, 1).astype(np.float32))
+    assert result.dtype == np.float32
+    assert np.abs(result).max() <= 1
+    assert consistency(result, low_res) <= 0.05
+
+
+def drawing() -> Floats:
+    """Hard text and a black outline on white and yellow: no downscaled picture of anything."""
+    image = Image.new("RGB", (96, 64), "white")
+    draw = ImageDraw.Draw(image)
+    draw.text((3, 3), "def up(x): #42", fill="black", font=ImageFont.load_default_imagefont())
+    draw.ellipse((30, 20, 70, 60), fill=(255, 220, 80), outline="black", width=2)
+    draw.ellipse((40, 32, 48, 40), fill="black")
+    return to_array(image)
+
+
+def test_where_nothing_fits_there_are_no_dots() -> None:
+    low_res = drawing()
+    start = np.clip(D.upsample(low_res), -1, 1)
+    old, new = D.fit(start, low_res), exact(low_res).fit(start)
+    assert isolated(old) > 20  # clipping and projection without bounds leave rows of them
+    assert isolated(new) <= isolated(start) == 0
+    assert consistency(new, low_res) < consistency(start, low_res)  # and yet it is nearer
+    off = np.abs(exact(low_res).rest(new)).max(axis=0) > LEVEL
+    assert 0 < off.mean() < np.mean(np.abs(exact(low_res).rest(start)).max(axis=0) > LEVEL)
+
+
+@pytest.mark.parametrize("name", ["screenshot", "cartoon"])
+def test_screens_and_drawings_have_no_more_dots_than_bicubic(shared: Path, name: str) -> None:
+    path = shared / "cases" / "use" / f"{name}.png"
+    if not path.is_file():
+        pytest.skip(f"there is no {name}.png")
+    low_res = to_array(Image.open(path).convert("RGB"))
+    bicubic = np.clip(D.upsample(low_res), -1, 1)
+    assert isolated(exact(low_res).fit(bicubic)) <= isolated(bicubic)
+
+
+def test_a_blurred_picture_becomes_sharp_without_contradiction() -> None:
+    blurred = Degradation(4, 0.8)
+    truth = picture(96, 128, seed=5)
+    low_res = blurred.observe(truth).astype(np.float32)
+    start = np.clip(D.upsample(low_res), -1, 1).astype(np.float32)
+    constraint = Constraint(blurred, PixelBox(low_res, 0.5 * LEVEL))
+    result = constraint.fit(start)
+    assert np.abs(blurred(result) - low_res).mean() < 0.6 * LEVEL
+    assert np.mean((result - truth) ** 2) < 0.7 * np.mean((start - truth) ** 2)
+    assert np.std(result) > np.std(start)
+
+
+def test_noise_may_be_taken_away() -> None:
+    truth, random = picture(96, 128, seed=6), np.random.default_rng(0)
+    clean = D(truth)
+    noisy = (clean + 8 * LEVEL * random.standard_normal(clean.shape)).astype(np.float32)
+    as_noise = Constraint(D, NoiseBox(noisy, 24 * LEVEL)).fit(truth)
+    as_exact = Constraint(D, PixelBox(noisy, 0)).fit(truth)
+    assert np.mean((as_noise - truth) ** 2) < 0.01 * np.mean((as_exact - truth) ** 2)
+
+
+def test_a_batch_gets_each_its_own_in_torch_too() -> None:
+    low_res = [D(picture(32, 48, seed=seed)) for seed in (0, 1)]
+    both = [
+        exact(low_res[0]),
+        Constraint(D, Everything()),
+        Constraint(Degradation(4, 0.5), NoiseBox(low_res[1], 0.1)),
+    ]
+    x = np.random.default_rng(0).uniform(-1, 1, (3, 3, 32, 48)).astype(np.float32)
+    expected = np.stack([both[0].correct(x[0]), x[1], both[2].correct(x[2])])
+    np.testing.assert_allclose(Constraints(both).correct(x), expected, atol=1e-6)
+    got = Constraints(both).correct(torch.from_numpy(x))
+    np.testing.assert_allclose(got.numpy(), expected, atol=1e-5)

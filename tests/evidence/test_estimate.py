@@ -1,0 +1,98 @@
+"""Estimates from pixels against what was done to them."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from sr4.degradation import Degradation
+from sr4.evidence.estimate import (
+    STRONG_NOISE,
+    estimated_blur,
+    estimated_noise,
+    recognised_jpeg,
+)
+from sr4.evidence.jpeg import standard_tables
+from sr4.images import quantise, to_array
+
+Float64 = NDArray[np.float64]
+
+
+def natural(seed: int, edge: int = 512) -> Float64:
+    """Noise whose power falls with the square of the frequency, as that of photographs does."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.fft.fftfreq(edge), np.fft.rfftfreq(edge)
+    radius = np.hypot(rows[:, None], columns) + 1 / edge
+    spectrum = np.fft.rfft2(random.standard_normal((3, edge, edge))) / radius
+    found = np.fft.irfft2(spectrum, (edge, edge))
+    return np.asarray(np.clip(0.4 * found / found.std(), -0.95, 0.95))
+
+
+def rounded(unit: Float64) -> NDArray[np.float32]:
+    return to_array(quantise(unit))
+
+
+@pytest.mark.parametrize("deviation", [0, 1, 3, 8, 20])
+def test_white_noise_alone_is_measured(deviation: float) -> None:
+    random = np.random.default_rng(0)
+    flat = deviation / 127.5 * random.standard_normal((3, 256, 256))
+    assert estimated_noise(rounded(flat)) == pytest.approx(deviation, rel=0.05, abs=0.05)
+
+
+@pytest.mark.parametrize("deviation", [5, 10])
+def test_noise_on_a_picture_is_measured(deviation: float) -> None:
+    random, clean = np.random.default_rng(0), 0.5 * Degradation(2)(natural(0))
+    clean[:, :64] = np.linspace(-0.5, 0.5, clean.shape[2])  # a sky
+    noisy = clean + deviation / 127.5 * random.standard_normal(clean.shape)
+    assert estimated_noise(rounded(noisy)) == pytest.approx(deviation, rel=0.15)
+    assert estimated_noise(rounded(clean)) < 1 < STRONG_NOISE
+
+
+def test_black_and_white_hide_no_noise() -> None:
+    """Half of the picture is clipped, where nothing is to be seen."""
+    random = np.random.default_rng(0)
+    unit = np.full((1, 128, 128), 0.2) + 6 / 127.5 * random.standard_normal((1, 128, 128))
+    unit[:, :, :64] = 1
+    assert estimated_noise(rounded(unit)) == pytest.approx(6, rel=0.1)
+    assert estimated_noise(np.ones((3, 64, 64))) == 0
+    assert estimated_noise(np.zeros((3, 8, 8))) == 0  # too small to tell
+
+
+@pytest.mark.parametrize("blur", [0.0, 0.6, 1.2, 2.0])
+def test_blur_is_measured(blur: float) -> None:
+    low_res = Degradation(2, blur).observe(natural(1, 768))
+    assert estimated_blur(low_res) == pytest.approx(blur, abs=0.25)
+
+
+def test_blur_below_the_noise_has_no_answer() -> None:
+    noise = np.random.default_rng(0).standard_normal((3, 128, 128)) * 10 / 127.5
+    assert estimated_blur(rounded(noise), 10.0) is None
+
+
+@pytest.mark.parametrize("quality", [30, 60, 90])
+@pytest.mark.parametrize("place", [(0, 0), (3, 14)])
+@pytest.mark.parametrize(("subsampling", "step"), [(0, (1, 1)), (1, (1, 2)), (2, (2, 2))])
+def test_a_jpeg_is_told_by_its_pixels(
+    quality: int, place: tuple[int, int], subsampling: int, step: tuple[int, int]
+) -> None:
+    buffer = io.BytesIO()
+    pixels = quantise(Degradation(2)(natural(2, 640)))
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
+    decoded = to_array(Image.open(buffer))[:, place[0] :, place[1] :]
+    found = recognised_jpeg(decoded)
+    assert found is not None
+    assert (found.quality, found.step) == (quality, step)
+    assert found.offset == tuple(n % (8 * s) for n, s in zip(place, step, strict=True))
+    np.testing.assert_array_equal(found.tables[0], standard_tables(quality)[0])
+
+
+def test_what_was_never_compressed_is_no_jpeg() -> None:
+    random = np.random.default_rng(0)
+    for unit in (natural(3), random.uniform(-1, 1, (3, 128, 128)), np.zeros((3, 128, 128))):
+        assert recognised_jpeg(rounded(unit)) is None
+    blocks = np.repeat(np.repeat(random.uniform(-1, 1, (3, 20, 20)), 8, axis=1), 8, axis=2)
+    assert recognised_jpeg(rounded(blocks)) is None  # a mosaic has a grid and no steps
