@@ -17,10 +17,13 @@ from PIL import Image
 import sr4
 from sr4 import drawing as drawing_module
 from sr4 import pipeline as pipeline_module
+from sr4.config import DegradationSettings, FastNetworkSettings, ModelConfig, SamplingSettings
 from sr4.degradation import Degradation
 from sr4.diffusion.samplers import Step
 from sr4.errors import PictureError, UsageError
 from sr4.images import quantise, to_array
+from sr4.known import Known
+from sr4.model import DiffusionModel
 from sr4.pictures.raster import checked
 from sr4.pipeline import Pipeline, Result
 
@@ -591,3 +594,42 @@ def test_an_exported_model_needs_no_torch(tiny_exported: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_network_is_told_what_the_evidence_knows_whole_and_in_tiles() -> None:
+    told: list[np.ndarray] = []
+
+    class Told:
+        name = "told"
+
+        def __call__(self, x_t: Any, log_snr: float, upsampled: Any, known: Any) -> Any:
+            told.extend(known)
+            return np.zeros((len(x_t), 6, *x_t.shape[2:]), np.float32)
+
+        def native(self, array: Any) -> Any:
+            return array
+
+        numpy = native
+
+    config = ModelConfig(
+        recipe="test",
+        network=FastNetworkSettings(
+            patch=4, widths=(8, 16), blocks=(1, 1), degradation_aware=True, mean_output=True
+        ),
+        degradation=DegradationSettings(scale=4),
+        sampling=SamplingSettings(steps=1, sampler="ddim"),
+        scale=4,
+        size_multiple=8,
+    )
+    pipeline = Pipeline(DiffusionModel(config, Told(), "told"))
+    picture = np.full((16, 40, 3), 99, np.uint8)
+    expected = Known(noise=6.0, quality=100.0).vector()
+    for tile in (0, 64):
+        pipeline.upscale(picture, evidence="noise", noise=6.0, tile=tile, detail=0.5)
+        assert told
+        np.testing.assert_array_equal(told, [expected] * len(told))
+        told.clear()
+    pipeline.upscale(picture)
+    np.testing.assert_array_equal(told[0], Known(noise=0.0, quality=100.0).vector())
+    with pytest.raises(UsageError, match="setting 'detail'"):
+        pipeline.upscale(picture, detail=2.0)

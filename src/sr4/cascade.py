@@ -121,6 +121,7 @@ class CascadePipeline:
         seed: int = 0,
         samples: int = 1,
         use_mean: bool = False,
+        detail: float | None = None,
         consistency: bool | None = None,
         evidence: str | Evidence | Sequence[str | Evidence] = AUTO,
         noise: float | None = None,
@@ -139,6 +140,7 @@ class CascadePipeline:
                 gives with that seed; the others derive from it one of their own, so that no two
                 stages see the same noise.
             samples: how many to draw, each through all stages.
+            detail: as in `Pipeline.upscale`, of every stage.
             consistency: keep the result of each stage on the pictures whose degraded version is its
                 `low_res`, and so the whole on those whose degraded version is the input; by default
                 for each stage what its pipeline would do.
@@ -168,7 +170,7 @@ class CascadePipeline:
         used = any(one.kind != "none" for one in evidences)
         if not used and consistency is None and evidence == "none":
             consistency = False
-        drawings = self._drawings(steps, sampler, consistency, tile, on_step)
+        drawings = self._drawings(steps, sampler, consistency, tile, on_step, detail)
         drawings[0] = replace(
             drawings[0], settings=drawings[0].settings.model_copy(update={"consistency": used})
         )
@@ -195,14 +197,18 @@ class CascadePipeline:
         return results if isinstance(image, (list, tuple)) else results[0]
 
     def check_options(
-        self, steps: int | Sequence[int] | None, sampler: str | None, tile: int | None
+        self,
+        steps: int | Sequence[int] | None,
+        sampler: str | None,
+        tile: int | None,
+        detail: float | None = None,
     ) -> None:
         """Refuse what `upscale` would refuse for every picture.
 
         Raises:
             UsageError: an impossible option.
         """
-        self._drawings(steps, sampler, None, tile, None)
+        self._drawings(steps, sampler, None, tile, None, detail)
 
     def _drawings(
         self,
@@ -211,6 +217,7 @@ class CascadePipeline:
         consistency: bool | None,
         tile: int | None,
         on_step: OnStep | None,
+        detail: float | None,
     ) -> list[Drawing]:
         """How each stage is to draw."""
         count = len(self.stages)
@@ -221,7 +228,7 @@ class CascadePipeline:
                 "one for all"
             )
         return [
-            stage.drawing(number, sampler, consistency, tile, on_step)
+            stage.drawing(number, sampler, consistency, tile, on_step, detail)
             for stage, number in zip(self.stages, each, strict=True)
         ]
 

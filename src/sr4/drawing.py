@@ -18,6 +18,7 @@ from sr4.errors import UsageError
 from sr4.evidence.constraint import Constraint
 from sr4.evidence.kinds import Evidence
 from sr4.evidence.sets import PixelBox
+from sr4.known import CLEAN, Known
 from sr4.memory import available_memory
 from sr4.model import DiffusionModel
 from sr4.pictures.raster import Parts
@@ -42,12 +43,14 @@ class Draw(NamedTuple):
         condition: what the network sees in the place of low_res, of the same shape; None for
             low_res itself.
         constraint: what consistency means; None for D of the sample being low_res.
+        known: what is known of the degradation of low_res.
     """
 
     low_res: Floats
     seed: int
     condition: Floats | None = None
     constraint: Constraint | None = None
+    known: Known = CLEAN
 
 
 @dataclass(frozen=True)
@@ -141,10 +144,12 @@ class Drawing:
                 steps=self.settings.steps,
                 sampler=self.settings.sampler,
                 consistency=self.settings.consistency,
+                detail=self.settings.detail,
                 condition=np.stack(
                     [draw.low_res if draw.condition is None else draw.condition for draw in batch]
                 ),
                 constraints=[self._constraint(draw) for draw in batch],
+                known=[draw.known for draw in batch],
                 on_step=self.on_step,
             )
             drawn.update(zip(numbers, outputs, strict=True))
@@ -180,6 +185,7 @@ class Drawing:
                     overlap=overlap,
                     condition=draw.condition,
                     constraint=draw.constraint,
+                    known=draw.known,
                 )
                 for draw in draws
             ]

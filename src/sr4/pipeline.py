@@ -38,6 +38,7 @@ class SharedOptions(TypedDict, total=False):
     seed: int
     samples: int
     use_mean: bool
+    detail: float | None
     consistency: bool | None
     evidence: str | Evidence | Sequence[str | Evidence]
     noise: float | None
@@ -99,6 +100,7 @@ class Pipeline:
         seed: int = 0,
         samples: int = 1,
         use_mean: bool = False,
+        detail: float | None = None,
         consistency: bool | None = None,
         evidence: str | Evidence | Sequence[str | Evidence] = AUTO,
         noise: float | None = None,
@@ -119,10 +121,11 @@ class Pipeline:
                 result alone and in any list.
             samples: how many to draw.
             use_mean: take the mean of the samples as the result's image.
-            consistency: keep the result on the pictures that do not contradict the input. By
-                default so, unless the pixels are taken for exact and the model was trained to undo
-                what corrupts them (`data.corruption`), as a result that fits them keeps their
-                noise. False is the same as evidence "none".
+            detail: from 0, the mean of all pictures that fit, nearest to the truth and soft, to 1,
+                a sample, with all the detail that a real picture has; the model's own by default.
+                Models that were not distilled to one step have no values in between.
+            consistency: keep the result on the pictures that do not contradict the input, as by
+                default. False is the same as evidence "none".
             evidence: what the picture is taken to say: "exact" (its pixels), "jpeg" (the
                 coefficients of a JPEG file, or of one that the pixels show), "noise" (its pixels,
                 to a deviation), "none"; an Evidence of `sr4.evidence`; or a list of these, one for
@@ -149,7 +152,7 @@ class Pipeline:
             image, self.scale, self.config, evidence, noise, blur, consistency
         )
         used = any(one.kind != "none" for one in evidences)
-        drawing = self.drawing(steps, sampler, used, tile, on_step)
+        drawing = self.drawing(steps, sampler, used, tile, on_step, detail)
         seeds = sample_seeds(seed, samples)
         degradation = self.model.degradation
         draws = [
@@ -166,24 +169,25 @@ class Pipeline:
         consistency: bool | None = None,
         tile: int | None = None,
         on_step: OnStep | None = None,
+        detail: float | None = None,
     ) -> Drawing:
         """How the model draws with these options of `upscale`.
 
         Raises:
             UsageError: an impossible one.
         """
-        if consistency is None:
-            consistency = self.config.corruption == "none"
-        settings = self.model.sampling(steps, sampler, consistency)
+        settings = self.model.sampling(steps, sampler, consistency, detail)
         return Drawing(self.model, settings, tile, on_step)
 
-    def check_options(self, steps: int | None, sampler: str | None, tile: int | None) -> None:
+    def check_options(
+        self, steps: int | None, sampler: str | None, tile: int | None, detail: float | None = None
+    ) -> None:
         """Refuse what `upscale` would refuse for every picture.
 
         Raises:
             UsageError: an impossible option.
         """
-        self.drawing(steps, sampler, tile=tile)
+        self.drawing(steps, sampler, tile=tile, detail=detail)
 
     def check_tile(self, tile: int | None) -> None:
         """Refuse tiles that do not fit the network.
@@ -255,7 +259,6 @@ def given_evidence(
                 "none" if consistency is False else kind,
                 noise=noise,
                 blur=blur,
-                trusted=consistency is True or config.corruption == "none",
             )
         found.append(kind)
     return given, found
@@ -272,7 +275,7 @@ def first_draws(
     split = parts.split()
     constraints = [evidence.constraint(part, degradation) for part in split]
     return [
-        Draw(part, seed, constraint=constraint)
+        Draw(part, seed, constraint=constraint, known=evidence.known)
         for seed in seeds
         for part, constraint in zip(split, constraints, strict=True)
     ]

@@ -11,6 +11,7 @@ from sr4.cli import console
 from sr4.cli.options import (
     JSON,
     Backend,
+    Detail,
     Device,
     Overwrite,
     Sampler,
@@ -68,6 +69,7 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    detail: Detail = None,
     samples: Annotated[
         int,
         typer.Option(
@@ -163,6 +165,7 @@ def evaluate(
             steps=steps,
             sampler=sampler,
             consistency=consistency,
+            detail=detail,
             samples=samples,
             seed=seed,
             batch_size=batch_size,

@@ -53,6 +53,9 @@ class Making:
             "sha256": "+".join(stage.sha256.get(WEIGHTS, "") for stage in stages),
             "steps": _joined(options["steps"] or one.steps for one in sampling),
             "sampler": _joined(options["sampler"] or one.sampler for one in sampling),
+            "detail": _joined(
+                one.detail if options["detail"] is None else options["detail"] for one in sampling
+            ),
             "consistency": options["consistency"] is not False,
             **{key: options[key] for key in ("evidence", "noise", "blur")},
             "tile": options["tile"],

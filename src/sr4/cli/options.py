@@ -24,6 +24,16 @@ Steps = Annotated[
     ),
 ]
 
+Detail = Annotated[
+    float | None,
+    typer.Option(
+        metavar="0..1",
+        help="0: the mean of all pictures that fit, nearest to the truth and soft; 1: a sample of "
+        "them, with all its detail. Default: the model's own.",
+        show_default=False,
+    ),
+]
+
 Sampler = Annotated[
     str | None,
     typer.Option(metavar="ddpm|ddim|dpmpp", help="How to sample. Default: the model's own."),

@@ -14,6 +14,7 @@ from sr4.cli.making import AUTO, Making
 from sr4.cli.options import (
     JSON,
     Backend,
+    Detail,
     Device,
     Overwrite,
     Sampler,
@@ -94,6 +95,7 @@ def upscale(
             f"Draws {_DEFAULT_SAMPLES} unless --samples says otherwise.",
         ),
     ] = False,
+    detail: Detail = None,
     consistency: Annotated[
         bool | None,
         typer.Option(
@@ -171,6 +173,7 @@ def upscale(
         "seed": seed,
         "samples": each,
         "use_mean": mean,
+        "detail": detail,
         "consistency": consistency,
         "evidence": evidence,
         "noise": noise,
@@ -195,7 +198,7 @@ def upscale(
     if jobs:
         for name, own in _by_model(jobs, making).items():
             work.pipelines[name] = _open(name, own, each, backend, device)
-            work.pipelines[name].check_options(steps, sampler, edge)
+            work.pipelines[name].check_options(steps, sampler, edge, detail)
             if model == AUTO:
                 several = f"{len(own):,} pictures" if len(own) > 1 else str(own[0].source)
                 console.note(f"sr4: {name} for {several}: {_WHY[name]}; --model names another")

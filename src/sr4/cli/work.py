@@ -124,20 +124,12 @@ class Work:
         """
         from sr4.evidence.choose import choose, file_origin
 
-        options, pipeline = self._making.options, self.pipelines[item.model]
+        options = self._making.options
         is_still = len(picture.frames) == 1
         origin = file_origin(item.job.source) if is_still else None
         kind = "none" if options["consistency"] is False else options["evidence"]
-        trusted = bool(options["consistency"]) or pipeline.first_config.corruption == "none"
         return [
-            choose(
-                frame,
-                origin,
-                kind,
-                noise=options["noise"],
-                blur=options["blur"],
-                trusted=trusted,
-            )
+            choose(frame, origin, kind, noise=options["noise"], blur=options["blur"])
             for frame in picture.frames
         ]
 

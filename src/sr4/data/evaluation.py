@@ -22,7 +22,8 @@ class EvaluationBatch:
 
     high_res: NDArray[np.float32]  # (B, C, H, W) in [-1, 1]
     low_res: NDArray[np.float32]  # (B, C, H / scale, W / scale) in [-1, 1], 8-bit levels
-    known: tuple[Known, ...]  # of the degradation of each
+    known: tuple[Known, ...]  # what was done to each
+    files: tuple[bytes | None, ...]  # the JPEG files that they come from, where they do
     names: tuple[str, ...]
     position: int  # pictures before this batch
 
@@ -111,14 +112,15 @@ def _batch(
     high_res, start = to_array(np.stack(pictures)), end - len(pictures)
     # In float64, so that rounding to 8-bit levels does not hang on the order of a sum.
     exact = high_res.astype(np.float64)
+    files: tuple[bytes | None, ...]
     if corruption is None:
         low_res = degradation.observe(exact).astype(np.float32)
-        known = (CLEAN,) * len(pictures)
+        known, files = (CLEAN,) * len(pictures), (None,) * len(pictures)
     else:
         found = [
             corruption(picture, degradation, np.random.default_rng([number, 4]))
             for number, picture in enumerate(exact, start=start)
         ]
         low_res = np.stack([one.low_res for one in found])
-        known = tuple(one.known for one in found)
-    return EvaluationBatch(high_res, low_res, known, tuple(source.names[start:end]), start)
+        known, files = tuple(one.known for one in found), tuple(one.file for one in found)
+    return EvaluationBatch(high_res, low_res, known, files, tuple(source.names[start:end]), start)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import PIL
 from numpy.typing import NDArray
+from PIL import Image
 
 from sr4._version import __version__
 from sr4.config import SamplingSettings
@@ -26,7 +28,11 @@ from sr4.evaluation.features import EfficientNetLite0, FeatureExtractor, Incepti
 from sr4.evaluation.perceptual import shared_distance
 from sr4.evaluation.report import Evaluation
 from sr4.evaluation.tally import DISTANCES, PSNR_LIMIT, Pixels, Tally
+from sr4.evidence.choose import choose, pillow_origin
+from sr4.evidence.constraint import Constraint
 from sr4.images import quantise
+from sr4.known import Known
+from sr4.pictures.raster import from_pil
 
 SAMPLE_STRIDE = 1_000_000  # between the seeds of two samples of one picture
 PROJECTION_ROUNDS = 5
@@ -46,6 +52,7 @@ class Upscaler(Protocol):
         steps: int | None = None,
         sampler: str | None = None,
         consistency: bool | None = None,
+        detail: float | None = None,
     ) -> SamplingSettings | None:
         """What the arguments stand for, with the model's own in place of None; None if it does
         not sample. UsageError for impossible ones.
@@ -64,8 +71,15 @@ class Upscaler(Protocol):
         steps: int | None = None,
         sampler: str | None = None,
         consistency: bool | None = None,
+        detail: float | None = None,
+        known: Sequence[Known] | None = None,
+        constraints: Sequence[Constraint] | None = None,
     ) -> NDArray[np.float32]:
-        """(B, C, h, w) in [-1, 1] to (B, C, H, W) in [-1, 1], with a seed for each picture."""
+        """(B, C, h, w) in [-1, 1] to (B, C, H, W) in [-1, 1], with a seed for each picture.
+
+        Of corrupted pictures, the evidence is their `constraints` and what is `known` of them, as
+        in `DiffusionModel.sample`.
+        """
         ...
 
 
@@ -89,6 +103,7 @@ class BicubicUpscaler:
         steps: int | None = None,
         sampler: str | None = None,
         consistency: bool | None = None,
+        detail: float | None = None,
     ) -> None:
         return None
 
@@ -103,6 +118,9 @@ class BicubicUpscaler:
         steps: int | None = None,
         sampler: str | None = None,
         consistency: bool | None = None,
+        detail: float | None = None,
+        known: Sequence[Known] | None = None,
+        constraints: Sequence[Constraint] | None = None,
     ) -> NDArray[np.float32]:
         upsampled = self.degradation.upsample(low_res)
         if self.project:
@@ -120,6 +138,7 @@ def evaluate(
     steps: int | None = None,
     sampler: str | None = None,
     consistency: bool | None = None,
+    detail: float | None = None,
     samples: int = 1,
     seed: int = 0,
     batch_size: int = 50,
@@ -143,6 +162,8 @@ def evaluate(
         steps: sampling steps, of the model's own choice if None.
         sampler: its name, of the model's own choice if None.
         consistency: project every step and the result; the model's own choice if None.
+        detail: from the mean of all pictures that fit (0) to a sample (1); the model's own choice
+            if None.
         samples: draws for each picture. All metrics are those of the first one; from 2 on there
             are also the PSNR of their mean and the deviation between them.
         border: pixels at each edge that PSNR and SSIM leave out; for photographs the custom is as
@@ -177,7 +198,10 @@ def evaluate(
     nfe = model.nfe(steps, sampler)
     extractors, notes = _extractors(features, inception)
 
-    sampling = _Sampling(model, steps, sampler, consistency, samples, seed)
+    options: dict[str, Any] = {"steps": steps, "sampler": sampler, "consistency": consistency}
+    if detail is not None:  # only models of ours know it
+        options["detail"] = detail
+    sampling = _Sampling(model, options, samples, seed)
     tally = Tally(
         model.degradation, extractors, border, patch, shared_distance(extractors.get("efflite0"))
     )
@@ -238,16 +262,14 @@ class _Sampling:
     """Draws results in 8 bits and counts the time."""
 
     model: Upscaler
-    steps: int | None
-    sampler: str | None
-    consistency: bool | None
+    options: dict[str, Any]
     samples: int
     seed: int
     seconds: float = 0.0
 
     @property
     def protocol(self) -> str:
-        settings = self.model.sampling(self.steps, self.sampler, self.consistency)
+        settings = self.model.sampling(**self.options)
         if settings is None:
             return "none"
         shown = ", ".join(f"{name} {value}" for name, value in settings.model_dump().items())
@@ -263,9 +285,8 @@ class _Sampling:
         result = self.model.sample(
             batch.low_res,
             seeds=seeds,
-            steps=self.steps,
-            sampler=self.sampler,
-            consistency=self.consistency,
+            **self.options,
+            **self._evidence(batch),
         )
         self.seconds += time.perf_counter() - began
         if result.shape != batch.high_res.shape:
@@ -280,6 +301,19 @@ class _Sampling:
                 "expected values in [-1, 1]: its weights may be damaged"
             )
         return quantise(result)
+
+    def _evidence(self, batch: EvaluationBatch) -> dict[str, Any]:
+        """What the files of corrupted pictures say, as `sr4 upscale` takes it by itself."""
+        if not any(batch.files):
+            return {}
+        found = []
+        for low_res, file in zip(batch.low_res, batch.files, strict=True):
+            assert file is not None
+            image = Image.open(io.BytesIO(file))
+            evidence = choose(from_pil(image), pillow_origin(image))
+            found.append((evidence.constraint(low_res, self.model.degradation), evidence.known))
+        constraints, known = zip(*found, strict=True)
+        return {"constraints": constraints, "known": known}
 
 
 def _protocol(sampling: _Sampling, batch_size: int, tally: Tally) -> dict[str, str]:

@@ -157,7 +157,6 @@ def choose(
     *,
     noise: float | None = None,
     blur: Blur = None,
-    trusted: bool = True,
 ) -> Evidence:
     """The evidence of a picture.
 
@@ -172,7 +171,6 @@ def choose(
         noise: deviation of its noise in levels of 255, if that is known.
         blur: deviation of the Gaussian blur that D begins with, in pixels; "auto" to estimate it;
             None for none.
-        trusted: whether "auto" takes pixels for exact; otherwise they are no evidence.
 
     Raises:
         UsageError: impossible options.
@@ -206,8 +204,6 @@ def choose(
     known = Known(noise or 0.0, known.blur, 100.0)
     if noise:
         return noisy(noise, known=known, blur=used)
-    if kind == AUTO and not trusted:
-        return nothing(known)
     span = raster.span
     step = 2 / (span.high - span.low) if span.dtype.kind in "ui" else 0.0
     return exact(min(step, LEVEL), known=known, blur=used)
