@@ -8,11 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from sr4 import degradation
+from sr4 import processors
 from sr4.degradation import Degradation, resize, resize_matrix
+from sr4.degradation.banded import blocks, resized
+from sr4.degradation.bicubic import Rows, RowsOf, keys_cubic, resize_rows
+from sr4.degradation.inverse import Adjoint, PseudoInverse
 from sr4.errors import UsageError
 
 Float64 = NDArray[np.float64]
@@ -188,19 +193,124 @@ def test_empty_axis() -> None:
         resize(noise(3, 4, 4), 0, 4)
 
 
-@pytest.mark.parametrize("scale", [1, 2, 3, 8, 64])
-@pytest.mark.parametrize("kind", ["resize", "adjoint", "inverse"])
-def test_long_axes_are_done_in_blocks_of_the_same_matrix(kind: str, scale: int) -> None:
-    low = 2100 // scale + 200
-    whole = degradation._MATRICES[kind](low * scale, low)
-    got, row = np.zeros_like(whole), 0
-    blocks = degradation._blocks(kind, low * scale, low, np, np.float64, "cpu")
-    assert len(blocks) > 3
-    for first, last, matrix in blocks:
-        got[row : row + len(matrix), first:last] = matrix
-        row += len(matrix)
-    assert row == len(whole)
-    np.testing.assert_allclose(got, whole, atol=1e-8 * np.abs(whole).max())
+def by_hand(high: int, low: int) -> dict[str, Float64]:
+    """The matrices of an axis in full, by their definitions."""
+    matrix = resize_matrix(high, low)
+    return {"degrade": matrix, "adjoint": matrix.T, "pseudo_inverse": np.linalg.pinv(matrix)}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("scale", "low"),
+    [
+        (1, (5, 300)),
+        (2, (150, 129)),  # just above one block
+        (3, (1, 211)),
+        (4, (64, 65)),
+        (4, (512, 7)),
+        (5, (77, 100)),
+        (8, (33, 130)),
+        (16, (20, 40)),
+        (64, (3, 9)),
+    ],
+)
+def test_products_are_those_of_full_matrices(
+    scale: int, low: tuple[int, int], dtype: type[np.floating[Any]]
+) -> None:
+    operator = Degradation(scale)
+    high = (low[0] * scale, low[1] * scale)
+    rows, columns = (by_hand(a, b) for a, b in zip(high, low, strict=True))
+    x, y = noise(2, *high).astype(dtype), noise(2, *low, seed=1).astype(dtype)
+    for name, picture in (("degrade", x), ("adjoint", y), ("pseudo_inverse", y)):
+        got = operator(picture) if name == "degrade" else getattr(operator, name)(picture)
+        expected = rows[name] @ picture.astype(np.float64) @ columns[name].T
+        assert got.dtype == dtype
+        np.testing.assert_allclose(
+            got, expected, rtol=0, atol=2e-6 if dtype == np.float32 else 2e-8, err_msg=name
+        )
+    upsampled = resize_matrix(low[0], high[0]) @ y @ resize_matrix(low[1], high[1]).T
+    np.testing.assert_allclose(operator.upsample(y), upsampled, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("before", [(700, 90), (90, 700)])
+@pytest.mark.parametrize("after", [(301, 300), (1001, 37)])
+def test_resizing_by_any_ratio_is_that_of_full_matrices(
+    before: tuple[int, int], after: tuple[int, int]
+) -> None:
+    x = noise(1, *before)
+    expected = resize_matrix(before[0], after[0]) @ x @ resize_matrix(before[1], after[1]).T
+    np.testing.assert_allclose(resize(x, *after), expected, rtol=0, atol=1e-13)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.integers(1, 9),
+    st.integers(1, 90),
+    st.integers(1, 90),
+    st.integers(0, 2**32),
+)
+def test_adjoint_and_pseudo_inverse_at_any_size(scale: int, h: int, w: int, seed: int) -> None:
+    operator = Degradation(scale)
+    x, y = noise(h * scale, w * scale, seed=seed), noise(h, w, seed=seed + 1)
+    np.testing.assert_allclose(np.sum(operator(x) * y), np.sum(x * operator.adjoint(y)), atol=1e-8)
+    np.testing.assert_allclose(operator(operator.pseudo_inverse(y)), y, atol=1e-7)
+    seen = operator.pseudo_inverse(operator(x))  # an orthogonal projection
+    np.testing.assert_allclose(np.sum(seen * (x - seen)), 0, atol=1e-5)
+
+
+def test_a_longer_kernel_needs_its_rows_alone() -> None:
+    """Half as wide again as bicubic: its inverse falls off far more slowly."""
+
+    def wide(high: int, low: int, start: int, stop: int) -> Rows:
+        centres = (np.arange(start, stop) + 0.5) * high / low
+        distances = (np.arange(high) + 0.5 - centres[:, None]) / (1.5 * high / low)
+        matrix = keys_cubic(distances)
+        return Rows(0, matrix / matrix.sum(axis=1, keepdims=True))
+
+    matrix = wide(1200, 300, 0, 300).matrix
+    y = noise(1, 1, 300)
+    for kind, expected in ((Adjoint, matrix.T), (PseudoInverse, np.linalg.pinv(matrix))):
+        got = resized(y, lambda a, b, *rows, k=kind: _across(k(wide), a, b, *rows), 1, 1200)
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(got[0, 0] / scale, expected @ y[0, 0] / scale, atol=1e-6)
+
+
+def _across(rows: RowsOf, size_in: int, size_out: int, start: int, stop: int) -> Rows:
+    """Those rows for the axis across, which has one pixel, and stays."""
+    return Rows(0, np.eye(1)) if size_in == size_out == 1 else rows(size_in, size_out, start, stop)
+
+
+def test_blocks_that_repeat_are_made_once() -> None:
+    for rows, size_in, size_out, block in (
+        (resize_rows, 8192, 2048, 16),
+        (PseudoInverse(resize_rows), 2048, 8192, 64),
+    ):
+        runs = blocks(rows, size_in, size_out, block)
+        assert len(runs) < 12
+        assert sum(run.repeats * len(run.matrix) for run in runs) == size_out
+        starts = [run.start for run in runs]
+        assert starts == sorted(starts)
+    assert len(blocks(resize_rows, 1000, 301, 16)) == 19  # no two of which are equal
+
+
+def test_views_are_taken_as_they_lie() -> None:
+    x = noise(3, 300, 400)
+    for view in (x[:, 3:283, 7:387], x[:, ::-1][:, :280], np.moveaxis(noise(280, 380, 3), 2, 0)):
+        view = view[..., : view.shape[-1] // 4 * 4]
+        np.testing.assert_array_equal(D(view), D(np.ascontiguousarray(view)))
+        low = view[:, :250, :77]
+        np.testing.assert_array_equal(D.upsample(low), D.upsample(np.ascontiguousarray(low)))
+
+
+def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = noise(3, 1024, 1056).astype(np.float32)
+    found = []
+    for threads in (1, 2, 3):
+        monkeypatch.setattr(processors, "available_cpus", lambda threads=threads: threads)
+        found.append((D(x), D.pseudo_inverse(x[:, :256, :264])))
+    for others in found[1:]:
+        for one, other in zip(found[0], others, strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_a_very_long_axis_takes_little() -> None:

@@ -1,0 +1,145 @@
+"""D, its adjoint, its pseudo-inverse, and the projection onto the pictures that D maps onto one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+from numpy.typing import NDArray
+
+from sr4.degradation.banded import resized
+from sr4.degradation.bicubic import RowsOf, check_sizes, resize_rows
+from sr4.degradation.inverse import Adjoint, PseudoInverse
+from sr4.errors import UsageError
+
+Array = Any  # a NumPy array or a torch tensor; one implementation serves both
+Floats = NDArray[np.float32]
+# Rounds of projection and clipping that end a sampling: pictures with little black and white need
+# one, the others up to all of them. They end early once D gives low_res back to a fraction of the
+# rounding to 8 bits, which is 4e-3.
+_FINAL_ROUNDS = 20
+_CLOSE_ENOUGH = 2e-5
+
+
+def resize(x: Array, height: int, width: int) -> Array:
+    """Bicubic resizing with antialiasing of (..., H, W) to (..., height, width).
+
+    Equal to torch's `interpolate(mode="bicubic", antialias=True)` to float32 rounding.
+    """
+    for before, after in zip(x.shape[-2:], (height, width), strict=True):
+        check_sizes(before, after)
+    return resized(x, resize_rows, height, width)
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """Bicubic downscaling by a whole factor.
+
+    Args:
+        scale: the factor between `low_res` and `high_res` along each axis, at least 1.
+    """
+
+    scale: int
+
+    def __post_init__(self) -> None:
+        if self.scale < 1:
+            raise UsageError(f"got scale {self.scale}; expected a whole number of at least 1")
+
+    @property
+    def rows(self) -> RowsOf:
+        """The rows of the matrix of an axis."""
+        return resize_rows
+
+    def __call__(self, x: Array) -> Array:
+        """D(x): (..., H, W) to (..., H / scale, W / scale)."""
+        height, width = x.shape[-2:]
+        if height % self.scale or width % self.scale:
+            raise UsageError(
+                f"got a {width}x{height} high-res size; expected multiples of the scale "
+                f"{self.scale}: pad or crop the picture"
+            )
+        return resized(x, self.rows, height // self.scale, width // self.scale)
+
+    def adjoint(self, y: Array) -> Array:
+        """Dᵀ(y), with <D x, y> = <x, Dᵀ y>: (..., h, w) to (..., h * scale, w * scale)."""
+        return self._enlarged(y, Adjoint(self.rows))
+
+    def pseudo_inverse(self, y: Array) -> Array:
+        """D⁺(y), the smallest picture that D maps onto y: (..., h, w) to (..., H, W)."""
+        return self._enlarged(y, PseudoInverse(self.rows))
+
+    def _enlarged(self, y: Array, rows: RowsOf) -> Array:
+        height, width = (side * self.scale for side in y.shape[-2:])
+        return resized(y, rows, height, width)
+
+    def observe(self, high_res: Array) -> Array:
+        """`low_res` as an 8-bit file holds it: D(high_res) in [-1, 1], clipped and rounded.
+
+        Training and evaluation both see this one, since this is what users have.
+        """
+        xp = array_namespace(high_res)
+        levels = xp.round((xp.clip(self(high_res), -1.0, 1.0) + 1) * 127.5)
+        return levels / 127.5 - 1
+
+    def upsample(self, y: Array) -> Array:
+        """The `upsampled` picture: bicubic, (..., h, w) to (..., h * scale, w * scale)."""
+        return resize(y, y.shape[-2] * self.scale, y.shape[-1] * self.scale)
+
+    def null_space(self, x: Array) -> Array:
+        """(I - D⁺D)(x): the part of x that D does not see, same shape as x."""
+        return x - self.pseudo_inverse(self(x))
+
+    def project(
+        self,
+        x: Array,
+        low_res: Array,
+        *,
+        rounds: int = 1,
+        value_range: tuple[float, float] | None = None,
+    ) -> Array:
+        """The nearest picture to x whose degraded version is low_res: x + D⁺(low_res - D x).
+
+        With a value_range, clipping and projection alternate for the given rounds (alternating
+        projections onto two convex sets) and the result is inside the range; it then fits low_res
+        as well as the range lets it.
+
+        Args:
+            x: (..., H, W) pictures.
+            low_res: (..., H / scale, W / scale).
+        """
+        xp = array_namespace(x)
+        for _ in range(rounds):
+            x = x + self.pseudo_inverse(low_res - self(x))
+            if value_range is not None:
+                x = xp.clip(x, *value_range)
+        return x
+
+    def fit(self, pictures: Floats, low_res: Floats) -> Floats:
+        """Pictures near the given ones, in [-1, 1], that D maps onto low_res as closely as that
+        range lets it.
+
+        Projection and clipping alternate with momentum (FISTA: Beck & Teboulle 2009, section 4);
+        without it, a black or white picture takes ten times the rounds.
+
+        Args:
+            pictures: (..., H, W); low_res: (..., h, w) in [-1, 1].
+        """
+        fitted = ahead = pictures
+        seen = seen_ahead = self(pictures)
+        for number in range(_FINAL_ROUNDS):
+            before, seen_before = fitted, seen
+            moved = ahead + self.pseudo_inverse(low_res - seen_ahead)
+            fitted = np.clip(moved, -1.0, 1.0)
+            seen = self(fitted)
+            if np.abs(low_res - seen).max() < _CLOSE_ENOUGH:
+                break
+            momentum = np.float32(number / (number + 3))
+            ahead = fitted + momentum * (fitted - before)
+            seen_ahead = seen + momentum * (seen - seen_before)  # D is linear
+        return fitted
+
+    def enlarge(self, low_res: Floats) -> Floats:
+        """The `upsampled` picture made to fit low_res: (..., h, w) to (..., H, W) in [-1, 1]."""
+        return self.fit(np.clip(self.upsample(low_res), -1.0, 1.0), low_res)
