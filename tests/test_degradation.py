@@ -111,6 +111,70 @@ def test_projection_with_clipping_converges_inside_the_range() -> None:
     assert errors[-1] < 1e-12
 
 
+def long_fit(pictures: Float64, low_res: Float64, rounds: int) -> Float64:
+    """FISTA on the whole of it, as in its paper."""
+    fitted = ahead = pictures
+    for number in range(rounds):
+        before = fitted
+        fitted = np.clip(ahead + D.pseudo_inverse(low_res - D(ahead)), -1, 1)
+        ahead = fitted + number / (number + 3) * (fitted - before)
+    return fitted
+
+
+def photograph(height: int, width: int, contrast: float) -> tuple[Float64, Float64]:
+    """Smooth with sharp edges, and with black and white areas where the contrast is high; then a
+    guess at it.
+    """
+    rows, columns = np.mgrid[:height, :width] / 60
+    x = np.sin(3 * rows + np.sin(columns)) + 0.5 * np.sign(np.sin(2 * columns + rows**2))
+    x = np.clip(contrast * np.stack([x, x[::-1], 0.3 * x]), -1, 1)
+    return x, np.clip(x + 0.05 * noise(3, height, width), -1, 1)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (360, 680), (720, 1100)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_fit_gives_what_low_res_asks_for(
+    size: tuple[int, int], dtype: type[np.floating[Any]]
+) -> None:
+    x, guess = (one.astype(dtype) for one in photograph(*size, contrast=0.5))
+    low_res = D(x)
+    fitted = D.fit(guess, low_res)
+    assert fitted.dtype == dtype
+    assert np.abs(fitted).max() <= 1
+    assert np.abs(D(fitted) - low_res).max() < 2e-5
+    assert np.mean((fitted - x) ** 2) < 0.96 * np.mean((guess - x) ** 2)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (720, 1100)])
+def test_fit_of_black_and_white_is_that_of_a_long_run(size: tuple[int, int]) -> None:
+    x, guess = photograph(*size, contrast=3.0)
+    assert np.mean(np.abs(x) == 1) > 0.3
+    low_res = D.observe(x)
+    given = guess.copy()
+    fitted = D.fit(guess, low_res)
+    assert np.array_equal(guess, given)  # it works on a copy
+    assert np.abs(fitted).max() <= 1
+    long = long_fit(guess, low_res, 20)
+    off, off_before, off_then = (
+        np.sqrt(np.mean((D(one) - low_res) ** 2)) for one in (fitted, guess, long)
+    )
+    assert off <= 1.02 * off_then
+    assert off < 0.02 * off_before
+    assert np.mean(np.abs(fitted - long) > 1 / 255) < 2e-3
+
+
+def test_fit_has_no_seams() -> None:
+    """Where tiles meet it is no more off than a run of the whole."""
+    x, guess = photograph(720, 1100, contrast=3.0)
+    low_res = D(x)
+    edges = [column for edge in (84, 168, 252) for column in (edge - 1, edge)]
+    off, off_then = (
+        np.sqrt(np.mean((D(one) - low_res)[:, :, edges] ** 2))
+        for one in (D.fit(guess, low_res), long_fit(guess, low_res, 20))
+    )
+    assert off <= 1.05 * off_then
+
+
 def test_null_space() -> None:
     x = noise(3, 16, 24)
     unseen = D.null_space(x)

@@ -11,16 +11,12 @@ from numpy.typing import NDArray
 
 from sr4.degradation.banded import resized
 from sr4.degradation.bicubic import RowsOf, check_sizes, resize_rows
+from sr4.degradation.fit import fit
 from sr4.degradation.inverse import Adjoint, PseudoInverse
 from sr4.errors import UsageError
 
 Array = Any  # a NumPy array or a torch tensor; one implementation serves both
 Floats = NDArray[np.float32]
-# Rounds of projection and clipping that end a sampling: pictures with little black and white need
-# one, the others up to all of them. They end early once D gives low_res back to a fraction of the
-# rounding to 8 bits, which is 4e-3.
-_FINAL_ROUNDS = 20
-_CLOSE_ENOUGH = 2e-5
 
 
 def resize(x: Array, height: int, width: int) -> Array:
@@ -118,27 +114,12 @@ class Degradation:
 
     def fit(self, pictures: Floats, low_res: Floats) -> Floats:
         """Pictures near the given ones, in [-1, 1], that D maps onto low_res as closely as that
-        range lets it.
-
-        Projection and clipping alternate with momentum (FISTA: Beck & Teboulle 2009, section 4);
-        without it, a black or white picture takes ten times the rounds.
+        range lets it: see `sr4.degradation.fit`.
 
         Args:
             pictures: (..., H, W); low_res: (..., h, w) in [-1, 1].
         """
-        fitted = ahead = pictures
-        seen = seen_ahead = self(pictures)
-        for number in range(_FINAL_ROUNDS):
-            before, seen_before = fitted, seen
-            moved = ahead + self.pseudo_inverse(low_res - seen_ahead)
-            fitted = np.clip(moved, -1.0, 1.0)
-            seen = self(fitted)
-            if np.abs(low_res - seen).max() < _CLOSE_ENOUGH:
-                break
-            momentum = np.float32(number / (number + 3))
-            ahead = fitted + momentum * (fitted - before)
-            seen_ahead = seen + momentum * (seen - seen_before)  # D is linear
-        return fitted
+        return fit(self, pictures, low_res)
 
     def enlarge(self, low_res: Floats) -> Floats:
         """The `upsampled` picture made to fit low_res: (..., h, w) to (..., H, W) in [-1, 1]."""
