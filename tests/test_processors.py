@@ -65,6 +65,33 @@ def test_the_users_bound(
     assert processors.available_cpus() == expected
 
 
+@pytest.mark.parametrize(
+    ("limit", "given", "expected"),
+    [
+        ("200000 100000", None, "2"),
+        ("200000 100000", "5", "5"),
+        ("max 100000", None, None),
+        ("900000 100000", None, None),
+    ],
+)
+def test_libraries_are_bound_by_the_quota_alone(
+    machine: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    given: str | None,
+    expected: str | None,
+) -> None:
+    (machine / "cpu.max").write_text(limit)
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    for name in names:
+        monkeypatch.setenv(name, "")  # so that it is put back
+        monkeypatch.delenv(name)
+        if given is not None:
+            monkeypatch.setenv(name, given)
+    processors.bound_libraries()
+    assert {os.environ.get(name) for name in names} == {expected}
+
+
 @pytest.mark.parametrize("length", [1, 63, 64, 1000, 4096])
 @pytest.mark.parametrize("cpus", [1, 2, 3, 8])
 def test_pieces_cover_a_range_once(monkeypatch: pytest.MonkeyPatch, length: int, cpus: int) -> None:
@@ -93,6 +120,6 @@ def test_a_failure_in_any_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> N
         done.append(item)
 
     with pytest.raises(ValueError, match="the fourth"):
-        processors.for_each(do, list(range(9)))
-    processors.for_each(done.append, list(range(100, 109)))
+        processors.for_each(do, list(range(9)), 10**6)
+    processors.for_each(done.append, list(range(100, 109)), 10**6)
     assert sorted(done)[-9:] == list(range(100, 109))

@@ -51,6 +51,18 @@ def _by_environment() -> int | None:
     return int(first) if first.isdecimal() and int(first) > 0 else None
 
 
+def bound_libraries() -> None:
+    """Bound the threads that OpenMP and OpenBLAS start in this process, and torch by them, where
+    the quota of the container is less than its processors, which they do not see.
+
+    For programs of our own, before they load these libraries; what the user has set stays.
+    """
+    quota = _by_quota()
+    if quota is not None and quota < _by_affinity():
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            os.environ.setdefault(name, str(max(1, quota)))
+
+
 def in_pieces(do: Callable[[int, int], object], length: int, work: int) -> None:
     """Call `do(start, stop)` for parts of a range, by all processors where there is enough to do.
 
@@ -66,11 +78,15 @@ def in_pieces(do: Callable[[int, int], object], length: int, work: int) -> None:
     _together([partial(do, one, min(one + step, length)) for one in range(0, length, step)])
 
 
-def for_each(do: Callable[[Item], object], items: Sequence[Item]) -> None:
-    """Call `do` of each item, by all processors. `do` may not call this or `in_pieces` with much
-    work.
+def for_each(do: Callable[[Item], object], items: Sequence[Item], work: int) -> None:
+    """Call `do` of each item, by all processors where there is enough to do. `do` may not call this
+    or `in_pieces` with as much.
+
+    Args:
+        work: numbers read and written for an item.
     """
-    count = min(available_cpus(), len(items)) if len(items) > 1 else 1
+    count = min(len(items), len(items) * work // _PIECE)
+    count = min(count, available_cpus()) if count > 1 else 1
     left = iter(items)  # of a list: one thread at a time moves it
 
     def take() -> None:

@@ -83,7 +83,8 @@ def fit(degradation: Projection, pictures: Floats, low_res: Floats) -> Floats:
         made = _more_rounds(degradation, given, low[tile.plane][tile.outer], tile.inside(_FELT))
         found.append((tile, made[tile.inside(scale=scale)].copy()))
 
-    for_each(finish, list(_tiles_off(off)))
+    pixels = (min(low.shape[-2], _TILE) * min(low.shape[-1], _TILE)) * scale**2
+    for_each(finish, list(_tiles_off(off)), _ROUNDS * pixels)
     for tile, made in found:  # at the end: each has seen what is around it as it was
         planes[tile.plane][_times(tile.inner, scale)] = made
     # Neighbours end after different numbers of rounds: where they meet one more makes them fit.

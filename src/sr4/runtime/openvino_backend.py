@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sr4.errors import ModelError
 from sr4.images import reason
+from sr4.processors import available_cpus
 from sr4.runtime import failure
 
 Floats = NDArray[np.float32]
@@ -92,6 +93,7 @@ class OpenVINONetwork:
             model.reshape({"x_t": shape, "log_snr": shape[:1], "low_res": shape})
         options = {
             "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": available_cpus(),
             "INFERENCE_PRECISION_HINT": _PRECISIONS[self.precision],
         }
         if self._cache is not None:
