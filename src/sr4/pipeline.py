@@ -109,8 +109,9 @@ class Pipeline:
                 default so, unless the model was trained to undo what corrupts its input
                 (`data.corruption`), as a result that fits the input keeps its noise.
             tile: edge of the tiles that a larger result is made of, in pixels; 0 makes it whole. By
-                default results above 512x512 are made of tiles twice as large as the pictures that
-                the model was trained on, and of smaller ones where memory is short.
+                default results above 512x512 are made of tiles: twice as large as the pictures that
+                the model was trained on, larger where fewer pixels are then drawn twice, and
+                smaller where memory is short.
             on_step: called after each sampling step of each batch, or band of a result made of
                 tiles; see `sr4.diffusion.samplers.sample`. Raising from it cancels.
 
