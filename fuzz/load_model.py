@@ -18,7 +18,7 @@ from mutations import mutate
 
 with atheris.instrument_imports(include=["sr4"]):
     from sr4.errors import ModelError
-    from sr4.model import load_model
+    from sr4.model.diffusion_model import load_model
     from sr4.runtime.torch_backend import open_module
 
 NAMES = ("config.json", "model.safetensors", "model.onnx")
@@ -54,7 +54,7 @@ class Folder:
             (self.place / each).write_bytes(self.files[each])
 
     def _config(self):
-        from sr4.model import read_config
+        from sr4.model.folder import read_config
 
         return read_config(self.place)
 

@@ -98,13 +98,13 @@ def work(connection: Connection, model: str, gigabytes: float) -> None:
     """Answer each (file, output folder) with a `Run`. What is the same for all is made once: the
     model, and the parser of the command line.
     """
-    import sr4.model
     from sr4.cli import main as program
+    from sr4.model import diffusion_model
 
     # Ends with the harness, however that ends; busy with a picture, it would not notice.
     ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
-    loaded = sr4.model.load_model(model, backend="onnx")
-    sr4.model.load_model = lambda *_, **__: loaded
+    loaded = diffusion_model.load_model(model, backend="onnx")
+    diffusion_model.load_model = lambda *_, **__: loaded
     program.get_command = functools.cache(program.get_command)
     _limit(gigabytes)
     connection.send(None)
@@ -264,7 +264,7 @@ class Harness:
     """Files by number, shared out among workers; what is known already is not done again."""
 
     def __init__(self, options: Options) -> None:
-        from sr4.model import find_model, read_config
+        from sr4.model.folder import find_model, read_config
 
         self.options = options
         self.seeds = make_seeds()

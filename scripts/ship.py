@@ -26,7 +26,8 @@ from sr4.data.sources import open_source
 from sr4.evaluation.evaluate import BicubicUpscaler, Upscaler, evaluate
 from sr4.evaluation.report import Evaluation
 from sr4.export import export_model
-from sr4.model import CARD, SHIPPED, load_model, read_config, write_config
+from sr4.model.diffusion_model import load_model
+from sr4.model.folder import CARD, SHIPPED, read_config, write_config
 
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = {  # by metric: heading, decimals

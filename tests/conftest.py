@@ -38,7 +38,7 @@ def random_model(place: Path, channels: int = 3) -> Path:
     torch = pytest.importorskip("torch")
     from sr4.build import build_network
     from sr4.config import DegradationSettings, FastNetworkSettings, ModelConfig, SamplingSettings
-    from sr4.model import save_model
+    from sr4.model.folder import save_model
 
     config = ModelConfig(
         recipe="sr4-fast",

@@ -19,7 +19,7 @@ ROOT = Path(sr4.__file__).parent
 # A module may import from its own folder and from the lines above its own. "sr4" is the package's
 # own __init__: the public names, loaded lazily, which only the command line sees from inside.
 LAYERS = (
-    {"errors", "_version", "files", "memory", "known"},
+    {"errors", "_version", "files", "known", "memory", "processors"},
     {"documents", "decoders"},
     {"config", "degradation", "images", "diffusion"},
     {"pictures", "overrides"},

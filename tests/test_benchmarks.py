@@ -12,7 +12,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 torch = pytest.importorskip("torch")
 
@@ -159,3 +161,26 @@ def test_the_estimates_are_measured_on_generated_cases() -> None:
     assert 0 <= found["noise: mean error, levels"] < 3
     assert found["jpeg: recognised"] >= 0.5
     assert found["jpeg: seen where there is none"] == 0
+
+
+def test_the_parts_of_an_upscaled_picture_add_up(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 32, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "picture.png")
+    script = TRAIN_STEP.with_name("upscale.py")
+    options = ["--backend", "onnx", "--repeats", "1", "--json"]
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "picture.png"), *options],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["width"], found["height"]) == (128, 160)
+    parts = found["parts"]
+    for kind in ("wall", "cpu"):
+        total = sum(seconds[kind] for part, seconds in parts.items() if part != "all")
+        assert total == pytest.approx(parts["all"][kind])
+        assert all(seconds[kind] >= 0 for seconds in parts.values())
+    for part in ("network", "fit", "noise", "writing"):
+        assert parts[part]["wall"] > 0

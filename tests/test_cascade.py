@@ -19,7 +19,8 @@ from sr4.config import DegradationSettings, ModelConfig
 from sr4.degradation import Degradation, DegradationChain, resize_matrix
 from sr4.errors import ModelError, PictureError, UsageError
 from sr4.images import quantise, to_array
-from sr4.model import DiffusionModel, find_model, read_config
+from sr4.model.diffusion_model import DiffusionModel
+from sr4.model.folder import find_model, read_config
 from sr4.pipeline import Pipeline
 
 Floats = NDArray[np.float32]

@@ -8,11 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from sr4 import degradation
-from sr4.degradation import Degradation, resize, resize_matrix
+from sr4 import processors
+from sr4.degradation import Degradation, gaussian_matrix, resize, resize_matrix
+from sr4.degradation.banded import blocks, resized
+from sr4.degradation.bicubic import Rows, RowsOf, keys_cubic, resize_rows
+from sr4.degradation.inverse import Adjoint, PseudoInverse
 from sr4.errors import UsageError
 
 Float64 = NDArray[np.float64]
@@ -106,6 +111,70 @@ def test_projection_with_clipping_converges_inside_the_range() -> None:
     assert errors[-1] < 1e-12
 
 
+def long_fit(pictures: Float64, low_res: Float64, rounds: int) -> Float64:
+    """FISTA on the whole of it, as in its paper."""
+    fitted = ahead = pictures
+    for number in range(rounds):
+        before = fitted
+        fitted = np.clip(ahead + D.pseudo_inverse(low_res - D(ahead)), -1, 1)
+        ahead = fitted + number / (number + 3) * (fitted - before)
+    return fitted
+
+
+def photograph(height: int, width: int, contrast: float) -> tuple[Float64, Float64]:
+    """Smooth with sharp edges, and with black and white areas where the contrast is high; then a
+    guess at it.
+    """
+    rows, columns = np.mgrid[:height, :width] / 60
+    x = np.sin(3 * rows + np.sin(columns)) + 0.5 * np.sign(np.sin(2 * columns + rows**2))
+    x = np.clip(contrast * np.stack([x, x[::-1], 0.3 * x]), -1, 1)
+    return x, np.clip(x + 0.05 * noise(3, height, width), -1, 1)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (360, 680), (720, 1100)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_fit_gives_what_low_res_asks_for(
+    size: tuple[int, int], dtype: type[np.floating[Any]]
+) -> None:
+    x, guess = (one.astype(dtype) for one in photograph(*size, contrast=0.5))
+    low_res = D(x)
+    fitted = D.fit(guess, low_res)
+    assert fitted.dtype == dtype
+    assert np.abs(fitted).max() <= 1
+    assert np.abs(D(fitted) - low_res).max() < 2e-5
+    assert np.mean((fitted - x) ** 2) < 0.96 * np.mean((guess - x) ** 2)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (720, 1100)])
+def test_fit_of_black_and_white_is_that_of_a_long_run(size: tuple[int, int]) -> None:
+    x, guess = photograph(*size, contrast=3.0)
+    assert np.mean(np.abs(x) == 1) > 0.3
+    low_res = D.observe(x)
+    given = guess.copy()
+    fitted = D.fit(guess, low_res)
+    assert np.array_equal(guess, given)  # it works on a copy
+    assert np.abs(fitted).max() <= 1
+    long = long_fit(guess, low_res, 20)
+    off, off_before, off_then = (
+        np.sqrt(np.mean((D(one) - low_res) ** 2)) for one in (fitted, guess, long)
+    )
+    assert off <= 1.02 * off_then
+    assert off < 0.02 * off_before
+    assert np.mean(np.abs(fitted - long) > 1 / 255) < 2e-3
+
+
+def test_fit_has_no_seams() -> None:
+    """Where tiles meet it is no more off than a run of the whole."""
+    x, guess = photograph(720, 1100, contrast=3.0)
+    low_res = D(x)
+    edges = [column for edge in (84, 168, 252) for column in (edge - 1, edge)]
+    off, off_then = (
+        np.sqrt(np.mean((D(one) - low_res)[:, :, edges] ** 2))
+        for one in (D.fit(guess, low_res), long_fit(guess, low_res, 20))
+    )
+    assert off <= 1.05 * off_then
+
+
 def test_null_space() -> None:
     x = noise(3, 16, 24)
     unseen = D.null_space(x)
@@ -188,24 +257,131 @@ def test_empty_axis() -> None:
         resize(noise(3, 4, 4), 0, 4)
 
 
-@pytest.mark.parametrize("scale", [1, 2, 3, 8, 64])
-@pytest.mark.parametrize("kind", ["resize", "adjoint", "inverse"])
-@pytest.mark.parametrize("blur", [0, 0.8])
-def test_long_axes_are_done_in_blocks_of_the_same_matrix(
-    kind: str, scale: int, blur: float
+def by_hand(high: int, low: int, blur: float = 0.0) -> dict[str, Float64]:
+    """The matrices of an axis in full, by their definitions."""
+    matrix = resize_matrix(high, low)
+    if blur:
+        matrix = matrix @ gaussian_matrix(high, blur * high / low)
+    gram = matrix @ matrix.T + (0.05**2 * low / high * np.eye(low) if blur else 0)
+    inverse = np.linalg.solve(gram, matrix).T
+    return {"degrade": matrix, "adjoint": matrix.T, "pseudo_inverse": inverse}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("scale", "low"),
+    [
+        (1, (5, 300)),
+        (2, (150, 129)),  # just above one block
+        (3, (1, 211)),
+        (4, (64, 65)),
+        (4, (512, 7)),
+        (5, (77, 100)),
+        (8, (33, 130)),
+        (16, (20, 40)),
+        (64, (3, 9)),
+    ],
+)
+@pytest.mark.parametrize("blur", [0.0, 0.8])
+def test_products_are_those_of_full_matrices(
+    scale: int, low: tuple[int, int], blur: float, dtype: type[np.floating[Any]]
 ) -> None:
-    if blur and scale > 3:
-        pytest.skip("the blur of one axis as a whole matrix would take gigabytes")
-    low = 2100 // scale + 200
-    whole = degradation._MATRICES[kind](low * scale, low, blur)
-    got, row = np.zeros_like(whole), 0
-    blocks = degradation._blocks(kind, low * scale, low, blur, np, np.float64, "cpu")
-    assert len(blocks) > 3
-    for first, last, matrix in blocks:
-        got[row : row + len(matrix), first:last] = matrix
-        row += len(matrix)
-    assert row == len(whole)
-    np.testing.assert_allclose(got, whole, atol=1e-8 * np.abs(whole).max())
+    operator = Degradation(scale, blur)
+    high = (low[0] * scale, low[1] * scale)
+    rows, columns = (by_hand(a, b, blur) for a, b in zip(high, low, strict=True))
+    x, y = noise(2, *high).astype(dtype), noise(2, *low, seed=1).astype(dtype)
+    for name, picture in (("degrade", x), ("adjoint", y), ("pseudo_inverse", y)):
+        got = operator(picture) if name == "degrade" else getattr(operator, name)(picture)
+        expected = rows[name] @ picture.astype(np.float64) @ columns[name].T
+        largest = max(1.0, np.abs(expected).max())
+        tolerance = 2e-6 if dtype == np.float32 else 2e-8
+        assert got.dtype == dtype
+        np.testing.assert_allclose(
+            got / largest, expected / largest, rtol=0, atol=tolerance, err_msg=name
+        )
+    upsampled = resize_matrix(low[0], high[0]) @ y @ resize_matrix(low[1], high[1]).T
+    np.testing.assert_allclose(operator.upsample(y), upsampled, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("before", [(700, 90), (90, 700)])
+@pytest.mark.parametrize("after", [(301, 300), (1001, 37)])
+def test_resizing_by_any_ratio_is_that_of_full_matrices(
+    before: tuple[int, int], after: tuple[int, int]
+) -> None:
+    x = noise(1, *before)
+    expected = resize_matrix(before[0], after[0]) @ x @ resize_matrix(before[1], after[1]).T
+    np.testing.assert_allclose(resize(x, *after), expected, rtol=0, atol=1e-13)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.integers(1, 9),
+    st.integers(1, 90),
+    st.integers(1, 90),
+    st.integers(0, 2**32),
+)
+def test_adjoint_and_pseudo_inverse_at_any_size(scale: int, h: int, w: int, seed: int) -> None:
+    operator = Degradation(scale)
+    x, y = noise(h * scale, w * scale, seed=seed), noise(h, w, seed=seed + 1)
+    np.testing.assert_allclose(np.sum(operator(x) * y), np.sum(x * operator.adjoint(y)), atol=1e-8)
+    np.testing.assert_allclose(operator(operator.pseudo_inverse(y)), y, atol=1e-7)
+    seen = operator.pseudo_inverse(operator(x))  # an orthogonal projection
+    np.testing.assert_allclose(np.sum(seen * (x - seen)), 0, atol=1e-5)
+
+
+def test_a_longer_kernel_needs_its_rows_alone() -> None:
+    """Half as wide again as bicubic: its inverse falls off far more slowly."""
+
+    def wide(high: int, low: int, start: int, stop: int) -> Rows:
+        centres = (np.arange(start, stop) + 0.5) * high / low
+        distances = (np.arange(high) + 0.5 - centres[:, None]) / (1.5 * high / low)
+        matrix = keys_cubic(distances)
+        return Rows(0, matrix / matrix.sum(axis=1, keepdims=True))
+
+    matrix = wide(1200, 300, 0, 300).matrix
+    y = noise(1, 1, 300)
+    for kind, expected in ((Adjoint, matrix.T), (PseudoInverse, np.linalg.pinv(matrix))):
+        got = resized(y, lambda a, b, *rows, k=kind: _across(k(wide), a, b, *rows), 1, 1200)
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(got[0, 0] / scale, expected @ y[0, 0] / scale, atol=1e-6)
+
+
+def _across(rows: RowsOf, size_in: int, size_out: int, start: int, stop: int) -> Rows:
+    """Those rows for the axis across, which has one pixel, and stays."""
+    return Rows(0, np.eye(1)) if size_in == size_out == 1 else rows(size_in, size_out, start, stop)
+
+
+def test_blocks_that_repeat_are_made_once() -> None:
+    for rows, size_in, size_out, block in (
+        (resize_rows, 8192, 2048, 16),
+        (PseudoInverse(resize_rows), 2048, 8192, 64),
+    ):
+        runs = blocks(rows, size_in, size_out, block)
+        assert len(runs) < 12
+        assert sum(run.repeats * len(run.matrix) for run in runs) == size_out
+        starts = [run.start for run in runs]
+        assert starts == sorted(starts)
+    assert len(blocks(resize_rows, 1000, 301, 16)) == 19  # no two of which are equal
+
+
+def test_views_are_taken_as_they_lie() -> None:
+    x = noise(3, 300, 400)
+    for view in (x[:, 3:283, 7:387], x[:, ::-1][:, :280], np.moveaxis(noise(280, 380, 3), 2, 0)):
+        view = view[..., : view.shape[-1] // 4 * 4]
+        np.testing.assert_array_equal(D(view), D(np.ascontiguousarray(view)))
+        low = view[:, :250, :77]
+        np.testing.assert_array_equal(D.upsample(low), D.upsample(np.ascontiguousarray(low)))
+
+
+def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = noise(3, 1024, 1056).astype(np.float32)
+    found = []
+    for threads in (1, 2, 3):
+        monkeypatch.setattr(processors, "available_cpus", lambda threads=threads: threads)
+        found.append((D(x), D.pseudo_inverse(x[:, :256, :264])))
+    for others in found[1:]:
+        for one, other in zip(found[0], others, strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_a_very_long_axis_takes_little() -> None:

@@ -272,7 +272,7 @@ def _mutated_folders(
 def test_mutated_model_folders(tiny_exported: Path, tmp_path: Path) -> None:
     import numpy as np
 
-    from sr4.model import load_model
+    from sr4.model.diffusion_model import load_model
 
     names = ["config.json", "model.safetensors", "model.onnx"]
     opened = refused = 0

@@ -21,7 +21,8 @@ from sr4.diffusion.samplers import PictureNoise
 from sr4.errors import MissingExtraError, ModelError, UsageError
 from sr4.images import to_array
 from sr4.migrate import _without_comments, import_sr3
-from sr4.model import DiffusionModel, load_model, read_config
+from sr4.model.diffusion_model import DiffusionModel, load_model
+from sr4.model.folder import read_config
 
 torch = pytest.importorskip("torch")
 from safetensors.torch import load_file  # noqa: E402

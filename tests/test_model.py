@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sr4 import model as model_module
 from sr4.config import (
     SAMPLERS,
     DegradationSettings,
@@ -30,7 +29,9 @@ from sr4.diffusion.samplers import PictureNoise, Step
 from sr4.diffusion.schedules import alpha_sigma
 from sr4.errors import ModelError, SR4Error, UsageError
 from sr4.known import CLEAN, Known
-from sr4.model import DiffusionModel, find_model, load_model, read_config, save_model, write_config
+from sr4.model import folder as model_module
+from sr4.model.diffusion_model import DiffusionModel, load_model
+from sr4.model.folder import find_model, read_config, save_model, write_config
 from sr4.targets import Target
 
 Call = tuple[np.ndarray, float, np.ndarray]

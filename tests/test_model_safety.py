@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from sr4.errors import ModelError
-from sr4.model import load_model, read_config
+from sr4.model.diffusion_model import load_model
+from sr4.model.folder import read_config
 
 onnx = pytest.importorskip("onnx")
 

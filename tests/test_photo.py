@@ -8,7 +8,7 @@ from PIL import Image
 
 import sr4
 from sr4.evaluation.metrics import psnr
-from sr4.model import PHOTO_MODEL, read_config, shipped_models
+from sr4.model.folder import PHOTO_MODEL, read_config, shipped_models
 from sr4.tiling import Tiles
 
 data = pytest.importorskip("skimage.data")

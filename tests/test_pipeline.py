@@ -20,12 +20,15 @@ from sr4 import pipeline as pipeline_module
 from sr4.config import DegradationSettings, FastNetworkSettings, ModelConfig, SamplingSettings
 from sr4.degradation import Degradation
 from sr4.diffusion.samplers import Step
+from sr4.drawing import Draw
 from sr4.errors import PictureError, UsageError
 from sr4.images import quantise, to_array
 from sr4.known import Known
-from sr4.model import DiffusionModel
+from sr4.model.diffusion_model import DiffusionModel
+from sr4.model.folder import find_model, read_config
 from sr4.pictures.raster import checked
 from sr4.pipeline import Pipeline, Result
+from sr4.tiling import Tiles
 
 
 @pytest.fixture(scope="module")
@@ -476,6 +479,26 @@ def test_tiles_fit_the_memory_there_is(model: Pipeline, monkeypatch: pytest.Monk
         seen.clear()
         model.upscale(smooth(60, 20), steps=1)
         assert {shape[2:] for shape in seen} == {(edge, edge)}
+
+
+def test_tiles_leave_the_network_little_to_do_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without attention, whose cost goes by the square; and wide pictures keep flat bands."""
+    config = read_config(find_model("photo-x4"))
+    model = DiffusionModel(config, Stand(None, print), "photo-x4")
+    monkeypatch.setattr(drawing_module, "available_memory", lambda: None)
+
+    def edge(model: DiffusionModel, height: int, width: int) -> int:
+        drawing = drawing_module.Drawing(model, model.sampling())
+        return drawing._affordable_tile([Draw(np.zeros((3, height, width), np.float32), 0)])
+
+    chosen = edge(model, 512, 512)
+    tiles = Tiles(2048, chosen, 32)
+    assert tiles.drawn < 1.06 * 2048
+    assert 256 <= chosen <= 640
+    assert edge(model, 4000, 6000) == 256
+    with_attention = config.network.model_copy(update={"attention": True})
+    other = config.model_copy(update={"network": with_attention})
+    assert edge(DiffusionModel(other, Stand(None, print), "other"), 512, 512) == 256
 
 
 # Batches and progress

@@ -13,7 +13,8 @@ from sr4.config import ModelConfig
 from sr4.degradation import Degradation
 from sr4.diffusion.samplers import PictureNoise
 from sr4.errors import UsageError
-from sr4.model import DiffusionModel, load_model, save_model
+from sr4.model.diffusion_model import DiffusionModel, load_model
+from sr4.model.folder import save_model
 from sr4.overrides import override
 from sr4.recipes import recipe
 

@@ -14,7 +14,8 @@ from sr4.errors import UsageError
 from sr4.evidence.constraint import Constraint
 from sr4.evidence.jpeg import pixel_boxes, standard_tables
 from sr4.evidence.sets import LEVEL, ConvexSet, NoiseBox
-from sr4.model import DiffusionModel, find_model, read_config
+from sr4.model.diffusion_model import DiffusionModel
+from sr4.model.folder import find_model, read_config
 from sr4.tiling import BandedSampling, Tiles
 
 Floats = NDArray[np.float32]

@@ -18,7 +18,8 @@ from sr4.drawing import Draw, Drawing
 from sr4.errors import UsageError
 from sr4.evidence.choose import AUTO, Blur
 from sr4.evidence.kinds import Evidence
-from sr4.model import DEFAULT_MODEL, load_model
+from sr4.model.diffusion_model import load_model
+from sr4.model.folder import DEFAULT_MODEL
 from sr4.pipeline import (
     Picture,
     Pipeline,

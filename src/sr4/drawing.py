@@ -20,16 +20,18 @@ from sr4.evidence.kinds import Evidence
 from sr4.evidence.sets import PixelBox
 from sr4.known import CLEAN, Known
 from sr4.memory import available_memory
-from sr4.model import DiffusionModel
+from sr4.model.diffusion_model import DiffusionModel
 from sr4.pictures.raster import Parts
 from sr4.result import Result, large_result, whole_result
-from sr4.tiling import TILES_TOGETHER, BandedSampling, multiple
+from sr4.tiling import BandedSampling, Tiles, multiple, tiles_together
 
 Floats = NDArray[np.float32]
 Made = TypeVar("Made")
 
 _WHOLE_PIXELS = 2**18  # results up to this size are drawn whole, larger ones in tiles
-_OVERLAP = 32  # of tiles, or what comes nearest; at most half a tile
+_OVERLAP = 32
+_LARGEST_TILE = 640  # edge of the largest tiles that are chosen
+_BANDS_BYTES = 2**29  # what the bands of a sampling may take for tiles to be larger than usual
 _STRIPS = 12  # bands as wide as the picture that each step of a sampling in tiles holds at once
 _BATCH_PIXELS = 16 * 128 * 128  # high-res pixels that go through the network together
 
@@ -174,7 +176,7 @@ class Drawing:
         least = multiple(self.model)
         edge = self.tile or self._affordable_tile(draws)
         while True:
-            overlap = max(1, min(_OVERLAP, edge // 2) // least) * least
+            overlap = _overlap(edge, least)
             samplings = [
                 BandedSampling(
                     self.model,
@@ -198,23 +200,39 @@ class Drawing:
                 edge = smaller
 
     def _affordable_tile(self, draws: Sequence[Draw]) -> int:
-        """Edge of the largest tiles, up to twice the size trained on, for which half of the memory
-        to spare will do. Larger ones would be no faster.
+        """Edge of the tiles that leave the network the least to do, from twice the size trained on
+        upwards; where memory is short, of the largest for which half of the memory to spare will
+        do. Without attention, a pixel takes the same time in tiles of any size.
         """
         config, least = self.model.config, multiple(self.model)
-        edge = max(2, 2 * config.image_size // least) * least
-        available = available_memory()
-        if available is None:
-            return edge
+        usual = max(2, 2 * config.image_size // least) * least
         channels, height, width = draws[0].low_res.shape
-        row = len(draws) * channels * width * config.scale * 4
-        result = row * height * config.scale // 4  # in 8 bits
-        budget = (available - result) // 2
+        height, width = height * config.scale, width * config.scale
+        row = len(draws) * channels * width * 4
         strips = _STRIPS * (1 + self.settings.steps) * row
-        while edge > 2 * least:
-            tiles = min(TILES_TOGETHER, -(-width * config.scale // edge))
-            if tiles * edge**2 * _bytes_per_pixel(config) + edge * strips <= budget:
-                break
+        most = usual
+        if isinstance(config.network, FastNetworkSettings) and not config.network.attention:
+            most = min(_LARGEST_TILE, _BANDS_BYTES // strips)  # attention goes by the square
+        available = available_memory()
+        budget = math.inf
+        if available is not None:
+            result = row * height // 4  # in 8 bits
+            budget = (available - result) // 2
+
+        def pixels(edge: int) -> int:
+            overlap = _overlap(edge, least)
+            return Tiles(height, edge, overlap).drawn * Tiles(width, edge, overlap).drawn
+
+        def is_affordable(edge: int) -> bool:
+            tiles = min(tiles_together(edge**2), -(-width // edge))
+            needed: int = tiles * edge**2 * _bytes_per_pixel(config) + edge * strips
+            return needed <= budget
+
+        larger = [edge for edge in range(usual, most + 1, least) if is_affordable(edge)]
+        if larger:
+            return min(larger, key=pixels)
+        edge = usual
+        while edge > 2 * least and not is_affordable(edge):
             edge = max(2, edge // 2 // least) * least
         return edge
 
@@ -228,6 +246,13 @@ class Drawing:
             if self.on_step is not None:
                 self.on_step(Step(number, len(sampling.bands), band, band))
         return picture
+
+
+def _overlap(edge: int, least: int) -> int:
+    """Of neighbouring tiles: 32 pixels, or what comes nearest among multiples of `least`; at most
+    half a tile.
+    """
+    return max(1, min(_OVERLAP, edge // 2) // least) * least
 
 
 def _bytes_per_pixel(config: ModelConfig) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from sr4.config import is_degradation_aware
 from sr4.errors import MissingExtraError, ModelError, UsageError, nearest
 from sr4.images import reason
-from sr4.model import CARD, find_model, read_config, save_model, write_config
+from sr4.model.folder import CARD, find_model, read_config, save_model, write_config
 from sr4.runtime import CONFIG, GRAPH, IR
 from sr4.runtime.files import check_files
 

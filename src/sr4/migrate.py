@@ -37,7 +37,7 @@ from sr4.diffusion.schedules import alpha_sigma
 from sr4.errors import ModelError
 from sr4.export import new_folder
 from sr4.images import reason
-from sr4.model import save_model
+from sr4.model.folder import save_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

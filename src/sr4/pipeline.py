@@ -18,7 +18,7 @@ from sr4.drawing import Draw, Drawing, check_tile
 from sr4.errors import PictureError, UsageError
 from sr4.evidence.choose import AUTO, Blur, check_evidence, choose, pillow_origin
 from sr4.evidence.kinds import Evidence
-from sr4.model import DiffusionModel
+from sr4.model.diffusion_model import DiffusionModel
 from sr4.pictures.raster import Parts, Raster, from_array, from_pil
 from sr4.result import Result
 
@@ -135,8 +135,9 @@ class Pipeline:
             blur: deviation of the Gaussian blur that the picture went through before it was
                 downscaled, in its pixels; "auto" to estimate it. Results are sharper by as much.
             tile: edge of the tiles that a larger result is made of, in pixels; 0 makes it whole. By
-                default results above 512x512 are made of tiles twice as large as the pictures that
-                the model was trained on, and of smaller ones where memory is short.
+                default results above 512x512 are made of tiles: twice as large as the pictures that
+                the model was trained on, larger where fewer pixels are then drawn twice, and
+                smaller where memory is short.
             on_step: called after each sampling step of each batch, or band of a result made of
                 tiles; see `sr4.diffusion.samplers.sample`. Raising from it cancels.
 

@@ -206,8 +206,10 @@ def _consistency(
     given_up = np.empty((given.size[1], given.size[0]), np.bool_)
     for start, stop, top, bottom in _bands_with_margin(given.size[1]):
         top, bottom = measured.around(top, bottom)
-        rows = result.span.exact_unit(result.pixels[top * scale : bottom * scale])
-        seen = degrade(np.moveaxis(rows, 2, 0))
+        pixels = np.moveaxis(result.pixels[top * scale : bottom * scale], 2, 0)
+        # Rounding to 8 bits is 30,000 times as coarse as float32.
+        kind = np.float32 if pixels.dtype == np.uint8 else np.float64
+        seen = result.span.exact_unit(degrade(pixels.astype(kind, order="C")))
         rest = measured.rows(top, bottom).rest(seen)[:, start - top : stop - top]
         total += float(np.sum((rest / 2) ** 2))
         given_up[start:stop] = np.abs(rest).max(axis=0) > LEVEL

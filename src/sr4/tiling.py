@@ -28,14 +28,14 @@ from sr4.errors import UsageError
 from sr4.evidence.constraint import Constraint
 from sr4.evidence.sets import PixelBox
 from sr4.known import CLEAN, Known
-from sr4.model import DiffusionModel
+from sr4.model.diffusion_model import DiffusionModel
 
 Floats = NDArray[np.float32]
 
 # Bands of x_t with the sampler's memory of each.
 Stream = Iterator[tuple[Floats, Any]]
 
-TILES_TOGETHER = 8  # tiles that go through the network together
+PIXELS_TOGETHER = 2**19  # of the tiles that go through the network together
 # Low-res rows around a band that take part in its projection. D⁺ reaches further, but falls off by
 # an order of magnitude with each.
 _MARGIN = 8
@@ -70,6 +70,11 @@ class Tiles:
     def size(self) -> int:
         """Edge of the tiles along this axis."""
         return min(self.edge, self.length)
+
+    @property
+    def drawn(self) -> int:
+        """Rows or columns of all of them together."""
+        return len(self.starts) * self.size
 
     def borders(self) -> list[int]:
         """Where each but the last hands over to the next."""
@@ -292,9 +297,10 @@ class _Strips:
         columns, model = self._sampling.columns, self._sampling.model
         x_t, upsampled = self._x.rows(start, stop), self._sampling.upsampled(start, stop)
         places = list(zip(columns.starts, columns.weights(), strict=True))
+        together = tiles_together(columns.size * (stop - start))
         strip: Floats | None = None
-        for first in range(0, len(places), TILES_TOGETHER):
-            group = places[first : first + TILES_TOGETHER]
+        for first in range(0, len(places), together):
+            group = places[first : first + together]
             tiles = [
                 np.stack([one[:, :, left : left + columns.size] for left, _ in group])
                 for one in (x_t, upsampled)
@@ -309,6 +315,11 @@ class _Strips:
                 strip[:, :, left : left + columns.size] += output * weights
         assert strip is not None
         return strip
+
+
+def tiles_together(pixels: int) -> int:
+    """How many tiles of so many pixels go through the network together."""
+    return max(1, PIXELS_TOGETHER // pixels)
 
 
 def _without_memories(stream: Stream, memories: deque[Any]) -> Iterator[Floats]:

@@ -12,7 +12,7 @@ from PIL import Image
 import sr4
 from sr4.cli.jobs import Job
 from sr4.cli.upscale import _count_draws
-from sr4.model import read_config
+from sr4.model.folder import read_config
 
 Run = Callable[..., Any]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sr4.model import load_model
+from sr4.model.diffusion_model import load_model
 
 torch = pytest.importorskip("torch")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-import sr4.model
+import sr4.model.folder
 from sr4 import __version__
 
 Run = Callable[..., Any]
@@ -114,7 +114,7 @@ def raising(error: BaseException) -> Callable[[], None]:
 def test_a_bug_is_one_line_that_says_how_to_see_more(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sr4.model, "shipped_models", raising(ZeroDivisionError("by zero")))
+    monkeypatch.setattr(sr4.model.folder, "shipped_models", raising(ZeroDivisionError("by zero")))
     monkeypatch.delenv("SR4_DEBUG", raising=False)
     done = run("models")
     assert (done.code, done.out) == (1, "")
@@ -128,7 +128,7 @@ def test_a_bug_is_one_line_that_says_how_to_see_more(
 def test_an_interrupt_is_one_line_and_exit_code_130(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sr4.model, "shipped_models", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(sr4.model.folder, "shipped_models", raising(KeyboardInterrupt()))
     done = run("models")
     assert (done.code, done.out, done.err) == (130, "", "sr4: interrupted\n")
 
@@ -138,7 +138,7 @@ def test_a_warning_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
         warnings.warn("look out", stacklevel=1)
         return {}
 
-    monkeypatch.setattr(sr4.model, "shipped_models", warn)
+    monkeypatch.setattr(sr4.model.folder, "shipped_models", warn)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         assert run("models").err == "sr4: warning: look out\n"

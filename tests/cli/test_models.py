@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-import sr4.model
+import sr4.model.folder
 
 Run = Callable[..., Any]
 
@@ -30,7 +30,7 @@ def change(folder: Path, **fields: Any) -> None:
 def test_models_lists_what_is_shipped(
     run: Run, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sr4.model, "SHIPPED", tiny_model.parent)
+    monkeypatch.setattr(sr4.model.folder, "SHIPPED", tiny_model.parent)
     (listed,) = run("models", "--json").json["models"]
     config = json.loads((tiny_model / "config.json").read_text())
     assert listed["name"] == "tiny"

@@ -130,7 +130,7 @@ def test_a_residual_gets_a_row_of_its_own(
 
 def test_moments_are_the_pictures_of_their_variables(residual_model: Path) -> None:
     from sr4.ablation.denoising import denoising_moments
-    from sr4.model import load_model
+    from sr4.model.diffusion_model import load_model
 
     model = load_model(residual_model)
     low_res = np.random.default_rng(0).uniform(-0.5, 0.5, (3, 7, 9)).astype(np.float32)

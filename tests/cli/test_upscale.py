@@ -30,7 +30,7 @@ from sr4.cli.jobs import Job
 from sr4.cli.upscale import upscale
 from sr4.degradation import Degradation
 from sr4.errors import PictureError
-from sr4.model import DEFAULT_MODEL, read_config
+from sr4.model.folder import DEFAULT_MODEL, read_config
 from sr4.pictures import Picture, read_picture, read_provenance
 from sr4.pictures.raster import Raster
 from sr4.pipeline import Pipeline

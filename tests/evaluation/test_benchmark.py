@@ -22,7 +22,7 @@ from sr4.evaluation.benchmark import Benchmark, benchmark
 from sr4.evaluation.benchmark_row import Job, Row, measure
 from sr4.evaluation.machine import network_cost
 from sr4.evaluation.speed import Spread
-from sr4.model import read_config
+from sr4.model.folder import read_config
 from sr4.recipes import RECIPES, recipe
 from sr4.recipes.sizes import at_size
 

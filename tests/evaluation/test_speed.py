@@ -13,7 +13,8 @@ from PIL import Image
 
 from sr4.evaluation import speed
 from sr4.evaluation.speed import SpeedTest, Spread, measure_speed
-from sr4.model import DiffusionModel, read_config
+from sr4.model.diffusion_model import DiffusionModel
+from sr4.model.folder import read_config
 
 NAP = 0.02  # seconds of an evaluation
 

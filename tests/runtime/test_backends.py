@@ -13,7 +13,8 @@ import pytest
 
 from sr4.degradation import Degradation
 from sr4.errors import MissingExtraError, ModelError, SR4Error, UsageError
-from sr4.model import load_model, read_config
+from sr4.model.diffusion_model import load_model
+from sr4.model.folder import read_config
 from sr4.runtime import BACKENDS, GRAPH, IR, IR_WEIGHTS, Network, cache_folder, open_network
 
 SHAPES = [(1, 3, 8, 8), (3, 3, 40, 24), (2, 3, 32, 64)]  # traced was (2, 3, 32, 40)
@@ -317,7 +318,7 @@ STARVE = """
 import resource, sys
 import numpy as np
 from sr4.errors import OutOfMemoryError
-from sr4.model import load_model
+from sr4.model.diffusion_model import load_model
 
 network = load_model(sys.argv[1], backend=sys.argv[2]).network
 picture = network.native(np.zeros((1, 3, 2048, 2048), np.float32))

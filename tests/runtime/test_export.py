@@ -22,7 +22,8 @@ from sr4.config import (
 )
 from sr4.errors import ModelError, UsageError
 from sr4.known import Known
-from sr4.model import load_model, read_config, save_model
+from sr4.model.diffusion_model import load_model
+from sr4.model.folder import read_config, save_model
 from sr4.runtime import GRAPH, IR, WEIGHTS
 
 torch = pytest.importorskip("torch")

@@ -18,7 +18,7 @@ from sr4.config import RunSettings  # noqa: E402
 from sr4.data.corruption import PhotoCorruption  # noqa: E402
 from sr4.data.sources import EncodedSource  # noqa: E402
 from sr4.errors import UsageError  # noqa: E402
-from sr4.model import read_config  # noqa: E402
+from sr4.model.folder import read_config  # noqa: E402
 from sr4.overrides import override  # noqa: E402
 from sr4.recipes import recipe  # noqa: E402
 from sr4.recipes.distilled import distilled  # noqa: E402

@@ -21,7 +21,8 @@ from sr4.data.loader import Batch, training_batches  # noqa: E402
 from sr4.data.sources import EncodedSource  # noqa: E402
 from sr4.diffusion.samplers import PictureNoise  # noqa: E402
 from sr4.errors import ModelError, RunError, UsageError  # noqa: E402
-from sr4.model import DiffusionModel, load_model, read_config  # noqa: E402
+from sr4.model.diffusion_model import DiffusionModel, load_model  # noqa: E402
+from sr4.model.folder import read_config  # noqa: E402
 from sr4.networks.fast import with_mean_output  # noqa: E402
 from sr4.overrides import override  # noqa: E402
 from sr4.recipes.distilled import distilled  # noqa: E402

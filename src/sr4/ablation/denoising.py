@@ -10,7 +10,7 @@ from PIL import Image
 
 from sr4.diffusion.samplers import OnStep, Step
 from sr4.images import to_image
-from sr4.model import DiffusionModel
+from sr4.model.diffusion_model import DiffusionModel
 
 MOMENTS = 8
 

@@ -33,7 +33,8 @@ from sr4.evaluation._optional import require
 from sr4.evaluation.evaluate import BicubicUpscaler, Upscaler, evaluate
 from sr4.evaluation.machine import processor
 from sr4.images import reason
-from sr4.model import DiffusionModel, find_model, read_config
+from sr4.model.diffusion_model import DiffusionModel
+from sr4.model.folder import find_model, read_config
 from sr4.overrides import override
 from sr4.recipes import recipe
 from sr4.recipes.sizes import Size, at_size

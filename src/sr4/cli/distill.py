@@ -44,7 +44,7 @@ def distill(
     command again resumes a run that was stopped, by whatever. The trained student is RUN/model;
     other commands take RUN for it.
     """
-    from sr4.model import find_model, read_config
+    from sr4.model.folder import find_model, read_config
     from sr4.recipes.distilled import STEPS, distilled
 
     if steps not in STEPS:

@@ -30,7 +30,7 @@ EXAMPLES = examples(
     "sr4 evaluate --model sr4-fast --data test/ --json",
     "sr4 evaluate --model bicubic --data test.tar --scale 8 --out reports/bicubic",
     "sr4 evaluate --model photo-x4 --data Set5/ --border 4 --patch 64 --samples 8",
-    "sr4 evaluate --model photo-x4 --data Set14/ --border 4 --patch 64 --corruption photo",
+    "sr4 evaluate --model photo-x4 --data Set14/ --border 4 --corruption photo",
 )
 
 _BASELINES = ("bicubic", "bicubic-projected")
@@ -147,7 +147,7 @@ def evaluate(
     from sr4.evaluation.evaluate import evaluate as score
     from sr4.evaluation.features import InceptionV3
     from sr4.evaluation.report import check_report_folder
-    from sr4.model import DiffusionModel
+    from sr4.model.diffusion_model import DiffusionModel
 
     if out is not None:
         check_report_folder(out, overwrite=overwrite)
@@ -200,7 +200,7 @@ def _open(model: str, scale: int | None, backend: str, device: str) -> Upscaler:
             f"got --scale {scale} for the model {model!r}, which has its own; expected --scale "
             f"with {' or '.join(_BASELINES)} only: leave it out"
         )
-    from sr4.model import load_model
+    from sr4.model.diffusion_model import load_model
 
     return load_model(model, backend=backend, device=device)
 

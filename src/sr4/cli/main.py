@@ -34,6 +34,7 @@ from sr4.cli import (
 )
 from sr4.cli.options import examples
 from sr4.errors import SR4Error, UsageError, nearest
+from sr4.processors import bound_libraries
 
 INTERRUPTED = 130  # as shells report a program that Ctrl-C ended
 
@@ -118,6 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 all done, 1 something failed, 2 wrong usage, 130 interrupted.
     """
+    if arguments is None:
+        bound_libraries()
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _run(words)

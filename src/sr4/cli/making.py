@@ -86,7 +86,7 @@ class Making:
 
 @cache
 def _chosen(path: Path) -> str:
-    from sr4.model import PHOTO_MODEL, model_for
+    from sr4.model.folder import PHOTO_MODEL, model_for
     from sr4.pictures import read_size
 
     try:
@@ -103,7 +103,7 @@ def _names(model: str) -> list[str]:
 
 @cache
 def _stages(model: str) -> list[ModelConfig]:
-    from sr4.model import find_model, read_config
+    from sr4.model.folder import find_model, read_config
 
     return [read_config(find_model(name)) for name in _names(model)]
 

@@ -21,7 +21,7 @@ INFO_EXAMPLES = examples("sr4 info sr4-fast")
 
 def models(as_json: JSON = False) -> int:
     """List the models that come with the package."""
-    from sr4.model import read_config, shipped_models
+    from sr4.model.folder import read_config, shipped_models
 
     found = {name: (folder, read_config(folder)) for name, folder in shipped_models().items()}
     if as_json:
@@ -66,7 +66,7 @@ def info(
 
     Its terms of use come first; then size, sampling, training data, scores and files.
     """
-    from sr4.model import find_model, read_config
+    from sr4.model.folder import find_model, read_config
 
     folder = find_model(model)
     config = read_config(folder)

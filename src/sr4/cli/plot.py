@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from sr4.ablation.denoising import Moment
-    from sr4.model import DiffusionModel
+    from sr4.model.diffusion_model import DiffusionModel
 
 SCHEDULES_EXAMPLES = examples("sr4 plot schedules -o schedules.png")
 RUN_EXAMPLES = examples("sr4 plot run runs/mine -o curves.png")
@@ -127,7 +127,7 @@ def process(
     """
     from sr4.ablation.denoising import denoising_moments
     from sr4.images import read_image, to_array
-    from sr4.model import load_model
+    from sr4.model.diffusion_model import load_model
     from sr4.pictures import check_output, write_image
 
     check_output(out, overwrite=overwrite)

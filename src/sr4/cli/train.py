@@ -100,7 +100,7 @@ def train(
     settings = resolve_settings(recipe, config, assignments or ())
     folder = None
     if init is not None:
-        from sr4.model import find_model, read_config, weights_checksum
+        from sr4.model.folder import find_model, read_config, weights_checksum
         from sr4.overrides import override
 
         folder = find_model(init)

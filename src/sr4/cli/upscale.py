@@ -219,7 +219,7 @@ def _open(
     name: str, jobs: Sequence[Job], samples: int, backend: str, device: str
 ) -> Pipeline | CascadePipeline:
     from sr4.cascade import load, model_names
-    from sr4.model import find_model, read_config
+    from sr4.model.folder import find_model, read_config
 
     stages = [read_config(find_model(one)) for one in model_names(name)]
     draws = samples * _count_draws(jobs, stages)

@@ -19,6 +19,7 @@ from sr4.diffusion.predictions import VARIANCES, implied_eps, learned_log_varian
 from sr4.diffusion.process import Transition, like
 from sr4.diffusion.schedules import Float64, Schedule, alpha_sigma
 from sr4.errors import UsageError
+from sr4.processors import for_each
 
 Array = Any
 
@@ -74,16 +75,19 @@ class PictureNoise:
         """Some rows of the draw of that number, counted from 0: (B, C, stop - start, W)."""
         channels, height, width = self._shape
         first, last = start // self.block, -(-stop // self.block)
-        pictures = []
-        for seed in self._seeds:
-            blocks = [
-                self._block(seed, draw, number, (channels, min(self.block, rest), width))
-                for number in range(first, last)
-                if (rest := height - number * self.block) > 0
-            ]
-            whole = blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
-            pictures.append(whole[:, start - first * self.block : stop - first * self.block])
-        return np.stack(pictures)
+        found = np.empty((len(self._seeds), channels, stop - start, width), np.float32)
+
+        def draw_block(place: tuple[int, int]) -> None:
+            picture, number = place
+            top = number * self.block
+            shape = (channels, min(self.block, height - top), width)
+            drawn = self._block(self._seeds[picture], draw, number, shape)
+            a, b = max(start, top), min(stop, top + shape[1])
+            found[picture, :, a - start : b - start] = drawn[:, a - top : b - top]
+
+        places = [(one, number) for one in range(len(found)) for number in range(first, last)]
+        for_each(draw_block, places, channels * self.block * width)
+        return found
 
     @staticmethod
     def _block(seed: int, draw: int, number: int, shape: Sequence[int]) -> NDArray[np.float32]:

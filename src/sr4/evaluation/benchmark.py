@@ -26,7 +26,7 @@ from sr4.data.sources import open_sources
 from sr4.errors import MissingExtraError, SR4Error, UsageError, nearest
 from sr4.evaluation.benchmark_row import Job, Row
 from sr4.evaluation.machine import processor
-from sr4.model import find_model, read_config, shipped_models
+from sr4.model.folder import find_model, read_config, shipped_models
 from sr4.recipes import RECIPES, recipe
 from sr4.runtime import GRAPH
 

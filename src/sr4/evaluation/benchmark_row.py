@@ -29,7 +29,8 @@ from sr4.evaluation.machine import convolution_peaks, network_cost, peak_memory
 from sr4.evaluation.report import Evaluation
 from sr4.evaluation.speed import Speed, SpeedTest, Spread, Tell, measure_speed
 from sr4.images import to_image
-from sr4.model import DiffusionModel, find_model, load_model, read_config
+from sr4.model.diffusion_model import DiffusionModel, load_model
+from sr4.model.folder import find_model, read_config
 from sr4.recipes import recipe
 from sr4.runtime import GRAPH
 

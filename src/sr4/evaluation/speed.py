@@ -13,7 +13,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
 from sr4.diffusion.samplers import OnStep, Step
-from sr4.model import DiffusionModel
+from sr4.model.diffusion_model import DiffusionModel
 from sr4.pipeline import Pipeline
 from sr4.runtime import Network
 

@@ -78,6 +78,8 @@ class Constraint:
         without it, a black or white picture takes ten times the rounds.
         """
         degradation, allowed = self.degradation, self.allowed
+        if isinstance(allowed, PixelBox) and allowed.radius == 0:
+            return degradation.fit(pictures, np.asarray(allowed.centre, pictures.dtype))
         fitted = ahead = pictures
         seen = seen_ahead = degradation(pictures)
         wanted = allowed.project(seen)

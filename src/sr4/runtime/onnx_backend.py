@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +10,12 @@ from numpy.typing import NDArray
 
 from sr4.errors import ModelError
 from sr4.images import reason
+from sr4.processors import available_cpus
 from sr4.runtime import failure
 
 Floats = NDArray[np.float32]
 
 _MOST_FOLDED = 2**28  # bytes that one operator may make of constants when a session starts
-
-
-def available_cpus() -> int:
-    """Processors this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class ONNXNetwork:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sr4.errors import ModelError
 from sr4.images import reason
+from sr4.processors import available_cpus
 from sr4.runtime import failure
 
 Floats = NDArray[np.float32]
@@ -98,6 +99,7 @@ class OpenVINONetwork:
             model.reshape(dict(shapes))
         options = {
             "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": available_cpus(),
             "INFERENCE_PRECISION_HINT": _PRECISIONS[self.precision],
         }
         if self._cache is not None:

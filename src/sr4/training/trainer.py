@@ -25,7 +25,7 @@ from sr4.data.sources import Source
 from sr4.errors import DataError, RunError, UsageError
 from sr4.evaluation.machine import network_cost
 from sr4.images import reason
-from sr4.model import read_config, save_model
+from sr4.model.folder import read_config, save_model
 from sr4.runtime.files import check_files
 from sr4.runtime.torch_backend import TorchNetwork
 from sr4.training.checkpoint import list_checkpoints, newest_checkpoint, writing

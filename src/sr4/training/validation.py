@@ -17,7 +17,7 @@ from sr4.data.evaluation import EvaluationBatch, evaluation_batches
 from sr4.data.sources import Source
 from sr4.evaluation.metrics import consistency, psnr
 from sr4.images import shown, to_image
-from sr4.model import DiffusionModel
+from sr4.model.diffusion_model import DiffusionModel
 from sr4.networks.attention_input import InputAttention
 from sr4.pictures import write_image
 from sr4.runtime.torch_backend import TorchNetwork

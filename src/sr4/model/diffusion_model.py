@@ -1,15 +1,11 @@
-"""A diffusion model: network, process, target and degradation as one; loaded from and saved to a
-folder that describes itself.
-"""
+"""A diffusion model: network, process, target and degradation as one."""
 
 from __future__ import annotations
 
-import json
 import math
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,37 +19,20 @@ from sr4.config import (
     explain,
     has_mean_output,
     is_degradation_aware,
-    parse_model_config,
 )
 from sr4.diffusion.predictions import PREDICTIONS
 from sr4.diffusion.samplers import Denoised, OnStep, PictureNoise, sample
-from sr4.documents import check_own_file, parse_json, read_bytes
 from sr4.errors import ModelError, UsageError, nearest
 from sr4.evidence.constraint import Constraint, Corrects, padded
 from sr4.evidence.sets import PixelBox
-from sr4.files import file_sha256
-from sr4.images import reason
 from sr4.known import CLEAN, Known
-from sr4.runtime import CONFIG, WEIGHTS, Network, open_network
+from sr4.model.folder import VALUE_RANGE, find_model, read_config
+from sr4.runtime import Network, open_network
 from sr4.runtime.files import check_files
 from sr4.targets import Frame
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 Array = Any
 Floats = NDArray[np.float32]
-
-CARD = "README.md"
-SHIPPED = Path(__file__).parent / "models"
-DEFAULT_MODEL = "sr4-fast"
-PHOTO_MODEL = "photo-x4"
-FORMAT = 1  # of config.json
-_FACE_SIDES = frozenset(range(16, 33))  # of low-res pictures, in pixels
-
-_VALUE_RANGE = (-1.0, 1.0)
-_MODEL_FILES = "model.*"  # weights, graph, and what other runtimes want
-_PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
 
 
 class DiffusionModel:
@@ -187,7 +166,7 @@ class DiffusionModel:
         larger = self.pad(low_res)
         own = padded(constraints, (height, width), larger) if constraints else None
         drawn = self._draw(larger, self.pad(condition), told, seeds, settings, own, on_step)
-        result = np.clip(drawn[..., : height * scale, : width * scale], *_VALUE_RANGE)
+        result = np.clip(drawn[..., : height * scale, : width * scale], *VALUE_RANGE)
         if not np.isfinite(result).all():
             raise ModelError(
                 f"{self.name}: its network gave numbers that are not finite; expected pictures: "
@@ -300,90 +279,6 @@ class DiffusionModel:
         return output
 
 
-def shipped_models() -> dict[str, Path]:
-    """The models inside the package by name."""
-    return {path.parent.name: path.parent for path in sorted(SHIPPED.glob(f"[!.]*/{CONFIG}"))}
-
-
-def model_for(width: int, height: int) -> str:
-    """The shipped model for a picture of that size: the one for faces has learned 16x16 ones, and
-    makes do with up to 32x32; everything else is a photograph.
-    """
-    return DEFAULT_MODEL if {width, height} <= _FACE_SIDES else PHOTO_MODEL
-
-
-def find_model(name: str | Path) -> Path:
-    """The folder of a model: a shipped name, a model folder, or a run folder that has one.
-
-    Raises:
-        ModelError: there is no such thing; says what was found instead.
-    """
-    shipped = shipped_models()
-    if str(name) in shipped:
-        return shipped[str(name)]
-    path = Path(name)
-    for folder in (path, path / "model"):
-        if os.path.isfile(folder / CONFIG):  # unlike pathlib's, never raises
-            return folder
-    expected = f"expected a model folder, {CONFIG} with {WEIGHTS}"
-    if os.path.isfile(path):
-        raise ModelError(f"{path}: is a file; {expected}{_advice([path])}")
-    if os.path.isdir(path):
-        raise ModelError(
-            f"{path}: has no {CONFIG}; {expected}, or a run folder that has saved one"
-            f"{_advice(path.iterdir())}"
-        )
-    raise ModelError(f"no model {str(name)!r}: {nearest(str(name), shipped)}")
-
-
-def _advice(files: Iterable[Path]) -> str:
-    """What to do with files that are no model folder."""
-    if any(file.suffix.lower() in _PICKLES for file in files):
-        return ": files that need unpickling are no models, `sr4 import` may turn one into a model"
-    return ": name the folder that `sr4 train` or `sr4 export` wrote"
-
-
-def read_config(folder: Path) -> ModelConfig:
-    """The description of a model folder.
-
-    Raises:
-        ModelError: missing, not JSON, of a newer format, or not what a config may say.
-    """
-    path = folder / CONFIG
-    try:
-        check_own_file(path, folder)
-        text = read_bytes(path).decode("utf-8")
-        values = parse_json(text)
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{path}: cannot be read ({reason(error)}); expected a model's JSON: copy the model "
-            "again"
-        ) from error
-    format = values.get("format", FORMAT) if isinstance(values, dict) else FORMAT
-    if isinstance(format, int) and format > FORMAT:
-        raise ModelError(
-            f"{path}: is of format {format}; expected at most {FORMAT}: update sr4 to read it"
-        )
-    config = parse_model_config(text, str(path), ModelError)
-    if config.scale != config.degradation.scale or config.value_range != _VALUE_RANGE:
-        raise ModelError(
-            f"{path}: got scale {config.scale}, a degradation by {config.degradation.scale} and "
-            f"the value range {config.value_range}; expected equal scales and {_VALUE_RANGE}: "
-            "copy the model again"
-        )
-    if config.size_multiple != config.network.size_multiple:
-        raise ModelError(
-            f"{path}: got size_multiple {config.size_multiple}; expected "
-            f"{config.network.size_multiple}, that of its network: copy or export the model again"
-        )
-    return config
-
-
-def weights_checksum(config: ModelConfig) -> str:
-    """Of a model's weights file; empty where its config has none."""
-    return config.sha256.get(WEIGHTS, "")
-
-
 def load_model(
     name: str | Path, *, backend: str = "auto", device: str = "auto", draws: int | None = None
 ) -> DiffusionModel:
@@ -402,36 +297,3 @@ def load_model(
     check_files(folder, config)
     network = open_network(folder, config, backend=backend, device=device, draws=draws)
     return DiffusionModel(config, network, str(name))
-
-
-def save_model(folder: Path, config: ModelConfig, tensors: Mapping[str, Tensor]) -> ModelConfig:
-    """Write a model folder: the tensors as they are, and the config with checksums.
-
-    Files of other weights, such as an exported graph, do not stay.
-
-    Returns:
-        The config as written.
-    """
-    from safetensors.torch import save
-
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{WEIGHTS}.tmp"
-    # Not by save_file, whose files only their owner may read.
-    temporary.write_bytes(save({name: tensor.contiguous() for name, tensor in tensors.items()}))
-    for stale in folder.glob(_MODEL_FILES):
-        if stale.name != WEIGHTS:
-            stale.unlink()
-    temporary.replace(folder / WEIGHTS)
-    parameters = sum(tensor.numel() for tensor in tensors.values())
-    return write_config(folder, config.model_copy(update={"parameters": parameters}))
-
-
-def write_config(folder: Path, config: ModelConfig) -> ModelConfig:
-    """Write `config.json` with the checksums of the model files beside it."""
-    sums = {path.name: file_sha256(path) for path in sorted(folder.glob(_MODEL_FILES))}
-    config = config.model_copy(update={"sha256": sums})
-    text = json.dumps(config.model_dump(mode="json"), indent=2, ensure_ascii=False)
-    temporary = folder / f".{CONFIG}.tmp"
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(folder / CONFIG)
-    return config

@@ -1,0 +1,30 @@
+"""The degradation operator D that makes `low_res` from `high_res`, and all that follows from it.
+
+D is bicubic downscaling with antialiasing, as Pillow and torch (`antialias=True`) do it, after a
+Gaussian blur where that is part of what happened. It is separable and linear, `D(x) = A x Bᵀ` with
+one banded matrix per axis, so its adjoint, its pseudo-inverse `D⁺` and the projection onto
+`{x : D x = low_res}` are products with banded matrices too. All functions take NumPy arrays and
+torch tensors of shape (..., H, W), any value range.
+
+- `bicubic`: the kernel and the matrix of an axis
+- `blur`: the same after a Gaussian blur
+- `inverse`: its adjoint and pseudo-inverse
+- `banded`: the products of such matrices with pictures
+- `operator`, `chain`: D, and several of them in turn
+"""
+
+from __future__ import annotations
+
+from sr4.degradation.bicubic import resize_matrix
+from sr4.degradation.blur import MAX_BLUR, gaussian_matrix
+from sr4.degradation.chain import DegradationChain
+from sr4.degradation.operator import Degradation, resize
+
+__all__ = [
+    "MAX_BLUR",
+    "Degradation",
+    "DegradationChain",
+    "gaussian_matrix",
+    "resize",
+    "resize_matrix",
+]

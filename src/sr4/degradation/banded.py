@@ -1,0 +1,213 @@
+"""Products of pictures with the banded matrix of an axis, as fast as memory gives the pixels.
+
+A matrix is held as runs of equal blocks: away from the borders each block of a whole ratio is the
+one before, moved on. A run is one call of NumPy's matmul over overlapping windows, which are views,
+in products so small that a BLAS does not spread them over threads of its own: those of OpenBLAS
+wait in busy loops, for each other and for whoever else wants the processors. Large pictures go to
+the threads of `sr4.processors` instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from array_api_compat import array_namespace, device, is_numpy_namespace
+from numpy.lib.stride_tricks import as_strided
+
+from sr4.degradation.bicubic import Rows, RowsOf
+from sr4.degradation.inverse import NOTHING
+from sr4.processors import in_pieces
+
+Array = Any  # a NumPy array or a torch tensor
+
+_WHOLE = 256  # axes up to this length are one block
+_WHOLE_ELSEWHERE = 1024  # of other libraries, which start a kernel for each product
+_BLOCK = 64  # places of the longer side in one of several blocks; fastest of 32, 64 and 128
+# Multiplications of one product: up to these OpenBLAS uses the calling thread alone (its
+# SMP_THRESHOLD_MIN times GEMM_MULTITHREAD_THRESHOLD).
+_ONE_THREAD = 2**18
+_LANES = 16  # numbers that a processor takes together
+
+
+class Run(NamedTuple):
+    """Blocks of a matrix that are equal, but for their place.
+
+    Attributes:
+        start: the first row.
+        first: the first column of the first block.
+        step: columns from one block to the next.
+        repeats: how many there are.
+        matrix: (rows, columns), of the library that multiplies.
+    """
+
+    start: int
+    first: int
+    step: int
+    repeats: int
+    matrix: Array
+
+
+def resized(x: Array, rows: RowsOf, height: int, width: int) -> Array:
+    """`R x Cᵀ` for the matrices R (height, H) and C (width, W) of x (..., H, W)."""
+    xp, place = array_namespace(x), device(x)
+    before = x.shape[-2:]
+    vertical, horizontal = (
+        _runs(rows, int(a), b, xp, x.dtype, place)
+        for a, b in zip(before, (height, width), strict=True)
+    )
+    if not is_numpy_namespace(xp):
+        x = xp.concat([block @ x[..., a:b, :] for block, a, b in _single(vertical)], axis=-2)
+        return xp.concat([x[..., a:b] @ block.T for block, a, b in _single(horizontal)], axis=-1)
+    planes = x.reshape(-1, *before)
+    # First the axis that leaves less to do for the other.
+    if height <= before[0]:
+        planes = _along_columns(_along_rows(planes, vertical, height), horizontal, width)
+    else:
+        planes = _along_rows(_along_columns(planes, horizontal, width), vertical, height)
+    return planes.reshape(*x.shape[:-2], height, width)
+
+
+def _single(runs: tuple[Run, ...]) -> list[tuple[Array, int, int]]:
+    """The blocks with the columns of each."""
+    return [
+        (run.matrix, first, first + run.matrix.shape[1])
+        for run in runs
+        for first in (run.first + number * run.step for number in range(run.repeats))
+    ]
+
+
+@lru_cache(maxsize=512)
+def _runs(
+    rows: RowsOf, size_in: int, size_out: int, xp: Any, dtype: Any, place: Any
+) -> tuple[Run, ...]:
+    longest = max(size_in, size_out)
+    if longest <= (_WHOLE if is_numpy_namespace(xp) else _WHOLE_ELSEWHERE):
+        first, matrix = rows(size_in, size_out, 0, size_out)
+        found = [Run(0, first, 0, 1, matrix)]
+    else:
+        found = blocks(rows, size_in, size_out, max(1, size_out * _BLOCK // longest))
+    return tuple(
+        run._replace(matrix=xp.asarray(run.matrix.copy(), dtype=dtype, device=place))
+        for run in found
+    )
+
+
+def blocks(rows: RowsOf, size_in: int, size_out: int, block: int) -> list[Run]:
+    """The runs of a matrix in blocks of so many rows, in float64.
+
+    Where each block lies a whole number of columns behind the one before, blocks are made from the
+    start until one is equal to that before it, and then from the end until one is equal to those:
+    all between are.
+    """
+    count = -(-size_out // block)
+    step, rest = divmod(block * size_in, size_out)
+
+    @cache
+    def made(number: int) -> Run:
+        start = number * block
+        held = _trimmed(rows(size_in, size_out, start, min(start + block, size_out)))
+        return Run(start, held.first, step, 1, held.matrix)
+
+    def equal(one: int, other: int) -> bool:
+        a, b = made(one), made(other)
+        return (
+            b.first - a.first == (other - one) * step
+            and b.matrix.shape == a.matrix.shape
+            and bool(np.abs(b.matrix - a.matrix).max() <= NOTHING * np.abs(a.matrix).max())
+        )
+
+    pairs = () if rest else pairwise(range(count))
+    begin = next((one for one, other in pairs if equal(one, other)), None)
+    if begin is None:
+        return [made(number) for number in range(count)]
+    end = next(number for number in range(count - 1, begin, -1) if equal(begin, number)) + 1
+    run = made(begin)._replace(repeats=end - begin)
+    return [*map(made, range(begin)), run, *map(made, range(end, count))]
+
+
+def _trimmed(rows: Rows) -> Rows:
+    size = np.abs(rows.matrix).max(axis=0)
+    seen = np.flatnonzero(size > NOTHING * size.max())
+    return Rows(rows.first + int(seen[0]), rows.matrix[:, seen[0] : seen[-1] + 1])
+
+
+def _along_rows(x: Array, runs: tuple[Run, ...], height: int) -> Array:
+    """(P, H, W) to (P, height, W)."""
+    x = _with_neighbours_in_memory(x)
+    planes, _, width = x.shape
+    found = np.empty((planes, height, width), x.dtype)
+
+    def do(start: int, stop: int) -> None:
+        for run in runs:
+            rows, columns = run.matrix.shape
+            for left, each, count in _lanes(start, stop, rows * columns):
+                (plane, row, lane) = x.strides
+                given = as_strided(
+                    x[:, run.first :, left:],
+                    (planes, run.repeats, count, columns, each),
+                    (plane, run.step * row, each * lane, row, lane),
+                )
+                (plane, row, lane) = found.strides
+                made = as_strided(
+                    found[:, run.start :, left:],
+                    (planes, run.repeats, count, rows, each),
+                    (plane, rows * row, each * lane, row, lane),
+                )
+                np.matmul(run.matrix, given, out=made)
+
+    in_pieces(do, width, planes * (x.shape[1] + height) * width)
+    return found
+
+
+def _along_columns(x: Array, runs: tuple[Run, ...], width: int) -> Array:
+    """(P, H, W) to (P, H, width)."""
+    planes, height, before = x.shape
+    x = np.ascontiguousarray(x).reshape(-1, before)
+    found = np.empty((planes * height, width), x.dtype)
+
+    def do(start: int, stop: int) -> None:
+        for run in runs:
+            columns, rows = run.matrix.shape
+            for top, each, count in _lanes(start, stop, rows * columns):
+                (row, lane) = x.strides
+                given = as_strided(
+                    x[top:, run.first :],
+                    (count, run.repeats, each, rows),
+                    (each * row, run.step * lane, row, lane),
+                )
+                (row, lane) = found.strides
+                made = as_strided(
+                    found[top:, run.start :],
+                    (count, run.repeats, each, columns),
+                    (each * row, columns * lane, row, lane),
+                )
+                np.matmul(given, run.matrix.T, out=made)
+
+    in_pieces(do, planes * height, planes * height * (before + width))
+    return found.reshape(planes, height, width)
+
+
+def _lanes(start: int, stop: int, work: int) -> Iterator[tuple[int, int, int]]:
+    """Groups of rows or columns that are multiplied alike: the first, how many go into a product,
+    and how many products these are.
+
+    Args:
+        work: multiplications for each row or column.
+    """
+    each = max(_LANES, _ONE_THREAD // work // _LANES * _LANES)
+    count, rest = divmod(stop - start, each)
+    if count:
+        yield start, each, count
+    if rest:
+        yield stop - rest, rest, 1
+
+
+def _with_neighbours_in_memory(x: Array) -> Array:
+    """x, copied if neighbours in a row are none in memory, which a BLAS cannot take."""
+    if x.strides[-1] == x.itemsize and x.strides[-2] >= x.shape[-1] * x.itemsize:
+        return x
+    return np.ascontiguousarray(x)

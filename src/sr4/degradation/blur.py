@@ -1,0 +1,55 @@
+"""A Gaussian blur of one axis, by itself and before a resizing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sr4.degradation.bicubic import Float64, Rows, resize_rows
+
+MAX_BLUR = 8.0
+"""The largest deviation of a blur, in low-res pixels: beyond, nothing is left to bring back."""
+_REACH = 6.5  # deviations beyond which a Gaussian is below a thousand millionth of its height
+
+
+@lru_cache(maxsize=64)
+def gaussian_matrix(size: int, deviation: float) -> Float64:
+    """A Gaussian blur of one axis as a matrix, shape (size, size), float64, read-only. At the
+    borders, the weights of the pixels that are there add up to 1.
+
+    Args:
+        deviation: in pixels.
+    """
+    matrix = _gaussian(np.arange(size), np.arange(size), deviation)
+    matrix.flags.writeable = False
+    return matrix
+
+
+def _gaussian(places: NDArray[Any], neighbours: NDArray[Any], deviation: float) -> Float64:
+    """The weights of neighbours, (places, neighbours); those of each place add up to 1."""
+    matrix = np.exp(-0.5 * ((places[:, None] - neighbours) / deviation) ** 2)
+    return np.asarray(matrix / matrix.sum(axis=1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class BlurredRows:
+    """The rows of a bicubic downscaling after a Gaussian blur.
+
+    Args:
+        deviation: of the blur, in pixels of the smaller picture.
+    """
+
+    deviation: float
+
+    def __call__(self, high: int, low: int, start: int, stop: int) -> Rows:
+        rows = resize_rows(high, low, start, stop)
+        deviation = self.deviation * high / low
+        last, reach = rows.first + rows.matrix.shape[1], math.ceil(_REACH * deviation)
+        first, after = max(0, rows.first - reach), min(high, last + reach)
+        blur = _gaussian(np.arange(rows.first, last), np.arange(first, after), deviation)
+        return Rows(first, rows.matrix @ blur)

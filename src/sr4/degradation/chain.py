@@ -1,0 +1,53 @@
+"""Degradations one after the other."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sr4.degradation.operator import Degradation
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Array = Any  # a NumPy array or a torch tensor
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class DegradationChain:
+    """Degradations one after the other: `D_1(D_2(... D_n(x)))`, linear as each of them.
+
+    Bicubic downscaling by 4 and then by 8 is not the one by 32, so a cascade of models has its own.
+
+    Args:
+        parts: D_1 to D_n, in the order of the models: the last one is applied first.
+    """
+
+    parts: tuple[Degradation, ...]
+
+    @property
+    def scale(self) -> int:
+        """The product of the scales."""
+        return math.prod(part.scale for part in self.parts)
+
+    def __call__(self, x: Array) -> Array:
+        """(..., H, W) to (..., H / scale, W / scale)."""
+        for part in reversed(self.parts):
+            x = part(x)
+        return x
+
+    def blurred(self, deviation: float) -> Self:
+        """With a blur before the downscaling to the smallest picture."""
+        first, *others = self.parts
+        return replace(self, parts=(first.blurred(deviation), *others))
+
+    def enlarge(self, low_res: Floats) -> Floats:
+        """`Degradation.enlarge` of each in turn."""
+        for part in self.parts:
+            low_res = part.enlarge(low_res)
+        return low_res

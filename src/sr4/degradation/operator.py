@@ -1,0 +1,144 @@
+"""D, its adjoint, its pseudo-inverse, and the projection onto the pictures that D maps onto one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from array_api_compat import array_namespace
+from numpy.typing import NDArray
+
+from sr4.degradation.banded import resized
+from sr4.degradation.bicubic import RowsOf, check_sizes, resize_rows
+from sr4.degradation.blur import MAX_BLUR, BlurredRows
+from sr4.degradation.fit import fit
+from sr4.degradation.inverse import Adjoint, PseudoInverse
+from sr4.errors import UsageError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Array = Any  # a NumPy array or a torch tensor; one implementation serves both
+Floats = NDArray[np.float32]
+
+_WEAK = 0.05  # what a blur leaves of the singular values; see `PseudoInverse`
+
+
+def resize(x: Array, height: int, width: int) -> Array:
+    """Bicubic resizing with antialiasing of (..., H, W) to (..., height, width).
+
+    Equal to torch's `interpolate(mode="bicubic", antialias=True)` to float32 rounding.
+    """
+    for before, after in zip(x.shape[-2:], (height, width), strict=True):
+        check_sizes(before, after)
+    return resized(x, resize_rows, height, width)
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """Bicubic downscaling by a whole factor, after a Gaussian blur if there is one.
+
+    Args:
+        scale: the factor between `low_res` and `high_res` along each axis, at least 1.
+        blur: deviation of the blur, in pixels of `low_res`; 0 is none. With one, `pseudo_inverse`
+            is regularised: `project` then takes a few rounds.
+    """
+
+    scale: int
+    blur: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.scale < 1:
+            raise UsageError(f"got scale {self.scale}; expected a whole number of at least 1")
+        if not 0 <= self.blur <= MAX_BLUR:
+            raise UsageError(
+                f"got a blur of {self.blur}; expected a deviation of 0 to {MAX_BLUR:g} low-res "
+                "pixels"
+            )
+
+    @property
+    def rows(self) -> RowsOf:
+        """The rows of the matrix of an axis."""
+        return BlurredRows(self.blur) if self.blur > 0 else resize_rows
+
+    def __call__(self, x: Array) -> Array:
+        """D(x): (..., H, W) to (..., H / scale, W / scale)."""
+        height, width = x.shape[-2:]
+        if height % self.scale or width % self.scale:
+            raise UsageError(
+                f"got a {width}x{height} high-res size; expected multiples of the scale "
+                f"{self.scale}: pad or crop the picture"
+            )
+        return resized(x, self.rows, height // self.scale, width // self.scale)
+
+    def adjoint(self, y: Array) -> Array:
+        """Dᵀ(y), with <D x, y> = <x, Dᵀ y>: (..., h, w) to (..., h * scale, w * scale)."""
+        return self._enlarged(y, Adjoint(self.rows))
+
+    def pseudo_inverse(self, y: Array) -> Array:
+        """D⁺(y), the smallest picture that D maps onto y: (..., h, w) to (..., H, W)."""
+        return self._enlarged(y, PseudoInverse(self.rows, _WEAK if self.blur > 0 else 0.0))
+
+    def _enlarged(self, y: Array, rows: RowsOf) -> Array:
+        height, width = (side * self.scale for side in y.shape[-2:])
+        return resized(y, rows, height, width)
+
+    def blurred(self, deviation: float) -> Self:
+        """This one after a Gaussian blur; see `blur`."""
+        return replace(self, blur=deviation)
+
+    def observe(self, high_res: Array) -> Array:
+        """`low_res` as an 8-bit file holds it: D(high_res) in [-1, 1], clipped and rounded.
+
+        Training and evaluation both see this one, since this is what users have.
+        """
+        xp = array_namespace(high_res)
+        levels = xp.round((xp.clip(self(high_res), -1.0, 1.0) + 1) * 127.5)
+        return levels / 127.5 - 1
+
+    def upsample(self, y: Array) -> Array:
+        """The `upsampled` picture: bicubic, (..., h, w) to (..., h * scale, w * scale)."""
+        return resize(y, y.shape[-2] * self.scale, y.shape[-1] * self.scale)
+
+    def null_space(self, x: Array) -> Array:
+        """(I - D⁺D)(x): the part of x that D does not see, same shape as x."""
+        return x - self.pseudo_inverse(self(x))
+
+    def project(
+        self,
+        x: Array,
+        low_res: Array,
+        *,
+        rounds: int = 1,
+        value_range: tuple[float, float] | None = None,
+    ) -> Array:
+        """The nearest picture to x whose degraded version is low_res: x + D⁺(low_res - D x).
+
+        With a value_range, clipping and projection alternate for the given rounds (alternating
+        projections onto two convex sets) and the result is inside the range; it then fits low_res
+        as well as the range lets it.
+
+        Args:
+            x: (..., H, W) pictures.
+            low_res: (..., H / scale, W / scale).
+        """
+        xp = array_namespace(x)
+        for _ in range(rounds):
+            x = x + self.pseudo_inverse(low_res - self(x))
+            if value_range is not None:
+                x = xp.clip(x, *value_range)
+        return x
+
+    def fit(self, pictures: Floats, low_res: Floats) -> Floats:
+        """Pictures near the given ones, in [-1, 1], that D maps onto low_res as closely as that
+        range lets it: see `sr4.degradation.fit`.
+
+        Args:
+            pictures: (..., H, W); low_res: (..., h, w) in [-1, 1].
+        """
+        return fit(self, pictures, low_res)
+
+    def enlarge(self, low_res: Floats) -> Floats:
+        """The `upsampled` picture made to fit low_res: (..., h, w) to (..., H, W) in [-1, 1]."""
+        return self.fit(np.clip(self.upsample(low_res), -1.0, 1.0), low_res)

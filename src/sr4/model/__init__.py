@@ -1,0 +1,1 @@
+"""A diffusion model as one object, and the folder that describes it."""
