@@ -115,11 +115,22 @@ def test_odd_jpegs_fall_back_with_a_line(tmp_path: Path) -> None:
     assert (grey.kind, grey.subsampling, grey.notes) == ("jpeg", "grey", ())
 
 
-def test_recompressed_files_hold_what_the_last_compression_says(tmp_path: Path) -> None:
-    first = saved(tmp_path / "a.jpg", image(), quality=40)
-    second = saved(tmp_path / "b.jpg", Image.open(first).crop((3, 5, 99, 93)), quality=85)
+@pytest.mark.parametrize(("quality", "cut"), [(85, (0, 0)), (95, (0, 0)), (95, (3, 5))])
+def test_an_earlier_compression_counts_for_more(
+    tmp_path: Path, quality: int, cut: tuple[int, int]
+) -> None:
+    big = image(height=192, width=256)
+    first = Image.open(saved(tmp_path / "a.jpg", big, quality=40))
+    second = saved(tmp_path / "b.jpg", first.crop((*cut, 256, 192)), quality=quality)
     found = of_file(second)
-    assert (found.kind, found.known.quality, found.notes) == ("jpeg", 85, ())
+    assert found.known.quality == 40
+    assert found.notes == ("it was compressed before, with a quality of about 40: that counts",)
+    truth = to_array(big)[:, cut[1] :, cut[0] :]
+    inside = found.allowed(truth).rest(truth)
+    outside = file_boxes(second)[0].rest(truth)
+    assert np.mean(inside**2) < 0.1 * np.mean(outside**2)
+    once = of_file(saved(tmp_path / "c.jpg", big, quality=quality))
+    assert (once.known.quality, once.notes) == (quality, ())
 
 
 def test_a_jpeg_saved_as_png_is_recognised(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from sr4.degradation import MAX_BLUR
 from sr4.errors import PictureError, UsageError, nearest
 from sr4.evidence.boxes import JpegBoxes
 from sr4.evidence.estimate import STRONG_NOISE, estimated_blur, estimated_noise, recognised_jpeg
-from sr4.evidence.jpeg import file_boxes, pixel_boxes, quality_of, quantisation_noise
+from sr4.evidence.jpeg import Tables, file_boxes, pixel_boxes, quality_of, quantisation_noise
 from sr4.evidence.kinds import KINDS, Evidence, exact, jpeg, noisy, nothing
 from sr4.evidence.sets import LEVEL
 from sr4.images import decoding, open_stream, orientation
@@ -219,7 +219,9 @@ def _of_jpeg(raster: Raster, origin: Origin, known: Known, blur: float) -> Evide
             boxes, tables = file_boxes(origin.source)
             boxes = boxes.turned(origin.orientation)
             if _fits(raster, boxes):
-                return jpeg(boxes, tables, known=known, blur=blur)
+                return _recompressed(raster, origin, tables, known, blur) or jpeg(
+                    boxes, tables, known=known, blur=blur
+                )
             reason = "its pixels are not those of its blocks"
         except ValueError as error:
             reason = str(error)
@@ -235,6 +237,23 @@ def _of_jpeg(raster: Raster, origin: Origin, known: Known, blur: float) -> Evide
     known = known._replace(quality=float(quality_of(tables)) if tables else None)
     note = f"{reason}: its pixels are taken to {deviation:.1f} levels"
     return noisy(deviation, known=known, blur=blur, notes=(note,))
+
+
+def _recompressed(
+    raster: Raster, origin: Origin, tables: Tables, known: Known, blur: float
+) -> Evidence | None:
+    """The boxes of an earlier and stronger compression, if the pixels of a file show one: its own
+    are about what that left. They are wider by what the last one may have changed.
+    """
+    if min(raster.size) < _SMALLEST or origin.orientation != 1 or raster.pixels.shape[2] == 4:
+        return None
+    earlier = recognised_jpeg(raster.unit, below=quality_of(tables))
+    if earlier is None:
+        return None
+    boxes = pixel_boxes(raster.unit, earlier.tables, earlier.step, earlier.offset)
+    found = jpeg(boxes.widened(quantisation_noise(tables)), earlier.tables, known=known, blur=blur)
+    note = f"it was compressed before, with a quality of about {earlier.quality}: that counts"
+    return replace(found, notes=(note,))
 
 
 def _fits(raster: Raster, boxes: JpegBoxes) -> bool:

@@ -79,22 +79,32 @@ def _patch_variances(channel: Float64) -> Float64:
     return np.asarray(squares[clipped < 0.02])
 
 
-def recognised_jpeg(unit: NDArray[Any]) -> Recognised | None:
+def recognised_jpeg(unit: NDArray[Any], below: int | None = None) -> Recognised | None:
     """The JPEG compression that pixels show; None if none is to be seen.
 
     On the right grid most coefficients are multiples of the steps: many small ones are gone, and
     the mean of `cos(2 pi c / q)` over the others is near 1 (as in Fan & de Queiroz 2003, of whose
     likelihood this is the first harmonic). Only tables of libjpeg's qualities are known.
+
+    Args:
+        below: of a JPEG file whose blocks begin at the first pixel, its quality: what is searched
+            for is an earlier compression of less than that.
     """
     height, width = unit.shape[1:]
     top, left = (max(0, (side - _EDGE) // 2) // 16 * 16 for side in (height, width))
     part = np.asarray(unit[:, top : top + _EDGE, left : left + _EDGE], np.float64)
     components = components_of(part, "ycc" if len(part) == 3 else "same")
-    place = _grid(components[0])
-    if place is None:
-        return None
-    quality = _quality(_nonzero(to_blocks(_cut(components[0], place, (BLOCK, BLOCK)))))
-    if quality is None:
+    places: list[tuple[int, int] | None] = [(0, 0)] if below is not None else []
+    if below is None or below >= _CLEAR:
+        places.append(_grid(components[0], below is not None))
+    most = 100 if below is None else below - _LESS
+    for place in places:
+        if place is None:
+            continue
+        quality = _quality(_nonzero(to_blocks(_cut(components[0], place, (BLOCK, BLOCK)))), most)
+        if quality is not None:
+            break
+    else:
         return None
     tables = standard_tables(quality)
     step, place = ((1, 1), place) if len(part) == 1 else _subsampling(components, place, tables[1])
@@ -117,13 +127,17 @@ _GONE = 1.0  # levels below which a coefficient counts as gone
 _CONTRAST = 0.04  # by which more have to be gone on the grid than beside it
 
 
-def _grid(luma: Float64) -> tuple[int, int] | None:
-    """Where blocks begin: the place, of 64, at which most coefficients are gone."""
+def _grid(luma: Float64, elsewhere: bool = False) -> tuple[int, int] | None:
+    """Where blocks begin: the place, of 64, at which most coefficients are gone; elsewhere than at
+    the first pixel, if so asked.
+    """
     middle = (_FREQUENCIES >= 2) & (_FREQUENCIES <= 10)
     gone = np.zeros((BLOCK, BLOCK))
     for place in itertools.product(range(BLOCK), range(BLOCK)):
         coefficients = to_blocks(_cut(luma, place, (BLOCK, BLOCK)))[:, :, middle]
         gone[place] = (np.abs(coefficients) < _GONE).mean()
+    if elsewhere:
+        gone[0, 0] = np.median(gone)
     best = np.unravel_index(int(np.argmax(gone)), gone.shape)
     others = np.delete(gone.ravel(), int(np.argmax(gone)))
     if gone[best] - others.max() < _CONTRAST * (1 - others.max()):
@@ -132,6 +146,8 @@ def _grid(luma: Float64) -> tuple[int, int] | None:
 
 
 _ENOUGH = 100  # coefficients that are not gone
+_CLEAR = 92  # the quality from which on a file still shows an earlier grid beside its own
+_LESS = 10  # by which an earlier quality has to be lower to be told
 _PERIODIC = 0.5  # the mean cosine of multiples of the steps; of others it is near 0
 
 
@@ -151,13 +167,13 @@ def _periodicity(flat: Float64, table: NDArray[Any]) -> float:
     return float(np.cos(2 * np.pi * (flat / steps))[used].mean())
 
 
-def _quality(flat: Float64) -> int | None:
-    """That whose steps the coefficients have. Steps that divide the right ones score less, as the
-    rounding of pixels moves a coefficient by more of them.
+def _quality(flat: Float64, most: int) -> int | None:
+    """That, up to `most`, whose steps the coefficients have. Steps that divide the right ones score
+    less, as the rounding of pixels moves a coefficient by more of them.
     """
-    found = [_periodicity(flat, standard_tables(quality)[0]) for quality in range(1, 101)]
-    best = int(np.argmax(found))
-    return best + 1 if found[best] >= _PERIODIC else None
+    found = [_periodicity(flat, standard_tables(quality)[0]) for quality in range(1, most + 1)]
+    best = int(np.argmax(found)) if found else 0
+    return best + 1 if found and found[best] >= _PERIODIC else None
 
 
 def _subsampling(
