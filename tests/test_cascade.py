@@ -165,10 +165,10 @@ def test_the_whole_gives_its_input_back(scales: tuple[int, ...], tile: int, step
     result = chain.upscale(picture, steps=steps, samples=3, tile=tile)
     for image in (*result.samples, result.mean):
         assert misfit(image, picture, *scales) < 0.01
-    assert result.consistency == pytest.approx(misfit(result.image, picture, *scales), rel=1e-4)
+    assert result.consistency == pytest.approx(misfit(result.image, picture, *scales), rel=1e-3)
     free = chain.upscale(picture, steps=steps, tile=tile, consistency=False)
     assert free.consistency > 10
-    assert free.consistency == pytest.approx(misfit(free.image, picture, *scales), rel=1e-4)
+    assert free.consistency == pytest.approx(misfit(free.image, picture, *scales), rel=1e-3)
 
 
 def test_samples_their_mean_and_their_deviation(cascade: CascadePipeline) -> None:

@@ -299,3 +299,11 @@ class TestModelConfig:
     def test_what_is_no_object_is_refused_in_one_line(self, text: str) -> None:
         with pytest.raises(ModelError, match=r"^m/config\.json: got [^\n]*$"):
             parse_model_config(text, "m/config.json", ModelError)
+
+
+def test_a_corruption_asks_for_rgb() -> None:
+    photo = recipe("photo-x4")
+    with pytest.raises(UsageError, match=r"got data\.corruption photo with model\.channels 4; expe"):
+        override(photo, {"model": {"channels": 4}})
+    clean = override(photo, {"model": {"channels": 4}, "data": {"corruption": "none"}})
+    assert clean.model.channels == 4

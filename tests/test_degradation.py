@@ -427,3 +427,13 @@ def test_the_inverse_of_a_blur_brings_back_what_is_there_and_no_noise() -> None:
 def test_impossible_blurs_are_named(blur: float) -> None:
     with pytest.raises(UsageError, match=r"got a blur of .*; expected a deviation of 0 to 8"):
         Degradation(4, blur)
+
+
+@pytest.mark.parametrize("size", [(40, 40), (100, 333)])
+def test_a_picture_alone_and_among_others_gives_the_same_bits(size: tuple[int, int]) -> None:
+    low = noise(7, 3, *size).astype(np.float32)
+    high = noise(7, 3, size[0] * 4, size[1] * 4, seed=1).astype(np.float32)
+    for operator, pictures in ((D, high), (D.pseudo_inverse, low), (D.upsample, low)):
+        together = operator(pictures)
+        for count in (1, 2, 5):
+            np.testing.assert_array_equal(operator(pictures[:count]), together[:count])

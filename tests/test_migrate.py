@@ -108,6 +108,7 @@ def test_the_folder(their_model: Any, tmp_path: Path) -> None:
     assert (objective["prediction"], objective["p"]) == ("eps", 1)
     assert (objective["variance"], objective["noise_level"]) == ("small", "batch")
     sampling = {"steps": 10, "sampler": "ddpm", "temperature": 1, "consistency": False}
+    sampling |= {"detail": 1, "most_steps": 100_000}
     assert written["sampling"] == sampling
     assert (written["licence"], written["training_data"]) == ("CC BY 4.0", ["my faces"])
     assert "imported from I20_E3_gen.pth" in written["description"]

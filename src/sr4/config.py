@@ -310,6 +310,17 @@ class RunSettings(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _corrupts_rgb(self) -> RunSettings:
+        """Files that photographs are compressed to hold three channels."""
+        corruption, channels = self.data.corruption, self.model.channels
+        if corruption != "none" and channels != 3:
+            raise ValueError(
+                f"got data.corruption {corruption} with model.channels {channels}; expected 3 "
+                "channels: set data.corruption=none"
+            )
+        return self
+
 
 class ModelConfig(ModelSettings):
     """`config.json` of a model folder: the model, and what people should know about it."""

@@ -63,7 +63,9 @@ def bound_libraries() -> None:
             os.environ.setdefault(name, str(max(1, quota)))
 
 
-def in_pieces(do: Callable[[int, int], object], length: int, work: int) -> None:
+def in_pieces(
+    do: Callable[[int, int], object], length: int, work: int, least: int = _LEAST
+) -> None:
     """Call `do(start, stop)` for parts of a range, by all processors where there is enough to do.
 
     `do` has to release Python's lock, as NumPy does, and may not call this again.
@@ -71,10 +73,11 @@ def in_pieces(do: Callable[[int, int], object], length: int, work: int) -> None:
     Args:
         length: of the range.
         work: numbers read and written in all.
+        least: what the length of each part but the last is a multiple of.
     """
-    count = min(work // _PIECE, length // _LEAST)
+    count = min(work // _PIECE, length // least)
     count = min(count, available_cpus()) if count > 1 else 1
-    step = -(-length // count // _LEAST) * _LEAST
+    step = -(-length // count // least) * least
     _together([partial(do, one, min(one + step, length)) for one in range(0, length, step)])
 
 

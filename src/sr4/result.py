@@ -209,7 +209,7 @@ def _consistency(
         pixels = np.moveaxis(result.pixels[top * scale : bottom * scale], 2, 0)
         # Rounding to 8 bits is 30,000 times as coarse as float32.
         kind = np.float32 if pixels.dtype == np.uint8 else np.float64
-        seen = result.span.exact_unit(degrade(pixels.astype(kind, order="C")))
+        seen = result.span.exact_unit(degrade(pixels.astype(kind, order="C"))).astype(np.float64)
         rest = measured.rows(top, bottom).rest(seen)[:, start - top : stop - top]
         total += float(np.sum((rest / 2) ** 2))
         given_up[start:stop] = np.abs(rest).max(axis=0) > LEVEL

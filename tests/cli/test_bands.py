@@ -43,7 +43,7 @@ def test_a_model_of_bands(run: Callable[..., Any], tmp_path: Path, channels: int
         np.save(source / f"{number}.npy", bands(channels, 40, number))
     if channels == 5:
         tifffile.imwrite(source / "6.tif", bands(channels, 40, 6), **BANDS)
-    settings = words(f"model.channels={channels}")
+    settings = words(f"model.channels={channels}", "data.corruption=none")
     done = run("train", "photo-x4", "--data", source, "--val", source, "--out", model, *settings)
     assert done.code == 0, done.err
 
@@ -74,7 +74,7 @@ def test_other_bands_than_the_model_has_are_bad_pictures(
 ) -> None:
     (tmp_path / "data").mkdir()
     np.save(tmp_path / "data/a.npy", bands(4, 40, 0))
-    settings = words("model.channels=5")
+    settings = words("model.channels=5", "data.corruption=none")
     done = run("train", "photo-x4", "--data", tmp_path / "data", "--out", tmp_path / "r", *settings)
     assert done.code == 1
     assert "has 4 channels; expected 5" in done.err

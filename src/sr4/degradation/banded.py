@@ -10,8 +10,9 @@ the threads of `sr4.processors` instead.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -140,70 +141,92 @@ def _along_rows(x: Array, runs: tuple[Run, ...], height: int) -> Array:
     x = _with_neighbours_in_memory(x)
     planes, _, width = x.shape
     found = np.empty((planes, height, width), x.dtype)
+    lanes = _Lanes.of(runs, width)
 
     def do(start: int, stop: int) -> None:
-        for run in runs:
+        for run, (left, each, count) in product(runs, lanes.groups(start, stop)):
             rows, columns = run.matrix.shape
-            for left, each, count in _lanes(start, stop, rows * columns):
-                (plane, row, lane) = x.strides
-                given = as_strided(
-                    x[:, run.first :, left:],
-                    (planes, run.repeats, count, columns, each),
-                    (plane, run.step * row, each * lane, row, lane),
-                )
-                (plane, row, lane) = found.strides
-                made = as_strided(
-                    found[:, run.start :, left:],
-                    (planes, run.repeats, count, rows, each),
-                    (plane, rows * row, each * lane, row, lane),
-                )
-                np.matmul(run.matrix, given, out=made)
+            (plane, row, lane) = x.strides
+            given = as_strided(
+                x[:, run.first :, left:],
+                (planes, run.repeats, count, columns, each),
+                (plane, run.step * row, each * lane, row, lane),
+            )
+            (plane, row, lane) = found.strides
+            made = as_strided(
+                found[:, run.start :, left:],
+                (planes, run.repeats, count, rows, each),
+                (plane, rows * row, each * lane, row, lane),
+            )
+            np.matmul(run.matrix, given, out=made)
 
-    in_pieces(do, width, planes * (x.shape[1] + height) * width)
+    in_pieces(do, lanes.count, planes * (x.shape[1] + height) * width, least=1)
     return found
 
 
 def _along_columns(x: Array, runs: tuple[Run, ...], width: int) -> Array:
     """(P, H, W) to (P, H, width)."""
+    x = np.ascontiguousarray(x)
     planes, height, before = x.shape
-    x = np.ascontiguousarray(x).reshape(-1, before)
-    found = np.empty((planes * height, width), x.dtype)
+    found = np.empty((planes, height, width), x.dtype)
+    lanes = _Lanes.of(runs, height)
 
     def do(start: int, stop: int) -> None:
-        for run in runs:
+        for run, (top, each, count) in product(runs, lanes.groups(start, stop)):
             columns, rows = run.matrix.shape
-            for top, each, count in _lanes(start, stop, rows * columns):
-                (row, lane) = x.strides
-                given = as_strided(
-                    x[top:, run.first :],
-                    (count, run.repeats, each, rows),
-                    (each * row, run.step * lane, row, lane),
-                )
-                (row, lane) = found.strides
-                made = as_strided(
-                    found[top:, run.start :],
-                    (count, run.repeats, each, columns),
-                    (each * row, columns * lane, row, lane),
-                )
-                np.matmul(given, run.matrix.T, out=made)
+            (plane, row, lane) = x.strides
+            given = as_strided(
+                x[:, top:, run.first :],
+                (planes, count, run.repeats, each, rows),
+                (plane, each * row, run.step * lane, row, lane),
+            )
+            (plane, row, lane) = found.strides
+            made = as_strided(
+                found[:, top:, run.start :],
+                (planes, count, run.repeats, each, columns),
+                (plane, each * row, columns * lane, row, lane),
+            )
+            np.matmul(given, run.matrix.T, out=made)
 
-    in_pieces(do, planes * height, planes * height * (before + width))
-    return found.reshape(planes, height, width)
+    in_pieces(do, lanes.count, planes * height * (before + width), least=1)
+    return found
 
 
-def _lanes(start: int, stop: int, work: int) -> Iterator[tuple[int, int, int]]:
-    """Groups of rows or columns that are multiplied alike: the first, how many go into a product,
-    and how many products these are.
+@dataclass(frozen=True)
+class _Lanes:
+    """Rows or columns of a plane, in the groups that go into one product.
 
-    Args:
-        work: multiplications for each row or column.
+    A BLAS may sum up in another order where a product has another shape. So the groups follow from
+    the size of a plane alone: what a picture gives does not depend on the pictures that it comes
+    with, nor on threads.
+
+    Attributes:
+        each: lanes in a group; the last one has what is left.
+        length: lanes in all.
     """
-    each = max(_LANES, _ONE_THREAD // work // _LANES * _LANES)
-    count, rest = divmod(stop - start, each)
-    if count:
-        yield start, each, count
-    if rest:
-        yield stop - rest, rest, 1
+
+    each: int
+    length: int
+
+    @classmethod
+    def of(cls, runs: tuple[Run, ...], length: int) -> _Lanes:
+        """Those of products with the matrices of some runs."""
+        work = max(run.matrix.shape[0] * run.matrix.shape[1] for run in runs)
+        return cls(max(_LANES, _ONE_THREAD // work // _LANES * _LANES), length)
+
+    @property
+    def count(self) -> int:
+        """Of the groups."""
+        return -(-self.length // self.each)
+
+    def groups(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+        """Groups `start` to `stop` by their size: the first lane, lanes in each, how many."""
+        whole = min(stop, self.length // self.each) - start
+        if whole > 0:
+            yield start * self.each, self.each, whole
+        if stop * self.each > self.length:
+            first = self.length // self.each * self.each
+            yield first, self.length - first, 1
 
 
 def _with_neighbours_in_memory(x: Array) -> Array:

@@ -175,6 +175,6 @@ class _TimedNetwork:
 
     def __call__(self, x_t: Any, log_snr: float, upsampled: Any, known: Any = None) -> Any:
         began = time.perf_counter()
-        output = self._network(x_t, log_snr, upsampled, known)
+        output = self._network(x_t, log_snr, upsampled, *(() if known is None else (known,)))
         self.seconds.append(time.perf_counter() - began)
         return output

@@ -19,6 +19,9 @@ Floats = NDArray[np.float32]
 _ROUNDS = 20  # at most; pictures with little black and white need one
 # What is nothing beside the rounding to 8 bits, 4e-3, to leave unmet or to change multipliers by.
 _CLOSE_ENOUGH = 2e-5
+# By which a pixel is off, after all rounds, where nothing fits; what fits is met to two levels or
+# so, however slowly.
+_FAR = 4 * LEVEL
 _REACH = 8  # low-res pixels around one that is not met where multipliers are bounded
 _BOUND = 16 * LEVEL  # of the multipliers; see `Constraint._nearest`
 _ALONE = 16 * LEVEL  # by which a pixel may exceed all its neighbours where nothing fits
@@ -56,15 +59,15 @@ class Constraint:
         is.
 
         Projection and clipping alternate with momentum. Where no picture is in both sets, black
-        and white, they would fight, and leave dots beside every edge: if more than a level remains
-        somewhere, what lies around is done anew, nearer to the pictures given (see `_nearest`), and
+        and white, they would fight, and leave dots beside every edge: if much remains somewhere,
+        what lies around is done anew, nearer to the pictures given (see `_nearest`), and
         pixels that exceed all their neighbours are brought back to them.
 
         Args:
             pictures: (..., C, H, W).
         """
         fitted = self._alternated(pictures)
-        unmet = self.unmet(fitted)
+        unmet = self.unmet(fitted, _FAR)
         if unmet.any():
             bounded = _spread(unmet, _REACH)
             start = np.where(self._enlarged(bounded), self.correct(pictures), fitted)
@@ -130,9 +133,13 @@ class Constraint:
         scale = self.degradation.scale
         return mask.repeat(scale, axis=-2).repeat(scale, axis=-1)
 
-    def unmet(self, x: Floats) -> NDArray[np.bool_]:
-        """Which low-res pixels are off by more than a level in some channel: (..., 1, h, w)."""
-        found: NDArray[np.bool_] = np.abs(self.rest(x)).max(axis=-3, keepdims=True) > LEVEL
+    def unmet(self, x: Floats, most: float = LEVEL) -> NDArray[np.bool_]:
+        """Which low-res pixels are off by more than a level in some channel: (..., 1, h, w).
+
+        Args:
+            most: by which they may be off, on the [-1, 1] scale.
+        """
+        found: NDArray[np.bool_] = np.abs(self.rest(x)).max(axis=-3, keepdims=True) > most
         return found
 
     def rest(self, x: Floats) -> Floats:
