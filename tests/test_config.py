@@ -26,6 +26,7 @@ from sr4.config import (
 )
 from sr4.errors import ModelError, UsageError
 from sr4.overrides import merge, override, parse_assignment
+from sr4.recipes import recipe
 
 
 @pytest.fixture
@@ -303,7 +304,7 @@ class TestModelConfig:
 
 def test_a_corruption_asks_for_rgb() -> None:
     photo = recipe("photo-x4")
-    with pytest.raises(UsageError, match=r"got data\.corruption photo with model\.channels 4; expe"):
+    with pytest.raises(UsageError, match=r"photo with model\.channels 4; expected 3"):
         override(photo, {"model": {"channels": 4}})
     clean = override(photo, {"model": {"channels": 4}, "data": {"corruption": "none"}})
     assert clean.model.channels == 4
