@@ -175,6 +175,7 @@ def test_a_share_stays_clean_and_is_known_to_be() -> None:
     found = second_order(clean=0.25, forget=0)
     is_clean = [np.array_equal(one.low_res, other) for one, other in zip(found, exact, strict=True)]
     assert 70 <= sum(is_clean) <= 130
+    assert all(equal for one, equal in zip(found, is_clean, strict=True) if one.is_clean)
     told = [one.known for one, clean in zip(found, is_clean, strict=True) if clean]
     assert set(told) == {CLEAN, NOTHING}  # of a fifth nothing is known
     assert 5 <= told.count(NOTHING) <= 40

@@ -145,6 +145,7 @@ def test_low_res_is_observed_by_the_degradation(source: EncodedSource) -> None:
 def test_clean_pictures_are_known_to_be_clean(source: EncodedSource) -> None:
     for batch in stream(source, 3):
         np.testing.assert_array_equal(batch.known, np.tile(CLEAN.vector(), (3, 1)))
+        assert batch.is_clean.all()
 
 
 @pytest.mark.parametrize("workers", [0, 1])

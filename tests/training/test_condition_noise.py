@@ -21,6 +21,7 @@ from sr4.config import DataSettings, ModelConfig, RunSettings  # noqa: E402
 from sr4.data.loader import Batch  # noqa: E402
 from sr4.data.sources import EncodedSource  # noqa: E402
 from sr4.errors import ModelError, UsageError  # noqa: E402
+from sr4.known import KNOWN_LENGTH  # noqa: E402
 from sr4.model.folder import read_config  # noqa: E402
 from sr4.overrides import override  # noqa: E402
 from sr4.recipes.distilled import distilled  # noqa: E402
@@ -98,7 +99,8 @@ def random_batch(settings: RunSettings, position: int) -> Batch:
     generator = torch.Generator().manual_seed(0)
     high_res = torch.rand(4, 3, 32, 32, generator=generator) * 2 - 1
     low_res = build_degradation(settings.model).observe(high_res)
-    return Batch(high_res, low_res, ("a", "b", "c", "d"), position, torch.zeros(4).bool())
+    known, is_clean = torch.zeros(4, KNOWN_LENGTH), torch.ones(4, dtype=torch.bool)
+    return Batch(high_res, low_res, ("a", "b", "c", "d"), position, known, is_clean)
 
 
 def test_the_network_alone_sees_it(tiny: Tiny) -> None:

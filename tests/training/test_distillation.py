@@ -19,15 +19,22 @@ from sr4.build import build_degradation  # noqa: E402
 from sr4.config import DistillationSettings, RunSettings  # noqa: E402
 from sr4.data.loader import Batch, training_batches  # noqa: E402
 from sr4.data.sources import EncodedSource  # noqa: E402
+from sr4.degradation import Degradation  # noqa: E402
 from sr4.diffusion.samplers import PictureNoise  # noqa: E402
 from sr4.errors import ModelError, RunError, UsageError  # noqa: E402
+from sr4.known import KNOWN_LENGTH  # noqa: E402
 from sr4.model.diffusion_model import DiffusionModel, load_model  # noqa: E402
 from sr4.model.folder import read_config  # noqa: E402
 from sr4.networks.fast import with_mean_output  # noqa: E402
 from sr4.overrides import override  # noqa: E402
 from sr4.recipes.distilled import distilled  # noqa: E402
 from sr4.runtime.torch_backend import TorchNetwork  # noqa: E402
-from sr4.training.distillation import Balance, Distillation, student_steps  # noqa: E402
+from sr4.training.distillation import (  # noqa: E402
+    Balance,
+    CleanFit,
+    Distillation,
+    student_steps,
+)
 from sr4.training.optimisation import NotFiniteError  # noqa: E402
 from sr4.training.trainer import open_trained, train  # noqa: E402
 
@@ -304,5 +311,24 @@ def test_networks_of_the_paper_can_be_distilled(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     high_res = torch.from_numpy(random.random((2, 3, 64, 64), np.float32) * 2 - 1)
     low_res = build_degradation(settings.model).observe(high_res.double()).float()
-    batch = Batch(high_res, low_res, ("a", "b"), 0, torch.zeros(2, dtype=torch.bool))
+    known, is_clean = torch.zeros(2, KNOWN_LENGTH), torch.ones(2, dtype=torch.bool)
+    batch = Batch(high_res, low_res, ("a", "b"), 0, known, is_clean)
     assert torch.isfinite(run.step(batch))
+
+
+def test_results_are_made_to_fit_clean_pictures_alone() -> None:
+    degradation = Degradation(4)
+    generator = torch.Generator().manual_seed(0)
+    pictures, truth = torch.rand(2, 3, 3, 32, 32, generator=generator)
+    low_res = degradation(truth)
+    is_clean = torch.tensor([True, False, True])
+    pictures.requires_grad_()
+    found = CleanFit(degradation, low_res, is_clean).correct(pictures)
+    assert torch.equal(found[1], pictures[1])
+    off = (degradation(found) - low_res).abs().amax(dim=(1, 2, 3))
+    assert off[[0, 2]].max() < 1e-5
+    assert off[1] > 0.1
+    # What D sees of a clean one is fixed, so that nothing pulls at it there.
+    (slope,) = torch.autograd.grad((found * truth).sum(), pictures)
+    assert degradation(slope)[[0, 2]].abs().max() < 1e-5
+    torch.testing.assert_close(slope[1], truth[1])

@@ -52,7 +52,8 @@ def batch(count: int = 8, position: int = 0) -> Batch:
     high_res = torch.rand(count, 3, 32, 32, generator=generator) * 2 - 1
     low_res = build_target(model()).degradation.observe(high_res)
     names = tuple(map(str, range(count)))
-    return Batch(high_res, low_res, names, position, torch.zeros(count, KNOWN_LENGTH))
+    known, is_clean = torch.zeros(count, KNOWN_LENGTH), torch.ones(count, dtype=torch.bool)
+    return Batch(high_res, low_res, names, position, known, is_clean)
 
 
 class Recorder(nn.Module):

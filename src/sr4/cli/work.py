@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sr4.pipeline import Pipeline
     from sr4.result import Result
 
+_WORTH_SAYING = 5e-4  # share of the pixels that are given up
 _AREA = 32  # pixels along each side of what counts as one place
 CHUNK = 16  # samples drawn between two moves of the progress bar, which also bounds the memory
 
@@ -189,7 +190,7 @@ class Work:
         if len(item.results) > 1:
             entry["frames"] = len(item.results)
         notes = [*result.evidence.notes, *item.notes]
-        if result.evidence.kind != "none" and entry["given_up"] > 0:
+        if result.evidence.kind != "none" and entry["given_up"] >= _WORTH_SAYING:
             notes.append(_what_was_given_up(result, entry["given_up"]))
         if notes:
             entry["notes"] = notes

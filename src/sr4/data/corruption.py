@@ -46,11 +46,13 @@ class Corrupted(NamedTuple):
         low_res: (3, h, w) float32 in [-1, 1], 8-bit levels.
         known: what was done to it, as far as a file or an estimate could tell.
         file: the JPEG file that it was read from, where it comes from one.
+        is_clean: whether D alone has made it.
     """
 
     low_res: Floats
     known: Known
     file: bytes | None = None
+    is_clean: bool = False
 
 
 class Corruption(Protocol):
@@ -128,7 +130,7 @@ class SecondOrderCorruption:
         """See `Corruption`."""
         if random.random() < self.clean:
             low_res = degradation.observe(high_res).astype(np.float32)
-            return Corrupted(low_res, self._told(CLEAN, random))
+            return Corrupted(low_res, self._told(CLEAN, random), is_clean=True)
         strength = self.strength * random.random() ** _TOWARDS_STRONG
         chain = _Chain(high_res, degradation.scale, strength, random)
         if random.random() < 0.5:

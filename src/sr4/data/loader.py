@@ -39,6 +39,7 @@ class Batch:
     names: tuple[str, ...]
     position: int  # pictures seen before this batch
     known: torch.Tensor  # (B, 6): the vectors of `sr4.known`
+    is_clean: torch.Tensor  # (B,) bool: whether the degradation alone has made low_res
     # What is wrong with pictures that others take the place of here, by name.
     bad: Mapping[str, str] = field(default_factory=dict)
 
@@ -81,13 +82,17 @@ class _Batches(Dataset[Batch | DataError]):
                 pictures.append(self._pair(pixels, place))
         except (DataError, PictureError) as error:
             return DataError(str(error))
-        high_res, low_res, known = (
+        high_res, low_res, known, is_clean = (
             torch.from_numpy(np.stack(one)) for one in zip(*pictures, strict=True)
         )
-        return Batch(high_res, low_res, tuple(names), position, known, bad.found)
+        return Batch(high_res, low_res, tuple(names), position, known, is_clean, bad.found)
 
-    def _pair(self, pixels: NDArray[np.uint8], position: int) -> tuple[Floats, Floats, Floats]:
-        """The crop of a picture, its low_res, and the vector of what is known of that."""
+    def _pair(
+        self, pixels: NDArray[np.uint8], position: int
+    ) -> tuple[Floats, Floats, Floats, bool]:
+        """The crop of a picture, its low_res, the vector of what is known of that, and whether the
+        degradation alone has made it.
+        """
         # The trailing numbers keep these draws apart from those of the epoch with the same number
         # and, as 2 and 3 do, from those of the training.
         draws = np.random.default_rng([self.seed, position, 1])
@@ -95,7 +100,7 @@ class _Batches(Dataset[Batch | DataError]):
             high_res = to_array(self.augmentation(pixels, self.size, draws))
             # In float64, so that rounding to 8-bit levels does not hang on the order of a sum.
             low_res = self.degradation.observe(high_res.astype(np.float64)).astype(np.float32)
-            return high_res, low_res, CLEAN.vector()
+            return high_res, low_res, CLEAN.vector(), True
         scale, room = self.degradation.scale, min(pixels.shape[:2]) - self.size
         margin = min(_MARGIN, room // scale)
         high_res = to_array(self.augmentation(pixels, self.size + margin * scale, draws))
@@ -104,7 +109,12 @@ class _Batches(Dataset[Batch | DataError]):
         top, left = random.integers(margin, size=2, endpoint=True)
         low = slice(top, top + self.size // scale), slice(left, left + self.size // scale)
         high = tuple(slice(one.start * scale, one.stop * scale) for one in low)
-        return high_res[:, high[0], high[1]], found.low_res[:, low[0], low[1]], found.known.vector()
+        return (
+            high_res[:, high[0], high[1]],
+            found.low_res[:, low[0], low[1]],
+            found.known.vector(),
+            found.is_clean,
+        )
 
     def _first_good(self, position: int, bad: BadPictures) -> tuple[str, NDArray[np.uint8]]:
         """Name and pixels of the picture whose turn it is, or of the next one that is good."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from sr4.config import (
     is_degradation_aware,
 )
 from sr4.data.loader import Batch
+from sr4.degradation import Degradation
 from sr4.diffusion.losses import simple_loss
 from sr4.diffusion.predictions import PREDICTIONS
 from sr4.diffusion.process import q_sample
@@ -65,10 +67,7 @@ class Distillation(Optimisation):
         self._settings: DistillationSettings = settings.distillation
         self._condition_noise = settings.data.condition_noise
         self._schedule = build_schedule(settings.model.schedule)
-        # What fits a corrupted picture keeps its noise.
-        self._consistency = (
-            settings.model.sampling.consistency and settings.data.corruption == "none"
-        )
+        self._consistency = settings.model.sampling.consistency
         self._is_aware = is_degradation_aware(settings.model.network)
         self._target = build_target(settings.model)
         self._prediction = PREDICTIONS[settings.model.objective.prediction]
@@ -104,7 +103,8 @@ class Distillation(Optimisation):
         device = self._accelerator.device
         generator = torch.Generator(device).manual_seed(int(random.integers(2**62)))
         high_res, low_res = batch.high_res.to(device), batch.low_res.to(device)
-        frame = self._target.frame(low_res)
+        clean = CleanFit(self._target.degradation, low_res, batch.is_clean.to(device))
+        frame = self._target.frame(low_res, clean)
         condition = noisy_condition(low_res, self._condition_noise, random, generator)
         upsampled = _contiguous(self._target.degradation.upsample(condition))
         real = frame.encode(high_res)
@@ -124,8 +124,7 @@ class Distillation(Optimisation):
         output = self._network(_contiguous(x_t), level, upsampled, *told).float()
         channels = real.shape[1]
         x_0 = self._prediction.x_0(output[:, :channels], x_t, log_snr)
-        # Not clipped, as a sampler would: what has left the range would have no gradient.
-        made = frame.encode(frame.decode(x_0))[means:]
+        made = self._possible(frame, x_0)[means:]
         goal, likely, seen, steps = goal[means:], real[means:], upsampled[means:], steps[means:]
 
         fake = made.detach().requires_grad_()
@@ -142,7 +141,7 @@ class Distillation(Optimisation):
         aim = (made * pull).sum()  # whose gradient is `pull`
         if self._has_mean:
             mean = self._prediction.x_0(output[:, channels:], x_t, log_snr)
-            aim = aim + simple_loss(frame.encode(frame.decode(mean)), real, 2).sqrt().mean()
+            aim = aim + simple_loss(self._possible(frame, mean), real, 2).sqrt().mean()
         norms = {
             "loss": distance,
             "norm of the gradient": self._slope(aim),
@@ -156,6 +155,16 @@ class Distillation(Optimisation):
         finally:
             self._judge.zero_grad()
         return distance.detach()
+
+    def _possible(self, frame: Frame, x_0: Tensor) -> Tensor:
+        """x_0 as a sampler leaves it, but not clipped: what has left the range would have no
+        gradient.
+        """
+        picture = frame.decode(x_0)
+        if self._consistency and frame.constraint is not None and not self._target.is_null_space:
+            picture = frame.constraint.correct(picture)
+        found: Tensor = frame.encode(picture)  # of the null-space residual always fits
+        return found
 
     def _teachers(
         self, noise: Tensor, frame: Frame, upsampled: Tensor, told: Tensor | None = None
@@ -214,6 +223,27 @@ class Distillation(Optimisation):
         self._balance.load_state_dict({name: own.pop(name) for name in self._balance.state_dict()})
         self._discriminator.load_state_dict(own)
         restore_optimiser(self._judge, judge)
+
+
+@dataclass(frozen=True)
+class CleanFit:
+    """Makes pictures fit their low_res where the degradation alone has made that; others would
+    keep its noise.
+
+    Args:
+        degradation: D.
+        low_res: (B, C, h, w).
+        is_clean: (B,) bool.
+    """
+
+    degradation: Degradation
+    low_res: Tensor
+    is_clean: Tensor
+
+    def correct(self, x: Tensor) -> Tensor:
+        """(B, C, H, W), same shape."""
+        fitted = self.degradation.project(x, self.low_res)
+        return torch.where(self.is_clean[:, None, None, None], fitted, x)
 
 
 class Balance(nn.Module):
