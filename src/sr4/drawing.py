@@ -32,6 +32,8 @@ _WHOLE_PIXELS = 2**18  # results up to this size are drawn whole, larger ones in
 _OVERLAP = 32
 _LARGEST_TILE = 640  # edge of the largest tiles that are chosen
 _BANDS_BYTES = 2**29  # what the bands of a sampling may take for tiles to be larger than usual
+_MOST_BANDS_BYTES = 3 * 2**28  # above which tiles of very wide pictures are smaller than usual
+_NARROW_TILE = 4 * _OVERLAP  # but not smaller than that, as more would be drawn twice
 _STRIPS = 12  # bands as wide as the picture that each step of a sampling in tiles holds at once
 _BATCH_PIXELS = 16 * 128 * 128  # high-res pixels that go through the network together
 
@@ -240,6 +242,8 @@ class Drawing:
         channels, height, width = draws[0].low_res.shape
         height, width = height * config.scale, width * config.scale
         row = len(draws) * channels * width * 4
+        narrow = max(_NARROW_TILE, _MOST_BANDS_BYTES // self._strip_bytes(row))
+        usual = min(usual, max(2, narrow // least) * least)
         most = usual
         if isinstance(config.network, FastNetworkSettings) and not config.network.attention:
             most = min(
