@@ -16,7 +16,7 @@ from PIL import Image
 
 import sr4
 from sr4 import drawing as drawing_module
-from sr4 import pipeline as pipeline_module
+from sr4 import result as result_module
 from sr4.config import DegradationSettings, FastNetworkSettings, ModelConfig, SamplingSettings
 from sr4.degradation import Degradation
 from sr4.diffusion.samplers import Step
@@ -26,8 +26,9 @@ from sr4.images import quantise, to_array
 from sr4.known import Known
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.model.folder import find_model, read_config
-from sr4.pictures.raster import checked
+from sr4.pictures.raster import checked, from_array
 from sr4.pipeline import Pipeline, Result
+from sr4.result import result_bytes
 from sr4.tiling import Tiles
 
 
@@ -393,17 +394,53 @@ def test_impossible_options_are_refused(
     assert said in str(caught.value)
 
 
-def test_the_size_has_a_limit(model: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(PictureError) as caught:
-        model.upscale(Image.new("RGB", (4097, 4096)))
-    wanted = "got a 4097x4096 low-res picture; expected at most 4096x4096"
-    assert str(caught.value).startswith(wanted)
-    with pytest.raises(PictureError, match="no side above 16384"):
-        model.upscale(Image.new("RGB", (16385, 1)))
-    monkeypatch.setattr(pipeline_module, "MAX_RESULT_PIXELS", 24 * 32)
-    assert model.upscale(smooth(8, 6), steps=1).image.size == (32, 24)
-    with pytest.raises(PictureError, match="9x6"):
-        model.upscale([smooth(), smooth(9, 6)])
+def test_the_size_is_limited_by_the_memory_there_is(
+    model: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the results of all pictures together, before anything is drawn."""
+    monkeypatch.setattr(model.model, "network", Stand(model.model.network, print))
+    monkeypatch.setattr(drawing_module, "available_memory", lambda: 1_000_000_000)
+    said = (
+        r"^got a 6000x4000 picture, for whose result of 24000x16000 1\.4 GB of memory are needed; "
+        r"expected at most the 1\.0 GB that there are"
+    )
+    large = np.zeros((4000, 6000, 3), np.uint8)
+    with pytest.raises(PictureError, match=said):
+        model.upscale(large, tile=16)
+    with pytest.raises(PictureError, match=r"1\.4 GB of memory are needed"):
+        model.upscale([large[:2000], large[:2000]], tile=16)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "samples", "expected"),
+    [
+        (np.zeros((2, 5, 3), np.uint8), 1, 160 * 3),
+        (np.zeros((2, 5, 4), np.uint16), 1, 160 * 8),  # alpha too
+        (np.zeros((2, 5), np.uint8), 3, 160 * (3 + 1 + 4)),  # the mean, and float32 deviations
+    ],
+)
+def test_what_a_result_takes_in_memory(
+    model: Pipeline, pixels: np.ndarray, samples: int, expected: int
+) -> None:
+    assert result_bytes(from_array(pixels), 4, samples) == expected
+    result = model.upscale(pixels, samples=samples, steps=1)
+    arrays = {id(one): one.pixels for one in (*result.rasters, result.mean_raster)}
+    held = sum(one.nbytes for one in arrays.values())
+    held += 0 if result.raster.alpha is None else result.raster.alpha.nbytes
+    held += result.uncertainty.nbytes if samples > 1 else 0
+    assert held == expected
+
+
+def test_consistency_is_that_of_the_whole_picture_however_it_is_cut(
+    model: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = Image.effect_noise((20, 70), 60)
+    whole = model.upscale(picture, steps=1)
+    monkeypatch.setattr(result_module, "_BAND_PIXELS", 1)
+    cut = model.upscale(picture, steps=1)
+    assert whole.consistency > 0
+    assert cut.consistency == pytest.approx(whole.consistency, rel=1e-5)
+    np.testing.assert_array_equal(cut.given_up, whole.given_up)
 
 
 # Tiles
@@ -474,7 +511,7 @@ def test_tiles_fit_the_memory_there_is(model: Pipeline, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(model.model, "network", Stand(network, call))
     monkeypatch.setattr(drawing_module, "_WHOLE_PIXELS", 50 * 50)
-    for available, edge in ((None, 64), (10**9, 64), (8_000_000, 32), (0, 16)):
+    for available, edge in ((None, 64), (10**9, 64), (8_000_000, 32), (3_000_000, 16)):
         monkeypatch.setattr(drawing_module, "available_memory", lambda given=available: given)
         seen.clear()
         model.upscale(smooth(60, 20), steps=1)
@@ -495,7 +532,8 @@ def test_tiles_leave_the_network_little_to_do_twice(monkeypatch: pytest.MonkeyPa
     tiles = Tiles(2048, chosen, 32)
     assert tiles.drawn < 1.06 * 2048
     assert 256 <= chosen <= 640
-    assert edge(model, 4000, 6000) == 256
+    assert edge(model, 2000, 2500) == 256
+    assert edge(model, 4000, 6000) == 128  # as its bands are six megabytes for each row of a tile
     with_attention = config.network.model_copy(update={"attention": True})
     other = config.model_copy(update={"network": with_attention})
     assert edge(DiffusionModel(other, Stand(None, print), "other"), 512, 512) == 256

@@ -166,7 +166,7 @@ class CascadePipeline:
             ModelError: a network fails.
         """
         given, evidences = given_evidence(
-            image, self.scale, self.first_config, evidence, noise, blur, consistency
+            image, self.first_config, evidence, noise, blur, consistency
         )
         used = any(one.kind != "none" for one in evidences)
         if not used and consistency is None and evidence == "none":
@@ -182,6 +182,7 @@ class CascadePipeline:
                 "such as 0.1"
             )
         seeds = sample_seeds(seed, samples)
+        last.check_memory(given, self.scale, samples)
         degradation = self.stages[0].model.degradation
         draws = [
             draw

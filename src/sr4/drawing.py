@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sr4.config import FastNetworkSettings, ModelConfig, SamplingSettings
 from sr4.degradation import Degradation, DegradationChain
 from sr4.diffusion.samplers import OnStep, Step
-from sr4.errors import UsageError
+from sr4.errors import PictureError, UsageError
 from sr4.evidence.constraint import Constraint
 from sr4.evidence.kinds import Evidence
 from sr4.evidence.sets import PixelBox
@@ -22,7 +22,7 @@ from sr4.known import CLEAN, Known
 from sr4.memory import available_memory
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.pictures.raster import Parts
-from sr4.result import Result, large_result, whole_result
+from sr4.result import Result, large_result, result_bytes, whole_result
 from sr4.tiling import BandedSampling, Tiles, multiple, tiles_together
 
 Floats = NDArray[np.float32]
@@ -32,6 +32,8 @@ _WHOLE_PIXELS = 2**18  # results up to this size are drawn whole, larger ones in
 _OVERLAP = 32
 _LARGEST_TILE = 640  # edge of the largest tiles that are chosen
 _BANDS_BYTES = 2**29  # what the bands of a sampling may take for tiles to be larger than usual
+_MOST_BANDS_BYTES = 3 * 2**28  # above which tiles of very wide pictures are smaller than usual
+_NARROW_TILE = 4 * _OVERLAP  # but not smaller than that, as more would be drawn twice
 _STRIPS = 12  # bands as wide as the picture that each step of a sampling in tiles holds at once
 _BATCH_PIXELS = 16 * 128 * 128  # high-res pixels that go through the network together
 
@@ -129,6 +131,37 @@ class Drawing:
                 found.append(whole_result(parts.raster, together, degradation, evidence, use_mean))
         return found
 
+    def check_memory(self, given: Sequence[Parts], scale: int, samples: int) -> None:
+        """Refuse large pictures whose results do not fit the memory there is, together with what
+        drawing takes in the smallest tiles.
+
+        Args:
+            given: the pictures whose results are held together.
+            scale: between them and their results, of all stages of a cascade.
+            samples: of each.
+
+        Raises:
+            PictureError: says how much is needed, and how much there is.
+        """
+        if not given:
+            return
+        largest = max((parts.raster for parts in given), key=lambda one: math.prod(one.size))
+        width, height = (side * scale for side in largest.size)
+        available = available_memory() if width * height > _WHOLE_PIXELS else None
+        if available is None:
+            return
+        least = 2 * multiple(self.model) if self.tile is None else self.tile
+        row = samples * largest.pixels.shape[2] * width * 4
+        needed = sum(result_bytes(parts.raster, scale, samples) for parts in given)
+        needed += self._bytes_while_drawing(least, width, row)
+        if needed > available:
+            raise PictureError(
+                f"got a {largest.size[0]}x{largest.size[1]} picture, for whose result of "
+                f"{width}x{height} {needed / 1e9:.1f} GB of memory are needed; expected at most "
+                f"the {available / 1e9:.1f} GB that there are: crop or shrink it, or draw fewer "
+                "samples"
+            )
+
     def _needs_tiles(self, draw: Draw) -> bool:
         height, width = (int(side) * self.model.config.scale for side in draw.low_res.shape[1:])
         if self.tile is None:
@@ -209,10 +242,13 @@ class Drawing:
         channels, height, width = draws[0].low_res.shape
         height, width = height * config.scale, width * config.scale
         row = len(draws) * channels * width * 4
-        strips = _STRIPS * (1 + self.settings.steps) * row
+        narrow = max(_NARROW_TILE, _MOST_BANDS_BYTES // self._strip_bytes(row))
+        usual = min(usual, max(2, narrow // least) * least)
         most = usual
         if isinstance(config.network, FastNetworkSettings) and not config.network.attention:
-            most = min(_LARGEST_TILE, _BANDS_BYTES // strips)  # attention goes by the square
+            most = min(
+                _LARGEST_TILE, _BANDS_BYTES // self._strip_bytes(row)
+            )  # attention goes by the square
         available = available_memory()
         budget = math.inf
         if available is not None:
@@ -224,9 +260,7 @@ class Drawing:
             return Tiles(height, edge, overlap).drawn * Tiles(width, edge, overlap).drawn
 
         def is_affordable(edge: int) -> bool:
-            tiles = min(tiles_together(edge**2), -(-width // edge))
-            needed: int = tiles * edge**2 * _bytes_per_pixel(config) + edge * strips
-            return needed <= budget
+            return self._bytes_while_drawing(edge, width, row) <= budget
 
         larger = [edge for edge in range(usual, most + 1, least) if is_affordable(edge)]
         if larger:
@@ -235,6 +269,17 @@ class Drawing:
         while edge > 2 * least and not is_affordable(edge):
             edge = max(2, edge // 2 // least) * least
         return edge
+
+    def _strip_bytes(self, row: int) -> int:
+        """What the bands take for each row of a tile, of as many bytes as all draws have in one
+        row of the result.
+        """
+        return _STRIPS * (1 + self.settings.steps) * row
+
+    def _bytes_while_drawing(self, edge: int, width: int, row: int) -> int:
+        """What the network and the bands take with tiles of that edge."""
+        tiles = min(tiles_together(edge**2), -(-width // edge))
+        return tiles * edge**2 * _bytes_per_pixel(self.model.config) + edge * self._strip_bytes(row)
 
     def _joined(self, samplings: list[BandedSampling]) -> Floats:
         """The one sample of a sampling in bands, (C, H, W)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, overload
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 Picture = Image.Image | NDArray[Any] | Raster
-
-MAX_RESULT_PIXELS = 2**28  # 16,384x16,384: the 8-bit pixels alone take 0.8 GB
-MAX_RESULT_SIDE = 2**16
 
 
 class SharedOptions(TypedDict, total=False):
@@ -149,12 +145,11 @@ class Pipeline:
             UsageError: an impossible option.
             ModelError: the network fails.
         """
-        given, evidences = given_evidence(
-            image, self.scale, self.config, evidence, noise, blur, consistency
-        )
+        given, evidences = given_evidence(image, self.config, evidence, noise, blur, consistency)
         used = any(one.kind != "none" for one in evidences)
         drawing = self.drawing(steps, sampler, used, tile, on_step, detail)
         seeds = sample_seeds(seed, samples)
+        drawing.check_memory(given, self.scale, samples)
         degradation = self.model.degradation
         draws = [
             first_draws(parts, one, seeds, degradation)
@@ -199,32 +194,18 @@ class Pipeline:
         check_tile(self.model, tile)
 
 
-def given_pictures(image: object, scale: int, channels: int) -> list[Parts]:
+def given_pictures(image: object, channels: int) -> list[Parts]:
     """A picture, or each of a list or tuple, as it goes through a model of that many channels.
-
-    Args:
-        scale: between the pictures and their results, which may not be too large.
 
     Raises:
         PictureError: a picture that cannot be taken.
     """
     pictures: Sequence[object] = image if isinstance(image, (list, tuple)) else [image]
-    found = [Parts(_as_raster(picture, channels), channels) for picture in pictures]
-    for width, height in (parts.raster.size for parts in found):
-        too_many = height * width * scale**2 > MAX_RESULT_PIXELS
-        if too_many or max(height, width) * scale > MAX_RESULT_SIDE:
-            side = math.isqrt(MAX_RESULT_PIXELS) // scale
-            raise PictureError(
-                f"got a {width}x{height} low-res picture; expected at most {side}x{side}, or "
-                f"as many pixels with no side above {MAX_RESULT_SIDE // scale}, for a model of "
-                f"scale {scale}: crop or shrink it first"
-            )
-    return found
+    return [Parts(_as_raster(picture, channels), channels) for picture in pictures]
 
 
 def given_evidence(
     image: object,
-    scale: int,
     config: ModelConfig,
     evidence: str | Evidence | Sequence[str | Evidence],
     noise: float | None,
@@ -250,7 +231,7 @@ def given_evidence(
         check_evidence(one, noise, blur, consistency)
     # Before the pictures are decoded, after which their files may be out of reach.
     origins = [pillow_origin(one) if isinstance(one, Image.Image) else None for one in pictures]
-    given = given_pictures(image, scale, config.channels)
+    given = given_pictures(image, config.channels)
     found = []
     for parts, origin, kind in zip(given, origins, asked, strict=True):
         if not isinstance(kind, Evidence):

@@ -21,7 +21,7 @@ from sr4.tiling import BandedSampling
 
 Floats = NDArray[np.float32]
 
-_BAND = 512  # low-res rows that are done together where the model has no part in it
+_BAND_PIXELS = 2**19  # low-res ones that are done together where the model has no part in it
 _MARGIN = 8  # low-res rows around a band from which D of its rows, or D⁺, follows
 
 
@@ -79,6 +79,17 @@ class Result:
         return self.raster.array
 
 
+def result_bytes(given: Raster, scale: int, samples: int) -> int:
+    """What the result of a picture takes in memory: each sample and, of several, their mean and
+    uncertainty.
+    """
+    width, height = given.size
+    pictures = samples + 1 if samples > 1 else 1
+    values = given.pixels.shape[2] * pictures + (given.alpha is not None)
+    each = values * given.pixels.itemsize + (4 if samples > 1 else 0)
+    return int(width * height * scale**2 * each)
+
+
 class _Canvas:
     """A result in the making: rows come from top to bottom."""
 
@@ -95,7 +106,10 @@ class _Canvas:
         shape = (height, width, given.pixels.shape[2])
         self._drawn = [np.empty(shape, given.span.dtype) for _ in range(count)]
         self._mean = np.empty_like(self._drawn[0]) if count > 1 else self._drawn[0]
-        self._uncertainty = np.zeros((height, width), np.float32)
+        # Of a single sample there is none, and a map of zeros would be larger than the result.
+        self._uncertainty = np.broadcast_to(np.float32(0), (height, width))
+        if count > 1:
+            self._uncertainty = np.empty((height, width), np.float32)
 
     def put(self, start: int, drawn: Floats) -> None:
         """Rows from `start` on of all samples (K, N, rows, W)."""
@@ -189,7 +203,7 @@ def _enlarged_alpha(
         return None
     scale = degradation.scale
     enlarged = np.empty((given.size[1] * scale, given.size[0] * scale), given.span.dtype)
-    for start, stop, top, bottom in _bands_with_margin(given.size[1]):
+    for start, stop, top, bottom in _bands_with_margin(*given.size):
         fitted = degradation.enlarge(low[:, top:bottom])
         inside = fitted[0, (start - top) * scale : (stop - top) * scale]
         enlarged[start * scale : stop * scale] = given.alpha_span.pixels(inside)
@@ -204,7 +218,7 @@ def _consistency(
     degrade = evidence.degradation(degradation)
     measured = evidence.measured(low)
     given_up = np.empty((given.size[1], given.size[0]), np.bool_)
-    for start, stop, top, bottom in _bands_with_margin(given.size[1]):
+    for start, stop, top, bottom in _bands_with_margin(*given.size):
         top, bottom = measured.around(top, bottom)
         pixels = np.moveaxis(result.pixels[top * scale : bottom * scale], 2, 0)
         # Rounding to 8 bits is 30,000 times as coarse as float32.
@@ -216,6 +230,7 @@ def _consistency(
     return total / low.size / 1e-5, given_up
 
 
-def _bands_with_margin(height: int) -> Iterator[tuple[int, int, int, int]]:
-    for start, stop in pairwise([*range(0, height, _BAND), height]):
+def _bands_with_margin(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
+    rows = max(4 * _MARGIN, _BAND_PIXELS // width)
+    for start, stop in pairwise([*range(0, height, rows), height]):
         yield start, stop, max(0, start - _MARGIN), min(height, stop + _MARGIN)

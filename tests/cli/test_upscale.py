@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import inspect
 import io
 import os
+import re
 import struct
 import sys
 import threading
+import weakref
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,11 +25,12 @@ import tifffile
 from PIL import Image
 
 import sr4
-from sr4 import pictures
-from sr4.cli import console
+from sr4 import drawing, pictures
+from sr4.cli import console, work
 from sr4.cli import upscale as module
 from sr4.cli.evaluate import evaluate
 from sr4.cli.jobs import Job
+from sr4.cli.making import Making
 from sr4.cli.upscale import upscale
 from sr4.degradation import Degradation
 from sr4.errors import PictureError
@@ -156,23 +160,160 @@ def test_on_a_terminal_a_bar_below_the_results(
     assert run("upscale", face, bad, "-o", tmp_path / "out", "--model", tiny_model).code == 1
     shown = screen.getvalue()
     assert "upscaling" in shown
-    assert "2/2" in shown
+    assert "100%" in shown
     assert f"\nsr4: error: '{bad}' does not exist" in shown.replace("\x1b[2K", "\n")
     assert f"\n{face} -> {tmp_path / 'out/face.png'}  32x32" in shown.replace("\x1b[2K", "\n")
 
 
-def test_the_bar_counts_pictures_and_names_the_step(
-    run: Run, face: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str]]:
+    """What the progress bar is told."""
     moves = []
 
     @contextmanager
     def record(label: str) -> Iterator[Callable[..., None]]:
-        yield lambda *move: moves.append(move)
+        yield lambda share, name, left: moves.append((share, name))
 
-    monkeypatch.setattr(console, "progress", record)
-    run("upscale", face, "-o", tmp_path / "out", "--model", tiny_model)
-    assert moves == [(0, 1, "step 1 of 2"), (0, 1, "step 2 of 2"), (1, 1, "")]
+    monkeypatch.setattr(console, "shares", record)
+    return moves
+
+
+def test_the_bar_shows_the_share_of_all_pixels(
+    run: Run,
+    make_picture: Callable[..., Path],
+    tiny_model: Path,
+    tmp_path: Path,
+    shown: list[tuple[float, str]],
+) -> None:
+    """Two small pictures together, and one of ten times as many pixels in bands."""
+    for name, side in (("a", 8), ("b", 8), ("c", 32)):
+        make_picture(tmp_path / "in" / f"{name}.png", side, side)
+    run("upscale", tmp_path / "in/a.png", "-o", tmp_path / "a.png", "--model", tiny_model)
+    name = str(tmp_path / "in/a.png")
+    assert shown == [(0.5, name), (1.0, name), (1.0, name)]
+    shown.clear()
+    words = ("--tile", 32, "--model", tiny_model, "--samples", 2)
+    assert run("upscale", tmp_path / "in", "-o", tmp_path / "out", *words).code == 0
+    small = [pytest.approx(128 / 1152 * part) for part in (0.5, 1)]
+    assert [share for share, _ in shown[:2]] == small
+    bands = [share for share, _ in shown[2:]]
+    assert len(bands) > 3
+    assert bands == sorted(bands)
+    assert bands[0] < 0.5
+    assert bands[-1] == pytest.approx(1)
+    assert {name for _, name in shown} == {"pictures 1 to 3 of 3"}
+
+
+def test_the_bar_reaches_its_end_in_a_cascade(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path, shown: list[tuple[float, str]]
+) -> None:
+    words = ("--model", f"{tiny_model}+{tiny_model}", "--tile", 32, "--samples", 2)
+    assert run("upscale", face, "-o", tmp_path / "out", *words).code == 0
+    shares = [share for share, _ in shown]
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < 0.1
+    assert shares[-2] == pytest.approx(1)  # by the pixels; the last is that of a done group
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_a_large_picture_is_announced_and_done_alone(
+    run: Run,
+    make_picture: Callable[..., Path],
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    samples: int,
+) -> None:
+    """With a word about how long it will take, and seconds of its own."""
+    monkeypatch.setattr(work, "_LARGE", 100 * 100)
+    monkeypatch.setattr(work, "_LONG", 100 * 100)
+    monkeypatch.setattr(work, "_HUGE", 100 * 100)
+    for name, side in (("a", 8), ("b", 8), ("c", 32), ("d", 8), ("e", 32)):
+        make_picture(tmp_path / "in" / f"{name}.png", side, side)
+    words = ("--tile", 32, "--model", tiny_model, "--samples", samples)
+    done = run("upscale", tmp_path / "in", "-o", tmp_path / "out", *words)
+    assert done.code == 0
+    announced = [line for line in done.err.splitlines() if "megapixels" in line]
+    assert [line.rpartition(",")[0] for line in announced] == [
+        f"sr4: {tmp_path / 'in' / name}: 32x32 -> 128x128, 0 megapixels"
+        for name in ("c.png", "e.png")
+    ]
+    assert all(re.search(r", about \d+ seconds?$", line) for line in announced)
+    together = [" s for 2 together on " in line for line in done.out.splitlines()]
+    assert together == [True, True, False, False, False]
+    words = (*words, "--json", "--overwrite")
+    done = run("upscale", tmp_path / "in", "-o", tmp_path / "out", *words)
+    results = done.json["results"]
+    assert [one.get("together", 1) for one in results] == [2, 2, 1, 1, 1]
+    assert results[0]["seconds"] == results[1]["seconds"] < results[2]["seconds"]
+    assert done.err == ""
+
+
+def test_pictures_are_read_and_written_in_groups_of_some_pixels(
+    make_picture: Callable[..., Path], tmp_path: Path
+) -> None:
+    """A large one alone, whatever comes before and after."""
+    sides = [8] * 20 + [200, 201, 8, 8]
+    jobs = [
+        Job(make_picture(tmp_path / f"{number}.png", side, side), tmp_path / "out.png")
+        for number, side in enumerate(sides)
+    ]
+    making = Making("photo-x4", {"samples": 1})
+    todo = work.Work(making, overwrite=False, quiet=True)
+    todo.pipelines["photo-x4"] = sr4.load("photo-x4")
+    assert [len(chunk) for chunk in todo._chunks(jobs)] == [16, 4, 1, 1, 2]
+    making.options["samples"] = 8
+    assert [len(chunk) for chunk in todo._chunks(jobs[18:])] == [2, 1, 1, 2]
+
+
+def test_written_results_leave_the_memory(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, upscale_all = [], Pipeline.upscale
+
+    def watched(self: Pipeline, images: Any, **options: Any) -> Any:
+        results = upscale_all(self, images, **options)
+        kept.extend(weakref.ref(one.raster.pixels) for one in results)
+        return results
+
+    left = []
+    monkeypatch.setattr(Pipeline, "upscale", watched)
+    monkeypatch.setattr(
+        work.Work, "_report_result", lambda *_: left.extend(one() is not None for one in kept)
+    )
+    assert run("upscale", face, "-o", tmp_path / "out", "--model", tiny_model).code == 0
+    gc.collect()
+    assert left == [False]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_nothing_is_said_of_what_is_not_there(run: Run, tmp_path: Path, there: bool) -> None:
+    names = [tmp_path / "missing.png", tmp_path / "damaged.png"]
+    names[1].write_bytes(b"no picture")
+    if there:
+        Image.effect_noise((40, 20), 40).save(tmp_path / "photo.png")
+        names.append(tmp_path / "photo.png")
+    done = run("upscale", *names, "-o", tmp_path / "out")
+    assert done.code == 1
+    said = [line for line in done.err.splitlines() if "taken for" in line]
+    wanted = (
+        f"sr4: photo-x4 for {tmp_path / 'photo.png'}: taken for a photograph; --model names another"
+    )
+    assert said == ([wanted] if there else [])
+
+
+def test_what_a_format_does_not_hold_is_said_before_the_work(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path, shown: list[tuple[float, str]]
+) -> None:
+    """And the others are done."""
+    Image.new("L", (4097, 1)).save(tmp_path / "wide.png")
+    words = ("--format", "webp", "--model", tiny_model)
+    done = run("upscale", tmp_path / "wide.png", face, "-o", tmp_path / "out", *words)
+    assert done.code == 1
+    (error,) = done.errors
+    assert "would be 16388x4; expected sides of at most 16,383 pixels, as .webp holds" in error
+    assert files(tmp_path / "out") == ["face.webp"]
+    assert all(share >= 32 / (4097 + 64) for share, _ in shown)  # of the wide one no step was done
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -197,7 +338,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "no picture": (lambda path: path.write_text("hello " * 100), "not a picture"),
     "a pickle": (lambda path: path.write_bytes(b"\x80\x04}\x94."), "not a picture"),
     "enormous": (enormous, "enormous"),
-    "too large for the model": (lambda path: Image.new("L", (5000, 5000)).save(path), "5000x5000"),
+    "too large for the memory": (lambda path: Image.new("L", (5000, 4000)).save(path), "5000x4000"),
     "an empty folder": (lambda path: path.mkdir(), "holds no pictures"),
     "a broken link": (lambda path: path.symlink_to("nowhere"), "bad.png"),
 }
@@ -231,8 +372,15 @@ def test_a_large_picture_counts_as_many(tiny_exported: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("kind", BAD)
 def test_a_bad_input_is_named_and_the_others_are_done(
-    run: Run, face: Path, tiny_model: Path, tmp_path: Path, kind: str
+    run: Run,
+    face: Path,
+    tiny_model: Path,
+    tmp_path: Path,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for place in (drawing, work):
+        monkeypatch.setattr(place, "available_memory", lambda: 600_000_000)
     make, part = BAD[kind]
     bad, out = tmp_path / "bad.png", tmp_path / "out"
     make(bad)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms
@@ -16,13 +18,15 @@ from sr4.images import read_header, read_image
 from sr4.pictures import (
     Metadata,
     Picture,
+    check_sides,
     losses,
     read_picture,
     read_provenance,
     write_image,
     write_picture,
+    writing,
 )
-from sr4.pictures.raster import Colour, checked, from_pil
+from sr4.pictures.raster import Colour, checked, from_array, from_pil
 
 _NOISE = np.random.default_rng(0).integers(0, 256, (24, 20, 3), dtype=np.uint8)
 PICTURE = Image.fromarray(_NOISE)
@@ -359,3 +363,58 @@ def test_animations(tmp_path: Path, suffix: str) -> None:
     assert loss == ".jpg holds no animation, the first of 4 frames is kept"
     write_picture(picture, tmp_path / "a.jpg")
     assert read_header(tmp_path / "a.jpg").width == 8
+
+
+@pytest.mark.parametrize("shape", [(37, 11, 3), (37, 11, 4), (1, 11, 3), (5, 300), (64, 11, 2)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_large_png_is_written_in_strips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], dtype: type
+) -> None:
+    """Strips of some rows, or of one where a row is larger than a strip is to be."""
+    array = np.random.default_rng(0).integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)
+    raster = from_array(array)
+    picture = Picture((raster,), Metadata(text={"Title": "strips"}))
+    write_picture(picture, tmp_path / "whole.png")
+    monkeypatch.setattr(writing, "_PNG_STRIP", 300)
+    write_picture(picture, tmp_path / "strips.png")
+    found = read_picture(tmp_path / "strips.png")
+    np.testing.assert_array_equal(found.frames[0].array, raster.array)
+    assert found.metadata == read_picture(tmp_path / "whole.png").metadata
+    np.testing.assert_array_equal(  # by libpng, which checks every sum
+        imagecodecs.png_decode((tmp_path / "strips.png").read_bytes()).reshape(array.shape), array
+    )
+
+
+def test_writing_a_large_png_takes_no_second_copy(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).integers(0, 256, (1500, 20_000, 3)).astype(np.uint8)
+    picture = Picture((from_array(array),))
+    tracemalloc.start()
+    try:
+        write_picture(picture, tmp_path / "large.png")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert array.nbytes == 90_000_000
+    assert peak < array.nbytes
+
+
+@pytest.mark.parametrize(
+    ("name", "side"), [("a.webp", 16_383), ("a.jpg", 65_500), ("a.gif", 65_535)]
+)
+def test_sides_that_a_format_does_not_hold_are_refused(
+    tmp_path: Path, name: str, side: int
+) -> None:
+    check_sides(tmp_path / name, (side, side))
+    with pytest.raises(PictureError, match=f"would be {side + 1}x1; expected sides of at most "):
+        check_sides(tmp_path / name, (side + 1, 1))
+    with pytest.raises(PictureError, match=r"choose one of \.png, "):
+        write_picture(Picture((from_array(np.zeros((1, side + 1), np.uint8)),)), tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+    write_picture(Picture((from_array(np.zeros((1, side), np.uint8)),)), tmp_path / name)
+    assert read_header(tmp_path / name).width == side
+
+
+def test_the_files_of_a_bmp_stay_below_4_gb(tmp_path: Path) -> None:
+    check_sides(tmp_path / "a.bmp", (2**20, 2**10))
+    with pytest.raises(PictureError, match=r"expected at most 1,073,741,824 pixels, as \.bmp"):
+        check_sides(tmp_path / "a.bmp", (2**20, 2**10 + 1))

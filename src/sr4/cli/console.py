@@ -7,11 +7,16 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any, TextIO
 
 Advance = Callable[[int, int, str], None]
 """Moves a progress bar: amount done, amount in all, a short text shown beside the bar."""
 
+Show = Callable[[float, str, float | None], None]
+"""Shows the share of all work that is done, what is being done, and the seconds that are left."""
+
+_BETWEEN_LINES = 30.0  # seconds, where there is no bar
 _PIPE_WIDTH = 1000  # a table in a pipe is for programs such as grep, so its lines are never broken
 
 
@@ -81,24 +86,67 @@ def progress(label: str) -> Iterator[Advance]:
     if not _is_terminal(sys.stderr):
         yield lambda done, total, text: None
         return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
-    columns = (
+    with _bar(label, MofNCompleteColumn(), TimeRemainingColumn()) as advance:
+        yield advance
+
+
+@contextmanager
+def shares(label: str) -> Iterator[Show]:
+    """A progress bar of shares on stderr; where that is no terminal, a line now and then, and none
+    for short work.
+    """
+    if not _is_terminal(sys.stderr):
+        yield _lines()
+        return
+    from rich.progress import TaskProgressColumn
+
+    def show(share: float, name: str, left: float | None) -> None:
+        time = "" if left is None or share == 1 else f"{about(left)} left, "
+        advance(1000 * share, 1000, f"{time}{name}")
+
+    with _bar(label, TaskProgressColumn()) as advance:
+        yield show
+
+
+def _lines() -> Show:
+    said = monotonic()
+
+    def show(share: float, name: str, left: float | None) -> None:
+        nonlocal said
+        now = monotonic()
+        if now - said >= _BETWEEN_LINES and share < 1:
+            said = now
+            time = "" if left is None else f", {about(left)} left"
+            note(f"sr4: {name}: {100 * share:.0f} % done{time}")
+
+    return show
+
+
+def about(seconds: float) -> str:
+    """A time, as exactly as estimates are worth it."""
+    if seconds < 90:
+        count = round(seconds) if seconds < 10 else 5 * round(seconds / 5)
+        return f"about {count} second{'' if count == 1 else 's'}"
+    if seconds < 90 * 60:
+        return f"about {round(seconds / 60)} minutes"
+    return f"about {seconds / 3600:.1f} hours"
+
+
+@contextmanager
+def _bar(label: str, *columns: Any) -> Iterator[Callable[[float, float, str], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    shown = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        *columns,
         TextColumn("{task.fields[text]}", markup=False),
     )
     with Progress(
-        *columns,
+        *shown,
         console=Console(stderr=True),
         transient=True,
         # Lines printed meanwhile go above the bar; a redirected stdout must stay what it is.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +40,18 @@ class Making:
     def model_for(self, job: Job) -> str:
         """The name or folder of the model that a picture goes through."""
         return _chosen(job.source) if self.model == AUTO else self.model
+
+    def size_of(self, job: Job) -> tuple[int, int] | None:
+        """Width and height of a picture by its header; None where there is none to be read."""
+        return _size(job.source)
+
+    def pixels_drawn(self, job: Job, size: tuple[int, int]) -> int:
+        """Of a picture of that width and height: those of the results of all stages, of all
+        samples.
+        """
+        scales = accumulate((one.scale for one in _stages(self.model_for(job))), operator.mul)
+        samples: int = self.options["samples"]
+        return int(samples * size[0] * size[1] * sum(scale**2 for scale in scales))
 
     def provenance(self, job: Job) -> dict[Path, Provenance]:
         """What each file of a job says of how it was made."""
@@ -85,14 +99,20 @@ class Making:
 
 
 @cache
-def _chosen(path: Path) -> str:
-    from sr4.model.folder import PHOTO_MODEL, model_for
+def _size(path: Path) -> tuple[int, int] | None:
     from sr4.pictures import read_size
 
     try:
-        return model_for(*read_size(path))
+        return read_size(path)
     except PictureError:  # said when the picture is read
-        return PHOTO_MODEL
+        return None
+
+
+def _chosen(path: Path) -> str:
+    from sr4.model.folder import PHOTO_MODEL, model_for
+
+    size = _size(path)
+    return PHOTO_MODEL if size is None else model_for(*size)
 
 
 def _names(model: str) -> list[str]:

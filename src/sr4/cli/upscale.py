@@ -199,8 +199,9 @@ def upscale(
         for name, own in _by_model(jobs, making).items():
             work.pipelines[name] = _open(name, own, each, backend, device)
             work.pipelines[name].check_options(steps, sampler, edge, detail)
-            if model == AUTO:
-                several = f"{len(own):,} pictures" if len(own) > 1 else str(own[0].source)
+            there = [job for job in own if making.size_of(job) is not None]
+            if model == AUTO and there:
+                several = f"{len(there):,} pictures" if len(there) > 1 else str(there[0].source)
                 console.note(f"sr4: {name} for {several}: {_WHY[name]}; --model names another")
         work.do(jobs)
     if as_json:

@@ -6,12 +6,15 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sr4.cli import console
 from sr4.cli.making import Making
+from sr4.cli.meter import Group, Meter
 from sr4.errors import PictureError, SR4Error
+from sr4.memory import available_memory
 
 if TYPE_CHECKING:
     from sr4.cascade import CascadePipeline
@@ -23,7 +26,12 @@ if TYPE_CHECKING:
 
 _WORTH_SAYING = 5e-4  # share of the pixels that are given up
 _AREA = 32  # pixels along each side of what counts as one place
-CHUNK = 16  # samples drawn between two moves of the progress bar, which also bounds the memory
+CHUNK = 16  # samples drawn before the next pictures are written, which also bounds the memory
+_LARGE = 2**18  # pixels of a result that is drawn and written by itself
+_HUGE = 2**26  # of one that is drawn only once the one before has left the memory
+_LONG = 2**24  # of one that takes so long that people want to know how long
+_DECODING = 12  # bytes that decoding may take for a pixel: the file's, RGBA and its own copy
+_MANY_PIXELS = 2**31  # of a picture, where nobody tells how much memory there is
 
 
 @dataclass
@@ -36,7 +44,9 @@ class _Item:
     provenance: dict[Path, Provenance] | None = None
     evidences: Sequence[Evidence] = ()  # one a frame
     results: Sequence[Result] = ()  # one a frame
-    seconds: float = 0.0
+    seconds: float = 0.0  # its share of the time that it took together with others
+    together: int = 1  # pictures that shared that time
+    entry: dict[str, Any] | None = None  # what is reported of it, once it is written
     error: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -74,40 +84,84 @@ class Work:
 
     def do(self, jobs: list[Job]) -> None:
         """Do jobs, in their order."""
-        size = max(1, CHUNK // self._making.options["samples"])
-        chunks = [jobs[start : start + size] for start in range(0, len(jobs), size)]
+        chunks = list(self._chunks(jobs))
         done, written = 0, None
         with (
-            console.progress("upscaling") as advance,
+            console.shares("upscaling") as show,
             ThreadPoolExecutor(1) as reader,
             ThreadPoolExecutor(1) as writer,
         ):
+            meter = Meter(show, sum(map(self._weight, jobs)))
             ahead = reader.submit(self._read, chunks[0])
             for following in [*chunks[1:], []]:
                 items, ahead = ahead.result(), reader.submit(self._read, following)
-                options = dict(self._making.options)
-                options["on_step"] = lambda step, done=done: advance(
-                    done, len(jobs), f"step {step.number} of {step.total}"
-                )
+                if self._result_pixels(items[0].job) > _HUGE:
+                    self._report(written)
+                    written = None
                 for together in _groups(items):
-                    self._upscale(together, options)
+                    group = self._group(together, _name(items, done, len(jobs)))
+                    self._upscale(together, group, meter)
+                    meter.finish(group)
                 self._report(written)
                 written = writer.submit(self._write, items)
                 done += len(items)
-                advance(done, len(jobs), "")
             self._report(written)
 
+    def _chunks(self, jobs: Sequence[Job]) -> Iterator[list[Job]]:
+        """What is read, drawn and written at a time: some small pictures, or a large one."""
+        most = max(1, CHUNK // self._making.options["samples"])
+        chunk: list[Job] = []
+        for job in jobs:
+            is_large = self._result_pixels(job) > _LARGE
+            if chunk and (is_large or len(chunk) == most):
+                yield chunk
+                chunk = []
+            chunk.append(job)
+            if is_large:
+                yield chunk
+                chunk = []
+        if chunk:
+            yield chunk
+
+    def _result_pixels(self, job: Job) -> int:
+        """Of one sample; none of what cannot be read."""
+        size = self._making.size_of(job)
+        scale = self.pipelines[self._making.model_for(job)].scale
+        return 0 if size is None else size[0] * size[1] * scale**2
+
+    def _weight(self, job: Job) -> int:
+        size = self._making.size_of(job)
+        return 0 if size is None else self._making.pixels_drawn(job, size)
+
+    def _group(self, items: Sequence[_Item], name: str) -> Group:
+        """Pictures that go through a network together, as progress sees them."""
+        pipeline, making = self.pipelines[items[0].model], self._making
+        channels, pixels, draws = pipeline.first_config.channels, 0, 1
+        frames = [(item, frame) for item in items if item.picture for frame in item.picture.frames]
+        for item, frame in frames:
+            draws = -(-frame.pixels.shape[2] // channels)
+            pixels += draws * making.pixels_drawn(item.job, frame.size)
+        widths = {frame.size[0] * pipeline.scale for _, frame in frames}
+        draws *= making.options["samples"]
+        announce = None
+        if len(frames) == 1 and self._result_pixels(items[0].job) >= _LONG and not self._quiet:
+            announce = partial(_announce, items[0].job.source, frames[0][1].size, pipeline.scale)
+        weight = sum(self._weight(item.job) for item in items)
+        return Group(name, weight, max(1, pixels), widths, draws, announce)
+
     def _read(self, jobs: Sequence[Job]) -> list[_Item]:
-        """With the pictures; of one too large for the model not even the pixels are decoded."""
+        """With the pictures; of one too large not even the pixels are decoded."""
         from sr4.images import reason
-        from sr4.pictures import read_picture
-        from sr4.pipeline import MAX_RESULT_PIXELS
+        from sr4.pictures import check_sides, read_picture
 
         items = [_Item(job, self._making.model_for(job)) for job in jobs]
         for item in items:
-            limit = MAX_RESULT_PIXELS // self.pipelines[item.model].scale ** 2
+            scale = self.pipelines[item.model].scale
             try:
-                item.picture = read_picture(item.job.source, max_pixels=limit)
+                item.picture = read_picture(item.job.source, max_pixels=_most_pixels(scale))
+                width, height = item.picture.frames[0].size
+                for path in item.job.outputs:
+                    check_sides(path, (width * scale, height * scale))
                 item.evidences = self._evidences(item, item.picture)
                 item.provenance = {
                     path: {**said, "found": dict(item.evidences[0].numbers)}
@@ -134,11 +188,12 @@ class Work:
             for frame in picture.frames
         ]
 
-    def _upscale(self, items: list[_Item], options: dict[str, Any]) -> None:
+    def _upscale(self, items: list[_Item], group: Group, meter: Meter) -> None:
         """Upscale some pictures together; where that fails one by one, to find the culprit."""
         frames = [frame for item in items if item.picture for frame in item.picture.frames]
         evidences = [one for item in items for one in item.evidences]
-        options = {**options, "evidence": evidences, "noise": None, "blur": None}
+        options = {**self._making.options, "evidence": evidences, "noise": None, "blur": None}
+        options["on_step"] = partial(meter.step, group)
         if self._making.options["evidence"] == "none":
             options["consistency"] = False  # of a cascade, in all stages
         began = time.perf_counter()
@@ -149,62 +204,45 @@ class Work:
                 items[0].error = _reason(error)
             else:
                 for item in items:
-                    self._upscale([item], options)
+                    self._upscale([item], group, meter)
             return
         seconds = (time.perf_counter() - began) / len(items)
         for item in items:
             assert item.picture is not None
             item.results = [next(results) for _ in item.picture.frames]
-            item.seconds = seconds
+            item.seconds, item.together = seconds, len(items)
 
     def _write(self, items: list[_Item]) -> list[_Item]:
+        """Write the results, which leave the memory."""
         for item in items:
             if item.results:
                 try:
                     item.notes = _write(item, overwrite=self._overwrite)
+                    item.entry = _entry(item)
                 except SR4Error as error:
                     item.error = str(error)
+            item.results, item.picture = (), None
         return items
 
     def _report(self, written: Future[list[_Item]] | None) -> None:
         for item in written.result() if written else ():
-            if not item.results or item.error is not None:
+            if item.entry is None:
                 self.fail(str(item.job.source), str(item.error))
             else:
-                self._report_result(item)
+                self._report_result(item, item.entry)
 
-    def _report_result(self, item: _Item) -> None:
-        job, result = item.job, item.results[0]
-        width, height = result.raster.size
-        entry: dict[str, Any] = {
-            "input": str(job.source),
-            "output": str(job.output),
-            "model": item.model,
-            "width": width,
-            "height": height,
-            "consistency": max(one.consistency for one in item.results),
-            "seconds": item.seconds,
-        }
-        entry["evidence"] = dict(result.evidence.numbers)
-        entry["given_up"] = max(float(one.given_up.mean()) for one in item.results)
-        if len(item.results) > 1:
-            entry["frames"] = len(item.results)
-        notes = [*result.evidence.notes, *item.notes]
-        if result.evidence.kind != "none" and entry["given_up"] >= _WORTH_SAYING:
-            notes.append(_what_was_given_up(result, entry["given_up"]))
-        if notes:
-            entry["notes"] = notes
-        if job.samples:
-            entry["samples"] = [str(path) for path in job.samples]
-        if job.uncertainty:
-            entry["uncertainty"] = str(job.uncertainty)
+    def _report_result(self, item: _Item, entry: dict[str, Any]) -> None:
+        job = item.job
         self._results.append(entry)
-        for text in notes:
+        for text in entry.get("notes", ()):
             console.note(f"sr4: {job.source}: {text}")
         if not self._quiet:
+            seconds = f"{item.seconds * item.together:.2f} s"
+            if item.together > 1:
+                seconds += f" for {item.together} together"
             console.say(
-                f"{job.source} -> {job.output}  {width}x{height}, evidence {result.evidence}, "
-                f"consistency {entry['consistency']:.3f}, {item.seconds:.2f} s on "
+                f"{job.source} -> {job.output}  {entry['width']}x{entry['height']}, evidence "
+                f"{item.evidences[0]}, consistency {entry['consistency']:.3f}, {seconds} on "
                 f"{self.pipelines[item.model].backend}"
             )
 
@@ -219,6 +257,62 @@ class Work:
             "done_before": self._done_before,
             "failures": self._failures,
         }
+
+
+def _name(items: Sequence[_Item], done: int, count: int) -> str:
+    """What progress calls some pictures of so many."""
+    if len(items) > 1:
+        return f"pictures {done + 1:,} to {done + len(items):,} of {count:,}"
+    place = f", picture {done + 1:,} of {count:,}" if count > 1 else ""
+    return f"{items[0].job.source}{place}"
+
+
+def _announce(source: Path, size: tuple[int, int], scale: int, seconds: float) -> None:
+    """How long a large picture will take."""
+    width, height = (side * scale for side in size)
+    console.note(
+        f"sr4: {source}: {size[0]}x{size[1]} -> {width}x{height}, "
+        f"{width * height / 1e6:,.0f} megapixels, {console.about(seconds)}"
+    )
+
+
+def _most_pixels(scale: int) -> int:
+    """Of a picture, that memory can hold together with a result of one byte a pixel: what its
+    result takes exactly is known once it is read.
+    """
+    available = available_memory()
+    return _MANY_PIXELS if available is None else available // (_DECODING + scale**2)
+
+
+def _entry(item: _Item) -> dict[str, Any]:
+    """What --json says of a result."""
+    job, result = item.job, item.results[0]
+    width, height = result.raster.size
+    entry: dict[str, Any] = {
+        "input": str(job.source),
+        "output": str(job.output),
+        "model": item.model,
+        "width": width,
+        "height": height,
+        "consistency": max(one.consistency for one in item.results),
+        "seconds": item.seconds,
+    }
+    if item.together > 1:
+        entry["together"] = item.together
+    entry["evidence"] = dict(result.evidence.numbers)
+    entry["given_up"] = max(float(one.given_up.mean()) for one in item.results)
+    if len(item.results) > 1:
+        entry["frames"] = len(item.results)
+    notes = [*result.evidence.notes, *item.notes]
+    if result.evidence.kind != "none" and entry["given_up"] >= _WORTH_SAYING:
+        notes.append(_what_was_given_up(result, entry["given_up"]))
+    if notes:
+        entry["notes"] = notes
+    if job.samples:
+        entry["samples"] = [str(path) for path in job.samples]
+    if job.uncertainty:
+        entry["uncertainty"] = str(job.uncertainty)
+    return entry
 
 
 def _what_was_given_up(result: Result, share: float) -> str:

@@ -7,6 +7,7 @@ in docs/evidence.md.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ STRONG_NOISE = 4.0
 
 _PATCH = 16  # edge of the patches whose flattest tenth tells the noise
 _FLATTEST = 0.1
+_STRIP = 16 * _PATCH  # rows that are seen at a time
 _NORMAL_QUANTILE = -1.2816  # of that share
 _EDGE = 384  # of the part of a picture, about its centre, that is searched for a grid
 
@@ -51,8 +53,10 @@ def estimated_noise(unit: NDArray[Any]) -> float:
     noise alone (Wilson & Hilferty 1931), is the noise, plus the rounding to levels. Texture that
     is everywhere counts as noise.
     """
-    levels = np.asarray(unit, np.float64) * 127.5
-    variances = [_patch_variances(channel) for channel in levels]
+    variances = [
+        np.concatenate([_patch_variances(part) for part in _row_strips(channel)])
+        for channel in unit
+    ]
     count = (_PATCH // 2) ** 2
     spread = 2 / (9 * count)
     expected = (1 - spread + _NORMAL_QUANTILE * np.sqrt(spread)) ** 3
@@ -64,8 +68,17 @@ def estimated_noise(unit: NDArray[Any]) -> float:
     return float(np.sqrt(np.mean(found))) if found else 0.0
 
 
-def _patch_variances(channel: Float64) -> Float64:
+def _row_strips(picture: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Rows of (..., h, w) that are seen together: all at once would take many times the memory of
+    the picture.
+    """
+    height = picture.shape[-2]
+    yield from (picture[..., top : top + _STRIP, :] for top in range(0, height, _STRIP))
+
+
+def _patch_variances(unit: NDArray[Any]) -> Float64:
     """Mean squares of diagonal differences in patches without black and white."""
+    channel = np.asarray(unit, np.float64) * 127.5
     height, width = (side // _PATCH * _PATCH for side in channel.shape)
     if not height or not width:
         return np.empty(0)
@@ -220,10 +233,9 @@ def estimated_blur(unit: NDArray[Any], noise: float = 0.0) -> float | None:
     Args:
         noise: the deviation of its noise in levels of 255, which adds to the spectrum.
     """
-    components = components_of(np.asarray(unit, np.float64), "ycc" if len(unit) == 3 else "same")
     share = 0.447 if len(unit) == 3 else 1.0  # of the variance of three channels in luma
     floor = share * noise**2 + 1 / 12
-    power = (_spectrum(components[0]) + _spectrum(components[0].T)) / 2
+    power = (_spectrum(unit) + _spectrum(unit.swapaxes(1, 2))) / 2
     used = power > _ABOVE * floor
     if used.sum() < _FEWEST:
         return None
@@ -233,10 +245,13 @@ def estimated_blur(unit: NDArray[Any], noise: float = 0.0) -> float | None:
     return float(np.sqrt(max(0.0, -slope)) / (2 * np.pi))
 
 
-def _spectrum(component: Float64) -> Float64:
-    """The mean power of its rows over `_BANDS`; that of white noise is its variance."""
-    window = np.hanning(component.shape[1])
-    rows = (component - component.mean(axis=1, keepdims=True)) * window
-    power = (np.abs(np.fft.rfft(rows, axis=1)) ** 2).mean(axis=0) / (window**2).sum()
-    frequencies = np.fft.rfftfreq(component.shape[1])
-    return np.asarray(np.interp(_BANDS, frequencies, power))
+def _spectrum(unit: NDArray[Any]) -> Float64:
+    """The mean power of the rows of luma over `_BANDS`; that of white noise is its variance."""
+    _, height, width = unit.shape
+    window, power = np.hanning(width), np.zeros(width // 2 + 1)
+    for part in _row_strips(unit):
+        luma = components_of(np.asarray(part, np.float64), "ycc" if len(part) == 3 else "same")[0]
+        rows = (luma - luma.mean(axis=1, keepdims=True)) * window
+        power += (np.abs(np.fft.rfft(rows, axis=1)) ** 2).sum(axis=0)
+    power /= height * (window**2).sum()
+    return np.asarray(np.interp(_BANDS, np.fft.rfftfreq(width), power))

@@ -193,6 +193,8 @@ class DiffusionModel:
         """Pictures whose high-res size is the next multiple of the network's."""
         multiple = math.lcm(self.config.scale, self.config.size_multiple) // self.config.scale
         below, right = (-side % multiple for side in low_res.shape[2:])
+        if not below and not right:
+            return low_res
         # Symmetric reflection works for any padding, also one larger than the picture.
         return np.pad(low_res, ((0, 0), (0, 0), (0, below), (0, right)), mode="symmetric")
 

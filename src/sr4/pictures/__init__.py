@@ -11,7 +11,7 @@ from sr4.pictures.reading import (
     read_size,
 )
 from sr4.pictures.writing import SUFFIXES as WRITE_SUFFIXES
-from sr4.pictures.writing import check_output, losses, write_image, write_picture
+from sr4.pictures.writing import check_output, check_sides, losses, write_image, write_picture
 
 __all__ = [
     "NO_METADATA",
@@ -22,6 +22,7 @@ __all__ = [
     "Provenance",
     "Raster",
     "check_output",
+    "check_sides",
     "losses",
     "natural_suffix",
     "read_picture",

@@ -341,7 +341,10 @@ class Parts:
         """The parts, each (C, h, w) in [-1, 1]."""
         unit, size = self.raster.unit, self.channels
         parts = [unit[first : first + size] for first in range(0, len(unit), size)]
-        return [np.repeat(part, size // len(part), axis=0) for part in parts]
+        return [
+            part if len(part) == size else np.repeat(part, size // len(part), axis=0)
+            for part in parts
+        ]
 
     def join(self, parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
         """The channels (N, H, W) of the parts' results."""

@@ -6,7 +6,7 @@ import io
 import os
 import struct
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,6 +25,9 @@ from sr4.pictures.tiff import write_deep
 
 _PNG_LEVEL = 3  # of animations: a quarter of the time of level 6 for a tenth more bytes
 _PAETH = 0x80  # the filter of libpng (PNG_FILTER_PAETH)
+_PNG_STRIP = 2**22  # bytes of pixels of a PNG that are encoded at a time
+_BEHIND_HEADER = 8 + 25  # in a PNG: signature, IHDR
+_CLASSIC_TIFF = 2**31  # bytes of pixels up to which every file has less than 4 GB
 _MOST_EXIF = 65_000  # bytes that a JPEG has room for
 
 
@@ -38,6 +41,8 @@ class _Format:
     cmyk: bool = False
     grey: bool = True
     moves: bool = False
+    side: int = 2**31 - 1  # the most pixels along each
+    area: int = 2**62
 
 
 def write_picture(
@@ -54,9 +59,11 @@ def write_picture(
 
     Raises:
         PictureError: `path` exists (without `overwrite`), its folder is missing or read-only, the
-            suffix is unknown, the format has no way to show the picture, or the disk is full.
+            suffix is unknown, the format has no way to show the picture or is too small for it,
+            or the disk is full.
     """
     check_output(path, overwrite=overwrite)
+    check_sides(path, picture.frames[0].size)
     form = _format_of(path)
     fitting = _fitted(picture, form)
     metadata = fitting.metadata
@@ -85,6 +92,29 @@ def check_output(path: Path, *, overwrite: bool = False) -> None:
         raise _exists(label)
     if not path.parent.exists():
         raise _no_folder(path)
+
+
+def check_sides(path: Path, size: tuple[int, int]) -> None:
+    """Refuse a picture, by its width and height, that is too large for the format of its file;
+    worth asking before long work.
+
+    Raises:
+        PictureError: says what the format holds, and which hold more.
+    """
+    suffix, (width, height) = Path(path).suffix.lower(), size
+    form = _format_of(path)
+    if max(size) <= form.side and width * height <= form.area:
+        return
+    larger = [
+        key for key, one in _FORMATS.items() if max(size) <= one.side and width * height <= one.area
+    ]
+    most = f"sides of at most {form.side:,} pixels"
+    if max(size) <= form.side:
+        most = f"at most {form.area:,} pixels"
+    raise PictureError(
+        f"{str(path)!r} would be {width}x{height}; expected {most}, as {suffix} holds no more: "
+        f"choose one of {', '.join(larger)}"
+    )
 
 
 def _no_folder(path: Path) -> PictureError:
@@ -241,23 +271,70 @@ def _write_png(file: BinaryIO, picture: Picture) -> None:
     if len(picture.frames) > 1:
         _write_animated_png(file, picture)
         return
-    import imagecodecs
-
-    encoded = imagecodecs.png_encode(
-        np.ascontiguousarray(raster.array),
-        level=_PNG_LEVEL,
-        strategy=zlib.Z_RLE,
-        filter=_PAETH,
-    )
-    behind_header = 8 + 12 + struct.unpack(">I", encoded[8:12])[0]
-    file.write(encoded[:behind_header])
+    parts = _png_parts(raster)
+    file.write(next(parts))
     if metadata.icc is not None:
         putchunk(file, b"iCCP", b"ICC\0\0" + zlib.compress(metadata.icc))
     if metadata.exif is not None:
         putchunk(file, b"eXIf", metadata.exif.removeprefix(b"Exif\0\0"))
     for chunk in _comments(metadata).chunks:
         putchunk(file, *chunk[:2])
-    file.write(encoded[behind_header:])
+    for part in parts:
+        file.write(part)
+
+
+def _png_parts(raster: Raster) -> Iterator[bytes]:
+    """The bytes of a PNG file: signature and header, then the rest in strips, so that no second
+    copy of a large picture is made.
+
+    Each strip is filtered by libpng, whose output of level 0 holds the filtered rows as they are;
+    the row above, which the filter looks at, is left out again.
+    """
+    height = len(raster.pixels)
+    rows = max(1, _PNG_STRIP // max(1, raster.pixels[0].nbytes))
+    if height <= rows:
+        encoded = _encoded_png(raster, 0, height, level=_PNG_LEVEL, strategy=zlib.Z_RLE)
+        yield encoded[:_BEHIND_HEADER]
+        yield encoded[_BEHIND_HEADER:]
+        return
+    deflate = zlib.compressobj(_PNG_LEVEL, strategy=zlib.Z_RLE)
+    for start in range(0, height, rows):
+        top, bottom = max(0, start - 1), min(start + rows, height)
+        encoded = _encoded_png(raster, top, bottom, level=0)
+        if start == 0:
+            width_and_kind = encoded[16:20], encoded[24:29]  # ISO 15948, section 11.2.2
+            header = struct.pack(">I", height).join(width_and_kind)
+            yield encoded[:8] + _chunk(b"IHDR", header)
+        filtered = zlib.decompress(b"".join(_chunks(encoded, b"IDAT")))
+        above = len(filtered) // (bottom - top) * (start - top)
+        yield _chunk(b"IDAT", deflate.compress(memoryview(filtered)[above:]))
+    yield _chunk(b"IDAT", deflate.flush())
+    yield _chunk(b"IEND", b"")
+
+
+def _encoded_png(raster: Raster, top: int, bottom: int, **options: Any) -> bytes:
+    """A PNG file of some rows."""
+    import imagecodecs
+
+    alpha = None if raster.alpha is None else raster.alpha[top:bottom]
+    rows = replace(raster, pixels=raster.pixels[top:bottom], alpha=alpha).array
+    return bytes(imagecodecs.png_encode(np.ascontiguousarray(rows), filter=_PAETH, **options))
+
+
+def _chunks(png: bytes, kind: bytes) -> Iterator[memoryview]:
+    """The data of the chunks of a kind."""
+    place = 8
+    while place < len(png):
+        length = int.from_bytes(png[place : place + 4], "big")
+        if png[place + 4 : place + 8] == kind:
+            yield memoryview(png)[place + 8 : place + 8 + length]
+        place += length + 12
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    made = io.BytesIO()
+    putchunk(made, kind, data)
+    return made.getvalue()
 
 
 _write_small_tiff = _pillow("TIFF", says=("icc_profile", "exif"), compression="tiff_deflate")
@@ -266,7 +343,7 @@ _write_plain_tiff = _pillow("TIFF", says=("icc_profile", "exif"))
 
 def _write_tiff(file: BinaryIO, picture: Picture) -> None:
     raster = picture.frames[0]
-    if raster.is_deep or raster.colour == "bands":
+    if raster.is_deep or raster.colour == "bands" or raster.pixels.nbytes > _CLASSIC_TIFF:
         write_deep(file, raster, picture.metadata)
     elif picture.metadata.has_inner_exif:  # which Pillow writes in uncompressed files alone
         _write_plain_tiff(file, picture)
@@ -279,11 +356,15 @@ def _write_npy(file: BinaryIO, picture: Picture) -> None:
 
 
 _JPEG = _Format(
-    _pillow("JPEG", says=("icc_profile", "exif", "xmp"), quality=95, subsampling=0), 8, cmyk=True
+    _pillow("JPEG", says=("icc_profile", "exif", "xmp"), quality=95, subsampling=0),
+    8,
+    cmyk=True,
+    side=65_500,  # of libjpeg
 )
 _TIFF = _Format(_write_tiff, 0, alpha=True, cmyk=True)
 _FORMATS: Mapping[str, _Format] = {
-    ".png": _Format(_write_png, 16, alpha=True, moves=True),
+    # libpng writes and reads no longer sides unless programs ask for them.
+    ".png": _Format(_write_png, 16, alpha=True, moves=True, side=1_000_000),
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
     ".webp": _Format(
@@ -292,11 +373,12 @@ _FORMATS: Mapping[str, _Format] = {
         alpha=True,
         grey=False,
         moves=True,
+        side=16_383,
     ),
     ".tif": _TIFF,
     ".tiff": _TIFF,
-    ".bmp": _Format(_pillow("BMP"), 8),
-    ".gif": _Format(_pillow("GIF"), 8, alpha=True, moves=True),
+    ".bmp": _Format(_pillow("BMP"), 8, area=2**30),  # files of less than 4 GB
+    ".gif": _Format(_pillow("GIF"), 8, alpha=True, moves=True, side=65_535),
     ".npy": _Format(_write_npy, 0, alpha=True),
 }
 
