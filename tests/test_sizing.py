@@ -180,8 +180,9 @@ def test_refusals(model: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("width", "height"):
         with pytest.raises(UsageError, match="got a scale beside a width or a height"):
             upscale(scale=2, **{name: 40})
-        with pytest.raises(UsageError, match=f"got {name} 0; expected a whole number"):
-            upscale(**{name: 0})
+        for bad in (0, -3, 40.5, "40", True):
+            with pytest.raises(UsageError, match=f"got {name} {bad!r}; expected a whole number"):
+                upscale(**{name: bad})
     with pytest.raises(PictureError, match="got a width of 19 for a picture of 20x10"):
         upscale(width=19)
     with pytest.raises(PictureError, match="got a height of 9 for a picture of 20x10"):

@@ -56,7 +56,7 @@ class SizeWanted:
                 f"got scale {self.scale!r}; expected a factor of at least 1, such as 1.5"
             )
         for name, side in (("width", self.width), ("height", self.height)):
-            if side is not None and not (_is_number(side) and side == int(side) >= 1):
+            if side is not None and not _is_count(side):
                 raise UsageError(f"got {name} {side!r}; expected a whole number of pixels, from 1")
 
     def of(self, width: int, height: int) -> tuple[int, int] | None:
@@ -206,6 +206,10 @@ class ResizedSampling:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _rounded(side: float) -> int:
