@@ -30,6 +30,7 @@ LAYERS = (
     {"runtime"},
     {"model"},
     {"tiling"},
+    {"sizing"},
     {"result"},
     {"drawing"},
     {"pipeline", "export"},

@@ -422,7 +422,8 @@ def test_the_size_is_limited_by_the_memory_there_is(
 def test_what_a_result_takes_in_memory(
     model: Pipeline, pixels: np.ndarray, samples: int, expected: int
 ) -> None:
-    assert result_bytes(from_array(pixels), 4, samples) == expected
+    size = (pixels.shape[0] * 4, pixels.shape[1] * 4)
+    assert result_bytes(from_array(pixels), size, samples) == expected
     result = model.upscale(pixels, samples=samples, steps=1)
     arrays = {id(one): one.pixels for one in (*result.rasters, result.mean_raster)}
     held = sum(one.nbytes for one in arrays.values())

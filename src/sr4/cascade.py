@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from sr4.config import ModelConfig
 from sr4.degradation import DegradationChain
-from sr4.diffusion.samplers import OnStep, PictureNoise
-from sr4.drawing import Draw, Drawing
+from sr4.diffusion.samplers import OnStep
+from sr4.drawing import Drawing, results_in_turn
 from sr4.errors import UsageError
 from sr4.evidence.choose import AUTO, Blur
 from sr4.evidence.kinds import Evidence
@@ -24,11 +24,12 @@ from sr4.pipeline import (
     Picture,
     Pipeline,
     SharedOptions,
-    first_draws,
     given_evidence,
+    planned,
     sample_seeds,
 )
 from sr4.result import Result
+from sr4.sizing import SizeWanted
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -127,6 +128,9 @@ class CascadePipeline:
         evidence: str | Evidence | Sequence[str | Evidence] = AUTO,
         noise: float | None = None,
         blur: Blur = None,
+        scale: float | None = None,
+        width: int | None = None,
+        height: int | None = None,
         tile: int | None = None,
         condition_noise: float = 0.0,
         on_step: OnStep | None = None,
@@ -147,6 +151,8 @@ class CascadePipeline:
                 for each stage what its pipeline would do.
             evidence, noise, blur: as in `Pipeline.upscale`, of the picture given, which the first
                 stage draws on. What the others draw on is exact.
+            scale, width, height: as in `Pipeline.upscale`; above the cascade's own factor, its last
+                stage draws again on its own result.
             tile: as in `Pipeline.upscale`, for each stage.
             condition_noise: deviation, on the [-1, 1] scale, of Gaussian noise on what the networks
                 of all stages but the first see of their `low_res` (Ho et al. 2021, section 4); it
@@ -165,6 +171,7 @@ class CascadePipeline:
             UsageError: an impossible option.
             ModelError: a network fails.
         """
+        wanted = SizeWanted(scale, width, height)
         given, evidences = given_evidence(
             image, self.first_config, evidence, noise, blur, consistency
         )
@@ -175,27 +182,23 @@ class CascadePipeline:
         drawings[0] = replace(
             drawings[0], settings=drawings[0].settings.model_copy(update={"consistency": used})
         )
-        *earlier, last = drawings
         if not 0 <= condition_noise <= 1:
             raise UsageError(
                 f"got a condition_noise of {condition_noise}; expected a deviation from 0 to 1, "
                 "such as 0.1"
             )
-        seeds = sample_seeds(seed, samples)
-        last.check_memory(given, self.scale, samples)
-        degradation = self.stages[0].model.degradation
-        draws = [
-            draw
-            for parts, one in zip(given, evidences, strict=True)
-            for draw in first_draws(parts, one, seeds, degradation)
-        ]
-        owners = [draw.seed for draw in draws]
-        for number, drawing in enumerate(earlier, start=1):
-            drawn = zip(drawing.samples(draws), owners, strict=True)
-            draws = [_next_draw(low, one, number, condition_noise) for low, one in drawn]
-        waiting = iter(draws)
-        groups = [[next(waiting) for _ in range(samples * len(parts))] for parts in given]
-        results = last.results(groups, given, self.degradation, evidences, use_mean)
+        tasks = planned(
+            given,
+            evidences,
+            sample_seeds(seed, samples),
+            wanted,
+            models=self.degradation.parts,
+            own=self.degradation,
+        )
+        drawings[-1].check_memory(tasks, samples)
+        results = results_in_turn(
+            drawings, tasks, use_mean=use_mean, condition_noise=condition_noise
+        )
         return results if isinstance(image, (list, tuple)) else results[0]
 
     def check_options(
@@ -233,28 +236,6 @@ class CascadePipeline:
             stage.drawing(number, sampler, consistency, tile, on_step, detail)
             for stage, number in zip(self.stages, each, strict=True)
         ]
-
-
-def _next_draw(low_res: Floats, seed: int, stage: int, condition_noise: float) -> Draw:
-    """What a stage, counted from 0, draws of a result of the one before.
-
-    Args:
-        seed: the sample's.
-    """
-    condition = None
-    if condition_noise > 0:
-        noise = PictureNoise([_derived_seed(seed, stage, 1)], low_res.shape)()[0]
-        condition = low_res + np.float32(condition_noise) * noise
-    return Draw(low_res, _derived_seed(seed, stage), condition)
-
-
-def _derived_seed(seed: int, *key: int) -> int:
-    """A seed of 128 bits whose noise has nothing to do with that of the seed or of other keys.
-
-    Noise of one seed begins with the same numbers at every size, only laid out in other rows.
-    """
-    low, high = np.random.SeedSequence(seed, spawn_key=key).generate_state(2, np.uint64)
-    return int(high) << 64 | int(low)
 
 
 def load(

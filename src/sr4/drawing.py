@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr4.config import FastNetworkSettings, ModelConfig, SamplingSettings
-from sr4.degradation import Degradation, DegradationChain
-from sr4.diffusion.samplers import OnStep, Step
+from sr4.diffusion.samplers import OnStep, PictureNoise, Step
 from sr4.errors import PictureError, UsageError
 from sr4.evidence.constraint import Constraint
 from sr4.evidence.kinds import Evidence
@@ -22,7 +21,8 @@ from sr4.known import CLEAN, Known
 from sr4.memory import available_memory
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.pictures.raster import Parts
-from sr4.result import Result, large_result, result_bytes, whole_result
+from sr4.result import AnyDegradation, Result, large_result, result_bytes, result_size, whole_result
+from sr4.sizing import ResizedSampling, Resizing
 from sr4.tiling import BandedSampling, Tiles, multiple, tiles_together
 
 Floats = NDArray[np.float32]
@@ -48,6 +48,7 @@ class Draw(NamedTuple):
             low_res itself.
         constraint: what consistency means; None for D of the sample being low_res.
         known: what is known of the degradation of low_res.
+        resizing: what becomes of the sample in a result.
     """
 
     low_res: Floats
@@ -55,6 +56,48 @@ class Draw(NamedTuple):
     condition: Floats | None = None
     constraint: Constraint | None = None
     known: Known = CLEAN
+    resizing: Resizing | None = None
+
+    def at_stage(self, stage: int, low_res: Floats, condition_noise: float) -> Draw:
+        """What a later stage, counted from this one, draws of the sample of the one before.
+
+        Args:
+            low_res: that sample.
+        """
+        seed = self.seed
+        condition = None
+        if condition_noise > 0:
+            noise = PictureNoise([_derived_seed(seed, stage, 1)], low_res.shape)()[0]
+            condition = low_res + np.float32(condition_noise) * noise
+        return Draw(low_res, _derived_seed(seed, stage), condition, resizing=self.resizing)
+
+
+def _derived_seed(seed: int, *key: int) -> int:
+    """A seed of 128 bits whose noise has nothing to do with that of the seed or of other keys.
+
+    Noise of one seed begins with the same numbers at every size, only laid out in other rows.
+    """
+    low, high = np.random.SeedSequence(seed, spawn_key=key).generate_state(2, np.uint64)
+    return int(high) << 64 | int(low)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A picture to be upscaled.
+
+    Attributes:
+        parts: the picture as it goes through the model.
+        evidence: what it says.
+        degradation: from its result to it.
+        draws: of every sample those of the parts in turn.
+        repeats: how often the last model draws once more on its own result.
+    """
+
+    parts: Parts
+    evidence: Evidence
+    degradation: AnyDegradation
+    draws: Sequence[Draw]
+    repeats: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,32 +128,29 @@ class Drawing:
         small = [draw for draw, is_large in zip(draws, large, strict=True) if not is_large]
         whole = iter(self._draw_whole(small))
         return [
-            self._draw_in_tiles([draw], self._joined) if is_large else next(whole)
+            self._draw_in_tiles([draw._replace(resizing=None)], self._joined)
+            if is_large
+            else next(whole)
             for draw, is_large in zip(draws, large, strict=True)
         ]
 
     def results(
         self,
-        pictures: Sequence[Sequence[Draw]],
-        given: Sequence[Parts],
-        degradation: Degradation | DegradationChain,
-        evidences: Sequence[Evidence],
+        tasks: Sequence[Task],
         use_mean: bool,
     ) -> list[Result]:
         """The results of pictures, each made of one or more draws of one size.
 
         Args:
-            pictures: the draws of each: of every sample those of the parts in turn.
-            given: what was given for each.
-            degradation: the operator between the two.
-            evidences: what each of them says.
+            tasks: the pictures.
             use_mean: take the mean of the samples as the result's image.
         """
-        large = [self._needs_tiles(draws[0]) for draws in pictures]
-        small = [draws for draws, is_large in zip(pictures, large, strict=True) if not is_large]
-        whole = iter(self._draw_whole([draw for draws in small for draw in draws]))
+        large = [self._needs_tiles(task.draws[0]) for task in tasks]
+        small = [task for task, is_large in zip(tasks, large, strict=True) if not is_large]
+        whole = iter(self._draw_whole([draw for task in small for draw in task.draws]))
         found = []
-        for draws, parts, evidence, is_large in zip(pictures, given, evidences, large, strict=True):
+        for task, is_large in zip(tasks, large, strict=True):
+            parts, evidence, degradation = task.parts, task.evidence, task.degradation
             if is_large:
                 make = partial(
                     large_result,
@@ -120,9 +160,12 @@ class Drawing:
                     use_mean=use_mean,
                     on_step=self.on_step,
                 )
-                found.append(self._draw_in_tiles(draws, make))
+                found.append(self._draw_in_tiles(task.draws, make))
             else:
-                drawn = [next(whole) for _ in draws]
+                drawn = [
+                    next(whole) if draw.resizing is None else draw.resizing.whole(next(whole))
+                    for draw in task.draws
+                ]
                 samples = [
                     parts.join(drawn[start : start + len(parts)])
                     for start in range(0, len(drawn), len(parts))
@@ -131,32 +174,39 @@ class Drawing:
                 found.append(whole_result(parts.raster, together, degradation, evidence, use_mean))
         return found
 
-    def check_memory(self, given: Sequence[Parts], scale: int, samples: int) -> None:
+    def check_memory(self, tasks: Sequence[Task], samples: int) -> None:
         """Refuse large pictures whose results do not fit the memory there is, together with what
         drawing takes in the smallest tiles.
 
         Args:
-            given: the pictures whose results are held together.
-            scale: between them and their results, of all stages of a cascade.
+            tasks: the pictures whose results are held together.
             samples: of each.
 
         Raises:
             PictureError: says how much is needed, and how much there is.
         """
-        if not given:
+        sizes = [result_size(task.parts.raster, task.degradation) for task in tasks]
+        if not sizes:
             return
-        largest = max((parts.raster for parts in given), key=lambda one: math.prod(one.size))
-        width, height = (side * scale for side in largest.size)
+        (height, width), largest = max(
+            zip(sizes, tasks, strict=True), key=lambda one: math.prod(one[0])
+        )
         available = available_memory() if width * height > _WHOLE_PIXELS else None
         if available is None:
             return
+        given = largest.parts.raster
         least = 2 * multiple(self.model) if self.tile is None else self.tile
-        row = samples * largest.pixels.shape[2] * width * 4
-        needed = sum(result_bytes(parts.raster, scale, samples) for parts in given)
+        row = samples * given.pixels.shape[2] * width * 4
+        needed = sum(
+            result_bytes(task.parts.raster, size, samples)
+            for task, size in zip(tasks, sizes, strict=True)
+        )
         needed += self._bytes_while_drawing(least, width, row)
+        if largest.repeats:  # what the last model draws on is held whole, in floats
+            needed += row * height
         if needed > available:
             raise PictureError(
-                f"got a {largest.size[0]}x{largest.size[1]} picture, for whose result of "
+                f"got a {given.size[0]}x{given.size[1]} picture, for whose result of "
                 f"{width}x{height} {needed / 1e9:.1f} GB of memory are needed; expected at most "
                 f"the {available / 1e9:.1f} GB that there are: crop or shrink it, or draw fewer "
                 "samples"
@@ -203,27 +253,16 @@ class Drawing:
             yield from (numbers[i : i + count] for i in range(0, len(numbers), count))
 
     def _draw_in_tiles(
-        self, draws: Sequence[Draw], make: Callable[[list[BandedSampling]], Made]
+        self,
+        draws: Sequence[Draw],
+        make: Callable[[list[BandedSampling | ResizedSampling]], Made],
     ) -> Made:
         """What `make` gives of draws in tiles, in smaller ones where memory does not suffice."""
         least = multiple(self.model)
         edge = self.tile or self._affordable_tile(draws)
         while True:
             overlap = _overlap(edge, least)
-            samplings = [
-                BandedSampling(
-                    self.model,
-                    draw.low_res,
-                    draw.seed,
-                    self.settings,
-                    tile=edge,
-                    overlap=overlap,
-                    condition=draw.condition,
-                    constraint=draw.constraint,
-                    known=draw.known,
-                )
-                for draw in draws
-            ]
+            samplings = [self._in_tiles(draw, edge, overlap) for draw in draws]
             try:
                 return make(samplings)
             except MemoryError:
@@ -231,6 +270,20 @@ class Drawing:
                 if self.tile is not None or smaller < 2 * least:
                     raise
                 edge = smaller
+
+    def _in_tiles(self, draw: Draw, edge: int, overlap: int) -> BandedSampling | ResizedSampling:
+        sampling = BandedSampling(
+            self.model,
+            draw.low_res,
+            draw.seed,
+            self.settings,
+            tile=edge,
+            overlap=overlap,
+            condition=draw.condition,
+            constraint=draw.constraint,
+            known=draw.known,
+        )
+        return sampling if draw.resizing is None else ResizedSampling(sampling, draw.resizing)
 
     def _affordable_tile(self, draws: Sequence[Draw]) -> int:
         """Edge of the tiles that leave the network the least to do, from twice the size trained on
@@ -281,7 +334,7 @@ class Drawing:
         tiles = min(tiles_together(edge**2), -(-width // edge))
         return tiles * edge**2 * _bytes_per_pixel(self.model.config) + edge * self._strip_bytes(row)
 
-    def _joined(self, samplings: list[BandedSampling]) -> Floats:
+    def _joined(self, samplings: list[BandedSampling | ResizedSampling]) -> Floats:
         """The one sample of a sampling in bands, (C, H, W)."""
         (sampling,) = samplings
         picture = np.empty(sampling.shape, np.float32)
@@ -291,6 +344,37 @@ class Drawing:
             if self.on_step is not None:
                 self.on_step(Step(number, len(sampling.bands), band, band))
         return picture
+
+
+def results_in_turn(
+    drawings: Sequence[Drawing],
+    tasks: Sequence[Task],
+    *,
+    use_mean: bool,
+    condition_noise: float = 0.0,
+) -> list[Result]:
+    """The results of pictures that go through models in turn, each drawing on what the one before
+    drew, in floats.
+
+    Args:
+        drawings: how each model draws; the last one as often again as a task asks for.
+        condition_noise: see `CascadePipeline.upscale`.
+    """
+    found: dict[int, Result] = {}
+    for repeats in sorted({task.repeats for task in tasks}):
+        numbers = [number for number, task in enumerate(tasks) if task.repeats == repeats]
+        draws = first = [draw for number in numbers for draw in tasks[number].draws]
+        *earlier, last = [*drawings, *[drawings[-1]] * repeats]
+        for stage, drawing in enumerate(earlier, start=1):
+            drawn = zip(first, drawing.samples(draws), strict=True)
+            draws = [one.at_stage(stage, low, condition_noise) for one, low in drawn]
+        waiting = iter(draws)
+        ready = [
+            replace(tasks[number], draws=[next(waiting) for _ in tasks[number].draws])
+            for number in numbers
+        ]
+        found.update(zip(numbers, last.results(ready, use_mean), strict=True))
+    return [found[number] for number in range(len(tasks))]
 
 
 def _overlap(edge: int, least: int) -> int:

@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr4.config import ModelConfig
-from sr4.degradation import Degradation
+from sr4.degradation import Degradation, DegradationChain
 from sr4.diffusion.samplers import OnStep
-from sr4.drawing import Draw, Drawing, check_tile
+from sr4.drawing import Draw, Drawing, Task, check_tile, results_in_turn
 from sr4.errors import PictureError, UsageError
 from sr4.evidence.choose import AUTO, Blur, check_evidence, choose, pillow_origin
 from sr4.evidence.kinds import Evidence
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.pictures.raster import Parts, Raster, from_array, from_pil
 from sr4.result import Result
+from sr4.sizing import Resizing, Size, SizeWanted
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -39,6 +40,9 @@ class SharedOptions(TypedDict, total=False):
     evidence: str | Evidence | Sequence[str | Evidence]
     noise: float | None
     blur: Blur
+    scale: float | None
+    width: int | None
+    height: int | None
     tile: int | None
     on_step: OnStep | None
 
@@ -101,6 +105,9 @@ class Pipeline:
         evidence: str | Evidence | Sequence[str | Evidence] = AUTO,
         noise: float | None = None,
         blur: Blur = None,
+        scale: float | None = None,
+        width: int | None = None,
+        height: int | None = None,
         tile: int | None = None,
         on_step: OnStep | None = None,
     ) -> Result | list[Result]:
@@ -130,6 +137,12 @@ class Pipeline:
             noise: deviation of the picture's noise in levels of 255, if that is known.
             blur: deviation of the Gaussian blur that the picture went through before it was
                 downscaled, in its pixels; "auto" to estimate it. Results are sharper by as much.
+            scale: the factor between a picture and its result, at least 1; the model's own by
+                default. For another one the model draws as often as needed, each time on its own
+                result, and what it drew is scaled down and made to satisfy the evidence under
+                bicubic downscaling from the size asked for.
+            width, height: of the result in pixels, in the place of a scale. With one of them the
+                other keeps the shape of the picture; with both each axis has its own factor.
             tile: edge of the tiles that a larger result is made of, in pixels; 0 makes it whole. By
                 default results above 512x512 are made of tiles: twice as large as the pictures that
                 the model was trained on, larger where fewer pixels are then drawn twice, and
@@ -141,21 +154,24 @@ class Pipeline:
             A Result, or a list of them in the order given.
 
         Raises:
-            PictureError: a picture the model cannot take.
+            PictureError: a picture the model cannot take, or larger than its result is to be.
             UsageError: an impossible option.
             ModelError: the network fails.
         """
+        wanted = SizeWanted(scale, width, height)
         given, evidences = given_evidence(image, self.config, evidence, noise, blur, consistency)
         used = any(one.kind != "none" for one in evidences)
         drawing = self.drawing(steps, sampler, used, tile, on_step, detail)
-        seeds = sample_seeds(seed, samples)
-        drawing.check_memory(given, self.scale, samples)
-        degradation = self.model.degradation
-        draws = [
-            first_draws(parts, one, seeds, degradation)
-            for parts, one in zip(given, evidences, strict=True)
-        ]
-        results = drawing.results(draws, given, degradation, evidences, use_mean)
+        tasks = planned(
+            given,
+            evidences,
+            sample_seeds(seed, samples),
+            wanted,
+            models=(self.model.degradation,),
+            own=self.model.degradation,
+        )
+        drawing.check_memory(tasks, samples)
+        results = results_in_turn([drawing], tasks, use_mean=use_mean)
         return results if isinstance(image, (list, tuple)) else results[0]
 
     def drawing(
@@ -246,21 +262,44 @@ def given_evidence(
     return given, found
 
 
-def first_draws(
-    parts: Parts, evidence: Evidence, seeds: Iterable[int], degradation: Degradation
-) -> list[Draw]:
-    """What a model draws of a picture: of every sample its parts in turn.
+def planned(
+    given: Sequence[Parts],
+    evidences: Sequence[Evidence],
+    seeds: Iterable[int],
+    wanted: SizeWanted,
+    *,
+    models: Sequence[Degradation],
+    own: Degradation | DegradationChain,
+) -> list[Task]:
+    """What models in turn are to draw for pictures: of every sample the parts in turn.
 
     Args:
-        degradation: the D of the model.
+        models: the D of each.
+        own: that of all of them.
+
+    Raises:
+        PictureError: a picture larger than its result is to be.
     """
-    split = parts.split()
-    constraints = [evidence.constraint(part, degradation) for part in split]
-    return [
-        Draw(part, seed, constraint=constraint, known=evidence.known)
-        for seed in seeds
-        for part, constraint in zip(split, constraints, strict=True)
-    ]
+    tasks = []
+    for parts, evidence in zip(given, evidences, strict=True):
+        width, height = parts.raster.size
+        size = Size.plan(wanted, (width, height), [model.scale for model in models])
+        sized, split = size.degradation((width, height)), parts.split()
+        ends: list[Resizing | None] = [None] * len(split)
+        if sized is not None:
+            used = evidence.kind != "none"
+            ends = [
+                Resizing(sized, evidence.constraint(part, sized) if used else None)
+                for part in split
+            ]
+        constraints = [evidence.constraint(part, models[0]) for part in split]
+        draws = [
+            Draw(part, seed, constraint=constraint, known=evidence.known, resizing=end)
+            for seed in seeds
+            for part, constraint, end in zip(split, constraints, ends, strict=True)
+        ]
+        tasks.append(Task(parts, evidence, sized or own, draws, size.repeats))
+    return tasks
 
 
 def sample_seeds(seed: int, samples: int) -> range:

@@ -12,14 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sr4.degradation import Degradation, DegradationChain
+from sr4.degradation import Degradation, DegradationChain, SizedDegradation
 from sr4.diffusion.samplers import OnStep, Step
+from sr4.evidence.constraint import Constraint
 from sr4.evidence.kinds import Evidence
-from sr4.evidence.sets import LEVEL
+from sr4.evidence.sets import LEVEL, PixelBox
 from sr4.pictures.raster import Parts, Raster
+from sr4.sizing import ResizedSampling, Resizing
 from sr4.tiling import BandedSampling
 
 Floats = NDArray[np.float32]
+AnyDegradation = Degradation | DegradationChain | SizedDegradation
 
 _BAND_PIXELS = 2**19  # low-res ones that are done together where the model has no part in it
 _MARGIN = 8  # low-res rows around a band from which D of its rows, or D⁺, follows
@@ -79,15 +82,17 @@ class Result:
         return self.raster.array
 
 
-def result_bytes(given: Raster, scale: int, samples: int) -> int:
+def result_bytes(given: Raster, size: tuple[int, int], samples: int) -> int:
     """What the result of a picture takes in memory: each sample and, of several, their mean and
     uncertainty.
+
+    Args:
+        size: height and width of the result.
     """
-    width, height = given.size
     pictures = samples + 1 if samples > 1 else 1
     values = given.pixels.shape[2] * pictures + (given.alpha is not None)
     each = values * given.pixels.itemsize + (4 if samples > 1 else 0)
-    return int(width * height * scale**2 * each)
+    return size[0] * size[1] * int(each)
 
 
 class _Canvas:
@@ -96,13 +101,13 @@ class _Canvas:
     def __init__(
         self,
         given: Raster,
-        degradation: Degradation | DegradationChain,
+        degradation: AnyDegradation,
         evidence: Evidence,
         count: int,
     ) -> None:
         self._given, self._degradation, self._count = given, degradation, count
         self._evidence = evidence
-        width, height = (side * degradation.scale for side in given.size)
+        height, width = result_size(given, degradation)
         shape = (height, width, given.pixels.shape[2])
         self._drawn = [np.empty(shape, given.span.dtype) for _ in range(count)]
         self._mean = np.empty_like(self._drawn[0]) if count > 1 else self._drawn[0]
@@ -144,7 +149,7 @@ class _Canvas:
 def whole_result(
     given: Raster,
     samples: Floats,
-    degradation: Degradation | DegradationChain,
+    degradation: AnyDegradation,
     evidence: Evidence,
     use_mean: bool,
 ) -> Result:
@@ -164,8 +169,8 @@ def whole_result(
 
 def large_result(
     parts: Parts,
-    samplings: Sequence[BandedSampling],
-    degradation: Degradation | DegradationChain,
+    samplings: Sequence[BandedSampling | ResizedSampling],
+    degradation: AnyDegradation,
     evidence: Evidence,
     use_mean: bool,
     on_step: OnStep | None,
@@ -194,15 +199,26 @@ def _joined(parts: Parts, sampling: Iterable[Iterable[Floats]]) -> Iterator[Floa
     return (parts.join(bands) for bands in zip(*sampling, strict=True))
 
 
-def _enlarged_alpha(
-    given: Raster, degradation: Degradation | DegradationChain
-) -> NDArray[Any] | None:
+def result_size(given: Raster, degradation: AnyDegradation) -> tuple[int, int]:
+    """Height and width of a result."""
+    width, height = given.size
+    rows, columns = degradation.place(slice(0, height), slice(0, width))
+    return rows.stop, columns.stop
+
+
+def _enlarged_alpha(given: Raster, degradation: AnyDegradation) -> NDArray[Any] | None:
     """The bicubic alpha, made to fit the given one: what is to be seen is not invented."""
     low = given.unit_alpha
     if low is None:
         return None
+    enlarged = np.empty(result_size(given, degradation), given.span.dtype)
+    if isinstance(degradation, SizedDegradation):
+        resizing = Resizing(degradation, Constraint(degradation, PixelBox(low, 0)))
+        bands = zip(resizing.bands, resizing.of(iter([low]), low.shape[1]), strict=True)
+        for (first, last), (band,) in bands:
+            enlarged[first:last] = given.alpha_span.pixels(band)
+        return enlarged
     scale = degradation.scale
-    enlarged = np.empty((given.size[1] * scale, given.size[0] * scale), given.span.dtype)
     for start, stop, top, bottom in _bands_with_margin(*given.size):
         fitted = degradation.enlarge(low[:, top:bottom])
         inside = fitted[0, (start - top) * scale : (stop - top) * scale]
@@ -211,19 +227,20 @@ def _enlarged_alpha(
 
 
 def _consistency(
-    given: Raster, result: Raster, degradation: Degradation | DegradationChain, evidence: Evidence
+    given: Raster, result: Raster, degradation: AnyDegradation, evidence: Evidence
 ) -> tuple[float, NDArray[np.bool_]]:
     """See `Result.consistency` and `Result.given_up`."""
-    scale, low, total = degradation.scale, given.unit, 0.0
+    low, total = given.unit, 0.0
     degrade = evidence.degradation(degradation)
     measured = evidence.measured(low)
     given_up = np.empty((given.size[1], given.size[0]), np.bool_)
     for start, stop, top, bottom in _bands_with_margin(*given.size):
         top, bottom = measured.around(top, bottom)
-        pixels = np.moveaxis(result.pixels[top * scale : bottom * scale], 2, 0)
+        of_rows, (rows, _) = degrade.cut(slice(top, bottom))
+        pixels = np.moveaxis(result.pixels[rows], 2, 0)
         # Rounding to 8 bits is 30,000 times as coarse as float32.
         kind = np.float32 if pixels.dtype == np.uint8 else np.float64
-        seen = result.span.exact_unit(degrade(pixels.astype(kind, order="C"))).astype(np.float64)
+        seen = result.span.exact_unit(of_rows(pixels.astype(kind, order="C"))).astype(np.float64)
         rest = measured.rows(top, bottom).rest(seen)[:, start - top : stop - top]
         total += float(np.sum((rest / 2) ** 2))
         given_up[start:stop] = np.abs(rest).max(axis=0) > LEVEL

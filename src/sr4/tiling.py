@@ -94,7 +94,7 @@ class Tiles:
         return found
 
 
-class _Window:
+class RowWindow:
     """The rows of a stream of bands (C, rows, W) that are still needed."""
 
     def __init__(self, bands: Iterator[Floats]) -> None:
@@ -197,9 +197,9 @@ class BandedSampling:
         model = self.model
         level, following = self._levels[number : number + 2]
         memories: deque[Any] = deque()
-        x = _Window(_without_memories(stream, memories))
+        x = RowWindow(_without_memories(stream, memories))
         strips = _Strips(self, x, float(level))
-        outputs = _Window(iter(strips))
+        outputs = RowWindow(iter(strips))
         for start, stop in self._padded_bands:
             around, inside = self._around(start, stop)
             x_t, output = x.rows(*around)[None], outputs.rows(*around)[None]
@@ -226,7 +226,7 @@ class BandedSampling:
 
     def _results(self, stream: Stream) -> Iterator[Floats]:
         """Bands of x_0 become those of the picture, which has no padding."""
-        x = _Window(_without_memories(stream, deque()))
+        x = RowWindow(_without_memories(stream, deque()))
         _, height, width = self.shape
         for start, stop in self.bands:
             (top, bottom), inside = self._around(start, stop)
@@ -270,7 +270,7 @@ class _Strips:
         reached: rows of x above are not needed any more.
     """
 
-    def __init__(self, sampling: BandedSampling, x: _Window, level: float) -> None:
+    def __init__(self, sampling: BandedSampling, x: RowWindow, level: float) -> None:
         self.reached = 0
         self._sampling, self._x, self._level = sampling, x, level
 

@@ -669,6 +669,65 @@ def test_a_second_call_does_what_is_left(
     assert done.err == "sr4: 5 pictures were done before, in the same way\n"
 
 
+def test_results_of_another_size(run: Run, face: Path, tiny_model: Path, tmp_path: Path) -> None:
+    out, given = tmp_path / "large.png", pixels(face).shape[1::-1]
+    words = ("upscale", face, "-o", out, "--model", tiny_model, "--samples", "2", "--uncertainty")
+    done = run(*words, "--scale", "2.5", "--json")
+    assert done.code == 0
+    size = tuple(int(2.5 * side + 0.5) for side in given)
+    names = ["large.png", "large_1.png", "large_2.png", "large_uncertainty.png"]
+    assert [pixels(tmp_path / name).shape[1::-1] for name in names] == [size] * 4
+    assert (done.json["results"][0]["width"], done.json["results"][0]["height"]) == size
+    assert read_provenance(out)["scale"] == 2.5  # type: ignore[index]
+    before = out.read_bytes()
+    assert run(*words, "--scale", "2.5").err == "sr4: 1 picture was done before, in the same way\n"
+    for other in (("--scale", "3"), ("--width", str(3 * given[0])), ()):
+        assert run(*words, *other).code == 1
+        assert out.read_bytes() == before
+    assert run(*words, "--height", str(2 * given[1]), "--overwrite").code == 0
+    assert pixels(out).shape[1::-1] == (2 * given[0], 2 * given[1])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--scale", "0"), "got scale 0.0; expected a factor of at least 1"),
+        (("--scale", "-2"), "got scale -2.0; expected a factor of at least 1"),
+        (("--scale", "nan"), "got scale nan; expected a factor of at least 1"),
+        (("--scale", "2", "--width", "50"), "got a scale beside a width or a height"),
+        (("--scale", "2", "--height", "50"), "got a scale beside a width or a height"),
+        (("--width", "0"), "got width 0; expected a whole number of pixels"),
+    ],
+)
+def test_impossible_sizes_are_wrong_usage(
+    run: Run, face: Path, tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    done = run("upscale", face, "-o", tmp_path / "large.png", *words)
+    assert done.code == 2
+    assert message in done.err
+    assert not (tmp_path / "large.png").exists()
+
+
+def test_a_size_below_the_picture_is_refused(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    done = run("upscale", face, "-o", tmp_path / "a.png", "--model", tiny_model, "--width", "3")
+    assert done.code == 1
+    assert "got a width of 3 for a picture of" in done.err
+
+
+def test_every_frame_of_an_animation_has_the_size(
+    run: Run, tiny_model: Path, tmp_path: Path
+) -> None:
+    frames = [Image.new("RGB", (9, 8), (90, 90 + 40 * number, 90)) for number in range(3)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=100)
+    out = tmp_path / "b.webp"
+    done = run("upscale", tmp_path / "a.gif", "-o", out, "--model", tiny_model, "--width", "20")
+    assert done.code == 0, done.err
+    found = read_picture(out)
+    assert [frame.size for frame in found.frames] == [(20, 18)] * 3
+
+
 @pytest.mark.parametrize("change", ["seed", "input", "mean"])
 def test_results_made_otherwise_are_not_taken_for_done(
     run: Run, face: Path, tiny_model: Path, tmp_path: Path, change: str

@@ -23,6 +23,7 @@ AUTO = "auto"
 NOTE = "contains generated detail"
 # What a result says of how it was made that is no option: it follows from them and the input.
 _FOUND = {"software": "", "found": ""}
+_SIZES = ("scale", "width", "height")
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ class Making:
             ),
             "consistency": options["consistency"] is not False,
             **{key: options[key] for key in ("evidence", "noise", "blur")},
+            # Left out where the model decides, as results of earlier versions have it.
+            **{key: options[key] for key in _SIZES if options.get(key) is not None},
             "tile": options["tile"],
             "input": file_sha256(job.source),
         }

@@ -130,6 +130,26 @@ def upscale(
             show_default=False,
         ),
     ] = None,
+    scale: Annotated[
+        float | None,
+        typer.Option(
+            metavar="F",
+            help="Factor between an input and its result, 1 or more. Default: the model's own.",
+            show_default=False,
+        ),
+    ] = None,
+    width: Annotated[
+        int | None,
+        typer.Option(
+            metavar="W",
+            help="Width of the results in pixels, in the place of --scale; the height follows.",
+            show_default=False,
+        ),
+    ] = None,
+    height: Annotated[
+        int | None,
+        typer.Option(metavar="H", help="Height of the results likewise.", show_default=False),
+    ] = None,
     tile: Annotated[
         str,
         typer.Option(
@@ -161,11 +181,13 @@ def upscale(
     """
     from sr4.cli.jobs import plan_jobs
     from sr4.evidence.choose import check_evidence
+    from sr4.sizing import SizeWanted
 
     if samples == 1 and (mean or uncertainty):
         raise UsageError("got --samples 1 with --mean or --uncertainty; expected at least 2")
     edge, deviation = _tile(tile), _blur(blur)
     check_evidence(evidence, noise, deviation, consistency)
+    SizeWanted(scale, width, height)  # refuses impossible ones
     each = samples or (_DEFAULT_SAMPLES if mean or uncertainty else 1)
     options = {
         "steps": steps,
@@ -178,6 +200,9 @@ def upscale(
         "evidence": evidence,
         "noise": noise,
         "blur": deviation,
+        "scale": scale,
+        "width": width,
+        "height": height,
         "tile": edge,
     }
     making = Making(model, options)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -126,8 +128,19 @@ class Work:
     def _result_pixels(self, job: Job) -> int:
         """Of one sample; none of what cannot be read."""
         size = self._making.size_of(job)
-        scale = self.pipelines[self._making.model_for(job)].scale
-        return 0 if size is None else size[0] * size[1] * scale**2
+        return 0 if size is None else math.prod(self._result_size(job, size))
+
+    def _result_size(self, job: Job, size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height of the result of a picture of that size."""
+        from sr4.sizing import SizeWanted
+
+        options, scale = self._making.options, self.pipelines[self._making.model_for(job)].scale
+        wanted = SizeWanted(*(options.get(name) for name in ("scale", "width", "height")))
+        with suppress(PictureError):  # said when it is drawn
+            found = wanted.of(*size)
+            if found is not None:
+                return found
+        return size[0] * scale, size[1] * scale
 
     def _weight(self, job: Job) -> int:
         size = self._making.size_of(job)
@@ -141,11 +154,13 @@ class Work:
         for item, frame in frames:
             draws = -(-frame.pixels.shape[2] // channels)
             pixels += draws * making.pixels_drawn(item.job, frame.size)
-        widths = {frame.size[0] * pipeline.scale for _, frame in frames}
+        widths = {self._result_size(item.job, frame.size)[0] for item, frame in frames}
         draws *= making.options["samples"]
         announce = None
         if len(frames) == 1 and self._result_pixels(items[0].job) >= _LONG and not self._quiet:
-            announce = partial(_announce, items[0].job.source, frames[0][1].size, pipeline.scale)
+            size = frames[0][1].size
+            result = self._result_size(items[0].job, size)
+            announce = partial(_announce, items[0].job.source, size, result)
         weight = sum(self._weight(item.job) for item in items)
         return Group(name, weight, max(1, pixels), widths, draws, announce)
 
@@ -159,9 +174,9 @@ class Work:
             scale = self.pipelines[item.model].scale
             try:
                 item.picture = read_picture(item.job.source, max_pixels=_most_pixels(scale))
-                width, height = item.picture.frames[0].size
+                size = self._result_size(item.job, item.picture.frames[0].size)
                 for path in item.job.outputs:
-                    check_sides(path, (width * scale, height * scale))
+                    check_sides(path, size)
                 item.evidences = self._evidences(item, item.picture)
                 item.provenance = {
                     path: {**said, "found": dict(item.evidences[0].numbers)}
@@ -267,9 +282,9 @@ def _name(items: Sequence[_Item], done: int, count: int) -> str:
     return f"{items[0].job.source}{place}"
 
 
-def _announce(source: Path, size: tuple[int, int], scale: int, seconds: float) -> None:
+def _announce(source: Path, size: tuple[int, int], result: tuple[int, int], seconds: float) -> None:
     """How long a large picture will take."""
-    width, height = (side * scale for side in size)
+    width, height = result
     console.note(
         f"sr4: {source}: {size[0]}x{size[1]} -> {width}x{height}, "
         f"{width * height / 1e6:,.0f} megapixels, {console.about(seconds)}"

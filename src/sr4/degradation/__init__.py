@@ -10,7 +10,8 @@ torch tensors of shape (..., H, W), any value range.
 - `blur`: the same after a Gaussian blur
 - `inverse`: its adjoint and pseudo-inverse
 - `banded`: the products of such matrices with pictures
-- `operator`, `chain`: D, and several of them in turn
+- `operator`, `chain`: D by a whole factor, and several of them in turn
+- `sized`: D between two given sizes, of any ratio
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from sr4.degradation.bicubic import resize_matrix
 from sr4.degradation.blur import MAX_BLUR, gaussian_matrix
 from sr4.degradation.chain import DegradationChain
 from sr4.degradation.operator import Degradation, resize
+from sr4.degradation.sized import SizedDegradation
 
 __all__ = [
     "MAX_BLUR",
     "Degradation",
     "DegradationChain",
+    "SizedDegradation",
     "gaussian_matrix",
     "resize",
     "resize_matrix",

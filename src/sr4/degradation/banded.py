@@ -52,13 +52,19 @@ class Run(NamedTuple):
     matrix: Array
 
 
-def resized(x: Array, rows: RowsOf, height: int, width: int) -> Array:
-    """`R x Cᵀ` for the matrices R (height, H) and C (width, W) of x (..., H, W)."""
+def resized(
+    x: Array, rows: RowsOf, height: int, width: int, *, across: RowsOf | None = None
+) -> Array:
+    """`R x Cᵀ` for the matrices R (height, H) and C (width, W) of x (..., H, W).
+
+    Args:
+        rows: of R, and of C where `across` has no others for it.
+    """
     xp, place = array_namespace(x), device(x)
     before = x.shape[-2:]
     vertical, horizontal = (
-        _runs(rows, int(a), b, xp, x.dtype, place)
-        for a, b in zip(before, (height, width), strict=True)
+        _runs(kind, int(a), b, xp, x.dtype, place)
+        for kind, a, b in zip((rows, across or rows), before, (height, width), strict=True)
     )
     if not is_numpy_namespace(xp):
         x = xp.concat([block @ x[..., a:b, :] for block, a, b in _single(vertical)], axis=-2)

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sr4.degradation.bicubic import Float64, Rows, resize_rows
+from sr4.degradation.bicubic import Float64, Rows, RowsOf, resize_rows
+from sr4.errors import UsageError
 
 MAX_BLUR = 8.0
 """The largest deviation of a blur, in low-res pixels: beyond, nothing is left to bring back."""
+_WEAK = 0.05  # what a blur leaves of the singular values; see `PseudoInverse`
 _REACH = 6.5  # deviations beyond which a Gaussian is below a thousand millionth of its height
 
 
@@ -53,3 +55,25 @@ class BlurredRows:
         first, after = max(0, rows.first - reach), min(high, last + reach)
         blur = _gaussian(np.arange(rows.first, last), np.arange(first, after), deviation)
         return Rows(first, rows.matrix @ blur)
+
+
+def rows_after(blur: float) -> RowsOf:
+    """The rows of a bicubic downscaling after a blur of that deviation; 0 is none."""
+    return BlurredRows(blur) if blur > 0 else resize_rows
+
+
+def weak_values(blur: float) -> float:
+    """Up to where singular values count as erased in the pseudo-inverse of such a downscaling."""
+    return _WEAK if blur > 0 else 0.0
+
+
+def check_blur(blur: float) -> None:
+    """Refuse impossible deviations.
+
+    Raises:
+        UsageError: says so.
+    """
+    if not 0 <= blur <= MAX_BLUR:
+        raise UsageError(
+            f"got a blur of {blur}; expected a deviation of 0 to {MAX_BLUR:g} low-res pixels"
+        )

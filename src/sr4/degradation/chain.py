@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sr4.degradation.operator import Degradation
+from sr4.degradation.fit import Place
+from sr4.degradation.operator import Degradation, scaled
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 Array = Any  # a NumPy array or a torch tensor
 Floats = NDArray[np.float32]
+
+_ALL = slice(None)
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,14 @@ class DegradationChain:
         """With a blur before the downscaling to the smallest picture."""
         first, *others = self.parts
         return replace(self, parts=(first.blurred(deviation), *others))
+
+    def cut(self, rows: slice = _ALL, columns: slice = _ALL) -> tuple[Self, Place]:
+        """See `Degradation.cut`."""
+        return self, self.place(rows, columns)
+
+    def place(self, rows: slice = _ALL, columns: slice = _ALL) -> Place:
+        """See `Degradation.place`."""
+        return scaled(rows, self.scale), scaled(columns, self.scale)
 
     def enlarge(self, low_res: Floats) -> Floats:
         """`Degradation.enlarge` of each in turn."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sr4.processors import for_each
 
 Floats = NDArray[np.float32]
+Place = tuple[slice, slice]  # rows and columns
 
 # Rounds of projection and clipping: most of a photograph needs one, what is black or white up to
 # all of them. They end once D gives low_res back to a fraction of the rounding to 8 bits, which is
@@ -27,27 +28,28 @@ _FELT = 3  # of these, those whose own need still moves what is inside
 class Projection(Protocol):
     """What `fit` needs of a degradation."""
 
-    @property
-    def scale(self) -> int: ...
-
     def __call__(self, x: Any) -> Any: ...
 
     def pseudo_inverse(self, y: Any) -> Any: ...
+
+    def cut(self, rows: slice, columns: slice) -> tuple[Projection, Place]: ...
+
+    def place(self, rows: slice, columns: slice) -> Place: ...
 
 
 class _Tile(NamedTuple):
     """A part of a plane, in low-res pixels: itself, and what is done with it."""
 
     plane: int
-    inner: tuple[slice, slice]
-    outer: tuple[slice, slice]
+    inner: Place
+    outer: Place
 
-    def inside(self, by: int = 0, scale: int = 1) -> tuple[slice, slice]:
+    def inside(self, by: int = 0) -> Place:
         """Where the tile, and `by` pixels around it, lie within `outer`."""
         rows, columns = (
             slice(
-                max(0, inner.start - outer.start - by) * scale,
-                min(outer.stop, inner.stop + by) * scale - outer.start * scale,
+                max(0, inner.start - outer.start - by),
+                min(outer.stop, inner.stop + by) - outer.start,
             )
             for inner, outer in zip(self.inner, self.outer, strict=True)
         )
@@ -75,18 +77,19 @@ def fit(degradation: Projection, pictures: Floats, low_res: Floats) -> Floats:
     off = np.abs(low - degradation(planes)) >= _CLOSE_ENOUGH
     if not off.any():
         return fitted
-    scale = degradation.scale
     found: list[tuple[_Tile, Floats]] = []
 
     def finish(tile: _Tile) -> None:
-        given = planes[tile.plane][_times(tile.outer, scale)]
-        made = _more_rounds(degradation, given, low[tile.plane][tile.outer], tile.inside(_FELT))
-        found.append((tile, made[tile.inside(scale=scale)].copy()))
+        part, taken = degradation.cut(*tile.outer)
+        given = planes[tile.plane][taken]
+        made = _more_rounds(part, given, low[tile.plane][tile.outer], tile.inside(_FELT))
+        found.append((tile, made[part.place(*tile.inside())].copy()))
 
-    pixels = (min(low.shape[-2], _TILE) * min(low.shape[-1], _TILE)) * scale**2
+    share = min(low.shape[-2], _TILE) * min(low.shape[-1], _TILE) / low[0].size
+    pixels = int(planes[0].size * share)
     for_each(finish, list(_tiles_off(off)), _ROUNDS * pixels)
     for tile, made in found:  # at the end: each has seen what is around it as it was
-        planes[tile.plane][_times(tile.inner, scale)] = made
+        planes[tile.plane][degradation.place(*tile.inner)] = made
     # Neighbours end after different numbers of rounds: where they meet one more makes them fit.
     return _round(degradation, fitted, low_res)
 
@@ -97,11 +100,6 @@ def _round(degradation: Projection, pictures: Floats, low_res: Floats) -> Floats
     fitted += pictures
     np.clip(fitted, -1.0, 1.0, out=fitted)
     return fitted
-
-
-def _times(place: tuple[slice, slice], scale: int) -> tuple[slice, slice]:
-    rows, columns = (slice(one.start * scale, one.stop * scale) for one in place)
-    return rows, columns
 
 
 def _tiles_off(off: NDArray[np.bool_]) -> Iterator[_Tile]:
@@ -121,9 +119,7 @@ def _tiles_off(off: NDArray[np.bool_]) -> Iterator[_Tile]:
                     yield _Tile(int(plane), inner, outer)
 
 
-def _more_rounds(
-    degradation: Projection, fitted: Floats, low_res: Floats, felt: tuple[slice, slice]
-) -> Floats:
+def _more_rounds(degradation: Projection, fitted: Floats, low_res: Floats, felt: Place) -> Floats:
     """The rounds after the first.
 
     Args:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from sr4.degradation.banded import resized
 from sr4.degradation.bicubic import RowsOf, check_sizes, resize_rows
-from sr4.degradation.blur import MAX_BLUR, BlurredRows
-from sr4.degradation.fit import fit
+from sr4.degradation.blur import check_blur, rows_after, weak_values
+from sr4.degradation.fit import Place, fit
 from sr4.degradation.inverse import Adjoint, PseudoInverse
 from sr4.errors import UsageError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Array = Any  # a NumPy array or a torch tensor; one implementation serves both
 Floats = NDArray[np.float32]
 
-_WEAK = 0.05  # what a blur leaves of the singular values; see `PseudoInverse`
+_ALL = slice(None)
 
 
 def resize(x: Array, height: int, width: int) -> Array:
@@ -51,16 +51,12 @@ class Degradation:
     def __post_init__(self) -> None:
         if self.scale < 1:
             raise UsageError(f"got scale {self.scale}; expected a whole number of at least 1")
-        if not 0 <= self.blur <= MAX_BLUR:
-            raise UsageError(
-                f"got a blur of {self.blur}; expected a deviation of 0 to {MAX_BLUR:g} low-res "
-                "pixels"
-            )
+        check_blur(self.blur)
 
     @property
     def rows(self) -> RowsOf:
         """The rows of the matrix of an axis."""
-        return BlurredRows(self.blur) if self.blur > 0 else resize_rows
+        return rows_after(self.blur)
 
     def __call__(self, x: Array) -> Array:
         """D(x): (..., H, W) to (..., H / scale, W / scale)."""
@@ -78,11 +74,25 @@ class Degradation:
 
     def pseudo_inverse(self, y: Array) -> Array:
         """D⁺(y), the smallest picture that D maps onto y: (..., h, w) to (..., H, W)."""
-        return self._enlarged(y, PseudoInverse(self.rows, _WEAK if self.blur > 0 else 0.0))
+        return self._enlarged(y, PseudoInverse(self.rows, weak_values(self.blur)))
 
     def _enlarged(self, y: Array, rows: RowsOf) -> Array:
         height, width = (side * self.scale for side in y.shape[-2:])
         return resized(y, rows, height, width)
+
+    def cut(self, rows: slice = _ALL, columns: slice = _ALL) -> tuple[Self, Place]:
+        """D of some low-res pixels, as if the picture had no others, and the high-res ones that it
+        takes for them.
+        """
+        return self, self.place(rows, columns)
+
+    def place(self, rows: slice = _ALL, columns: slice = _ALL) -> Place:
+        """The high-res pixels in the place of low-res ones."""
+        return scaled(rows, self.scale), scaled(columns, self.scale)
+
+    def repeated(self, y: NDArray[Any]) -> NDArray[Any]:
+        """Each low-res pixel at all high-res ones in its place: (..., h, w) to (..., H, W)."""
+        return y.repeat(self.scale, axis=-2).repeat(self.scale, axis=-1)
 
     def blurred(self, deviation: float) -> Self:
         """This one after a Gaussian blur; see `blur`."""
@@ -142,3 +152,9 @@ class Degradation:
     def enlarge(self, low_res: Floats) -> Floats:
         """The `upsampled` picture made to fit low_res: (..., h, w) to (..., H, W) in [-1, 1]."""
         return self.fit(np.clip(self.upsample(low_res), -1.0, 1.0), low_res)
+
+
+def scaled(part: slice, scale: int) -> slice:
+    """Where some low-res rows or columns lie among those of the high-res picture."""
+    start, stop = (None if place is None else place * scale for place in (part.start, part.stop))
+    return slice(start, stop)

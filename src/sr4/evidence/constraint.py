@@ -11,7 +11,7 @@ import numpy as np
 from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
-from sr4.degradation import Degradation
+from sr4.degradation import Degradation, SizedDegradation
 from sr4.evidence.sets import LEVEL, ConvexSet, PaddedSet, PixelBox
 
 Array = Any
@@ -45,7 +45,7 @@ class Constraint:
         allowed: the set, of pictures as small as the input.
     """
 
-    degradation: Degradation
+    degradation: Degradation | SizedDegradation
     allowed: ConvexSet
 
     def correct(self, x: Array) -> Array:
@@ -71,9 +71,9 @@ class Constraint:
         unmet = self.unmet(fitted, _FAR)
         if unmet.any():
             bounded = _spread(unmet, _REACH)
-            start = np.where(self._enlarged(bounded), self.correct(pictures), fitted)
+            start = np.where(self.degradation.repeated(bounded), self.correct(pictures), fitted)
             fitted = self._nearest(start, np.where(bounded, _BOUND, np.inf))
-            near = self._enlarged(_spread(self.unmet(fitted), 1))
+            near = self.degradation.repeated(_spread(self.unmet(fitted), 1))
             fitted = np.where(near, _without_dots(fitted), fitted)
         return np.asarray(fitted, pictures.dtype)
 
@@ -129,11 +129,6 @@ class Constraint:
             seen = degradation(fitted)
         return fitted
 
-    def _enlarged(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """The high-res pixels in the place of low-res ones."""
-        scale = self.degradation.scale
-        return mask.repeat(scale, axis=-2).repeat(scale, axis=-1)
-
     def unmet(self, x: Floats, most: float = LEVEL) -> NDArray[np.bool_]:
         """Which low-res pixels are off by more than a level in some channel: (..., 1, h, w).
 
@@ -154,7 +149,8 @@ class Constraint:
 
     def rows(self, start: int, stop: int) -> Constraint:
         """That of some low-res rows, as if the picture had no others."""
-        return Constraint(self.degradation, self.allowed.rows(start, stop))
+        degradation, _ = self.degradation.cut(slice(start, stop))
+        return Constraint(degradation, self.allowed.rows(start, stop))
 
 
 def _spread(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from sr4.degradation import Degradation, DegradationChain
+from sr4.degradation import Degradation, DegradationChain, SizedDegradation
 from sr4.evidence.boxes import JpegBoxes
 from sr4.evidence.constraint import Constraint
 from sr4.evidence.jpeg import Tables, quality_of, subsampling_name
@@ -18,7 +18,7 @@ from sr4.known import Known
 
 Kind = Literal["exact", "jpeg", "noise", "none"]
 Floats = NDArray[np.float32]
-AnyDegradation = TypeVar("AnyDegradation", bound=Degradation | DegradationChain)
+AnyDegradation = TypeVar("AnyDegradation", bound=Degradation | DegradationChain | SizedDegradation)
 
 KINDS: tuple[str, ...] = get_args(Kind)
 _ROUNDING = 0.5  # of a step between values, by which the rounding of a file moves a pixel
@@ -67,7 +67,7 @@ class Evidence:
         found: AnyDegradation = plain.blurred(self.blur)  # type: ignore[assignment]
         return found
 
-    def constraint(self, low_res: Floats, plain: Degradation) -> Constraint:
+    def constraint(self, low_res: Floats, plain: Degradation | SizedDegradation) -> Constraint:
         """What results for low_res have to satisfy, given the D of a model."""
         return Constraint(self.degradation(plain), self.allowed(low_res))
 
