@@ -172,7 +172,7 @@ def test_results_in_tiles(model: Pipeline, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_refusals(model: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    given, upscale = smooth(20, 10), partial(model.upscale, smooth(20, 10))
+    upscale = partial(model.upscale, smooth(20, 10))
     for bad in (0, 0.5, -2, float("nan"), float("inf"), True, "2"):
         with pytest.raises(UsageError, match="expected a factor of at least 1"):
             upscale(scale=bad)
@@ -190,7 +190,7 @@ def test_refusals(model: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
         Size.plan(SizeWanted(2), (20, 10), [1])
     monkeypatch.setattr(drawing_module, "available_memory", lambda: 10)
     large = smooth(200, 100)
-    with pytest.raises(PictureError, match="whose result of 1400x700 .* GB of memory are needed"):
+    with pytest.raises(PictureError, match=r"whose result of 1400x700 .* GB of memory are needed"):
         model.upscale(large, scale=7)
 
 

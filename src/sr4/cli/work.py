@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from sr4.result import Result
 
 _WORTH_SAYING = 5e-4  # share of the pixels that are given up
-_AREA = 32  # pixels along each side of what counts as one place
 CHUNK = 16  # samples drawn before the next pictures are written, which also bounds the memory
 _LARGE = 2**18  # pixels of a result that is drawn and written by itself
 _HUGE = 2**26  # of one that is drawn only once the one before has left the memory
@@ -301,6 +300,8 @@ def _most_pixels(scale: int) -> int:
 
 def _entry(item: _Item) -> dict[str, Any]:
     """What --json says of a result."""
+    from sr4.cli.given_up import what_was_given_up
+
     job, result = item.job, item.results[0]
     width, height = result.raster.size
     entry: dict[str, Any] = {
@@ -320,7 +321,7 @@ def _entry(item: _Item) -> dict[str, Any]:
         entry["frames"] = len(item.results)
     notes = [*result.evidence.notes, *item.notes]
     if result.evidence.kind != "none" and entry["given_up"] >= _WORTH_SAYING:
-        notes.append(_what_was_given_up(result, entry["given_up"]))
+        notes.append(what_was_given_up(result.given_up))
     if notes:
         entry["notes"] = notes
     if job.samples:
@@ -328,19 +329,6 @@ def _entry(item: _Item) -> dict[str, Any]:
     if job.uncertainty:
         entry["uncertainty"] = str(job.uncertainty)
     return entry
-
-
-def _what_was_given_up(result: Result, share: float) -> str:
-    """In words, with the place where most of it lies."""
-    import numpy as np
-
-    count = np.add.reduceat(result.given_up, range(0, len(result.given_up), _AREA), axis=0)
-    count = np.add.reduceat(count, range(0, count.shape[1], _AREA), axis=1)
-    row, column = np.unravel_index(int(np.argmax(count)), count.shape)
-    return (
-        f"{share:.1%} of its pixels could not be met to a level, most of them around "
-        f"({column * _AREA}, {row * _AREA}): the nearest result without dots is taken"
-    )
 
 
 def _groups(items: Sequence[_Item]) -> Iterator[list[_Item]]:

@@ -1,0 +1,23 @@
+"""What a result says of the pixels of its input that it could not meet."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_AREA = 32  # pixels along each side of what counts as one place
+
+
+def what_was_given_up(given_up: NDArray[np.bool_]) -> str:
+    """How much, and the place where most of it lies, in words.
+
+    Args:
+        given_up: (h, w), which pixels of the input were not met.
+    """
+    count = np.add.reduceat(given_up, range(0, len(given_up), _AREA), axis=0)
+    count = np.add.reduceat(count, range(0, count.shape[1], _AREA), axis=1)
+    row, column = np.unravel_index(int(np.argmax(count)), count.shape)
+    return (
+        f"{given_up.mean():.1%} of its pixels could not be met to a level, most of them around "
+        f"({column * _AREA}, {row * _AREA}): the nearest result without dots is taken"
+    )
