@@ -380,7 +380,7 @@ def test_a_bad_input_is_named_and_the_others_are_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for place in (drawing, work):
-        monkeypatch.setattr(place, "available_memory", lambda: 600_000_000)
+        monkeypatch.setattr(place, "available_memory", lambda: 500_000_000)
     make, part = BAD[kind]
     bad, out = tmp_path / "bad.png", tmp_path / "out"
     make(bad)
