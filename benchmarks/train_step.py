@@ -33,6 +33,7 @@ from sr4.data.loader import Batch
 from sr4.errors import SR4Error
 from sr4.evaluation.machine import convolution_peaks
 from sr4.images import to_array
+from sr4.known import KNOWN_LENGTH
 from sr4.networks.fused import Dropout, GroupNormSiLU
 from sr4.overrides import override
 from sr4.recipes import RECIPES, recipe
@@ -125,7 +126,8 @@ def random_batch(settings: RunSettings, position: int) -> Batch:
     high_res = torch.from_numpy(to_array(random.integers(0, 256, shape, dtype=np.uint8)))
     low_res = build_degradation(model).observe(high_res.double()).float()
     names = tuple(f"noise {position + number}" for number in range(count))
-    return Batch(high_res, low_res, names, position, torch.zeros(count, dtype=torch.bool))
+    known, is_clean = torch.zeros(count, KNOWN_LENGTH), torch.ones(count, dtype=torch.bool)
+    return Batch(high_res, low_res, names, position, known, is_clean)
 
 
 class _Worker:
