@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sr4.config import FastNetworkSettings, ModelConfig, SamplingSettings
 from sr4.diffusion.samplers import OnStep, PictureNoise, Step
-from sr4.errors import PictureError, UsageError
+from sr4.errors import PictureError
 from sr4.evidence.constraint import Constraint
 from sr4.evidence.kinds import Evidence
 from sr4.evidence.sets import PixelBox
@@ -23,7 +23,7 @@ from sr4.model.diffusion_model import DiffusionModel
 from sr4.pictures.raster import Parts
 from sr4.result import AnyDegradation, Result, large_result, result_bytes, result_size, whole_result
 from sr4.sizing import ResizedSampling, Resizing
-from sr4.tiling import BandedSampling, Tiles, multiple, tiles_together
+from sr4.tiling import BandedSampling, Tiles, check_tile, multiple, tiles_together
 
 Floats = NDArray[np.float32]
 Made = TypeVar("Made")
@@ -392,18 +392,3 @@ def _bytes_per_pixel(config: ModelConfig) -> int:
     if isinstance(network, FastNetworkSettings):
         return 48 * (-(-network.widths[0] // network.patch**2) + config.channels)
     return 48 * network.inner
-
-
-def check_tile(model: DiffusionModel, tile: int | None) -> None:
-    """Refuse tiles that do not fit the network.
-
-    Raises:
-        UsageError: says which do.
-    """
-    least = multiple(model)
-    if tile and (tile < 2 * least or tile % least):
-        below = max(2 * least, tile // least * least)
-        raise UsageError(
-            f"got tiles of {tile} pixels; expected a multiple of {least}, at least "
-            f"{2 * least}, such as {below}, or 0 for none"
-        )

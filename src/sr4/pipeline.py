@@ -13,7 +13,7 @@ from PIL import Image
 from sr4.config import ModelConfig
 from sr4.degradation import Degradation, DegradationChain
 from sr4.diffusion.samplers import OnStep
-from sr4.drawing import Draw, Drawing, Task, check_tile, results_in_turn
+from sr4.drawing import Draw, Drawing, Task, results_in_turn
 from sr4.errors import PictureError, UsageError
 from sr4.evidence.choose import AUTO, Blur, check_evidence, choose, pillow_origin
 from sr4.evidence.kinds import Evidence
@@ -21,6 +21,7 @@ from sr4.model.diffusion_model import DiffusionModel
 from sr4.pictures.raster import Parts, Raster, from_array, from_pil
 from sr4.result import Result
 from sr4.sizing import Resizing, Size, SizeWanted
+from sr4.tiling import check_tile
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

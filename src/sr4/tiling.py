@@ -331,3 +331,18 @@ def _without_memories(stream: Stream, memories: deque[Any]) -> Iterator[Floats]:
 def multiple(model: DiffusionModel) -> int:
     """What edges and overlaps of tiles are multiples of."""
     return math.lcm(model.config.scale, model.config.size_multiple)
+
+
+def check_tile(model: DiffusionModel, tile: int | None) -> None:
+    """Refuse tiles that do not fit the network.
+
+    Raises:
+        UsageError: says which do.
+    """
+    least = multiple(model)
+    if tile and (tile < 2 * least or tile % least):
+        below = max(2 * least, tile // least * least)
+        raise UsageError(
+            f"got tiles of {tile} pixels; expected a multiple of {least}, at least "
+            f"{2 * least}, such as {below}, or 0 for none"
+        )
