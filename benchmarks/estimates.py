@@ -21,7 +21,7 @@ from PIL import Image
 
 from sr4.degradation import Degradation, resize
 from sr4.evidence.estimate import estimated_blur, estimated_noise, recognised_jpeg
-from sr4.images import quantise, to_array
+from sr4.pictures.pixels import quantise, to_array
 
 _STEPS = ((1, 1), (1, 2), (2, 2))  # by Pillow's number of the subsampling
 

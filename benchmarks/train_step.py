@@ -27,15 +27,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sr4.bench.cost import convolution_peaks
 from sr4.build import build_degradation, build_network
 from sr4.config import RunSettings
+from sr4.config.overrides import override
 from sr4.data.loader import Batch
+from sr4.degradation.known import KNOWN_LENGTH
 from sr4.errors import SR4Error
-from sr4.evaluation.machine import convolution_peaks
-from sr4.images import to_array
-from sr4.known import KNOWN_LENGTH
 from sr4.networks.fused import Dropout, GroupNormSiLU
-from sr4.overrides import override
+from sr4.pictures.pixels import to_array
 from sr4.recipes import RECIPES, recipe
 from sr4.recipes.sizes import SIZES, at_size
 from sr4.training.ema import EMA

@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import sr4
-from sr4 import result
 from sr4.degradation import Degradation
 from sr4.diffusion.samplers import PictureNoise
+from sr4.machine.processors import available_cpus
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.pictures import read_picture, write_picture
 from sr4.pictures.raster import Span
-from sr4.processors import available_cpus
+from sr4.upscaling import canvas
 
 PARTS: dict[str, tuple[Any, str]] = {
     "network": (DiffusionModel, "evaluate"),
@@ -36,7 +36,7 @@ PARTS: dict[str, tuple[Any, str]] = {
     "upsampling": (Degradation, "upsample"),
     "noise": (PictureNoise, "rows"),
     "quantisation": (Span, "pixels"),
-    "consistency": (result, "_consistency"),
+    "consistency": (canvas, "_consistency"),
 }
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from sr4.comparison import comparison_picture
-from sr4.images import read_image
 from sr4.pictures import write_image
+from sr4.pictures.rgb import read_image
+from sr4.plots.comparison import comparison_picture
 
 HERE = Path(__file__).resolve().parent
 GIVEN, TRUTH = HERE / "astronaut-16.png", HERE / "astronaut-128.png"

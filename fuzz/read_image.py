@@ -16,8 +16,8 @@ with atheris.instrument_imports(include=["PIL", "sr4", "tifffile"]):
     from seeds import make_seeds
 
     from sr4.errors import PictureError
-    from sr4.images import read_header, read_image
     from sr4.pictures import read_picture
+    from sr4.pictures.rgb import read_header, read_image
 
     Image.preinit()
 

@@ -25,8 +25,8 @@ from sr4.config import CORRUPTIONS, CorruptionName
 from sr4.data.sources import open_source
 from sr4.evaluation.evaluate import BicubicUpscaler, Upscaler, evaluate
 from sr4.evaluation.report import Evaluation
-from sr4.export import export_model
 from sr4.model.diffusion_model import load_model
+from sr4.model.export import export_model
 from sr4.model.folder import CARD, SHIPPED, read_config, write_config
 
 ROOT = Path(__file__).resolve().parents[1]

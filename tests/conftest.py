@@ -79,7 +79,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_exported(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`tiny_model`, exported to ONNX with float16 weights. Treat it as read-only."""
     pytest.importorskip("onnxscript")
-    from sr4.export import export_model
+    from sr4.model.export import export_model
 
     folder = tmp_path_factory.mktemp("exported") / "tiny"
     export_model(tiny_model, folder)
@@ -102,7 +102,7 @@ def their_model(tmp_path_factory: pytest.TempPathFactory) -> TheirModel:
     read-only.
     """
     torch = pytest.importorskip("torch")
-    from sr4.compat import _layers
+    from sr4.compat.sr3_weights import _layers
     from sr4.networks.sr3 import SR3UNet
 
     network = SR3UNet(

@@ -12,17 +12,18 @@ from sr4._version import __version__
 from sr4.errors import SR4Error
 
 if TYPE_CHECKING:
-    from sr4.cascade import CascadePipeline, load
     from sr4.degradation import Degradation
-    from sr4.pipeline import Pipeline
-    from sr4.result import Result
+    from sr4.upscaling.cascade import CascadePipeline
+    from sr4.upscaling.load import load
+    from sr4.upscaling.pipeline import Pipeline
+    from sr4.upscaling.result import Result
 
 _LAZY = {
-    "CascadePipeline": "sr4.cascade",
+    "CascadePipeline": "sr4.upscaling.cascade",
     "Degradation": "sr4.degradation",
-    "Pipeline": "sr4.pipeline",
-    "Result": "sr4.result",
-    "load": "sr4.cascade",
+    "Pipeline": "sr4.upscaling.pipeline",
+    "Result": "sr4.upscaling.result",
+    "load": "sr4.upscaling.load",
 }
 
 __all__ = [

@@ -24,8 +24,8 @@ from sr4.diffusion.schedules import (
     linear_schedule,
     single_step,
 )
+from sr4.diffusion.targets import Target
 from sr4.errors import UsageError
-from sr4.targets import Target
 
 if TYPE_CHECKING:
     from torch import nn

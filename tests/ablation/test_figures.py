@@ -24,7 +24,7 @@ from sr4.ablation.figures import (
 from sr4.ablation.grids import denoising_strips, sample_files, sample_grid
 from sr4.ablation.results import LossPoint, Results, Row
 from sr4.ablation.table import METRICS
-from sr4.charts import Line, Panel, draw, spread
+from sr4.plots.charts import Line, Panel, draw, spread
 from sr4.recipes import recipe
 
 MakeRow = Callable[..., Row]
@@ -66,7 +66,7 @@ def test_a_chart_heeds_and_leaves_no_global_state() -> None:
 
 def test_a_chart_needs_neither_pyplot_nor_torch() -> None:
     code = (
-        "import sys; from sr4.charts import Line, Panel, draw\n"
+        "import sys; from sr4.plots.charts import Line, Panel, draw\n"
         "draw([Panel('t', 'x', 'y', [Line('sr4', [1, 2], [1, 2])])])\n"
         "assert not {'matplotlib.pyplot', 'torch'} & set(sys.modules)"
     )

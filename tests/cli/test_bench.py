@@ -16,15 +16,15 @@ Run = Callable[..., Any]
 
 # The process of a row, with a small convolution: its speed is not what is tested here.
 LIGHT = """
-from sr4.evaluation import benchmark_row, machine
-machine.PEAK_SHAPES = ((32, 16),)
-benchmark_row.main()
+from sr4.bench import cost, row
+cost.PEAK_SHAPES = ((32, 16),)
+row.main()
 """
 
 
 @pytest.fixture(autouse=True)
 def _light(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sr4.evaluation.benchmark._ROW", LIGHT)
+    monkeypatch.setattr("sr4.bench.benchmark._ROW", LIGHT)
 
 
 def test_models_are_measured(run: Run, tiny_exported: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 import sr4
-from sr4.cli.jobs import Job
+from sr4.batch.plan import Job
 from sr4.cli.upscale import _count_draws
 from sr4.model.folder import read_config
 

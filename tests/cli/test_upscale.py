@@ -25,19 +25,20 @@ import tifffile
 from PIL import Image
 
 import sr4
-from sr4 import drawing, pictures
+from sr4 import pictures
+from sr4.batch.plan import Job
+from sr4.batch.provenance import Making
 from sr4.cli import console, work
 from sr4.cli import upscale as module
 from sr4.cli.evaluate import evaluate
-from sr4.cli.jobs import Job
-from sr4.cli.making import Making
 from sr4.cli.upscale import upscale
 from sr4.degradation import Degradation
 from sr4.errors import PictureError
 from sr4.model.folder import DEFAULT_MODEL, read_config
 from sr4.pictures import Picture, read_picture, read_provenance
 from sr4.pictures.raster import Raster
-from sr4.pipeline import Pipeline
+from sr4.upscaling import drawing
+from sr4.upscaling.pipeline import Pipeline
 
 Run = Callable[..., Any]
 

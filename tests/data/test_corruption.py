@@ -27,8 +27,8 @@ from sr4.data.corruption import (
 from sr4.data.evaluation import evaluation_batches
 from sr4.data.sources import EncodedSource, open_source
 from sr4.degradation import Degradation
-from sr4.images import quantise, to_array
-from sr4.known import CLEAN, NOTHING, Known
+from sr4.degradation.known import CLEAN, NOTHING, Known
+from sr4.pictures.pixels import quantise, to_array
 
 Pixels = NDArray[np.uint8]
 Write = Callable[[Path, Mapping[str, bytes]], Path]

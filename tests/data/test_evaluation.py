@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sr4.data.evaluation import evaluation_batches
 from sr4.degradation import Degradation
 from sr4.errors import DataError, UsageError
-from sr4.images import quantise, to_array
+from sr4.pictures.pixels import quantise, to_array
 
 
 @dataclass(frozen=True)

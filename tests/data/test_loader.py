@@ -20,9 +20,9 @@ from sr4.data.augmentation import Augmentation  # noqa: E402
 from sr4.data.loader import Batch, training_batches  # noqa: E402 - needs torch
 from sr4.data.sources import EncodedSource, open_source  # noqa: E402
 from sr4.degradation import Degradation  # noqa: E402
+from sr4.degradation.known import CLEAN  # noqa: E402
 from sr4.errors import BadPictureError, DataError, UsageError  # noqa: E402
-from sr4.images import quantise, to_array  # noqa: E402
-from sr4.known import CLEAN  # noqa: E402
+from sr4.pictures.pixels import quantise, to_array  # noqa: E402
 
 Pixels = NDArray[np.uint8]
 Write = Callable[[Path, Mapping[str, bytes]], Path]

@@ -289,7 +289,7 @@ def test_large_members_are_refused_before_they_are_read(
     source = open_source(write(tmp_path / "data.tar", files))
     most = len(source.read_bytes(0)) - 1
     monkeypatch.setattr("sr4.data.sources.MAX_BYTES", most)
-    monkeypatch.setattr("sr4.images.check_size.__defaults__", (most,))
+    monkeypatch.setattr("sr4.pictures.decoding.check_size.__defaults__", (most,))
     with pytest.raises(DataError) as caught:
         source.read(0)
     assert f"more than {'the ' if kind == 'folder' else ''}{most:,}" in str(caught.value)

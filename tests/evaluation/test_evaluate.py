@@ -23,7 +23,7 @@ from sr4.evaluation.features import EfficientNetLite0
 from sr4.evaluation.metrics import consistency
 from sr4.evaluation.perceptual import PerceptualDistance
 from sr4.evaluation.report import Evaluation, check_report_folder
-from sr4.images import quantise, to_array
+from sr4.pictures.pixels import quantise, to_array
 
 pytest.importorskip("skimage")
 

@@ -18,9 +18,9 @@ from sr4.evidence.choose import choose, file_origin, pillow_origin
 from sr4.evidence.jpeg import file_boxes
 from sr4.evidence.kinds import exact, nothing
 from sr4.evidence.sets import LEVEL
-from sr4.images import quantise, to_array
 from sr4.pictures import read_picture
-from sr4.pipeline import Pipeline
+from sr4.pictures.pixels import quantise, to_array
+from sr4.upscaling.pipeline import Pipeline
 
 pytest.importorskip("jpegio")
 

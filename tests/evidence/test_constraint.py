@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sr4.degradation import Degradation, resize
 from sr4.evidence.constraint import Constraint, Constraints
 from sr4.evidence.sets import LEVEL, Everything, NoiseBox, PixelBox
-from sr4.images import quantise, to_array
+from sr4.pictures.pixels import quantise, to_array
 
 Floats = NDArray[np.float32]
 D = Degradation(4)

@@ -17,7 +17,7 @@ from sr4.evidence.estimate import (
     recognised_jpeg,
 )
 from sr4.evidence.jpeg import standard_tables
-from sr4.images import quantise, to_array
+from sr4.pictures.pixels import quantise, to_array
 
 Float64 = NDArray[np.float64]
 

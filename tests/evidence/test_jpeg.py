@@ -25,7 +25,8 @@ from sr4.evidence.jpeg import (
     subsampling_name,
 )
 from sr4.evidence.sets import LEVEL, dct_matrix, to_blocks
-from sr4.images import quantise, to_array, upright
+from sr4.pictures.pixels import quantise, to_array
+from sr4.pictures.rgb import upright
 
 pytest.importorskip("jpegio")
 

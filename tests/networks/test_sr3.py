@@ -1,4 +1,6 @@
-"""The SR3 U-Net. Its arithmetic is checked in tests/test_compat.py, with the weights' names."""
+"""The SR3 U-Net. Its arithmetic is checked with the weights' names, in
+tests/compat/test_sr3_weights.py.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,6 @@ import pytest
 from PIL import ExifTags, Image, ImageCms
 
 from sr4.errors import PictureError
-from sr4.images import read_header, read_image
 from sr4.pictures import (
     Metadata,
     Picture,
@@ -27,6 +26,7 @@ from sr4.pictures import (
     writing,
 )
 from sr4.pictures.raster import Colour, checked, from_array, from_pil
+from sr4.pictures.rgb import read_header, read_image
 
 _NOISE = np.random.default_rng(0).integers(0, 256, (24, 20, 3), dtype=np.uint8)
 PICTURE = Image.fromarray(_NOISE)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr4.config import RunSettings
+from sr4.config.overrides import override
 from sr4.data.sources import EncodedSource, open_source
-from sr4.overrides import override
 from sr4.recipes import recipe
 
 MODEL = {

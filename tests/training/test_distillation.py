@@ -17,16 +17,16 @@ from torch import nn  # noqa: E402
 
 from sr4.build import build_degradation  # noqa: E402
 from sr4.config import DistillationSettings, RunSettings  # noqa: E402
+from sr4.config.overrides import override  # noqa: E402
 from sr4.data.loader import Batch, training_batches  # noqa: E402
 from sr4.data.sources import EncodedSource  # noqa: E402
 from sr4.degradation import Degradation  # noqa: E402
+from sr4.degradation.known import KNOWN_LENGTH  # noqa: E402
 from sr4.diffusion.samplers import PictureNoise  # noqa: E402
 from sr4.errors import ModelError, RunError, UsageError  # noqa: E402
-from sr4.known import KNOWN_LENGTH  # noqa: E402
 from sr4.model.diffusion_model import DiffusionModel, load_model  # noqa: E402
 from sr4.model.folder import read_config  # noqa: E402
 from sr4.networks.fast import with_mean_output  # noqa: E402
-from sr4.overrides import override  # noqa: E402
 from sr4.recipes.distilled import distilled  # noqa: E402
 from sr4.runtime.torch_backend import TorchNetwork  # noqa: E402
 from sr4.training.distillation import (  # noqa: E402

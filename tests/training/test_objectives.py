@@ -25,8 +25,8 @@ from sr4.config import (
     SR3NetworkSettings,
 )
 from sr4.data.loader import Batch
+from sr4.degradation.known import KNOWN_LENGTH
 from sr4.diffusion.predictions import PREDICTIONS
-from sr4.known import KNOWN_LENGTH
 from sr4.training.objectives import DenoisingObjective
 
 Float64 = NDArray[np.float64]

@@ -24,10 +24,10 @@ torch = pytest.importorskip("torch")
 from torch.optim.optimizer import register_optimizer_step_pre_hook  # noqa: E402
 
 from sr4.config import RunSettings, TrainingSettings  # noqa: E402
+from sr4.config.overrides import override  # noqa: E402
 from sr4.data.sources import EncodedSource, Source, open_source  # noqa: E402
 from sr4.errors import DataError, RunError, UsageError  # noqa: E402
 from sr4.model.diffusion_model import load_model  # noqa: E402
-from sr4.overrides import override  # noqa: E402
 from sr4.training import optimisation, trainer  # noqa: E402 - needs torch
 from sr4.training.checkpoint import Checkpoint  # noqa: E402
 from sr4.training.optimisation import learning_rate  # noqa: E402

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr4.diffusion.samplers import OnStep, Step
-from sr4.images import to_image
 from sr4.model.diffusion_model import DiffusionModel
+from sr4.pictures.pixels import to_image
 
 MOMENTS = 8
 

@@ -13,9 +13,9 @@ from PIL import Image
 from sr4.ablation.results import CurvePoint, LossPoint, Results, Row, points
 from sr4.ablation.table import METRICS, Metric
 from sr4.build import build_schedule
-from sr4.charts import Line, Panel, draw
 from sr4.config import ScheduleSettings
 from sr4.diffusion.schedules import TERMINAL_ALPHA_LIMIT, TerminalSNRWarning, alpha_sigma
+from sr4.plots.charts import Line, Panel, draw
 
 _LOSS_POINTS = 50  # of a curve: single steps vary by more than systems do
 _PICTURES = "training pictures seen, thousands"

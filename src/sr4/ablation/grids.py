@@ -9,8 +9,8 @@ from PIL import Image
 
 from sr4.ablation.figures import Figure
 from sr4.ablation.results import HALFWAY, SAMPLES, Results
-from sr4.comparison import comparison_picture
-from sr4.images import read_image
+from sr4.pictures.rgb import read_image
+from sr4.plots.comparison import comparison_picture
 
 # What the folders of samples/ hold, in the order in which they are shown; the systems' names stand
 # for themselves.

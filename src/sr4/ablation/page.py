@@ -37,8 +37,7 @@ from sr4.ablation.table import (
     settings_table,
     steps_table,
 )
-from sr4.errors import MissingExtraError, SR4Error, UsageError
-from sr4.images import reason
+from sr4.errors import MissingExtraError, SR4Error, UsageError, reason
 from sr4.pictures import write_image
 
 PAGE, README, FIGURES = "index.html", "README.md", "figures"

@@ -20,9 +20,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sr4.config import RunSettings, explain
-from sr4.errors import UsageError
+from sr4.errors import UsageError, reason
 from sr4.evaluation.report import Evaluation
-from sr4.images import reason
 
 RESULTS = "results.json"
 SAMPLES = "samples"

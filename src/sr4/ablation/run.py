@@ -26,16 +26,15 @@ from sr4.ablation.results import SAMPLES, CurvePoint, LossPoint, Results, Row, S
 from sr4.ablation.samples import write_halfway, write_inputs, write_samples
 from sr4.build import build_degradation, build_schedule
 from sr4.config import RunSettings
+from sr4.config.overrides import override
 from sr4.data.resized import ResizedSource
 from sr4.data.sources import Source
-from sr4.errors import RunError, UsageError
+from sr4.errors import RunError, UsageError, reason
 from sr4.evaluation._optional import require
 from sr4.evaluation.evaluate import BicubicUpscaler, Upscaler, evaluate
-from sr4.evaluation.machine import processor
-from sr4.images import reason
+from sr4.machine.processors import processor
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.model.folder import find_model, read_config
-from sr4.overrides import override
 from sr4.recipes import recipe
 from sr4.recipes.sizes import Size, at_size
 from sr4.runtime.torch_backend import TorchNetwork

@@ -14,9 +14,10 @@ from sr4.ablation.results import HALFWAY, SAMPLES
 from sr4.data.evaluation import EvaluationBatch, evaluation_batches
 from sr4.data.sources import Source
 from sr4.degradation import Degradation
-from sr4.images import read_image, to_image
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.pictures import write_image
+from sr4.pictures.pixels import to_image
+from sr4.pictures.rgb import read_image
 
 SHOWN = 6
 

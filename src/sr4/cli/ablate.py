@@ -107,8 +107,8 @@ def ablate(
     results.json, a table (README.md) and a page with curves and pictures (index.html). The same
     command again goes on where it was stopped, by whatever.
     """
+    from sr4.config.overrides import merge, parse_assignment
     from sr4.data.sources import open_sources
-    from sr4.overrides import merge, parse_assignment
 
     run = _runner()
     changes: dict[str, Any] = {}

@@ -72,8 +72,8 @@ def bench(
     peak that the network reaches, memory, scores, and how many times faster than the paper's
     baseline, sr3 at 2,000 steps. Let the machine do nothing else meanwhile.
     """
-    from sr4.evaluation import benchmark_report as report
-    from sr4.evaluation.benchmark import MODELS, benchmark
+    from sr4.bench import report
+    from sr4.bench.benchmark import MODELS, benchmark
 
     if out is not None:
         report.check_out(out, overwrite=overwrite, with_plot=bool(data))

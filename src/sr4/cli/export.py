@@ -41,7 +41,7 @@ def export(
 
     The export is compared with torch before it is kept.
     """
-    from sr4.export import export_model
+    from sr4.model.export import export_model
 
     report = export_model(model, out, format=format, precision=precision, overwrite=overwrite)
     if as_json:

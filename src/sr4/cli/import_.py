@@ -51,7 +51,7 @@ def import_(
     bicubic picture that the network sees is no longer rounded to 8 bits. A file that holds more
     than tensors is not opened.
     """
-    from sr4.migrate import import_sr3
+    from sr4.compat.sr3_import import import_sr3
 
     made = import_sr3(
         checkpoint,

@@ -34,7 +34,7 @@ from sr4.cli import (
 )
 from sr4.cli.options import examples
 from sr4.errors import SR4Error, UsageError, nearest
-from sr4.processors import bound_libraries
+from sr4.machine.processors import bound_libraries
 
 INTERRUPTED = 130  # as shells report a program that Ctrl-C ended
 

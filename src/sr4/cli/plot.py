@@ -48,8 +48,8 @@ def schedules(
     the right its root on a logarithmic axis: what is left of the picture where sampling starts.
     """
     from sr4.ablation.figures import schedule_panels
-    from sr4.charts import draw
     from sr4.pictures import check_output, write_image
+    from sr4.plots.charts import draw
     from sr4.recipes import recipe
 
     check_output(out, overwrite=overwrite)
@@ -75,8 +75,8 @@ def run(
     Of these, PSNR and consistency. A run that goes on may be plotted at any time.
     """
     from sr4.ablation.figures import run_panels
-    from sr4.charts import draw
     from sr4.pictures import check_output, write_image
+    from sr4.plots.charts import draw
 
     try:
         from sr4.training.run_folder import read_metrics
@@ -126,9 +126,10 @@ def process(
     but a residual, that is in the second row, after the picture it is added to (Figure 4).
     """
     from sr4.ablation.denoising import denoising_moments
-    from sr4.images import read_image, to_array
     from sr4.model.diffusion_model import load_model
     from sr4.pictures import check_output, write_image
+    from sr4.pictures.pixels import to_array
+    from sr4.pictures.rgb import read_image
 
     check_output(out, overwrite=overwrite)
     low_res = read_image(picture)
@@ -150,8 +151,8 @@ def process(
 
 
 def _strip(model: DiffusionModel, low_res: Image.Image, found: dict[int, Moment]) -> Image.Image:
-    from sr4.comparison import comparison_picture
-    from sr4.images import to_array, to_image
+    from sr4.pictures.pixels import to_array, to_image
+    from sr4.plots.comparison import comparison_picture
 
     base = model.frame(to_array(low_res)[None]).base[0]
     pictures = {f"step {number}": moment.picture for number, moment in found.items()}

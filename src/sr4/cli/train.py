@@ -100,8 +100,8 @@ def train(
     settings = resolve_settings(recipe, config, assignments or ())
     folder = None
     if init is not None:
+        from sr4.config.overrides import override
         from sr4.model.folder import find_model, read_config, weights_checksum
-        from sr4.overrides import override
 
         folder = find_model(init)
         checksum = weights_checksum(read_config(folder))
@@ -163,7 +163,7 @@ def lay_over(settings: RunSettings, config: Path | None, assignments: Sequence[s
     Raises:
         UsageError: an unknown key, an impossible value, or a file that cannot be read.
     """
-    from sr4.overrides import merge, override, parse_assignment
+    from sr4.config.overrides import merge, override, parse_assignment
 
     if config is not None:
         try:
@@ -183,9 +183,10 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: it is missing, unreadable, not YAML, or no mapping.
     """
-    from sr4.documents import parse_yaml, read_bytes
-    from sr4.images import missing_path, reason
-    from sr4.overrides import merge
+    from sr4.config.overrides import merge
+    from sr4.errors import reason
+    from sr4.files.documents import parse_yaml, read_bytes
+    from sr4.files.paths import missing_path
 
     expected = "expected a YAML file of settings, such as `training: {batch_size: 8}`"
     try:

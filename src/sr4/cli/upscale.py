@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from sr4.batch.provenance import AUTO, Making
 from sr4.cli import console
-from sr4.cli.making import AUTO, Making
 from sr4.cli.options import (
     JSON,
     Backend,
@@ -26,10 +26,10 @@ from sr4.cli.work import CHUNK, Work
 from sr4.errors import PictureError, UsageError
 
 if TYPE_CHECKING:
-    from sr4.cascade import CascadePipeline
-    from sr4.cli.jobs import Job
+    from sr4.batch.plan import Job
     from sr4.config import ModelConfig
-    from sr4.pipeline import Pipeline
+    from sr4.upscaling.cascade import CascadePipeline
+    from sr4.upscaling.pipeline import Pipeline
 
 EXAMPLES = examples(
     "sr4 upscale holiday.jpg                       # writes upscaled/holiday.png",
@@ -179,9 +179,9 @@ def upscale(
     lossy ones break the promise of consistency; --format, or a name as in -o large.jpg, chooses
     another. Nothing is overwritten unless asked; called again, it does what is left to do.
     """
-    from sr4.cli.jobs import plan_jobs
+    from sr4.batch.plan import plan_jobs
     from sr4.evidence.choose import check_evidence
-    from sr4.sizing import SizeWanted
+    from sr4.upscaling.sizing import SizeWanted
 
     if samples == 1 and (mean or uncertainty):
         raise UsageError("got --samples 1 with --mean or --uncertainty; expected at least 2")
@@ -244,8 +244,8 @@ def _by_model(jobs: Sequence[Job], making: Making) -> dict[str, list[Job]]:
 def _open(
     name: str, jobs: Sequence[Job], samples: int, backend: str, device: str
 ) -> Pipeline | CascadePipeline:
-    from sr4.cascade import load, model_names
     from sr4.model.folder import find_model, read_config
+    from sr4.upscaling.load import load, model_names
 
     stages = [read_config(find_model(one)) for one in model_names(name)]
     draws = samples * _count_draws(jobs, stages)
@@ -277,7 +277,7 @@ def _count_draws(jobs: Sequence[Job], stages: Sequence[ModelConfig]) -> int:
     """To how many pictures of the size that the last stage was trained on the results come, as far
     as is worth knowing.
     """
-    from sr4.images import read_header
+    from sr4.pictures.rgb import read_header
 
     draws, least = 0, stages[-1].image_size ** 2
     scale = math.prod(stage.scale for stage in stages)

@@ -12,19 +12,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sr4.batch.provenance import Making
 from sr4.cli import console
-from sr4.cli.making import Making
 from sr4.cli.meter import Group, Meter
 from sr4.errors import PictureError, SR4Error
-from sr4.memory import available_memory
+from sr4.machine.memory import available_memory
 
 if TYPE_CHECKING:
-    from sr4.cascade import CascadePipeline
-    from sr4.cli.jobs import Job
+    from sr4.batch.plan import Job
     from sr4.evidence.kinds import Evidence
     from sr4.pictures import Picture, Provenance
-    from sr4.pipeline import Pipeline
-    from sr4.result import Result
+    from sr4.upscaling.cascade import CascadePipeline
+    from sr4.upscaling.pipeline import Pipeline
+    from sr4.upscaling.result import Result
 
 _WORTH_SAYING = 5e-4  # share of the pixels that are given up
 CHUNK = 16  # samples drawn before the next pictures are written, which also bounds the memory
@@ -131,7 +131,7 @@ class Work:
 
     def _result_size(self, job: Job, size: tuple[int, int]) -> tuple[int, int]:
         """Width and height of the result of a picture of that size."""
-        from sr4.sizing import SizeWanted
+        from sr4.upscaling.sizing import SizeWanted
 
         options, scale = self._making.options, self.pipelines[self._making.model_for(job)].scale
         wanted = SizeWanted(*(options.get(name) for name in ("scale", "width", "height")))
@@ -165,7 +165,7 @@ class Work:
 
     def _read(self, jobs: Sequence[Job]) -> list[_Item]:
         """With the pictures; of one too large not even the pixels are decoded."""
-        from sr4.images import reason
+        from sr4.errors import reason
         from sr4.pictures import check_sides, read_picture
 
         items = [_Item(job, self._making.model_for(job)) for job in jobs]
@@ -300,7 +300,7 @@ def _most_pixels(scale: int) -> int:
 
 def _entry(item: _Item) -> dict[str, Any]:
     """What --json says of a result."""
-    from sr4.cli.given_up import what_was_given_up
+    from sr4.batch.given_up import what_was_given_up
 
     job, result = item.job, item.results[0]
     width, height = result.raster.size
@@ -351,7 +351,7 @@ def _reason(error: Exception) -> str:
 
 def _write(item: _Item, *, overwrite: bool) -> tuple[str, ...]:
     """Write the files of a job that are not made yet, all or none; what that lost, in words."""
-    from sr4.images import reason
+    from sr4.errors import reason
     from sr4.pictures import losses, write_picture
 
     job, outputs = item.job, _outputs(item)
@@ -379,7 +379,7 @@ def _write(item: _Item, *, overwrite: bool) -> tuple[str, ...]:
 
 def _outputs(item: _Item) -> dict[Path, Picture]:
     """The pictures of a job by file, the result last."""
-    from sr4.cli.heatmap import heatmap
+    from sr4.batch.heatmap import heatmap
     from sr4.pictures import NO_METADATA
     from sr4.pictures.raster import from_pil
 

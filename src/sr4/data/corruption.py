@@ -19,8 +19,8 @@ from PIL import Image
 
 from sr4.data.blurs import anisotropic_kernel, blurred, convolved, sinc_kernel
 from sr4.degradation import Degradation
-from sr4.images import quantise, to_array
-from sr4.known import CLEAN, Known
+from sr4.degradation.known import CLEAN, Known
+from sr4.pictures.pixels import quantise, to_array
 
 Floats = NDArray[np.float32]
 Float64 = NDArray[np.float64]

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from sr4.data.corruption import Corruption
 from sr4.data.sources import Source
 from sr4.degradation import Degradation
+from sr4.degradation.known import CLEAN, Known
 from sr4.errors import BadPictureError, DataError, UsageError
-from sr4.images import to_array
-from sr4.known import CLEAN, Known
+from sr4.pictures.pixels import to_array
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from sr4.data.bad_pictures import BadPictures
 from sr4.data.corruption import Corruption
 from sr4.data.sources import Source
 from sr4.degradation import Degradation
-from sr4.errors import BadPictureError, DataError, PictureError, UsageError
-from sr4.images import reason, to_array
-from sr4.known import CLEAN
+from sr4.degradation.known import CLEAN
+from sr4.errors import BadPictureError, DataError, PictureError, UsageError, reason
+from sr4.pictures.pixels import to_array
 
 Floats = NDArray[np.float32]
 
@@ -38,7 +38,7 @@ class Batch:
     low_res: torch.Tensor  # (B, C, H / scale, W / scale) float32 in [-1, 1], 8-bit levels
     names: tuple[str, ...]
     position: int  # pictures seen before this batch
-    known: torch.Tensor  # (B, 6): the vectors of `sr4.known`
+    known: torch.Tensor  # (B, 6): the vectors of `sr4.degradation.known`
     is_clean: torch.Tensor  # (B,) bool: whether the degradation alone has made low_res
     # What is wrong with pictures that others take the place of here, by name.
     bad: Mapping[str, str] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sr4.errors import DataError
-from sr4.files import file_sha256
+from sr4.files.whole import file_sha256
 
 MANIFEST_NAME = "manifest.json"
 _MAKER: Literal["sr4 data prepare"] = "sr4 data prepare"

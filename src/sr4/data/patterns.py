@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from sr4.errors import DataError
-from sr4.images import missing_path
+from sr4.files.paths import missing_path
 
 _BRACES = re.compile(r"\{([^{}]*)\}")  # innermost ones
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")

@@ -28,9 +28,9 @@ from sr4.data.manifest import (
     read_manifest,
 )
 from sr4.data.sources import EncodedSource, open_source
-from sr4.errors import BadPictureError, DataError, PictureError, UsageError
-from sr4.files import file_sha256
-from sr4.images import read_header, reason
+from sr4.errors import BadPictureError, DataError, PictureError, UsageError, reason
+from sr4.files.whole import file_sha256
+from sr4.pictures.rgb import read_header
 
 Format = Literal["png", "webp"]
 Progress = Callable[[int, int], None]  # pictures done, pictures in all

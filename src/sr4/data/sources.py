@@ -25,11 +25,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr4.data.patterns import matching_paths
-from sr4.documents import read_bytes
-from sr4.errors import BadPictureError, DataError, MissingExtraError, PictureError, UsageError
-from sr4.images import MAX_BYTES, check_size, list_images, missing_path, read_image, reason
+from sr4.errors import (
+    BadPictureError,
+    DataError,
+    MissingExtraError,
+    PictureError,
+    UsageError,
+    reason,
+)
+from sr4.files.documents import read_bytes
+from sr4.files.paths import missing_path
 from sr4.pictures import READ_SUFFIXES, read_picture
+from sr4.pictures.decoding import MAX_BYTES, check_size
+from sr4.pictures.finding import list_images
 from sr4.pictures.reading import NPY
+from sr4.pictures.rgb import read_image
 
 
 class Source(Protocol):

@@ -4,7 +4,7 @@ A matrix is held as runs of equal blocks: away from the borders each block of a 
 one before, moved on. A run is one call of NumPy's matmul over overlapping windows, which are views,
 in products so small that a BLAS does not spread them over threads of its own: those of OpenBLAS
 wait in busy loops, for each other and for whoever else wants the processors. Large pictures go to
-the threads of `sr4.processors` instead.
+the threads of `sr4.machine.processors` instead.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from sr4.degradation.bicubic import Rows, RowsOf
 from sr4.degradation.inverse import NOTHING
-from sr4.processors import in_pieces
+from sr4.machine.processors import in_pieces
 
 Array = Any  # a NumPy array or a torch tensor
 

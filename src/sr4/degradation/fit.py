@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sr4.processors import for_each
+from sr4.machine.processors import for_each
 
 Floats = NDArray[np.float32]
 Place = tuple[slice, slice]  # rows and columns

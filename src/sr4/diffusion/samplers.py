@@ -19,7 +19,7 @@ from sr4.diffusion.predictions import VARIANCES, implied_eps, learned_log_varian
 from sr4.diffusion.process import Transition, like
 from sr4.diffusion.schedules import Float64, Schedule, alpha_sigma
 from sr4.errors import UsageError
-from sr4.processors import for_each
+from sr4.machine.processors import for_each
 
 Array = Any
 

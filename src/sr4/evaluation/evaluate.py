@@ -20,6 +20,7 @@ from sr4.data.corruption import Corruption
 from sr4.data.evaluation import EvaluationBatch, evaluation_batches
 from sr4.data.sources import Source
 from sr4.degradation import Degradation
+from sr4.degradation.known import Known
 from sr4.errors import MissingExtraError, ModelError, UsageError
 from sr4.evaluation import metrics
 from sr4.evaluation._optional import require
@@ -30,8 +31,7 @@ from sr4.evaluation.report import Evaluation
 from sr4.evaluation.tally import DISTANCES, PSNR_LIMIT, Pixels, Tally
 from sr4.evidence.choose import choose, pillow_origin
 from sr4.evidence.constraint import Constraint
-from sr4.images import quantise
-from sr4.known import Known
+from sr4.pictures.pixels import quantise
 from sr4.pictures.raster import from_pil
 
 SAMPLE_STRIDE = 1_000_000  # between the seeds of two samples of one picture

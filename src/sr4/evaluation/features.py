@@ -18,9 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sr4.errors import MissingExtraError, ModelError, UsageError
+from sr4.errors import MissingExtraError, ModelError, UsageError, reason
 from sr4.evaluation._optional import require
-from sr4.images import reason
 
 Features = NDArray[np.floating[Any]]
 INPUT_SIZE = 224

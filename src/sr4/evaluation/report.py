@@ -14,11 +14,10 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from sr4.comparison import comparison_picture
-from sr4.errors import SR4Error, UsageError
+from sr4.errors import SR4Error, UsageError, reason
 from sr4.evaluation.metrics import Interval
-from sr4.images import reason
 from sr4.pictures import write_image
+from sr4.plots.comparison import comparison_picture
 
 REPORT = "report.json"
 

@@ -24,7 +24,7 @@ from sr4.evaluation.features import FeatureExtractor, Features
 from sr4.evaluation.metrics import Float64, Interval
 from sr4.evaluation.perceptual import SMALLEST, PerceptualDistance
 from sr4.evaluation.report import Example, PictureScore
-from sr4.images import quantise, shown
+from sr4.pictures.pixels import quantise, shown
 
 Pixels = NDArray[np.uint8]  # (B, H, W, 3)
 

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr4.degradation import Degradation, DegradationChain, SizedDegradation
+from sr4.degradation.known import Known
 from sr4.evidence.boxes import JpegBoxes
 from sr4.evidence.constraint import Constraint
 from sr4.evidence.jpeg import Tables, quality_of, subsampling_name
 from sr4.evidence.sets import LEVEL, ConvexSet, Everything, NoiseBox, PixelBox
-from sr4.known import Known
 
 Kind = Literal["exact", "jpeg", "noise", "none"]
 Floats = NDArray[np.float32]

@@ -20,16 +20,16 @@ from sr4.config import (
     has_mean_output,
     is_degradation_aware,
 )
+from sr4.degradation.known import CLEAN, Known
 from sr4.diffusion.predictions import PREDICTIONS
 from sr4.diffusion.samplers import Denoised, OnStep, PictureNoise, sample
+from sr4.diffusion.targets import Frame
 from sr4.errors import ModelError, UsageError, nearest
 from sr4.evidence.constraint import Constraint, Corrects, padded
 from sr4.evidence.sets import PixelBox
-from sr4.known import CLEAN, Known
 from sr4.model.folder import VALUE_RANGE, find_model, read_config
 from sr4.runtime import Network, open_network
 from sr4.runtime.files import check_files
-from sr4.targets import Frame
 
 Array = Any
 Floats = NDArray[np.float32]
@@ -185,7 +185,7 @@ class DiffusionModel:
         pictures of the x that `on_step` sees.
 
         Args:
-            constraint: see `sr4.targets.Frame`.
+            constraint: see `sr4.diffusion.targets.Frame`.
         """
         return self._target.frame(low_res, constraint)
 

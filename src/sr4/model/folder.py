@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sr4.config import ModelConfig, parse_model_config
-from sr4.documents import check_own_file, parse_json, read_bytes
-from sr4.errors import ModelError, nearest
-from sr4.files import file_sha256
-from sr4.images import reason
+from sr4.errors import ModelError, nearest, reason
+from sr4.files.documents import check_own_file, parse_json, read_bytes
+from sr4.files.whole import file_sha256
 from sr4.runtime import CONFIG, WEIGHTS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 CARD = "README.md"
-SHIPPED = Path(__file__).parents[1] / "models"
+SHIPPED = Path(__file__).parents[1] / "shipped"
 DEFAULT_MODEL = "sr4-fast"
 PHOTO_MODEL = "photo-x4"
 FORMAT = 1  # of config.json

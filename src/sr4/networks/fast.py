@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sr4.known import KNOWN_LENGTH
+from sr4.degradation.known import KNOWN_LENGTH
 from sr4.networks.blocks import (
     ChannelNorm,
     LogSNREmbedding,
@@ -100,8 +100,8 @@ class FastUNet(nn.Module):
     """The `sr4-fast` network.
 
     Called as `network(x_t, log_snr, low_res)`; sizes must be multiples of `size_multiple`. One
-    that is aware of the degradation takes `known` too: the vectors of `sr4.known`, (B, 6). Without
-    it, nothing is known.
+    that is aware of the degradation takes `known` too: the vectors of `sr4.degradation.known`,
+    (B, 6). Without it, nothing is known.
 
     Args:
         channels: colour channels of the pictures.

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageCms
 
-from sr4.errors import PictureError
-from sr4.images import LEVELS, reason, upright
+from sr4.errors import PictureError, reason
+from sr4.pictures.pixels import LEVELS
+from sr4.pictures.rgb import upright
 
 Colour = Literal["grey", "rgb", "cmyk", "bands"]
 Floats = NDArray[np.float32]

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr4.errors import PictureError
-from sr4.images import SUFFIXES, check_pixels, decoding, open_stream, orientation
 from sr4.pictures import tiff
+from sr4.pictures.decoding import check_pixels, decoding, open_stream
+from sr4.pictures.finding import SUFFIXES
 from sr4.pictures.metadata import (
     HISTORY,
     NO_METADATA,
@@ -25,6 +26,7 @@ from sr4.pictures.metadata import (
     parse_provenance,
 )
 from sr4.pictures.raster import Raster, checked, from_pil
+from sr4.pictures.rgb import orientation
 
 READ_SUFFIXES = SUFFIXES | {".npy"}
 """The suffixes, in lower case, of the files that `read_picture` reads."""

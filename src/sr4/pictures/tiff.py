@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr4.errors import PictureError
-from sr4.images import check_pixels, decoding
+from sr4.pictures.decoding import check_pixels, decoding
 from sr4.pictures.metadata import HISTORY, Metadata
 from sr4.pictures.raster import Colour, Raster, checked
 

@@ -15,9 +15,8 @@ import numpy as np
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo, putchunk
 
-from sr4.errors import PictureError
-from sr4.files import write_whole
-from sr4.images import reason
+from sr4.errors import PictureError, reason
+from sr4.files.whole import write_whole
 from sr4.pictures.metadata import Metadata, Provenance
 from sr4.pictures.raster import Raster, from_pil
 from sr4.pictures.reading import Picture

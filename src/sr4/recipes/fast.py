@@ -12,7 +12,7 @@ from sr4.config import (
     ScheduleSettings,
     TrainingSettings,
 )
-from sr4.overrides import override
+from sr4.config.overrides import override
 
 
 def sr4_fast() -> RunSettings:

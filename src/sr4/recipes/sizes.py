@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Literal, get_args
 
 from sr4.config import RunSettings, SR3NetworkSettings, SR4NetworkSettings
+from sr4.config.overrides import override
 from sr4.errors import UsageError
-from sr4.overrides import override
 
 Size = Literal["tiny", "full"]
 SIZES: tuple[Size, ...] = get_args(Size)

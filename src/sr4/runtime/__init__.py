@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr4.config import ModelConfig
-from sr4.errors import MissingExtraError, ModelError, OutOfMemoryError, UsageError, nearest
-from sr4.images import reason
+from sr4.errors import MissingExtraError, ModelError, OutOfMemoryError, UsageError, nearest, reason
 from sr4.runtime.graph_check import check_graph, check_ir
 from sr4.runtime.weights import read_header
 
@@ -54,7 +53,7 @@ class Network(Protocol):
         self, x_t: Array, log_snr: float, upsampled: Array, known: Array | None = None
     ) -> Array:
         """One evaluation: (B, C, H, W), a noise level, (B, C, H, W) to (B, O, H, W); with the
-        vectors of `sr4.known`, (B, 6), for a network that is told of the degradation.
+        vectors of `sr4.degradation.known`, (B, 6), for a network that is told of the degradation.
         """
         ...
 

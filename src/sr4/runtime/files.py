@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sr4.config import ModelConfig
-from sr4.documents import check_own_file
-from sr4.errors import ModelError
-from sr4.files import file_sha256
-from sr4.images import reason
+from sr4.errors import ModelError, reason
+from sr4.files.documents import check_own_file
+from sr4.files.whole import file_sha256
 from sr4.runtime import CONFIG, FILES, WEIGHTS
 from sr4.runtime.weights import MOST_BYTES, read_header
 

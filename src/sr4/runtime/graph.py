@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from sr4.degradation.known import KNOWN_LENGTH
 from sr4.errors import MissingExtraError, ModelError
-from sr4.known import KNOWN_LENGTH
 from sr4.runtime import GRAPH, WEIGHTS
 from sr4.runtime.lowering import lowered
 from sr4.runtime.weights import read_header

@@ -12,9 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from xml.parsers import expat
 
-from sr4.documents import read_bytes
-from sr4.errors import ModelError
-from sr4.images import reason
+from sr4.errors import ModelError, reason
+from sr4.files.documents import read_bytes
 from sr4.runtime.weights import StoredTensor
 
 _MOST_GRAPH = 2**23  # bytes, without the weights; the graph of `sr4-fast` has 70,000

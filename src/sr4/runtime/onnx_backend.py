@@ -8,9 +8,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from sr4.errors import ModelError
-from sr4.images import reason
-from sr4.processors import available_cpus
+from sr4.errors import ModelError, reason
+from sr4.machine.processors import available_cpus
 from sr4.runtime import failure
 
 Floats = NDArray[np.float32]

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from sr4.build import build_network
 from sr4.config import ModelConfig
-from sr4.errors import ModelError, UsageError, shorten
-from sr4.images import reason
+from sr4.errors import ModelError, UsageError, reason, shorten
 from sr4.runtime import WEIGHTS, failure
 from sr4.runtime.weights import read_header
 

@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sr4.documents import parse_json
-from sr4.errors import ModelError
-from sr4.images import reason
+from sr4.errors import ModelError, reason
+from sr4.files.documents import parse_json
 
 MOST_BYTES = 2**32
 """Of a file of weights: ten times those of the largest network of the SR3 paper."""

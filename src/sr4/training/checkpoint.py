@@ -17,10 +17,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from sr4.documents import parse_json, read_bytes
-from sr4.errors import PictureError, RunError
-from sr4.files import file_sha256
-from sr4.images import reason
+from sr4.errors import PictureError, RunError, reason
+from sr4.files.documents import parse_json, read_bytes
+from sr4.files.whole import file_sha256
 
 _STATE = "state.json"
 _KEYS_OF_OLD = {"images", "step", "sha256"}

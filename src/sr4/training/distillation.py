@@ -24,10 +24,10 @@ from sr4.diffusion.losses import simple_loss
 from sr4.diffusion.predictions import PREDICTIONS
 from sr4.diffusion.process import q_sample
 from sr4.diffusion.samplers import DDIMSampler, Denoised, sample
+from sr4.diffusion.targets import Frame
 from sr4.networks.discriminator import Discriminator, relativistic_loss
 from sr4.networks.fast import with_mean_output
 from sr4.runtime.torch_backend import TorchNetwork, channels_last
-from sr4.targets import Frame
 from sr4.training.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
 from sr4.training.objectives import noisy_condition
 from sr4.training.optimisation import Optimisation

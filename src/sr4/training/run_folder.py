@@ -24,10 +24,9 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from sr4.config import RunSettings
+from sr4.config.overrides import override
 from sr4.data.sources import Source
-from sr4.errors import BadPictureError, RunError, UsageError
-from sr4.images import reason
-from sr4.overrides import override
+from sr4.errors import BadPictureError, RunError, UsageError, reason
 from sr4.training.checkpoint import list_checkpoints, sweep, writing
 
 if sys.platform == "win32":

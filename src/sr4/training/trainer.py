@@ -16,15 +16,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from sr4.bench.cost import network_cost
 from sr4.build import build_augmentation, build_degradation, build_training_corruption
 from sr4.config import ModelConfig, RunSettings
 from sr4.data.bad_pictures import BadPictures
 from sr4.data.excluding import excluding
 from sr4.data.loader import Batch, training_batches
 from sr4.data.sources import Source
-from sr4.errors import DataError, RunError, UsageError
-from sr4.evaluation.machine import network_cost
-from sr4.images import reason
+from sr4.errors import DataError, RunError, UsageError, reason
 from sr4.model.folder import read_config, save_model
 from sr4.runtime.files import check_files
 from sr4.runtime.torch_backend import TorchNetwork

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from sr4.build import build_corruption, build_degradation
-from sr4.comparison import comparison_picture
 from sr4.config import ModelConfig, TrainingSettings
 from sr4.data.evaluation import EvaluationBatch, evaluation_batches
 from sr4.data.sources import Source
 from sr4.evaluation.metrics import consistency, psnr
-from sr4.images import shown, to_image
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.networks.attention_input import InputAttention
 from sr4.pictures import write_image
+from sr4.pictures.pixels import shown, to_image
+from sr4.plots.comparison import comparison_picture
 from sr4.runtime.torch_backend import TorchNetwork
 from sr4.training.checkpoint import writing
 

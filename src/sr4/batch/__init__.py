@@ -1,0 +1,1 @@
+"""Many pictures in one call: planned, upscaled, written and reported."""

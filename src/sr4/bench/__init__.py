@@ -1,0 +1,1 @@
+"""Speed and cost of models and runtimes on this machine."""

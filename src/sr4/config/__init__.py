@@ -1,0 +1,58 @@
+"""Settings of models and of runs, as validated data. `sr4.build` makes objects of them; nothing
+further inside takes settings where it could take objects.
+"""
+
+from sr4.config.base import Settings
+from sr4.config.explain import explain, keys_of, parse_model_config
+from sr4.config.model import (
+    CORRUPTIONS,
+    SAMPLERS,
+    CorruptionName,
+    DegradationSettings,
+    ModelConfig,
+    ModelSettings,
+    ObjectiveSettings,
+    SamplerName,
+    SamplingSettings,
+    ScheduleSettings,
+)
+from sr4.config.networks import (
+    NETWORKS,
+    AttentionInputNetworkSettings,
+    FastNetworkSettings,
+    NetworkSettings,
+    SR3NetworkSettings,
+    SR4NetworkSettings,
+    has_mean_output,
+    is_degradation_aware,
+)
+from sr4.config.run import DataSettings, DistillationSettings, RunSettings, TrainingSettings
+
+__all__ = [
+    "CORRUPTIONS",
+    "NETWORKS",
+    "SAMPLERS",
+    "AttentionInputNetworkSettings",
+    "CorruptionName",
+    "DataSettings",
+    "DegradationSettings",
+    "DistillationSettings",
+    "FastNetworkSettings",
+    "ModelConfig",
+    "ModelSettings",
+    "NetworkSettings",
+    "ObjectiveSettings",
+    "RunSettings",
+    "SR3NetworkSettings",
+    "SR4NetworkSettings",
+    "SamplerName",
+    "SamplingSettings",
+    "ScheduleSettings",
+    "Settings",
+    "TrainingSettings",
+    "explain",
+    "has_mean_output",
+    "is_degradation_aware",
+    "keys_of",
+    "parse_model_config",
+]

@@ -1,0 +1,149 @@
+"""Settings of a model: all that defines it but its weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+from pydantic import Field, model_validator
+
+from sr4.config.base import Settings
+from sr4.config.networks import NetworkSettings
+
+CorruptionName = Literal["none", "photo"]
+
+
+CORRUPTIONS: tuple[CorruptionName, ...] = get_args(CorruptionName)
+
+
+SamplerName = Literal["ddpm", "ddim", "dpmpp"]
+
+
+SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
+
+
+class ScheduleSettings(Settings):
+    """Noise schedule. `steps` serves the two tables only, the betas "linear" only.
+
+    "none" is no diffusion: the network makes x_0 of `low_res` and nothing, in one step.
+    """
+
+    kind: Literal["linear", "cosine", "cosine-table", "none"] = "cosine"
+    steps: int = Field(2000, ge=1, le=100_000)
+    beta_start: float = Field(1e-6, gt=0, lt=1)
+    beta_end: float = Field(1e-2, gt=0, lt=1)
+
+    @property
+    def most_steps(self) -> float:
+        """The number of steps that a sampler may take at most."""
+        return {"cosine": math.inf, "none": 1}.get(self.kind, self.steps)
+
+
+class DegradationSettings(Settings):
+    """The operator that makes `low_res` from `high_res`."""
+
+    kind: Literal["bicubic"] = "bicubic"
+    scale: int = Field(8, ge=1, le=64)
+
+
+class ObjectiveSettings(Settings):
+    """What is predicted, of what, and how it is scored."""
+
+    target: Literal["picture", "residual", "fitted-residual", "null-space"] = "picture"
+    target_scale: float = Field(1.0, gt=0)  # the diffused variable is the target over this
+    prediction: Literal["eps", "x0", "v"] = "eps"
+    variance: Literal["small", "large", "learned"] = "small"
+    p: Literal[1, 2] = 1
+    vlb_weight: float = Field(0.0, ge=0)
+    noise_level: Literal["sample", "batch"] = "sample"
+    # Share of the pictures that train t = 1 with x_t = 0: the x_0 of least error is then the mean
+    # of all that fit low_res, which sampling at a temperature of 0 gives.
+    mean_share: float = Field(0.0, ge=0, le=1)
+
+
+class SamplingSettings(Settings):
+    """Defaults of sampling; every one can be overridden in a call."""
+
+    steps: int = Field(50, ge=1, le=100_000)
+    sampler: SamplerName = "ddpm"
+    temperature: float = Field(1.0, ge=0, le=2)  # deviation of the noise sampling starts from
+    # Where a result lies between the mean of the pictures that fit (0) and a sample (1), for
+    # networks that give both.
+    detail: float = Field(1.0, ge=0, le=1)
+    # More steps than the model was distilled for make its results no better: they are not taken.
+    most_steps: int = Field(100_000, ge=1)
+    # Whether validation and evaluation project, as upscaling does unless told otherwise.
+    consistency: bool = True
+
+
+class ModelSettings(Settings):
+    """All that defines a model but its weights."""
+
+    recipe: str
+    channels: int = Field(3, ge=1, le=64)
+    image_size: int = Field(128, ge=8, le=65_536)  # edge of the training pictures
+    network: NetworkSettings
+    degradation: DegradationSettings = DegradationSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
+    sampling: SamplingSettings = SamplingSettings()
+
+    @model_validator(mode="after")
+    def _can_learn_its_variance(self) -> ModelSettings:
+        if self.objective.variance != "learned":
+            return self
+        if self.network.kind == "fast":
+            raise ValueError(
+                "got a learned variance for the network 'fast', which has no output for one; "
+                "expected network.kind sr3, attention-input or sr4, or objective.variance small or "
+                "large"
+            )
+        if self.schedule.kind not in ("linear", "cosine-table"):
+            raise ValueError(
+                f"got a learned variance with the schedule {self.schedule.kind!r}; its bound needs "
+                "the steps of a table: choose schedule.kind linear or cosine-table"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _schedule_has_enough_steps(self) -> ModelSettings:
+        if self.sampling.steps > self.schedule.most_steps:
+            raise ValueError(
+                f"got sampling.steps {self.sampling.steps} for a schedule of "
+                f"{self.schedule.most_steps} steps; expected at most as many: set both"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _regresses_a_picture(self) -> ModelSettings:
+        """Without a schedule, the network sees no noise that it could tell of."""
+        wanted = {
+            "objective.prediction": (self.objective.prediction, "x0"),
+            "sampling.temperature": (self.sampling.temperature, 0),
+        }
+        for key, (got, expected) in wanted.items():
+            if self.schedule.kind == "none" and got != expected:
+                raise ValueError(
+                    f"got schedule.kind none with {key} {got}; expected {expected}, as there is no "
+                    f"noise: set {key}={expected}, or choose another schedule"
+                )
+        return self
+
+
+class ModelConfig(ModelSettings):
+    """`config.json` of a model folder: the model, and what people should know about it."""
+
+    format: Literal[1] = 1
+    scale: int
+    value_range: tuple[float, float] = (-1.0, 1.0)
+    size_multiple: int = Field(ge=1)
+    description: str = ""
+    licence: str = "unknown"  # terms of the weights, which follow those of the training pictures
+    training_data: tuple[str, ...] = ()
+    training_images: int = 0
+    condition_noise: float = Field(0.0, ge=0, le=1)  # see DataSettings
+    corruption: CorruptionName = "none"  # see DataSettings
+    parameters: int = 0
+    scores: Mapping[str, Any] = {}
+    sha256: Mapping[str, str] = {}

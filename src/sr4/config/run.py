@@ -1,0 +1,107 @@
+"""Settings of a run: a model, its data, and how it is trained."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from sr4.config.base import Settings
+from sr4.config.model import CorruptionName, ModelSettings
+
+_Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+class DataSettings(Settings):
+    """How training pictures are read."""
+
+    # Shell patterns on names of pictures to leave out, such as copies of test pictures (see
+    # `sr4.data.excluding`).
+    exclude: tuple[str, ...] = ()
+    workers: int = Field(1, ge=0, le=64)
+    flip: bool = True
+    # Share of the pictures that may be bad, but at least one picture: another one takes the place
+    # of each. 0 allows none.
+    max_bad: float = Field(0.01, ge=0, le=0.5)
+    # How a share `augmented` of the pictures is turned, enlarged and moved, each by up to so much
+    # (see `sr4.data.augmentation`).
+    augmented: float = Field(0.0, ge=0, le=1)
+    rotation: float = Field(20.0, ge=0, le=180)  # degrees
+    zoom: float = Field(2.0, ge=1, le=16)
+    shift: float = Field(0.1, ge=0, le=1)  # of the edge
+    # Largest deviation, on the [-1, 1] scale, of the Gaussian noise on what the network sees of
+    # low_res (see `sr4.training.objectives.noisy_condition`).
+    condition_noise: float = Field(0.0, ge=0, le=1)
+    # What low_res goes through, drawn anew each time a picture is read (see
+    # `sr4.data.corruption`): nothing, or the blur, noise and JPEG compression of photographs; how
+    # hard it is hit at most, and the share of the pictures that stay clean.
+    corruption: CorruptionName = "none"
+    corruption_strength: float = Field(1.0, ge=0, le=1)
+    clean: float = Field(0.25, ge=0, le=1)
+
+
+class TrainingSettings(Settings):
+    """Budget, optimiser and bookkeeping of a run. Amounts are counted in training pictures."""
+
+    total_images: int = Field(1_000_000, ge=1)
+    batch_size: int = Field(16, ge=1)
+    learning_rate: float = Field(1e-4, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    betas: tuple[_Decay, _Decay] = (0.9, 0.999)
+    warmup_images: int = Field(0, ge=0)  # linear, from 0
+    cooldown: float = Field(0.0, ge=0, le=1)  # share of the run, at its end, that falls to 0
+    clip_norm: float = Field(1.0, gt=0)
+    ema_decay: float = Field(0.9999, ge=0, lt=1)  # a step; the start of a run uses less
+    precision: Literal["float32", "bf16"] = "bf16"
+    seed: int = Field(0, ge=0)
+    init: str = ""  # checksum of the weights that the run begins with; fresh ones if empty
+    save_every_images: int = Field(20_000, ge=1)
+    validate_every_images: int = Field(20_000, ge=1)
+    validation_images: int = Field(32, ge=1)
+    validation_steps: int = Field(16, ge=1)  # of the recipe's own sampler
+    keep_checkpoints: int = Field(2, ge=1)
+
+
+class DistillationSettings(Settings):
+    """How a student learns from its teacher (see `sr4.training.distillation`)."""
+
+    steps: Literal[1, 2, 4] = 4  # the most that the student takes; it learns fewer too
+    first_share: float = Field(0.4, ge=0, le=1)  # of the pictures, trains the first step
+    # Steps (of DDIM) of the teacher, whose result from the same noise is to be met; 0: the picture.
+    teacher_steps: int = Field(0, ge=0)
+    # The discriminator's pull at a result, in units of the distance's.
+    adversarial_weight: float = Field(1.0, ge=0)
+    discriminator_rate: float = Field(3e-4, gt=0)
+    teacher: str = ""  # checksum of its weights, so that a run goes on with the same one
+
+
+class RunSettings(Settings):
+    """A recipe: a model and how it is trained; as a student, if there is a distillation."""
+
+    model: ModelSettings
+    data: DataSettings = DataSettings()
+    training: TrainingSettings = TrainingSettings()
+    distillation: DistillationSettings | None = None
+
+    @model_validator(mode="after")
+    def _may_leave_a_corrupted_low_res(self) -> RunSettings:
+        """Results that always fit low_res keep its noise."""
+        corruption, target = self.data.corruption, self.model.objective.target
+        if corruption != "none" and target == "null-space":
+            raise ValueError(
+                f"got data.corruption {corruption} with model.objective.target null-space, whose "
+                "results always fit low_res and so keep its noise; expected fitted-residual, "
+                "residual or picture: set model.objective.target"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _corrupts_rgb(self) -> RunSettings:
+        """Files that photographs are compressed to hold three channels."""
+        corruption, channels = self.data.corruption, self.model.channels
+        if corruption != "none" and channels != 3:
+            raise ValueError(
+                f"got data.corruption {corruption} with model.channels {channels}; expected 3 "
+                "channels: set data.corruption=none"
+            )
+        return self

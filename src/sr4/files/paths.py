@@ -1,0 +1,25 @@
+"""Paths that users name: what is said of one that does not exist."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+_MANY_SIBLINGS = 5000  # beyond this, looking for a similar name would take longer than it helps
+
+
+def missing_path(path: Path) -> str:
+    """The line for a path that does not exist, with the nearest name that does."""
+    absent = path
+    while absent != absent.parent and not os.path.exists(absent.parent):
+        absent = absent.parent
+    try:
+        siblings = os.listdir(absent.parent)
+    except OSError:  # a folder that may not be listed offers no hint
+        siblings = []
+    few = siblings if len(siblings) <= _MANY_SIBLINGS else []
+    close = difflib.get_close_matches(absent.name, few, n=1, cutoff=0.6)
+    hint = f": did you mean {str(absent.with_name(close[0]))!r}?" if close else ""
+    where = f" (there is no {str(absent)!r})" if absent != path else ""
+    return f"{str(path)!r} does not exist{where}{hint}"

@@ -1,0 +1,128 @@
+"""How many processors there are for this process, and threads that share work among them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache, partial
+from pathlib import Path
+from typing import TypeVar
+
+_GROUP = Path("/sys/fs/cgroup")
+_PIECE = 2**19  # numbers for which it is worth waking a thread
+_LEAST = 64  # pieces are multiples of this
+
+Item = TypeVar("Item")
+
+
+def available_cpus() -> int:
+    """Threads that may compute at the same time: the processors that this process may run on, no
+    more than the quota of its container (control groups, version 1 or 2), rounded up, and than
+    OMP_NUM_THREADS, by which users bound the threads of a program.
+    """
+    found = [_by_affinity(), _by_quota(), _by_environment()]
+    return max(1, min(number for number in found if number is not None))
+
+
+def _by_affinity() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _by_quota() -> int | None:
+    """Processors' worth of time that the container may use, None without a limit."""
+    with suppress(OSError, ValueError):
+        limit, period = (_GROUP / "cpu.max").read_text().split()
+        return None if limit == "max" else -(-int(limit) // int(period))
+    with suppress(OSError, ValueError):
+        quota, each = (
+            int((_GROUP / "cpu" / f"cpu.cfs_{what}_us").read_text()) for what in ("quota", "period")
+        )
+        return None if quota <= 0 else -(-quota // each)
+    return None
+
+
+def _by_environment() -> int | None:
+    # A list bounds nested parallel regions, the outermost first (OpenMP 5.2, section 21.1.2).
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) > 0 else None
+
+
+def bound_libraries() -> None:
+    """Bound the threads that OpenMP and OpenBLAS start in this process, and torch by them, where
+    the quota of the container is less than its processors, which they do not see.
+
+    For programs of our own, before they load these libraries; what the user has set stays.
+    """
+    quota = _by_quota()
+    if quota is not None and quota < _by_affinity():
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            os.environ.setdefault(name, str(max(1, quota)))
+
+
+def in_pieces(
+    do: Callable[[int, int], object], length: int, work: int, least: int = _LEAST
+) -> None:
+    """Call `do(start, stop)` for parts of a range, by all processors where there is enough to do.
+
+    `do` has to release Python's lock, as NumPy does, and may not call this again.
+
+    Args:
+        length: of the range.
+        work: numbers read and written in all.
+        least: what the length of each part but the last is a multiple of.
+    """
+    count = min(work // _PIECE, length // least)
+    count = min(count, available_cpus()) if count > 1 else 1
+    step = -(-length // count // least) * least
+    _together([partial(do, one, min(one + step, length)) for one in range(0, length, step)])
+
+
+def for_each(do: Callable[[Item], object], items: Sequence[Item], work: int) -> None:
+    """Call `do` of each item, by all processors where there is enough to do. `do` may not call this
+    or `in_pieces` with as much.
+
+    Args:
+        work: numbers read and written for an item.
+    """
+    count = min(len(items), len(items) * work // _PIECE)
+    count = min(count, available_cpus()) if count > 1 else 1
+    left = iter(items)  # of a list: one thread at a time moves it
+
+    def take() -> None:
+        for item in left:
+            do(item)
+
+    _together([take] * count)
+
+
+def _together(tasks: Sequence[Callable[[], object]]) -> None:
+    """Run tasks at the same time, the first in this thread."""
+    threads = _threads(os.getpid(), len(tasks) - 1) if len(tasks) > 1 else None
+    others = [threads.submit(task) for task in tasks[1:]] if threads else []
+    try:
+        tasks[0]()
+    finally:
+        for other in others:
+            other.result()
+
+
+@cache
+def _threads(process: int, count: int) -> ThreadPoolExecutor:
+    """Of one process: threads do not outlive a fork."""
+    return ThreadPoolExecutor(count, "sr4")
+
+
+def processor() -> str:
+    """What the processor calls itself."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        found = re.search(r"^model name\s*:\s*(.+)$", info.read_text(encoding="utf-8"), re.M)
+        if found:
+            return found[1]
+    return platform.processor() or platform.machine()

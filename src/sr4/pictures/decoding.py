@@ -1,0 +1,147 @@
+"""Decoding of picture files that strangers made: limits before it, and whatever a decoder raises as
+one line."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import io
+import logging
+import os
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image, UnidentifiedImageError
+
+from sr4.errors import PictureError, reason
+from sr4.files.paths import missing_path
+
+# Decoders log some of what they also raise, which Python prints unless somebody takes it.
+for name in ("PIL", "tifffile", "imagecodecs"):
+    logging.getLogger(name).addHandler(logging.NullHandler())
+
+# Formats with a signature of their own: others are guessed from bytes that fit anything (TGA), or
+# run a program (EPS). The frequent ones come first, since Pillow tries them in this order.
+_READ_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
+
+MAX_BYTES = 2**30
+"""The largest file that `read_image` reads unless told otherwise: some decoders take it whole."""
+
+
+@contextmanager
+def decoding(
+    source: str | Path | bytes | BinaryIO, name: str | None = None, max_bytes: int = MAX_BYTES
+) -> Iterator[tuple[BinaryIO, str]]:
+    """The bytes of a picture, seekable, and what messages call it; whatever a decoder raises inside
+    becomes PictureError.
+    """
+    stream: BinaryIO
+    if isinstance(source, (str, Path)):
+        label = repr(name or str(source))
+        stream = _open_file(Path(source), label)
+    else:
+        label = repr(name) if name else "the given picture"
+        stream = io.BytesIO(source) if isinstance(source, bytes) else read_stream(source, max_bytes)
+    with stream, warnings.catch_warnings():
+        # Decoders warn of odd metadata and large sizes; pixels either decode or raise.
+        warnings.simplefilter("ignore")
+        try:
+            if not stream.read(1):
+                raise PictureError(f"{label} is empty; expected a picture file: get it again")
+            check_size(stream.seek(0, os.SEEK_END), label, max_bytes)
+            stream.seek(0)
+            yield stream, label
+        except PictureError:
+            raise
+        except UnidentifiedImageError as error:
+            raise PictureError(
+                f"{label} is not a picture, or is damaged at its start; expected one of "
+                f"{', '.join(_READ_FORMATS)}"
+            ) from error
+        except Image.DecompressionBombError as error:
+            raise PictureError(f"{label} is enormous: {reason(error)}") from error
+        except Exception as error:  # damaged bytes make decoders raise nearly every type
+            raise PictureError(
+                f"{label} cannot be decoded ({reason(error)}); expected a whole picture file: it "
+                "is truncated, damaged or of an unknown kind, get it again or convert it"
+            ) from error
+
+
+def _open_file(path: Path, label: str) -> BinaryIO:
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise PictureError(
+                f"{label} is a folder; expected one picture file: name a file inside it"
+            )
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device might never end
+            raise PictureError(f"{label} is a pipe or a device; expected a picture file")
+        return path.open("rb")
+    except FileNotFoundError:
+        raise PictureError(missing_path(path)) from None
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+        raise PictureError(
+            f"{label} cannot be read ({reason(error)}); expected a readable picture file: "
+            "check its name and permissions"
+        ) from error
+
+
+def open_stream(stream: BinaryIO) -> Image.Image:
+    """The picture with its header read, not decoded; raises what Pillow does."""
+    image = Image.open(stream, formats=_READ_FORMATS)
+    if image.format == "TIFF":
+        silence_libtiff()
+    return image
+
+
+def check_pixels(label: str, width: int, height: int, frames: int, max_pixels: int) -> None:
+    """Refuse a picture of too many pixels, before they are decoded.
+
+    Raises:
+        PictureError: says how many there are.
+    """
+    if width * height * frames > max_pixels:
+        each = f"{frames} frames of " if frames > 1 else ""
+        raise PictureError(
+            f"{label} is enormous ({each}{width}x{height}); expected at most {max_pixels:,} "
+            "pixels: crop it or make it smaller first"
+        )
+
+
+def check_size(size: int, label: str, max_bytes: int = MAX_BYTES) -> None:
+    """Refuse a picture file by its size.
+
+    Raises:
+        PictureError: it has more bytes than `max_bytes`.
+    """
+    if size > max_bytes:
+        raise PictureError(
+            f"{label} is a file of more than {max_bytes:,} bytes; expected a smaller one: save the "
+            "picture in a compressed format"
+        )
+
+
+@functools.cache
+def silence_libtiff() -> None:
+    """libtiff prints what it finds wrong by itself, past every stream of Python; what counts of it,
+    Pillow raises.
+    """
+    from PIL import _imaging
+
+    with suppress(OSError, AttributeError):  # a build that hides libtiff stays as it is
+        library = ctypes.CDLL(_imaging.__file__)
+        library.TIFFSetErrorHandler(None)
+        library.TIFFSetWarningHandler(None)
+
+
+def read_stream(source: BinaryIO, most: int) -> io.BytesIO:
+    """A stream to its end, or to where it is known to have more than so many bytes."""
+    copy = io.BytesIO()
+    while copy.tell() <= most and (block := source.read(2**20)):
+        copy.write(block)
+    copy.seek(0)
+    return copy

@@ -1,0 +1,1 @@
+"""Upscaling: pictures in, pictures out, with any model and of any size."""

@@ -1,0 +1,199 @@
+"""Results in the making: put together from samples, in bands of rows where they are large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sr4.degradation import Degradation, DegradationChain, SizedDegradation
+from sr4.diffusion.samplers import OnStep, Step
+from sr4.evidence.constraint import Constraint
+from sr4.evidence.kinds import Evidence
+from sr4.evidence.sets import LEVEL, PixelBox
+from sr4.pictures.raster import Parts, Raster
+from sr4.upscaling.result import Result
+from sr4.upscaling.sizing import ResizedSampling, Resizing
+from sr4.upscaling.tiling import BandedSampling
+
+Floats = NDArray[np.float32]
+
+AnyDegradation = Degradation | DegradationChain | SizedDegradation
+
+_BAND_PIXELS = 2**19  # low-res ones that are done together where the model has no part in it
+
+_MARGIN = 8  # low-res rows around a band from which D of its rows, or D⁺, follows
+
+
+def result_bytes(given: Raster, size: tuple[int, int], samples: int) -> int:
+    """What the result of a picture takes in memory: each sample and, of several, their mean and
+    uncertainty.
+
+    Args:
+        size: height and width of the result.
+    """
+    pictures = samples + 1 if samples > 1 else 1
+    values = given.pixels.shape[2] * pictures + (given.alpha is not None)
+    each = values * given.pixels.itemsize + (4 if samples > 1 else 0)
+    return size[0] * size[1] * int(each)
+
+
+def whole_result(
+    given: Raster,
+    samples: Floats,
+    degradation: AnyDegradation,
+    evidence: Evidence,
+    use_mean: bool,
+) -> Result:
+    """The result of samples (K, N, H, W) in [-1, 1] for a picture of N channels.
+
+    The mean needs no projection: it fits the picture as each of the samples does, D being linear.
+
+    Args:
+        given: the picture.
+        degradation: from a result to it.
+        evidence: what it says.
+    """
+    canvas = _Canvas(given, degradation, evidence, len(samples))
+    canvas.put(0, samples)
+    return canvas.result(use_mean=use_mean)
+
+
+def large_result(
+    parts: Parts,
+    samplings: Sequence[BandedSampling | ResizedSampling],
+    degradation: AnyDegradation,
+    evidence: Evidence,
+    use_mean: bool,
+    on_step: OnStep | None,
+) -> Result:
+    """The result of a picture that is drawn in bands, put together band by band.
+
+    Args:
+        parts: the picture as it goes through the model.
+        samplings: of each sample, those of the parts in turn.
+        degradation: from a result to the picture.
+        evidence: what that says.
+    """
+    starts = range(0, len(samplings), len(parts))
+    canvas = _Canvas(parts.raster, degradation, evidence, len(starts))
+    bands = samplings[0].bands
+    streams = [_joined(parts, samplings[start : start + len(parts)]) for start in starts]
+    for number, ((start, _), *drawn) in enumerate(zip(bands, *streams, strict=True)):
+        canvas.put(start, np.stack(drawn))
+        if on_step is not None:
+            on_step(Step(number + 1, len(bands), drawn[0], drawn[0]))
+    return canvas.result(use_mean=use_mean)
+
+
+def result_size(given: Raster, degradation: AnyDegradation) -> tuple[int, int]:
+    """Height and width of a result."""
+    width, height = given.size
+    rows, columns = degradation.place(slice(0, height), slice(0, width))
+    return rows.stop, columns.stop
+
+
+class _Canvas:
+    """A result in the making: rows come from top to bottom."""
+
+    def __init__(
+        self,
+        given: Raster,
+        degradation: AnyDegradation,
+        evidence: Evidence,
+        count: int,
+    ) -> None:
+        self._given, self._degradation, self._count = given, degradation, count
+        self._evidence = evidence
+        height, width = result_size(given, degradation)
+        shape = (height, width, given.pixels.shape[2])
+        self._drawn = [np.empty(shape, given.span.dtype) for _ in range(count)]
+        self._mean = np.empty_like(self._drawn[0]) if count > 1 else self._drawn[0]
+        # Of a single sample there is none, and a map of zeros would be larger than the result.
+        self._uncertainty = np.broadcast_to(np.float32(0), (height, width))
+        if count > 1:
+            self._uncertainty = np.empty((height, width), np.float32)
+
+    def put(self, start: int, drawn: Floats) -> None:
+        """Rows from `start` on of all samples (K, N, rows, W)."""
+        rows, quantised = slice(start, start + drawn.shape[2]), self._given.span.pixels
+        for pixels, band in zip(self._drawn, drawn, strict=True):
+            pixels[rows] = np.moveaxis(quantised(band), 0, 2)
+        if self._count > 1:
+            self._mean[rows] = np.moveaxis(quantised(drawn.mean(axis=0)), 0, 2)
+            # [-1, 1] to [0, 1] is the factor 2.
+            self._uncertainty[rows] = drawn.std(axis=0, ddof=1).mean(axis=0) / 2
+
+    def result(self, *, use_mean: bool) -> Result:
+        given, degradation = self._given, self._degradation
+        alpha = _enlarged_alpha(given, degradation)
+        rasters = tuple(Raster(one, given.colour, given.span, alpha) for one in self._drawn)
+        mean = rasters[0]
+        if self._count > 1:
+            mean = Raster(self._mean, given.colour, given.span, alpha)
+        chosen = mean if use_mean else rasters[0]
+        consistency, given_up = _consistency(given, chosen, degradation, self._evidence)
+        return Result(
+            raster=chosen,
+            rasters=rasters,
+            mean_raster=mean,
+            uncertainty=self._uncertainty,
+            consistency=consistency,
+            evidence=self._evidence,
+            given_up=given_up,
+        )
+
+
+def _joined(parts: Parts, sampling: Iterable[Iterable[Floats]]) -> Iterator[Floats]:
+    """The bands (N, rows, W) of one sample."""
+    return (parts.join(bands) for bands in zip(*sampling, strict=True))
+
+
+def _enlarged_alpha(given: Raster, degradation: AnyDegradation) -> NDArray[Any] | None:
+    """The bicubic alpha, made to fit the given one: what is to be seen is not invented."""
+    low = given.unit_alpha
+    if low is None:
+        return None
+    enlarged = np.empty(result_size(given, degradation), given.span.dtype)
+    if isinstance(degradation, SizedDegradation):
+        resizing = Resizing(degradation, Constraint(degradation, PixelBox(low, 0)))
+        bands = zip(resizing.bands, resizing.of(iter([low]), low.shape[1]), strict=True)
+        for (first, last), (band,) in bands:
+            enlarged[first:last] = given.alpha_span.pixels(band)
+        return enlarged
+    scale = degradation.scale
+    for start, stop, top, bottom in _bands_with_margin(*given.size):
+        fitted = degradation.enlarge(low[:, top:bottom])
+        inside = fitted[0, (start - top) * scale : (stop - top) * scale]
+        enlarged[start * scale : stop * scale] = given.alpha_span.pixels(inside)
+    return enlarged
+
+
+def _consistency(
+    given: Raster, result: Raster, degradation: AnyDegradation, evidence: Evidence
+) -> tuple[float, NDArray[np.bool_]]:
+    """See `Result.consistency` and `Result.given_up`."""
+    low, total = given.unit, 0.0
+    degrade = evidence.degradation(degradation)
+    measured = evidence.measured(low)
+    given_up = np.empty((given.size[1], given.size[0]), np.bool_)
+    for start, stop, top, bottom in _bands_with_margin(*given.size):
+        top, bottom = measured.around(top, bottom)
+        of_rows, (rows, _) = degrade.cut(slice(top, bottom))
+        pixels = np.moveaxis(result.pixels[rows], 2, 0)
+        # Rounding to 8 bits is 30,000 times as coarse as float32.
+        kind = np.float32 if pixels.dtype == np.uint8 else np.float64
+        seen = result.span.exact_unit(of_rows(pixels.astype(kind, order="C"))).astype(np.float64)
+        rest = measured.rows(top, bottom).rest(seen)[:, start - top : stop - top]
+        total += float(np.sum((rest / 2) ** 2))
+        given_up[start:stop] = np.abs(rest).max(axis=0) > LEVEL
+    return total / low.size / 1e-5, given_up
+
+
+def _bands_with_margin(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
+    rows = max(4 * _MARGIN, _BAND_PIXELS // width)
+    for start, stop in pairwise([*range(0, height, rows), height]):
+        yield start, stop, max(0, start - _MARGIN), min(height, stop + _MARGIN)

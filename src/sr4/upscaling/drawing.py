@@ -1,0 +1,393 @@
+"""How one model draws pictures of any size: small ones together, each large one in tiles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sr4.config import SamplingSettings
+from sr4.degradation.known import CLEAN, Known
+from sr4.diffusion.samplers import OnStep, PictureNoise, Step
+from sr4.errors import PictureError
+from sr4.evidence.constraint import Constraint
+from sr4.evidence.kinds import Evidence
+from sr4.evidence.sets import PixelBox
+from sr4.machine.memory import available_memory
+from sr4.model.diffusion_model import DiffusionModel
+from sr4.pictures.raster import Parts
+from sr4.upscaling.canvas import (
+    AnyDegradation,
+    large_result,
+    result_bytes,
+    result_size,
+    whole_result,
+)
+from sr4.upscaling.result import Result
+from sr4.upscaling.sizing import ResizedSampling, Resizing
+from sr4.upscaling.tiling import BandedSampling, Tiles, check_tile, multiple, tiles_together
+
+Floats = NDArray[np.float32]
+Made = TypeVar("Made")
+
+_WHOLE_PIXELS = 2**18  # results up to this size are drawn whole, larger ones in tiles
+_OVERLAP = 32
+_LARGEST_TILE = 640  # edge of the largest tiles that are chosen
+_BANDS_BYTES = 2**29  # what the bands of a sampling may take for tiles to be larger than usual
+_MOST_BANDS_BYTES = 3 * 2**28  # above which tiles of very wide pictures are smaller than usual
+_NARROW_TILE = 4 * _OVERLAP  # but not smaller than that, as more would be drawn twice
+_STRIPS = 12  # bands as wide as the picture that each step of a sampling in tiles holds at once
+_BATCH_PIXELS = 16 * 128 * 128  # high-res pixels that go through the network together
+
+
+class Draw(NamedTuple):
+    """A sample to be drawn.
+
+    Attributes:
+        low_res: (C, h, w) in [-1, 1].
+        seed: decides its noise.
+        condition: what the network sees in the place of low_res, of the same shape; None for
+            low_res itself.
+        constraint: what consistency means; None for D of the sample being low_res.
+        known: what is known of the degradation of low_res.
+        resizing: what becomes of the sample in a result.
+    """
+
+    low_res: Floats
+    seed: int
+    condition: Floats | None = None
+    constraint: Constraint | None = None
+    known: Known = CLEAN
+    resizing: Resizing | None = None
+
+    def at_stage(self, stage: int, low_res: Floats, condition_noise: float) -> Draw:
+        """What a later stage, counted from this one, draws of the sample of the one before.
+
+        Args:
+            low_res: that sample.
+        """
+        seed = self.seed
+        condition = None
+        if condition_noise > 0:
+            noise = PictureNoise([_derived_seed(seed, stage, 1)], low_res.shape)()[0]
+            condition = low_res + np.float32(condition_noise) * noise
+        return Draw(low_res, _derived_seed(seed, stage), condition, resizing=self.resizing)
+
+
+def _derived_seed(seed: int, *key: int) -> int:
+    """A seed of 128 bits whose noise has nothing to do with that of the seed or of other keys.
+
+    Noise of one seed begins with the same numbers at every size, only laid out in other rows.
+    """
+    low, high = np.random.SeedSequence(seed, spawn_key=key).generate_state(2, np.uint64)
+    return int(high) << 64 | int(low)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A picture to be upscaled.
+
+    Attributes:
+        parts: the picture as it goes through the model.
+        evidence: what it says.
+        degradation: from its result to it.
+        draws: of every sample those of the parts in turn.
+        repeats: how often the last model draws once more on its own result.
+    """
+
+    parts: Parts
+    evidence: Evidence
+    degradation: AnyDegradation
+    draws: Sequence[Draw]
+    repeats: int = 0
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How a model is to draw.
+
+    Args:
+        model: the model.
+        settings: steps, sampler, consistency.
+        tile: edge of the tiles, 0 for none, None to choose; see `Pipeline.upscale`.
+        on_step: called after each step of each batch, or band of a large result.
+
+    Raises:
+        UsageError: tiles that do not fit the network.
+    """
+
+    model: DiffusionModel
+    settings: SamplingSettings
+    tile: int | None = None
+    on_step: OnStep | None = None
+
+    def __post_init__(self) -> None:
+        check_tile(self.model, self.tile)
+
+    def samples(self, draws: Sequence[Draw]) -> list[Floats]:
+        """The sample of each draw, (C, H, W) in [-1, 1]."""
+        large = [self._needs_tiles(draw) for draw in draws]
+        small = [draw for draw, is_large in zip(draws, large, strict=True) if not is_large]
+        whole = iter(self._draw_whole(small))
+        return [
+            self._draw_in_tiles([draw._replace(resizing=None)], self._joined)
+            if is_large
+            else next(whole)
+            for draw, is_large in zip(draws, large, strict=True)
+        ]
+
+    def results(
+        self,
+        tasks: Sequence[Task],
+        use_mean: bool,
+    ) -> list[Result]:
+        """The results of pictures, each made of one or more draws of one size.
+
+        Args:
+            tasks: the pictures.
+            use_mean: take the mean of the samples as the result's image.
+        """
+        large = [self._needs_tiles(task.draws[0]) for task in tasks]
+        small = [task for task, is_large in zip(tasks, large, strict=True) if not is_large]
+        whole = iter(self._draw_whole([draw for task in small for draw in task.draws]))
+        found = []
+        for task, is_large in zip(tasks, large, strict=True):
+            parts, evidence, degradation = task.parts, task.evidence, task.degradation
+            if is_large:
+                make = partial(
+                    large_result,
+                    parts,
+                    degradation=degradation,
+                    evidence=evidence,
+                    use_mean=use_mean,
+                    on_step=self.on_step,
+                )
+                found.append(self._draw_in_tiles(task.draws, make))
+            else:
+                drawn = [
+                    next(whole) if draw.resizing is None else draw.resizing.whole(next(whole))
+                    for draw in task.draws
+                ]
+                samples = [
+                    parts.join(drawn[start : start + len(parts)])
+                    for start in range(0, len(drawn), len(parts))
+                ]
+                together = np.stack(samples)
+                found.append(whole_result(parts.raster, together, degradation, evidence, use_mean))
+        return found
+
+    def check_memory(self, tasks: Sequence[Task], samples: int) -> None:
+        """Refuse large pictures whose results do not fit the memory there is, together with what
+        drawing takes in the smallest tiles.
+
+        Args:
+            tasks: the pictures whose results are held together.
+            samples: of each.
+
+        Raises:
+            PictureError: says how much is needed, and how much there is.
+        """
+        sizes = [result_size(task.parts.raster, task.degradation) for task in tasks]
+        if not sizes:
+            return
+        (height, width), largest = max(
+            zip(sizes, tasks, strict=True), key=lambda one: math.prod(one[0])
+        )
+        available = available_memory() if width * height > _WHOLE_PIXELS else None
+        if available is None:
+            return
+        given = largest.parts.raster
+        least = 2 * multiple(self.model) if self.tile is None else self.tile
+        row = samples * given.pixels.shape[2] * width * 4
+        needed = sum(
+            result_bytes(task.parts.raster, size, samples)
+            for task, size in zip(tasks, sizes, strict=True)
+        )
+        needed += self._bytes_while_drawing(least, width, row)
+        if largest.repeats:  # what the last model draws on is held whole, in floats
+            needed += row * height
+        if needed > available:
+            raise PictureError(
+                f"got a {given.size[0]}x{given.size[1]} picture, for whose result of "
+                f"{width}x{height} {needed / 1e9:.1f} GB of memory are needed; expected at most "
+                f"the {available / 1e9:.1f} GB that there are: crop or shrink it, or draw fewer "
+                "samples"
+            )
+
+    def _needs_tiles(self, draw: Draw) -> bool:
+        height, width = (int(side) * self.model.config.scale for side in draw.low_res.shape[1:])
+        if self.tile is None:
+            return height * width > _WHOLE_PIXELS
+        return 0 < self.tile < max(height, width)
+
+    def _draw_whole(self, draws: Sequence[Draw]) -> list[Floats]:
+        """The sample of each draw; all that fit go through the network together."""
+        drawn: dict[int, Floats] = {}
+        for numbers in self._batches(draws):
+            batch = [draws[number] for number in numbers]
+            outputs = self.model.sample(
+                np.stack([draw.low_res for draw in batch]),
+                seeds=[draw.seed for draw in batch],
+                steps=self.settings.steps,
+                sampler=self.settings.sampler,
+                consistency=self.settings.consistency,
+                detail=self.settings.detail,
+                condition=np.stack(
+                    [draw.low_res if draw.condition is None else draw.condition for draw in batch]
+                ),
+                constraints=[self._constraint(draw) for draw in batch],
+                known=[draw.known for draw in batch],
+                on_step=self.on_step,
+            )
+            drawn.update(zip(numbers, outputs, strict=True))
+        return [drawn[number] for number in range(len(draws))]
+
+    def _constraint(self, draw: Draw) -> Constraint:
+        return draw.constraint or Constraint(self.model.degradation, PixelBox(draw.low_res, 0))
+
+    def _batches(self, draws: Sequence[Draw]) -> Iterator[list[int]]:
+        """Numbers of draws that go together, being of one size."""
+        sizes: dict[tuple[int, ...], list[int]] = {}
+        for number, draw in enumerate(draws):
+            sizes.setdefault(draw.low_res.shape[1:], []).append(number)
+        for size, numbers in sizes.items():
+            count = max(1, _BATCH_PIXELS // (math.prod(size) * self.model.config.scale**2))
+            yield from (numbers[i : i + count] for i in range(0, len(numbers), count))
+
+    def _draw_in_tiles(
+        self,
+        draws: Sequence[Draw],
+        make: Callable[[list[BandedSampling | ResizedSampling]], Made],
+    ) -> Made:
+        """What `make` gives of draws in tiles, in smaller ones where memory does not suffice."""
+        least = multiple(self.model)
+        edge = self.tile or self._affordable_tile(draws)
+        while True:
+            overlap = _overlap(edge, least)
+            samplings = [self._in_tiles(draw, edge, overlap) for draw in draws]
+            try:
+                return make(samplings)
+            except MemoryError:
+                smaller = edge // 2 // least * least
+                if self.tile is not None or smaller < 2 * least:
+                    raise
+                edge = smaller
+
+    def _in_tiles(self, draw: Draw, edge: int, overlap: int) -> BandedSampling | ResizedSampling:
+        sampling = BandedSampling(
+            self.model,
+            draw.low_res,
+            draw.seed,
+            self.settings,
+            tile=edge,
+            overlap=overlap,
+            condition=draw.condition,
+            constraint=draw.constraint,
+            known=draw.known,
+        )
+        return sampling if draw.resizing is None else ResizedSampling(sampling, draw.resizing)
+
+    def _affordable_tile(self, draws: Sequence[Draw]) -> int:
+        """Edge of the tiles that leave the network the least to do, from twice the size trained on
+        upwards; where memory is short, of the largest for which half of the memory to spare will
+        do. Without attention, a pixel takes the same time in tiles of any size.
+        """
+        config, least = self.model.config, multiple(self.model)
+        usual = max(2, 2 * config.image_size // least) * least
+        channels, height, width = draws[0].low_res.shape
+        height, width = height * config.scale, width * config.scale
+        row = len(draws) * channels * width * 4
+        narrow = max(_NARROW_TILE, _MOST_BANDS_BYTES // self._strip_bytes(row))
+        usual = min(usual, max(2, narrow // least) * least)
+        most = usual
+        if config.network.is_local:
+            most = min(
+                _LARGEST_TILE, _BANDS_BYTES // self._strip_bytes(row)
+            )  # attention goes by the square
+        available = available_memory()
+        budget = math.inf
+        if available is not None:
+            result = row * height // 4  # in 8 bits
+            budget = (available - result) // 2
+
+        def pixels(edge: int) -> int:
+            overlap = _overlap(edge, least)
+            return Tiles(height, edge, overlap).drawn * Tiles(width, edge, overlap).drawn
+
+        def is_affordable(edge: int) -> bool:
+            return self._bytes_while_drawing(edge, width, row) <= budget
+
+        larger = [edge for edge in range(usual, most + 1, least) if is_affordable(edge)]
+        if larger:
+            return min(larger, key=pixels)
+        edge = usual
+        while edge > 2 * least and not is_affordable(edge):
+            edge = max(2, edge // 2 // least) * least
+        return edge
+
+    def _strip_bytes(self, row: int) -> int:
+        """What the bands take for each row of a tile, of as many bytes as all draws have in one
+        row of the result.
+        """
+        return _STRIPS * (1 + self.settings.steps) * row
+
+    def _bytes_while_drawing(self, edge: int, width: int, row: int) -> int:
+        """What the network and the bands take with tiles of that edge."""
+        tiles = min(tiles_together(edge**2), -(-width // edge))
+        config = self.model.config
+        of_network = tiles * edge**2 * config.network.bytes_per_pixel(config.channels)
+        return of_network + edge * self._strip_bytes(row)
+
+    def _joined(self, samplings: list[BandedSampling | ResizedSampling]) -> Floats:
+        """The one sample of a sampling in bands, (C, H, W)."""
+        (sampling,) = samplings
+        picture = np.empty(sampling.shape, np.float32)
+        places = zip(sampling.bands, sampling, strict=True)
+        for number, ((start, stop), band) in enumerate(places, start=1):
+            picture[:, start:stop] = band
+            if self.on_step is not None:
+                self.on_step(Step(number, len(sampling.bands), band, band))
+        return picture
+
+
+def results_in_turn(
+    drawings: Sequence[Drawing],
+    tasks: Sequence[Task],
+    *,
+    use_mean: bool,
+    condition_noise: float = 0.0,
+) -> list[Result]:
+    """The results of pictures that go through models in turn, each drawing on what the one before
+    drew, in floats.
+
+    Args:
+        drawings: how each model draws; the last one as often again as a task asks for.
+        condition_noise: see `CascadePipeline.upscale`.
+    """
+    found: dict[int, Result] = {}
+    for repeats in sorted({task.repeats for task in tasks}):
+        numbers = [number for number, task in enumerate(tasks) if task.repeats == repeats]
+        draws = first = [draw for number in numbers for draw in tasks[number].draws]
+        *earlier, last = [*drawings, *[drawings[-1]] * repeats]
+        for stage, drawing in enumerate(earlier, start=1):
+            drawn = zip(first, drawing.samples(draws), strict=True)
+            draws = [one.at_stage(stage, low, condition_noise) for one, low in drawn]
+        waiting = iter(draws)
+        ready = [
+            replace(tasks[number], draws=[next(waiting) for _ in tasks[number].draws])
+            for number in numbers
+        ]
+        found.update(zip(numbers, last.results(ready, use_mean), strict=True))
+    return [found[number] for number in range(len(tasks))]
+
+
+def _overlap(edge: int, least: int) -> int:
+    """Of neighbouring tiles: 32 pixels, or what comes nearest among multiples of `least`; at most
+    half a tile.
+    """
+    return max(1, min(_OVERLAP, edge // 2) // least) * least

@@ -1,0 +1,327 @@
+"""Picture in, picture out: conversion, seeds, samples and batches around a diffusion model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sr4.config import ModelConfig
+from sr4.degradation import Degradation, DegradationChain
+from sr4.diffusion.samplers import OnStep
+from sr4.errors import PictureError, UsageError
+from sr4.evidence.choose import AUTO, Blur, check_evidence, choose, pillow_origin
+from sr4.evidence.kinds import Evidence
+from sr4.model.diffusion_model import DiffusionModel
+from sr4.pictures.raster import Parts, Raster, from_array, from_pil
+from sr4.upscaling.drawing import Draw, Drawing, Task, results_in_turn
+from sr4.upscaling.result import Result
+from sr4.upscaling.sizing import Resizing, Size, SizeWanted
+from sr4.upscaling.tiling import check_tile
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+Picture = Image.Image | NDArray[Any] | Raster
+
+
+class SharedOptions(TypedDict, total=False):
+    """The options that `upscale` of one model and of a cascade have in common."""
+
+    sampler: str | None
+    seed: int
+    samples: int
+    use_mean: bool
+    detail: float | None
+    consistency: bool | None
+    evidence: str | Evidence | Sequence[str | Evidence]
+    noise: float | None
+    blur: Blur
+    scale: float | None
+    width: int | None
+    height: int | None
+    tile: int | None
+    on_step: OnStep | None
+
+
+class Options(SharedOptions, total=False):
+    """The options of `Pipeline.upscale`, which explains them."""
+
+    steps: int | None
+
+
+class Pipeline:
+    """Upscales pictures with a diffusion model.
+
+    Example:
+        >>> import sr4
+        >>> model = sr4.load("sr4-fast")
+        >>> model.upscale(picture, seed=0).image.save("large.png")
+    """
+
+    def __init__(self, model: DiffusionModel) -> None:
+        self.model = model
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model's description."""
+        return self.model.config
+
+    @property
+    def first_config(self) -> ModelConfig:
+        """That of the model that pictures go through first: this one."""
+        return self.config
+
+    @property
+    def scale(self) -> int:
+        """The factor between a picture and its result."""
+        return self.config.scale
+
+    @property
+    def backend(self) -> str:
+        """The runtime that the network runs on."""
+        return self.model.network.name
+
+    @overload
+    def upscale(self, image: Picture, **options: Unpack[Options]) -> Result: ...
+
+    @overload
+    def upscale(self, image: Sequence[Picture], **options: Unpack[Options]) -> list[Result]: ...
+
+    def upscale(
+        self,
+        image: Picture | Sequence[Picture],
+        *,
+        steps: int | None = None,
+        sampler: str | None = None,
+        seed: int = 0,
+        samples: int = 1,
+        use_mean: bool = False,
+        detail: float | None = None,
+        consistency: bool | None = None,
+        evidence: str | Evidence | Sequence[str | Evidence] = AUTO,
+        noise: float | None = None,
+        blur: Blur = None,
+        scale: float | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        tile: int | None = None,
+        on_step: OnStep | None = None,
+    ) -> Result | list[Result]:
+        """Upscale a picture, or each of a list.
+
+        Args:
+            image: a PIL picture of any mode; or an array (h, w) or (h, w, N), of uint8, uint16 or
+                floats in [0, 1], N being the model's channels, or 1 (grey), 2 (grey, alpha), 3
+                (RGB) or 4 (RGBA); or a Raster. Or a list or tuple of them, in which sizes may
+                differ. Alpha is enlarged apart, without the network.
+            steps: network evaluations a sample; the model's own by default.
+            sampler: "ddpm", "ddim" or "dpmpp"; the model's own by default.
+            seed: sample k of every picture uses seed + k, so that a picture gives the same
+                result alone and in any list.
+            samples: how many to draw.
+            use_mean: take the mean of the samples as the result's image.
+            detail: from 0, the mean of all pictures that fit, nearest to the truth and soft, to 1,
+                a sample, with all the detail that a real picture has; the model's own by default.
+                Models that were not distilled to one step have no values in between.
+            consistency: keep the result on the pictures that do not contradict the input, as by
+                default. False is the same as evidence "none".
+            evidence: what the picture is taken to say: "exact" (its pixels), "jpeg" (the
+                coefficients of a JPEG file, or of one that the pixels show), "noise" (its pixels,
+                to a deviation), "none"; an Evidence of `sr4.evidence`; or a list of these, one for
+                each picture. "auto" takes "jpeg" for an opened JPEG file, for other opened files
+                what their pixels show, and "exact" for arrays; see docs/evidence.md.
+            noise: deviation of the picture's noise in levels of 255, if that is known.
+            blur: deviation of the Gaussian blur that the picture went through before it was
+                downscaled, in its pixels; "auto" to estimate it. Results are sharper by as much.
+            scale: the factor between a picture and its result, at least 1; the model's own by
+                default. For another one the model draws as often as needed, each time on its own
+                result, and what it drew is scaled down and made to satisfy the evidence under
+                bicubic downscaling from the size asked for.
+            width, height: of the result in pixels, in the place of a scale. With one of them the
+                other keeps the shape of the picture; with both each axis has its own factor.
+            tile: edge of the tiles that a larger result is made of, in pixels; 0 makes it whole. By
+                default results above 512x512 are made of tiles: twice as large as the pictures that
+                the model was trained on, larger where fewer pixels are then drawn twice, and
+                smaller where memory is short.
+            on_step: called after each sampling step of each batch, or band of a result made of
+                tiles; see `sr4.diffusion.samplers.sample`. Raising from it cancels.
+
+        Returns:
+            A Result, or a list of them in the order given.
+
+        Raises:
+            PictureError: a picture the model cannot take, or larger than its result is to be.
+            UsageError: an impossible option.
+            ModelError: the network fails.
+        """
+        wanted = SizeWanted(scale, width, height)
+        given, evidences = given_evidence(image, self.config, evidence, noise, blur, consistency)
+        used = any(one.kind != "none" for one in evidences)
+        drawing = self.drawing(steps, sampler, used, tile, on_step, detail)
+        tasks = planned(
+            given,
+            evidences,
+            sample_seeds(seed, samples),
+            wanted,
+            models=(self.model.degradation,),
+            own=self.model.degradation,
+        )
+        drawing.check_memory(tasks, samples)
+        results = results_in_turn([drawing], tasks, use_mean=use_mean)
+        return results if isinstance(image, (list, tuple)) else results[0]
+
+    def drawing(
+        self,
+        steps: int | None = None,
+        sampler: str | None = None,
+        consistency: bool | None = None,
+        tile: int | None = None,
+        on_step: OnStep | None = None,
+        detail: float | None = None,
+    ) -> Drawing:
+        """How the model draws with these options of `upscale`.
+
+        Raises:
+            UsageError: an impossible one.
+        """
+        settings = self.model.sampling(steps, sampler, consistency, detail)
+        return Drawing(self.model, settings, tile, on_step)
+
+    def check_options(
+        self, steps: int | None, sampler: str | None, tile: int | None, detail: float | None = None
+    ) -> None:
+        """Refuse what `upscale` would refuse for every picture.
+
+        Raises:
+            UsageError: an impossible option.
+        """
+        self.drawing(steps, sampler, tile=tile, detail=detail)
+
+    def check_tile(self, tile: int | None) -> None:
+        """Refuse tiles that do not fit the network.
+
+        Raises:
+            UsageError: says which do.
+        """
+        check_tile(self.model, tile)
+
+
+def given_pictures(image: object, channels: int) -> list[Parts]:
+    """A picture, or each of a list or tuple, as it goes through a model of that many channels.
+
+    Raises:
+        PictureError: a picture that cannot be taken.
+    """
+    pictures: Sequence[object] = image if isinstance(image, (list, tuple)) else [image]
+    return [Parts(_as_raster(picture, channels), channels) for picture in pictures]
+
+
+def given_evidence(
+    image: object,
+    config: ModelConfig,
+    evidence: str | Evidence | Sequence[str | Evidence],
+    noise: float | None,
+    blur: Blur,
+    consistency: bool | None,
+) -> tuple[list[Parts], list[Evidence]]:
+    """`given_pictures`, with the evidence of each; see `Pipeline.upscale`.
+
+    Args:
+        config: of the model that the pictures go through first.
+
+    Raises:
+        PictureError: a picture that cannot be taken, or has not the evidence asked for.
+        UsageError: options that exclude each other, or too few or many kinds of evidence.
+    """
+    pictures: Sequence[object] = image if isinstance(image, (list, tuple)) else [image]
+    asked = [evidence] * len(pictures) if isinstance(evidence, (str, Evidence)) else evidence
+    if len(asked) != len(pictures):
+        raise UsageError(
+            f"got {len(asked)} kinds of evidence for {len(pictures)} pictures; expected as many"
+        )
+    for one in asked:
+        check_evidence(one, noise, blur, consistency)
+    # Before the pictures are decoded, after which their files may be out of reach.
+    origins = [pillow_origin(one) if isinstance(one, Image.Image) else None for one in pictures]
+    given = given_pictures(image, config.channels)
+    found = []
+    for parts, origin, kind in zip(given, origins, asked, strict=True):
+        if not isinstance(kind, Evidence):
+            kind = choose(
+                parts.raster,
+                origin,
+                "none" if consistency is False else kind,
+                noise=noise,
+                blur=blur,
+            )
+        found.append(kind)
+    return given, found
+
+
+def planned(
+    given: Sequence[Parts],
+    evidences: Sequence[Evidence],
+    seeds: Iterable[int],
+    wanted: SizeWanted,
+    *,
+    models: Sequence[Degradation],
+    own: Degradation | DegradationChain,
+) -> list[Task]:
+    """What models in turn are to draw for pictures: of every sample the parts in turn.
+
+    Args:
+        models: the D of each.
+        own: that of all of them.
+
+    Raises:
+        PictureError: a picture larger than its result is to be.
+    """
+    tasks = []
+    for parts, evidence in zip(given, evidences, strict=True):
+        width, height = parts.raster.size
+        size = Size.plan(wanted, (width, height), [model.scale for model in models])
+        sized, split = size.degradation((width, height)), parts.split()
+        ends: list[Resizing | None] = [None] * len(split)
+        if sized is not None:
+            used = evidence.kind != "none"
+            ends = [
+                Resizing(sized, evidence.constraint(part, sized) if used else None)
+                for part in split
+            ]
+        constraints = [evidence.constraint(part, models[0]) for part in split]
+        draws = [
+            Draw(part, seed, constraint=constraint, known=evidence.known, resizing=end)
+            for seed in seeds
+            for part, constraint, end in zip(split, constraints, ends, strict=True)
+        ]
+        tasks.append(Task(parts, evidence, sized or own, draws, size.repeats))
+    return tasks
+
+
+def sample_seeds(seed: int, samples: int) -> range:
+    """The seed of each sample.
+
+    Raises:
+        UsageError: there are none.
+    """
+    if samples < 1:
+        raise UsageError(f"got {samples} samples; expected at least 1")
+    return range(seed, seed + samples)
+
+
+def _as_raster(picture: object, channels: int) -> Raster:
+    """Of a PIL picture, an array or a raster, for a model of that many channels."""
+    if isinstance(picture, (str, Path)):
+        raise PictureError(
+            f"got the file name {str(picture)!r}; expected a picture: open it with PIL.Image.open"
+        )
+    if isinstance(picture, Raster):
+        return picture
+    if isinstance(picture, Image.Image):
+        return from_pil(picture)
+    return from_array(np.asarray(picture), channels)

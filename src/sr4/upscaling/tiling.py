@@ -1,0 +1,348 @@
+"""Large pictures: drawn in bands of rows, from top to bottom, with the network on tiles.
+
+One field of noise covers the whole picture, and what the network says of overlapping tiles is
+blended in every step, not once at the end: so no tile ever disagrees with its neighbour, and there
+is no seam to hide. Each step is a stream of bands that draws on the one before, and keeps no more
+rows than it needs: memory grows with the width of the picture and the number of steps, not with its
+height.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sr4.build import build_sampler
+from sr4.config import SamplingSettings
+from sr4.degradation.known import CLEAN, Known
+from sr4.diffusion.process import Transition
+from sr4.diffusion.samplers import Denoised, PictureNoise
+from sr4.errors import UsageError
+from sr4.evidence.constraint import Constraint
+from sr4.evidence.sets import PixelBox
+from sr4.model.diffusion_model import DiffusionModel
+
+Floats = NDArray[np.float32]
+
+# Bands of x_t with the sampler's memory of each.
+Stream = Iterator[tuple[Floats, Any]]
+
+PIXELS_TOGETHER = 2**19  # of the tiles that go through the network together
+# Low-res rows around a band that take part in its projection. D⁺ reaches further, but falls off by
+# an order of magnitude with each.
+_MARGIN = 8
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Places along one axis.
+
+    Neighbours overlap; each counts up to the middle of the overlap, and the change from one to the
+    other is linear and takes half of it. So the outermost quarter, where the network saw the least
+    around it, counts nowhere.
+
+    Args:
+        length: of the axis; edge: of a tile; overlap: of neighbours, at least, above 0.
+    """
+
+    length: int
+    edge: int
+    overlap: int
+
+    @property
+    def starts(self) -> list[int]:
+        """The first row or column of each."""
+        if self.length <= self.edge:
+            return [0]
+        stride = self.edge - self.overlap
+        count = math.ceil((self.length - self.overlap) / stride)
+        return [min(number * stride, self.length - self.edge) for number in range(count)]
+
+    @property
+    def size(self) -> int:
+        """Edge of the tiles along this axis."""
+        return min(self.edge, self.length)
+
+    @property
+    def drawn(self) -> int:
+        """Rows or columns of all of them together."""
+        return len(self.starts) * self.size
+
+    def borders(self) -> list[int]:
+        """Where each but the last hands over to the next."""
+        starts = self.starts
+        return [(a + self.edge + b) // 2 for a, b in pairwise(starts)]
+
+    def weights(self) -> list[Floats]:
+        """How much each counts at its own places, (size,); they add up to 1 everywhere."""
+        half = self.overlap / 4
+        borders = [-math.inf, *self.borders(), math.inf]
+        found = []
+        for start, before, after in zip(self.starts, borders[:-1], borders[1:], strict=True):
+            place = start + np.arange(self.size) + 0.5
+            rising, falling = (place - before + half), (after + half - place)
+            both = np.minimum(rising, falling) / (2 * half)
+            found.append(np.clip(both, 0, 1).astype(np.float32))
+        return found
+
+
+class RowWindow:
+    """The rows of a stream of bands (C, rows, W) that are still needed."""
+
+    def __init__(self, bands: Iterator[Floats]) -> None:
+        self._bands = bands
+        self._held: deque[Floats] = deque()
+        self._start = self._stop = 0
+
+    def rows(self, start: int, stop: int) -> Floats:
+        while self._stop < stop:
+            band = next(self._bands)
+            self._held.append(band)
+            self._stop += band.shape[1]
+        held = self._held[0] if len(self._held) == 1 else np.concatenate(self._held, axis=1)
+        self._held = deque([held])
+        return held[:, start - self._start : stop - self._start]
+
+    def forget(self, before: int) -> None:
+        """Rows above will not be asked for again."""
+        if before > self._start and self._held:
+            held = np.concatenate(self._held, axis=1)
+            self._held = deque([held[:, before - self._start :].copy()])
+            self._start = before
+
+
+class BandedSampling:
+    """One sample of one picture, in bands.
+
+    Args:
+        model: the model.
+        low_res: (C, h, w) in [-1, 1].
+        seed: decides the noise.
+        settings: steps, sampler, consistency.
+        tile: edge of the tiles in result pixels, a multiple of `multiple(model)`.
+        overlap: of neighbouring tiles, likewise; at most half a tile.
+        condition: (C, h, w), what the network sees in the place of low_res, if not low_res itself.
+        known: what is known of the degradation of low_res, for a network that is told.
+        constraint: what consistency means; by default that D of the result is low_res.
+
+    Attributes:
+        shape: of the result, (C, H, W).
+        bands: the first row of each, and the one after its last.
+
+    Raises:
+        UsageError: tile or overlap do not fit the network.
+    """
+
+    def __init__(
+        self,
+        model: DiffusionModel,
+        low_res: Floats,
+        seed: int,
+        settings: SamplingSettings,
+        *,
+        tile: int,
+        overlap: int,
+        condition: Floats | None = None,
+        known: Known = CLEAN,
+        constraint: Constraint | None = None,
+    ) -> None:
+        self.model, self.settings, self.known = model, settings, known
+        self._scale = model.config.scale
+        self.low_res = low_res
+        self._low_res: Floats = model.pad(low_res[None])[0]
+        self._constraint = constraint or Constraint(model.degradation, PixelBox(low_res, 0))
+        height, width = low_res.shape[1:]
+        self._padded_constraint = self._constraint.padded((height, width), self._low_res)
+        self._condition = self._low_res if condition is None else model.pad(condition[None])[0]
+        self.shape = (low_res.shape[0], *(side * self._scale for side in low_res.shape[1:]))
+        channels, height, width = self._low_res.shape
+        self._shape = (channels, height * self._scale, width * self._scale)
+        step = multiple(model)
+        if tile % step or overlap % step or not 0 < overlap <= tile // 2:
+            raise UsageError(
+                f"got tiles of {tile} with an overlap of {overlap}; expected multiples of {step}, "
+                "the overlap at most half a tile"
+            )
+        self.rows = Tiles(self._shape[1], tile, overlap)
+        self.columns = Tiles(self._shape[2], tile, overlap)
+        self._noise = PictureNoise([seed], self._shape)
+        self._levels = model.schedule.log_snr(model.schedule.times(settings.steps))
+        self._sampler = build_sampler(settings, model.config.objective.variance)
+        stride = tile - overlap
+        edges = [*range(0, self._shape[1], stride), self._shape[1]]
+        self._padded_bands = list(pairwise(edges))
+        last = self.shape[1]
+        self.bands = [(a, min(b, last)) for a, b in self._padded_bands if a < last]
+
+    def __iter__(self) -> Iterator[Floats]:
+        """The result's bands (C, rows, W) in [-1, 1], those of `bands`."""
+        temperature = np.float32(self.settings.temperature)
+        stream: Stream = (
+            (temperature * self._noise_rows(0, *band)[0], None) for band in self._padded_bands
+        )
+        for number in range(self.settings.steps):
+            stream = self._step(number, stream)
+        return self._results(stream)
+
+    def _step(self, number: int, stream: Stream) -> Stream:
+        """One step of the sampler: bands of x_t become bands of x_s, or at the end of x_0."""
+        model = self.model
+        level, following = self._levels[number : number + 2]
+        memories: deque[Any] = deque()
+        x = RowWindow(_without_memories(stream, memories))
+        strips = _Strips(self, x, float(level))
+        outputs = RowWindow(iter(strips))
+        for start, stop in self._padded_bands:
+            around, inside = self._around(start, stop)
+            x_t, output = x.rows(*around)[None], outputs.rows(*around)[None]
+            x_0 = model.predicted_x_0(output, x_t, level, self.settings.detail)
+            top, bottom = (row // self._scale for row in around)
+            own = self._padded_constraint.rows(top, bottom)
+            frame = model.frame(self._low(*around)[None], own)
+            x_0 = frame.constrain(x_0, consistency=self.settings.consistency)[:, :, inside]
+            if number + 1 == self.settings.steps:
+                yield x_0[0], None
+            else:
+                variance = model.variance_output(output)
+                variance = None if variance is None else variance[:, :, inside]
+                x_s, memory = self._sampler.step(
+                    x_t[:, :, inside],
+                    Denoised(x_0, variance),
+                    Transition(level, following),
+                    partial(self._noise_rows, number + 1, start, stop),
+                    memories.popleft(),
+                )
+                yield x_s[0], memory
+            outputs.forget(around[0])
+            x.forget(min(around[0], strips.reached))
+
+    def _results(self, stream: Stream) -> Iterator[Floats]:
+        """Bands of x_0 become those of the picture, which has no padding."""
+        x = RowWindow(_without_memories(stream, deque()))
+        _, height, width = self.shape
+        for start, stop in self.bands:
+            (top, bottom), inside = self._around(start, stop)
+            frame = self.model.frame(self._low(top, bottom)[None])
+            picture = np.clip(frame.decode(x.rows(top, bottom)[None])[0], -1, 1)
+            picture = picture[:, : height - top, :width]
+            if self.settings.consistency:
+                last = min(bottom // self._scale, self.low_res.shape[1])
+                picture = self._constraint.rows(top // self._scale, last).fit(picture)
+            yield picture[:, inside]
+            x.forget(top)
+
+    def _around(self, start: int, stop: int) -> tuple[tuple[int, int], slice]:
+        """The rows that a band's projection takes part in, and the band's own among them."""
+        scale, height = self._scale, self._low_res.shape[1]
+        first, last = max(0, start // scale - _MARGIN), min(height, -(-stop // scale) + _MARGIN)
+        first, last = self._padded_constraint.allowed.around(first, last)
+        top, bottom = first * scale, last * scale
+        return (top, bottom), slice(start - top, stop - top)
+
+    def _low(self, start: int, stop: int) -> Floats:
+        """Rows of low_res, padded, that lie under rows of the result."""
+        return self._low_res[:, start // self._scale : stop // self._scale]
+
+    def upsampled(self, start: int, stop: int) -> Floats:
+        """Rows of the upsampled picture, as the network sees it."""
+        (top, bottom), inside = self._around(start, stop)
+        rows = self._condition[:, top // self._scale : bottom // self._scale]
+        found: Floats = self.model.degradation.upsample(rows)[:, inside]
+        return found
+
+    def _noise_rows(self, draw: int, start: int, stop: int) -> Floats:
+        """(1, C, rows, W)."""
+        return self._noise.rows(draw, start, stop)
+
+
+class _Strips:
+    """What the network says of x, as bands of rows that no further tile has a part in.
+
+    Attributes:
+        reached: rows of x above are not needed any more.
+    """
+
+    def __init__(self, sampling: BandedSampling, x: RowWindow, level: float) -> None:
+        self.reached = 0
+        self._sampling, self._x, self._level = sampling, x, level
+
+    def __iter__(self) -> Iterator[Floats]:
+        rows, done = self._sampling.rows, 0
+        open_rows: Floats | None = None  # summed up, from `done` on
+        borders = [*rows.borders(), rows.length]
+        for start, border, weights in zip(rows.starts, borders, rows.weights(), strict=True):
+            strip = self._strip(start, start + rows.size) * weights[:, None]
+            self.reached = start
+            if open_rows is not None:
+                # What lies above `done` has no weight here.
+                strip = strip[:, done - start :] if done >= start else strip
+                strip[:, : open_rows.shape[1]] += open_rows
+            else:
+                done = start
+            last = border == rows.length
+            finished = rows.length if last else int(border - rows.overlap / 4)
+            yield strip[:, : finished - done]
+            open_rows, done = strip[:, finished - done :], finished
+
+    def _strip(self, start: int, stop: int) -> Floats:
+        """The tiles of some rows, blended over the columns: (O, rows, W)."""
+        columns, model = self._sampling.columns, self._sampling.model
+        x_t, upsampled = self._x.rows(start, stop), self._sampling.upsampled(start, stop)
+        places = list(zip(columns.starts, columns.weights(), strict=True))
+        together = tiles_together(columns.size * (stop - start))
+        strip: Floats | None = None
+        for first in range(0, len(places), together):
+            group = places[first : first + together]
+            tiles = [
+                np.stack([one[:, :, left : left + columns.size] for left, _ in group])
+                for one in (x_t, upsampled)
+            ]
+            x_tiles, upsampled_tiles = (model.network.native(one) for one in tiles)
+            told = model.told([self._sampling.known] * len(group))
+            found = model.evaluate(x_tiles, self._level, upsampled_tiles, told)
+            outputs = model.network.numpy(found)
+            if strip is None:
+                strip = np.zeros((outputs.shape[1], *x_t.shape[1:]), np.float32)
+            for (left, weights), output in zip(group, outputs, strict=True):
+                strip[:, :, left : left + columns.size] += output * weights
+        assert strip is not None
+        return strip
+
+
+def tiles_together(pixels: int) -> int:
+    """How many tiles of so many pixels go through the network together."""
+    return max(1, PIXELS_TOGETHER // pixels)
+
+
+def _without_memories(stream: Stream, memories: deque[Any]) -> Iterator[Floats]:
+    for band, memory in stream:
+        memories.append(memory)
+        yield band
+
+
+def multiple(model: DiffusionModel) -> int:
+    """What edges and overlaps of tiles are multiples of."""
+    return math.lcm(model.config.scale, model.config.size_multiple)
+
+
+def check_tile(model: DiffusionModel, tile: int | None) -> None:
+    """Refuse tiles that do not fit the network.
+
+    Raises:
+        UsageError: says which do.
+    """
+    least = multiple(model)
+    if tile and (tile < 2 * least or tile % least):
+        below = max(2 * least, tile // least * least)
+        raise UsageError(
+            f"got tiles of {tile} pixels; expected a multiple of {least}, at least "
+            f"{2 * least}, such as {below}, or 0 for none"
+        )

@@ -1,0 +1,156 @@
+"""What `sr4 upscale` would read and write."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sr4.batch.plan import Failure, Job, plan_jobs
+from sr4.errors import UsageError
+
+
+@pytest.fixture(autouse=True)
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures (empty files do: nothing is read) below a working folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.png", "b.jpg", "faces/c.png", "faces/deep/d.webp", "faces/notes.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def pairs(*inputs: str, out: str | None = None, **options: bool) -> dict[str, str]:
+    jobs, failures = plan_jobs(inputs, Path(out) if out else None, **options)
+    assert failures == []
+    return {str(job.source): str(job.output) for job in jobs}
+
+
+def only_failure(*inputs: str, out: str | None = None, **options: bool | int) -> str:
+    _, failures = plan_jobs(inputs, Path(out) if out else None, **options)  # type: ignore[arg-type]
+    (failure,) = failures
+    return failure.error
+
+
+def test_results_are_png_with_the_name_of_their_input() -> None:
+    assert pairs("a.png", "b.jpg") == {"a.png": "upscaled/a.png", "b.jpg": "upscaled/b.png"}
+
+
+def test_a_folder_keeps_its_structure() -> None:
+    assert pairs("faces", out="out") == {
+        "faces/c.png": "out/c.png",
+        "faces/deep/d.webp": "out/deep/d.png",
+    }
+
+
+def test_a_pattern_that_the_shell_did_not_expand() -> None:
+    assert pairs("*.png", out="out") == {"a.png": "out/a.png"}
+    assert pairs("faces/*/*.webp", out="out") == {"faces/deep/d.webp": "out/d.png"}
+    assert pairs("face[s]", out="out").keys() == {"faces/c.png", "faces/deep/d.webp"}
+
+
+def test_a_name_with_brackets_is_meant_literally() -> None:
+    Path("a[1].png").touch()
+    assert pairs("a[1].png") == {"a[1].png": "upscaled/a[1].png"}
+
+
+def test_one_file_may_name_its_result() -> None:
+    assert pairs("a.png", out="large.jpg") == {"a.png": "large.jpg"}
+    assert pairs("b.*", out="large.jpg") == {"b.jpg": "large.jpg"}
+    assert pairs("a.png", out="v1.2") == {"a.png": "v1.2/a.png"}
+    Path("odd.png").mkdir()
+    assert pairs("a.png", out="odd.png") == {"a.png": "odd.png/a.png"}
+
+
+@pytest.mark.parametrize("inputs", [("a.png", "b.jpg"), ("faces",), ("*.*",)])
+def test_several_pictures_cannot_share_a_file_name(inputs: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError, match=r"'large\.png' for 2 pictures; expected a folder"):
+        plan_jobs(inputs, Path("large.png"))
+
+
+def test_samples_and_map_stand_beside_the_result() -> None:
+    jobs, _ = plan_jobs(["a.png"], Path("x.tif"), samples=2, uncertainty=True)
+    first, second, chart = Path("x_1.tif"), Path("x_2.tif"), Path("x_uncertainty.png")
+    assert jobs == [Job(Path("a.png"), Path("x.tif"), (first, second), chart)]
+    assert jobs[0].outputs == (first, second, chart, Path("x.tif"))
+
+
+def test_earlier_results_are_no_inputs() -> None:
+    for folder in ("upscaled", "faces/upscaled"):
+        Path(folder).mkdir()
+        Path(folder, "old.png").touch()
+    assert "upscaled/old.png" not in pairs(".")
+    assert pairs("faces", out="faces/upscaled").keys() == {"faces/c.png", "faces/deep/d.webp"}
+    # Only a folder inside the input is left out, not one that holds the input.
+    assert pairs("faces/deep", out="faces") == {"faces/deep/d.webp": "faces/d.png"}
+
+
+def test_a_picture_named_twice_is_done_once() -> None:
+    assert len(pairs("a.png", "a.png", "*.png")) == 1
+
+
+def test_the_second_of_two_inputs_for_one_output_fails() -> None:
+    Path("a.gif").touch()
+    error = only_failure("a.gif", "a.png")
+    for part in ("'a.gif'", "'a.png'", "'upscaled/a.png'"):
+        assert part in error
+
+
+def test_a_result_may_not_be_the_sample_of_another() -> None:
+    Path("a_1.png").touch()
+    assert "'upscaled/a_1.png'" in only_failure("a.png", "a_1.png", samples=1)
+
+
+def test_an_existing_output_fails_unless_it_may_be_replaced() -> None:
+    Path("upscaled").mkdir()
+    Path("upscaled/a.png").touch()
+    assert "use --overwrite" in only_failure("a.png", "b.jpg")
+    assert pairs("a.png", overwrite=True) == {"a.png": "upscaled/a.png"}
+
+
+def test_an_existing_sample_or_map_fails_too() -> None:
+    Path("x_1.png").touch()
+    assert "'x_1.png' exists" in only_failure("a.png", out="x.png", samples=1)
+    Path("y_uncertainty.png").touch()
+    assert "exists" in only_failure("a.png", out="y.png", uncertainty=True)
+
+
+def test_an_input_is_never_replaced() -> None:
+    assert "is an input too" in only_failure("a.png", out="a.png", overwrite=True)
+    os.symlink("a.png", "link.png")
+    assert "is an input too" in only_failure("a.png", out="link.png", overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("", "empty name"),
+        ("no/*.png", "no file matches 'no/*.png'"),
+        ("hollow", "holds no pictures"),
+    ],
+)
+def test_inputs_that_name_nothing(text: str, part: str) -> None:
+    Path("hollow").mkdir()
+    jobs, failures = plan_jobs([text, "a.png"], None)
+    assert [job.source for job in jobs] == [Path("a.png")]
+    ((named, error),) = failures
+    assert named == text
+    assert part in error
+
+
+def test_a_place_below_a_file_fails_before_any_work() -> None:
+    assert "'b.jpg' is a file" in only_failure("a.png", out="b.jpg/deep/out")
+    with pytest.raises(UsageError, match="expected a folder"):
+        plan_jobs(["faces"], Path("faces/notes.txt"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_fails_before_any_work() -> None:
+    Path("locked").mkdir(mode=0o500)
+    assert plan_jobs(["a.png"], Path("locked"))[1] == [
+        Failure(
+            "a.png",
+            "the folder 'locked' is read-only; expected one to write into: choose another -o",
+        )
+    ]

@@ -1,0 +1,214 @@
+"""Results of any size, with a tiny model and with the shipped one for photographs."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import sr4
+from sr4.degradation import SizedDegradation, resize, resize_matrix
+from sr4.errors import PictureError, UsageError
+from sr4.evidence.constraint import Constraint
+from sr4.evidence.sets import LEVEL, PixelBox
+from sr4.model.folder import PHOTO_MODEL
+from sr4.upscaling import drawing as drawing_module
+from sr4.upscaling import sizing
+from sr4.upscaling.cascade import CascadePipeline
+from sr4.upscaling.pipeline import Pipeline, Result
+from sr4.upscaling.sizing import Resizing, Size, SizeWanted
+
+
+@pytest.fixture(scope="module")
+def model(tiny_exported: Path) -> Pipeline:
+    found = sr4.load(tiny_exported, backend="onnx")
+    assert isinstance(found, Pipeline)
+    return found
+
+
+def smooth(width: int, height: int, mode: str = "RGB", seed: int = 0) -> Image.Image:
+    """A picture without hard edges, away from black and white."""
+    levels = np.random.default_rng(seed).integers(60, 196, (4, 4, 4)).astype(np.uint8)
+    coarse = Image.fromarray(levels, "RGBA").convert(mode)
+    return coarse.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def misfit(result: Image.Image, given: Image.Image) -> float:
+    """Consistency by its definition, with dense matrices."""
+    high, low = (np.moveaxis(np.asarray(one) / 255, -1, 0) for one in (result, given))
+    a, b = (resize_matrix(high.shape[n], low.shape[n]) for n in (1, 2))
+    return float(np.mean((a @ high @ b.T - low) ** 2) * 1e5)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "size"),
+    [
+        ({}, None),
+        ({"scale": 1.5}, (60, 47)),
+        ({"scale": 1}, (40, 31)),
+        ({"width": 100}, (100, 78)),  # 77.5: of two nearest the larger
+        ({"height": 62}, (80, 62)),
+        ({"width": 41, "height": 90}, (41, 90)),
+    ],
+)
+def test_size_of_a_result(wanted: dict[str, float], size: tuple[int, int] | None) -> None:
+    assert SizeWanted(**wanted).of(40, 31) == size  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "scales", "repeats", "drawn"),
+    [
+        ((40, 20), (4,), 0, (40, 20)),
+        ((15, 6), (4,), 0, (40, 20)),
+        ((41, 20), (4,), 1, (160, 80)),
+        ((10, 81), (4,), 2, (640, 320)),
+        ((170, 80), (8, 2), 1, (320, 160)),
+    ],
+)
+def test_how_often_a_model_draws(
+    wanted: tuple[int, int], scales: tuple[int, ...], repeats: int, drawn: tuple[int, int]
+) -> None:
+    found = Size.plan(SizeWanted(None, *wanted), (10, 5), scales)
+    assert (found.repeats, found.drawn) == (repeats, drawn)
+    assert found.wanted == (None if wanted == (40, 20) else wanted)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+@pytest.mark.parametrize("scale", [1, 1.3, 2.5, 5, 16])
+def test_sizes_of_all_that_comes_back(model: Pipeline, mode: str, scale: float) -> None:
+    given = smooth(9, 7, mode)
+    result = model.upscale(given, scale=scale, samples=2, steps=1)
+    assert isinstance(result, Result)
+    size = (int(9 * scale + 0.5), int(7 * scale + 0.5))
+    assert {one.size for one in (result.image, *result.samples, result.mean)} == {size}
+    assert result.image.mode == mode
+    assert result.uncertainty.shape == size[::-1]
+    assert result.given_up.shape == (7, 9)
+    if mode == "RGB":
+        assert result.consistency == pytest.approx(misfit(result.image, given), rel=1e-3, abs=1e-9)
+    if mode == "RGBA":  # alpha fits as colour does, and is the bicubic one
+        alphas = [one.getchannel("A").convert("RGB") for one in (result.image, given)]
+        assert misfit(*alphas) < 0.3
+        bicubic = np.asarray(given.getchannel("A").resize(size, Image.Resampling.BICUBIC))
+        alpha = np.asarray(result.image.getchannel("A"))
+        assert np.abs(alpha.astype(int) - bicubic).max() < 12
+
+
+def test_without_change_at_the_own_factor(model: Pipeline) -> None:
+    given = smooth(9, 7)
+    plain = np.asarray(model.upscale(given).image)
+    for options in ({"scale": 4}, {"width": 36}, {"width": 36, "height": 28}):
+        np.testing.assert_array_equal(np.asarray(model.upscale(given, **options).image), plain)
+
+
+def test_exact_pixels_come_back_at_factor_1(model: Pipeline) -> None:
+    given = smooth(9, 7)
+    np.testing.assert_array_equal(np.asarray(model.upscale(given, scale=1).image), given)
+
+
+def test_without_evidence_nothing_is_fitted(model: Pipeline) -> None:
+    given = smooth(9, 7)
+    free = model.upscale(given, scale=2.5, evidence="none")
+    assert free.consistency > 10 * model.upscale(given, scale=2.5).consistency
+
+
+def test_above_the_own_factor_it_is_the_cascade_scaled_down(model: Pipeline) -> None:
+    given = smooth(9, 7)
+    cascade = CascadePipeline([model, model])
+    drawn, same = model.upscale(given, scale=6), cascade.upscale(given, scale=6)
+    np.testing.assert_array_equal(np.asarray(drawn.image), np.asarray(same.image))
+    large, low = (
+        np.moveaxis(np.asarray(one) / 127.5 - 1, -1, 0)
+        for one in (cascade.upscale(given).image, given)
+    )
+    d = SizedDegradation((42, 54), (7, 9))
+    fitted = Constraint(d, PixelBox(low, 0)).fit(np.clip(resize(large, 42, 54), -1, 1))
+    off = np.asarray(drawn.image) - (np.moveaxis(fitted, 0, -1) + 1) * 127.5
+    assert np.abs(off).max() < 2
+
+
+def test_pictures_of_a_list_are_what_they_are_alone(model: Pipeline) -> None:
+    given = [smooth(9, 7), smooth(20, 12), smooth(30, 8), smooth(9, 7, seed=1)]
+    together = model.upscale(given, width=48)
+    for one, result in zip(given, together, strict=True):
+        alone = model.upscale(one, width=48)
+        off = np.asarray(alone.image).astype(int) - np.asarray(result.image)
+        assert np.abs(off).max() <= 1
+
+
+@pytest.mark.parametrize("ratio", [1.02, 1.6, 3.3])
+@pytest.mark.parametrize("mode", ["sparse", "black"])
+def test_bands_are_the_whole(monkeypatch: pytest.MonkeyPatch, ratio: float, mode: str) -> None:
+    low = np.asarray(smooth(40, 120)).astype(np.float32) / 127.5 - 1
+    if mode == "black":
+        low = np.clip(2 * low, -1, 1)
+    low = np.ascontiguousarray(np.moveaxis(low, -1, 0))
+    drawn = np.random.default_rng(0).uniform(-1, 1, (3, 480, 160)).astype(np.float32)
+    d = SizedDegradation((round(120 * ratio), round(40 * ratio)), (120, 40))
+    resizing = Resizing(d, Constraint(d, PixelBox(low, 0)))
+    whole = resizing.whole(drawn)
+    assert len(resizing.bands) == 1
+    monkeypatch.setattr(sizing, "_BAND_PIXELS", 30 * 40 * ratio**2)
+    strips = iter(np.split(drawn, [7, 200, 201, 333], axis=1))
+    bands = list(resizing.of(strips, 480))
+    assert [band.shape[1] for band in bands] == [stop - start for start, stop in resizing.bands]
+    assert len(bands) in (4, 5)
+    banded = np.concatenate(bands, axis=1)
+    assert np.abs(banded - whole).max() < (0.004 if mode == "sparse" else 0.1)
+    assert np.abs(d(banded) - low).max() < LEVEL
+
+
+def test_results_in_tiles(model: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sizing, "_BAND_PIXELS", 2000)
+    monkeypatch.setattr(drawing_module, "_WHOLE_PIXELS", 2000)
+    given, bands = smooth(24, 40, "RGBA"), []
+    result = model.upscale(given, scale=2.6, tile=32, on_step=bands.append)
+    assert result.image.size == (62, 104)
+    assert result.consistency < 0.3
+    assert len(bands) > 2
+
+
+def test_refusals(model: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    upscale = partial(model.upscale, smooth(20, 10))
+    for bad in (0, 0.5, -2, float("nan"), float("inf"), True, "2"):
+        with pytest.raises(UsageError, match="expected a factor of at least 1"):
+            upscale(scale=bad)
+    for name in ("width", "height"):
+        with pytest.raises(UsageError, match="got a scale beside a width or a height"):
+            upscale(scale=2, **{name: 40})
+        for bad in (0, -3, 40.5, "40", True):
+            with pytest.raises(UsageError, match=f"got {name} {bad!r}; expected a whole number"):
+                upscale(**{name: bad})
+    with pytest.raises(PictureError, match="got a width of 19 for a picture of 20x10"):
+        upscale(width=19)
+    with pytest.raises(PictureError, match="got a height of 9 for a picture of 20x10"):
+        upscale(width=40, height=9)
+    with pytest.raises(PictureError, match="expected at most 20x10 of a model of scale 1"):
+        Size.plan(SizeWanted(2), (20, 10), [1])
+    monkeypatch.setattr(drawing_module, "available_memory", lambda: 10)
+    large = smooth(200, 100)
+    with pytest.raises(PictureError, match=r"whose result of 1400x700 .* GB of memory are needed"):
+        model.upscale(large, scale=7)
+
+
+@pytest.fixture(scope="module")
+def photo_model() -> Pipeline:
+    found = sr4.load(PHOTO_MODEL, backend="onnx")
+    assert isinstance(found, Pipeline)
+    return found
+
+
+@pytest.mark.parametrize("scale", [1.5, 2, 3, 3.7, 5, 7.3])
+@pytest.mark.parametrize("name", ["chelsea", "astronaut"])
+def test_photographs_are_met_at_any_factor(photo_model: Pipeline, name: str, scale: float) -> None:
+    data = pytest.importorskip("skimage.data")
+    truth = Image.fromarray(getattr(data, name)()).crop((100, 40, 292, 200))
+    given = truth.resize((48, 40), Image.Resampling.BICUBIC)
+    result = photo_model.upscale(given, scale=scale)
+    assert result.image.size == (int(48 * scale + 0.5), int(40 * scale + 0.5))
+    assert result.consistency < 0.05
+    assert result.consistency == pytest.approx(misfit(result.image, given), rel=1e-3)
+    assert not result.given_up.any()

@@ -1,0 +1,154 @@
+"""Large pictures in bands and tiles: the same picture as in one piece, whatever the tiles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sr4.degradation import resize
+from sr4.diffusion.samplers import PictureNoise
+from sr4.errors import UsageError
+from sr4.evidence.constraint import Constraint
+from sr4.evidence.jpeg import pixel_boxes, standard_tables
+from sr4.evidence.sets import LEVEL, ConvexSet, NoiseBox
+from sr4.model.diffusion_model import DiffusionModel
+from sr4.model.folder import find_model, read_config
+from sr4.upscaling.tiling import BandedSampling, Tiles
+
+Floats = NDArray[np.float32]
+
+
+class Blur:
+    """A network that sees 3 pixels to each side."""
+
+    name = "blur"
+
+    def __init__(self) -> None:
+        self.largest = 0
+
+    def __call__(self, x_t: Floats, log_snr: float, upsampled: Floats) -> Floats:
+        self.largest = max(self.largest, *x_t.shape[2:])
+        height, width = x_t.shape[2:]
+        padded = np.pad(x_t, ((0, 0), (0, 0), (3, 3), (3, 3)))
+        around = sum(
+            padded[:, :, i : i + height, j : j + width] for i in range(7) for j in range(7)
+        )
+        return np.asarray(0.6 * x_t + 0.02 * around - 0.3 * upsampled, np.float32)
+
+    def native(self, array: Floats) -> Floats:
+        return array
+
+    def numpy(self, array: Floats) -> Floats:
+        return array
+
+
+@pytest.fixture
+def model() -> DiffusionModel:
+    return DiffusionModel(read_config(find_model("sr4-fast")), Blur(), "blur")
+
+
+@pytest.fixture(scope="module")
+def low_res() -> Floats:
+    random = np.random.default_rng(0)
+    return np.clip(0.3 * random.standard_normal((3, 41, 33)), -1, 1).astype(np.float32)
+
+
+def drawn_in_bands(
+    model: DiffusionModel, low_res: Floats, tile: int, overlap: int, **settings: Any
+) -> Floats:
+    sampling = BandedSampling(
+        model, low_res, 5, model.sampling(**settings), tile=tile, overlap=overlap
+    )
+    bands = list(sampling)
+    assert [band.shape[1] for band in bands] == [stop - start for start, stop in sampling.bands]
+    return np.concatenate(bands, axis=1)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "steps"), [("ddim", 1), ("ddim", 3), ("dpmpp", 3), ("ddpm", 3)]
+)
+@pytest.mark.parametrize(("tile", "overlap"), [(128, 32), (96, 48), (160, 16)])
+def test_tiles_give_the_picture_that_one_piece_gives(
+    model: DiffusionModel, low_res: Floats, sampler: str, steps: int, tile: int, overlap: int
+) -> None:
+    settings = {"sampler": sampler, "steps": steps, "consistency": False}
+    whole = model.sample(low_res[None], seeds=[5], **settings)[0]
+    found = drawn_in_bands(model, low_res, tile, overlap, **settings)
+    assert model.network.largest == 336  # type: ignore[attr-defined]  # the whole picture's
+    assert np.abs(found - whole).max() < 2e-4
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_projected_bands_fit_low_res_and_the_whole_picture(
+    model: DiffusionModel, low_res: Floats, steps: int
+) -> None:
+    whole = model.sample(low_res[None], seeds=[5], steps=steps)[0]
+    found = drawn_in_bands(model, low_res, 128, 32, steps=steps)
+    # The last projection ends for each band by itself, so that clipped pixels differ a little.
+    assert np.mean((found - whole) ** 2) < 4 * 10**-5.5  # 55 dB
+    assert np.abs(model.degradation(found) - low_res).max() < 2e-3
+    assert (found >= -1).all()
+    assert (found <= 1).all()
+
+
+def test_no_call_is_larger_than_a_tile(model: DiffusionModel, low_res: Floats) -> None:
+    drawn_in_bands(model, low_res, 96, 32, steps=2)
+    assert model.network.largest == 96  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("length", [80, 96, 100, 112, 176, 1000])
+@pytest.mark.parametrize(("edge", "overlap"), [(96, 16), (96, 48)])
+def test_weights_add_up_to_one(length: int, edge: int, overlap: int) -> None:
+    tiles = Tiles(length, edge, overlap)
+    total = np.zeros(length)
+    for start, weights in zip(tiles.starts, tiles.weights(), strict=True):
+        total[start : start + tiles.size] += weights
+        # A tile's border counts only where it is the picture's.
+        assert weights[0] == (1 if start == 0 else 0)
+        assert weights[-1] == (1 if start + tiles.size == length else 0)
+    np.testing.assert_allclose(total, 1, atol=1e-6)
+    assert tiles.starts[-1] + tiles.size == length
+
+
+def test_rows_of_noise_are_those_of_the_whole() -> None:
+    noise = PictureNoise([3, 2**70], (3, 300, 20))
+    whole = [noise(), noise()]
+    for draw, rows in enumerate(whole):
+        assert np.array_equal(noise.rows(draw, 100, 290), rows[:, :, 100:290])
+    assert not np.array_equal(whole[0], whole[1])
+    blocks = whole[0][0, :, :256].reshape(3, 2, 128, 20)
+    assert abs(np.corrcoef(blocks[:, 0].ravel(), blocks[:, 1].ravel())[0, 1]) < 0.05
+
+
+@pytest.mark.parametrize(("tile", "overlap"), [(100, 16), (128, 0), (128, 80), (128, 20)])
+def test_tiles_that_do_not_fit_are_named(
+    model: DiffusionModel, low_res: Floats, tile: int, overlap: int
+) -> None:
+    with pytest.raises(UsageError, match=f"tiles of {tile} with an overlap of {overlap}"):
+        BandedSampling(model, low_res, 0, model.sampling(), tile=tile, overlap=overlap)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("kind", ["jpeg", "noise", "blur"])
+def test_bands_have_the_evidence_of_the_whole(model: DiffusionModel, kind: str, steps: int) -> None:
+    """Whole blocks take part, wherever the bands end."""
+    small = np.random.default_rng(0).uniform(-0.8, 0.8, (3, 9, 7))
+    low_res = np.asarray(resize(small, 61, 50), np.float32)
+    degradation = model.degradation.blurred(0.5 if kind == "blur" else 0)
+    allowed: ConvexSet = NoiseBox(low_res, 0.02)
+    if kind == "jpeg":
+        allowed = pixel_boxes(low_res, standard_tables(50), (2, 2))
+    constraint = Constraint(degradation, allowed)
+    options: dict[str, Any] = {"seeds": [5], "steps": steps}
+    whole = model.sample(low_res[None], constraints=[constraint], **options)[0]
+    sampling = BandedSampling(
+        model, low_res, 5, model.sampling(steps), tile=96, overlap=32, constraint=constraint
+    )
+    found = np.concatenate(list(sampling), axis=1)
+    assert np.mean((found - whole) ** 2) < 4 * 10**-5  # 50 dB
+    assert np.sqrt(np.mean(constraint.rest(found) ** 2)) < 0.2 * LEVEL
+    exact = model.sample(low_res[None], **options)[0]
+    assert np.mean((exact - whole) ** 2) > np.mean((found - whole) ** 2)
