@@ -25,23 +25,12 @@ from sr4.config import CORRUPTIONS, CorruptionName
 from sr4.data.sources import open_source
 from sr4.evaluation.evaluate import BicubicUpscaler, Upscaler, evaluate
 from sr4.evaluation.report import Evaluation
+from sr4.evaluation.table import METRICS, Metric
 from sr4.model.diffusion_model import load_model
 from sr4.model.export import export_model
 from sr4.model.folder import CARD, SHIPPED, read_config, write_config
 
 ROOT = Path(__file__).resolve().parents[1]
-COLUMNS = {  # by metric: heading, decimals
-    "psnr": ("PSNR, dB", 2),
-    "psnr_luma": ("PSNR of Y, dB", 2),
-    "psnr_luma_mean": ("of the mean of {samples}", 2),
-    "ssim": ("SSIM", 3),
-    "ssim_luma": ("SSIM of Y", 3),
-    "consistency": ("consistency, x 1e-5", 3),
-    "perceptual": ("perceptual distance", 3),
-    "kid_efflite0": ("kernel distance, x 1000", 0),
-}
-FACES = ("psnr", "ssim", "consistency", "perceptual", "kid_efflite0")
-PHOTOS = ("psnr_luma", "psnr_luma_mean", "ssim_luma", "consistency", "perceptual", "kid_efflite0")
 
 
 def marks(name: str) -> tuple[str, str]:
@@ -84,20 +73,31 @@ def counted(steps: int) -> str:
 
 def figures(result: Evaluation) -> dict[str, Any]:
     """What the card keeps of an evaluation."""
-    values = {metric: getattr(result, metric) for metric in COLUMNS}
+    values = {metric.field: result[metric.field] for metric in METRICS}
     kept = {metric: value.model_dump() for metric, value in values.items() if value is not None}
     return {"count": result.count, "nfe": result.nfe, **kept}
 
 
-def table(scores: Mapping[str, Mapping[str, Any]], metrics: Sequence[str], samples: int) -> str:
-    """The scores as Markdown, without the columns that no system has a figure in."""
+def columns(scores: Mapping[str, Mapping[str, Any]], *, luma: bool) -> list[Metric]:
+    """The metrics that a card shows: those of short tables, of Y where that is wanted and there is
+    a choice, and that some system has a figure in.
+    """
     rows = [row for systems in scores.values() for row in systems.values()]
-    metrics = [metric for metric in metrics if any(metric in row for row in rows)]
-    headings = [COLUMNS[metric][0].format(samples=samples) for metric in metrics]
+    return [
+        metric
+        for metric in METRICS
+        if (metric.tables == "all" if metric.of_luma is None else metric.of_luma == luma)
+        and any(metric.field in row for row in rows)
+    ]
+
+
+def table(scores: Mapping[str, Mapping[str, Any]], metrics: Sequence[Metric]) -> str:
+    """The scores as Markdown."""
+    headings = [f"{metric.title}, {metric.unit}".removesuffix(", ") for metric in metrics]
     lines = [f"| test set | system | {' | '.join(headings)} |", "|---" * (2 + len(metrics)) + "|"]
     for test, systems in scores.items():
         for label, row in systems.items():
-            cells = [f"{row[m]['value']:.{COLUMNS[m][1]}f}" if m in row else "-" for m in metrics]
+            cells = [m.shown(row[m.field]["value"]) if m.field in row else "-" for m in metrics]
             lines.append(f"| {test} ({row['count']}) | {label} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -196,7 +196,7 @@ def main() -> None:
     options = {key: getattr(arguments, key) for key in ("limit", "samples", "border", "patch")}
     scores = measure(arguments.name, tests, arguments.also, **options)
     config = write_config(folder, config.model_copy(update={"scores": scores}))
-    shown = table(scores, PHOTOS if arguments.luma else FACES, arguments.samples)
+    shown = table(scores, columns(scores, luma=arguments.luma))
     text = card(arguments.name, facts, config, shown)
     (folder / CARD).write_text(text, encoding="utf-8")
     update_readme(arguments.name, shown)

@@ -46,7 +46,7 @@ def test_less_consistency_is_better(make_row: MakeRow, make_results: MakeResults
     results = make_results(make_row("sr4", consistency=40), make_row("residual", consistency=50))
     found = about(judge(results), "low-res path")
     assert found.verdict == "confirmed"
-    assert "-10.0000 [-10.0000, -10.0000] consistency" in found.evidence
+    assert "-10.0000 [-10.0000, -10.0000] Consistency" in found.evidence
 
 
 @pytest.mark.parametrize(

@@ -317,8 +317,8 @@ def test_the_table(found: Benchmark) -> None:
     assert row.gflops is not None
     assert cells["NFE"] == "2"
     assert cells["PSNR"] == str(row.quality.psnr)
-    assert cells["perceptual"] == str(row.quality.perceptual or "-")
-    assert cells["kernel distance"] == str(row.quality.kid_efflite0 or "-")
+    assert cells["Perceptual distance"] == str(row.quality.perceptual or "-")
+    assert cells["Kernel distance"] == str(row.quality.kid_efflite0 or "-")
     assert cells["times faster"] == "-"
     assert float(cells["GFLOPs"]) == pytest.approx(row.gflops, rel=0.01)
     median = float(cells["ms a picture [range]"].split()[0].replace(",", ""))

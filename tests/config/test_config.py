@@ -308,3 +308,12 @@ def test_a_corruption_asks_for_rgb() -> None:
         override(photo, {"model": {"channels": 4}})
     clean = override(photo, {"model": {"channels": 4}, "data": {"corruption": "none"}})
     assert clean.model.channels == 4
+
+
+def test_unused_settings_of_older_versions_go() -> None:
+    old = recipe("sr3").model_dump(mode="json")
+    old["data"] |= {"artefacts": None, "artefact_time": 0.4}
+    assert RunSettings.model_validate(old) == recipe("sr3")
+    old["data"]["artefacts"] = "*q50*"
+    with pytest.raises(ValidationError, match="artefacts"):
+        RunSettings.model_validate(old)

@@ -176,3 +176,12 @@ def test_the_cost_is_that_of_the_recipes() -> None:
     )
     assert paper_page_says("hours = {:.0f} / sustained TFLOP/s", hours)
     assert paper_page_says("5 x {:.0f} MB in float32", cost["parameters"] * 4 / 1e6)
+
+
+def test_the_committed_results_are_read_and_shown() -> None:
+    pytest.importorskip("torch")
+    from sr4.ablation.results import read_results
+    from sr4.ablation.table import markdown, score_table
+
+    results = read_results(ROOT / "docs" / "results" / "tiny")
+    assert markdown(score_table(results)) in read("docs/results/tiny/README.md")

@@ -16,13 +16,14 @@ import numpy as np
 from sr4.ablation.results import CurvePoint, Results, Row
 from sr4.errors import UsageError
 from sr4.evaluation.metrics import Interval, bootstrap
+from sr4.evaluation.table import FIELDS
 
 Verdict = Literal["confirmed", "not confirmed", "contradicted"]
 Rows = Mapping[str, Row]
 Judge = Callable[[Rows], tuple[Verdict, str]]
 
-HIGHER_IS_BETTER = {"psnr": True, "ssim": True, "consistency": False}
-_UNITS = {"psnr": "dB PSNR", "ssim": "SSIM", "consistency": "consistency"}
+IN_PAIRS = ("psnr", "ssim", "consistency")
+"""The scores in which systems are compared picture by picture."""
 _CONTROLS = ("regression",)  # draws no samples: not a rival of the diffusion models
 
 
@@ -90,11 +91,18 @@ def _pictures(row: Row, projected: bool) -> Mapping[str, tuple[float, ...]]:
 def _compare(rows: Rows, one: str, other: str, metric: str) -> tuple[Verdict, str]:
     """Whether `one` is better than `other`: confirmed or contradicted if the interval says so."""
     found = difference(rows[one], rows[other], metric)
-    evidence = f"{one} - {other}: {signed(found)} {_UNITS[metric]}"
-    low, high = sorted(sign * (1 if HIGHER_IS_BETTER[metric] else -1) for sign in _ends(found))
+    evidence = f"{one} - {other}: {signed(found)} {_name(metric)}"
+    better = 1 if FIELDS[metric].higher_is_better else -1
+    low, high = sorted(better * end for end in _ends(found))
     if low > 0:
         return "confirmed", evidence
     return ("contradicted" if high < 0 else "not confirmed"), evidence
+
+
+def _name(metric: str) -> str:
+    """ "dB PSNR", "SSIM" or "consistency"."""
+    found = FIELDS[metric]
+    return f"{found.unit} {found.title}" if found.unit == "dB" else found.title
 
 
 def _ends(interval: Interval) -> tuple[float, float]:
@@ -133,7 +141,7 @@ def _ahead_of_all(rows: Rows) -> tuple[Verdict, str]:
     found = {
         (name, metric): _compare(rows, "sr4", name, metric)[0]
         for name in others
-        for metric in HIGHER_IS_BETTER
+        for metric in IN_PAIRS
     }
     verdict, _ = _all([(verdict, "") for verdict in found.values()])
     parts = []

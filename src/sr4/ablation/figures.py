@@ -11,10 +11,10 @@ import numpy as np
 from PIL import Image
 
 from sr4.ablation.results import CurvePoint, LossPoint, Results, Row, points
-from sr4.ablation.table import METRICS, Metric
 from sr4.build import build_schedule
 from sr4.config import ScheduleSettings
 from sr4.diffusion.schedules import TERMINAL_ALPHA_LIMIT, TerminalSNRWarning, alpha_sigma
+from sr4.evaluation.table import FIELDS, Metric
 from sr4.plots.charts import Line, Panel, draw
 
 _LOSS_POINTS = 50  # of a curve: single steps vary by more than systems do
@@ -159,17 +159,16 @@ def _map_line(row: Row) -> Line | None:
 
 def scores_over_steps(results: Results) -> Iterator[Figure]:
     """Scores over network evaluations, one figure for each of two metrics that pull apart."""
-    for metric in METRICS:
-        if metric.field in ("psnr", "kid_efflite0"):
-            panel = steps_panel(results, metric)
-            if panel.lines:
-                yield Figure(
-                    f"steps-{metric.field.partition('_')[0]}",
-                    f"{metric.title} over network evaluations for one picture. Bars are 95 % "
-                    "intervals; systems are set apart a little sideways.",
-                    f"{metric.title} over network evaluations. {_ends(panel, metric.unit)}",
-                    draw([panel]),
-                )
+    for metric in (FIELDS["psnr"], FIELDS["kid_efflite0"]):
+        panel = steps_panel(results, metric)
+        if panel.lines:
+            yield Figure(
+                f"steps-{metric.field.partition('_')[0]}",
+                f"{metric.title} over network evaluations for one picture. Bars are 95 % "
+                "intervals; systems are set apart a little sideways.",
+                f"{metric.title} over network evaluations. {_ends(panel, metric.unit)}",
+                draw([panel]),
+            )
 
 
 def steps_panel(results: Results, metric: Metric) -> Panel:
@@ -180,7 +179,7 @@ def steps_panel(results: Results, metric: Metric) -> Panel:
             (score.steps * aside, value)
             for score in sorted(row.scores, key=lambda one: one.steps)
             if not score.projected
-            if (value := metric.of(score.evaluation)) is not None
+            if (value := score.evaluation[metric.field]) is not None
         ]
         if found:
             x, values = zip(*found, strict=True)
@@ -189,7 +188,7 @@ def steps_panel(results: Results, metric: Metric) -> Panel:
     levels = [
         (one.model, value.value)
         for one in results.baselines
-        if (value := metric.of(one)) is not None
+        if (value := one[metric.field]) is not None
     ]
     unit = metric.unit or metric.title
     return Panel(

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import torch
 
 from sr4._version import __version__
+from sr4.ablation.claims import IN_PAIRS
 from sr4.ablation.page import write_page
 from sr4.ablation.results import SAMPLES, CurvePoint, LossPoint, Results, Row, Score, points
 from sr4.ablation.samples import write_halfway, write_inputs, write_samples
@@ -62,7 +63,6 @@ PAPER = (
 )
 STEPS = (20, 100)
 _BATCH = 32  # pictures at a time when scoring
-_PICTURE_SCORES = ("psnr", "ssim", "consistency")
 
 
 class Progress(NamedTuple):
@@ -270,8 +270,8 @@ class _Ablation:
             on_progress=lambda done, total: self._tell(doing, done, total),
         )
         columns = {
-            metric: tuple(round(getattr(one, metric), 6) for one in evaluation.pictures)
-            for metric in _PICTURE_SCORES
+            metric: tuple(round(one[metric] or 0.0, 6) for one in evaluation.pictures)
+            for metric in IN_PAIRS
         }
         score = Score(
             steps=evaluation.nfe,

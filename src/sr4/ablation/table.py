@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sr4.ablation.claims import HIGHER_IS_BETTER, Judgement, difference
+from sr4.ablation.claims import IN_PAIRS, Judgement, difference
 from sr4.ablation.results import Results, Row, Score
 from sr4.evaluation.metrics import Interval
 from sr4.evaluation.report import Evaluation
+from sr4.evaluation.table import METRICS, Metric
 
 NONE = "–"  # in place of a figure that there is not
 _MARKDOWN = str.maketrans({sign: f"\\{sign}" for sign in "\\`*|[]<>"} | {"\n": " "})
@@ -46,37 +47,12 @@ class Table:
     words: int = 1
 
 
-@dataclass(frozen=True)
-class Metric:
-    """How a field of an evaluation is shown."""
-
-    field: str
-    title: str
-    unit: str
-    higher_is_better: bool
-    decimals: int  # at most; four digits are shown
-
-    @property
-    def heading(self) -> Cell:
-        """Title with an arrow to the better side, and unit."""
-        return Cell(f"{self.title} {'↑' if self.higher_is_better else '↓'}", self.unit)
-
-    def of(self, evaluation: Evaluation) -> Interval | None:
-        """The figure; None if it was not computed."""
-        value: Interval | None = getattr(evaluation, self.field)
-        return value
+_METRICS = [metric for metric in METRICS if metric.tables]
 
 
-METRICS = (
-    Metric("psnr", "PSNR", "dB", True, 2),
-    Metric("ssim", "SSIM", "", True, 3),
-    Metric("consistency", "Consistency", "× 1e-5", False, 2),
-    Metric("colour_drift", "Colour drift", "8-bit levels", False, 2),
-    Metric("kid_efflite0", "kid_efflite0", "× 1000", False, 1),
-    Metric("fd_efflite0", "fd_efflite0", "", False, 1),
-    Metric("kid", "KID", "× 1000", False, 1),
-    Metric("fid", "FID", "", False, 1),
-)
+def heading(metric: Metric) -> Cell:
+    """The head of a metric's column: title with an arrow to the better side, and unit."""
+    return Cell(f"{metric.title} {'↑' if metric.higher_is_better else '↓'}", metric.unit)
 
 
 class Published(NamedTuple):
@@ -118,7 +94,7 @@ def metrics_of(results: Results) -> list[Metric]:
     """The metrics that at least one evaluation has."""
     scores = [score.evaluation for row in results.rows for score in row.scores]
     known = [*results.baselines, *scores]
-    return [metric for metric in METRICS if any(metric.of(one) is not None for one in known)]
+    return [metric for metric in _METRICS if any(one[metric.field] is not None for one in known)]
 
 
 def score_table(results: Results) -> Table:
@@ -147,7 +123,7 @@ def score_table(results: Results) -> Table:
     ]
     header = (
         Cell("System"),
-        *(metric.heading for metric in metrics),
+        *(heading(metric) for metric in metrics),
         *(
             Cell("NFE"),
             Cell("Pictures", "trained on"),
@@ -182,7 +158,7 @@ def steps_table(results: Results) -> Table | None:
             cells = (_score_cell(metric, score.evaluation) for metric in metrics)
             lines.append((Cell(row.recipe), steps, *cells))
     return Table(
-        (Cell("System"), Cell("Steps"), *(metric.heading for metric in metrics)), tuple(lines)
+        (Cell("System"), Cell("Steps"), *(heading(metric) for metric in metrics)), tuple(lines)
     )
 
 
@@ -194,7 +170,7 @@ def pairs_table(results: Results) -> Table | None:
     """Differences between systems that differ in one thing; None if no two of them are there."""
     rows = {row.recipe: row for row in results.rows}
     pairs = [pair for pair in PAIRS if pair[0] in rows and pair[1] in rows]
-    columns = [(metric, False) for metric in METRICS if metric.field in HIGHER_IS_BETTER]
+    columns = [(metric, False) for metric in _METRICS if metric.field in IN_PAIRS]
     if all(any(score.projected for score in row.scores) for row in results.rows):
         # With projection, consistency is the same for all.
         columns += [(metric, True) for metric, _ in columns if metric.field != "consistency"]
@@ -213,8 +189,8 @@ def pairs_table(results: Results) -> Table | None:
 
 
 def _heading(metric: Metric, projected: bool) -> Cell:
-    heading = metric.heading
-    return Cell(f"{heading.text}, projected", heading.small) if projected else heading
+    plain = heading(metric)
+    return Cell(f"{plain.text}, projected", plain.small) if projected else plain
 
 
 def _difference_cell(metric: Metric, found: Interval) -> Cell:
@@ -244,7 +220,7 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
 
 
 def _score_cell(metric: Metric, evaluation: Evaluation, best: bool = False) -> Cell:
-    value = metric.of(evaluation)
+    value = evaluation[metric.field]
     if value is None:
         return Cell(NONE)
     digits = _decimals(metric, value)
@@ -257,7 +233,7 @@ def _best(metric: Metric, evaluations: Sequence[Evaluation]) -> int | None:
     sign = 1 if metric.higher_is_better else -1
     bounds = []
     for place, evaluation in enumerate(evaluations):
-        value = metric.of(evaluation)
+        value = evaluation[metric.field]
         if value is not None:
             low, high = sorted((sign * value.low, sign * value.high))
             bounds.append((sign * value.value, low, high, place))
@@ -273,10 +249,11 @@ def all_metrics_table(results: Results) -> Table:
     found = [*(row.own for row in results.rows), *results.baselines]
     names = [*(row.recipe for row in results.rows), *(one.model for one in results.baselines)]
     lines = []
-    for name, field in Evaluation.model_fields.items():
-        values = [getattr(one, name) for one in found]
-        if field.description and any(value is not None for value in values):
-            lines.append((Cell(name), Cell(field.description), *map(_plain_cell, values)))
+    for metric in METRICS:
+        values = [one[metric.field] for one in found]
+        if any(value is not None for value in values):
+            cells = map(_plain_cell, values)
+            lines.append((Cell(metric.field), Cell(metric.description), *cells))
     return Table(tuple(map(Cell, ("Metric", "Unit", *names))), tuple(lines), words=2)
 
 

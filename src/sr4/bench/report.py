@@ -11,11 +11,12 @@ from sr4.bench.benchmark import Benchmark
 from sr4.bench.row import Row
 from sr4.bench.speed import Spread
 from sr4.errors import MissingExtraError
-from sr4.evaluation.metrics import Interval
 from sr4.evaluation.report import check_report_folder, write_folder
+from sr4.evaluation.table import FIELDS, METRICS
 from sr4.pictures import write_image
 from sr4.plots.charts import Line, Panel, draw
 
+_SCORES = [metric for metric in METRICS if metric.tables == "all"]
 RESULTS, TABLE, PLOT = "results.json", "report.md", "speed.png"
 
 HEADER = (
@@ -27,11 +28,7 @@ HEADER = (
     "GFLOPs",
     "of peak",
     "memory",
-    "PSNR",
-    "SSIM",
-    "consistency",
-    "perceptual",
-    "kernel distance",
+    *(metric.title for metric in _SCORES),
     "times faster",
 )
 _NONE = "-"
@@ -52,11 +49,9 @@ def _cells(row: Row) -> Iterator[str]:
     yield _NONE if row.gflops is None else _number(row.gflops)
     yield _NONE if row.share_of_peak is None else f"{row.share_of_peak.median:.0%}"
     yield _NONE if row.memory_bytes is None else f"{row.memory_bytes / 1e6:,.0f} MB"
-    scores: Sequence[Interval | None] = (None,) * 5
-    if quality is not None:
-        pixels = (quality.psnr, quality.ssim, quality.consistency)
-        scores = (*pixels, quality.perceptual, quality.kid_efflite0)
-    yield from (_NONE if score is None else str(score) for score in scores)
+    for metric in _SCORES:
+        score = None if quality is None else quality[metric.field]
+        yield _NONE if score is None else str(score)
     yield _NONE if row.times_faster is None else _number(row.times_faster)
 
 
@@ -99,10 +94,10 @@ def legend(benchmark: Benchmark) -> Iterator[str]:
             "run in float32."
         )
     if benchmark.data is not None:
+        scores = "; ".join(f"{one.title} ({one.field}): {one.description}" for one in _SCORES)
         yield (
             f"quality: at most {benchmark.limit} pictures of {benchmark.data}, 95 % intervals; "
-            "PSNR in dB, consistency x 1e-5, perceptual distance, kernel distance (kid_efflite0) "
-            "x 1000."
+            f"{scores}."
         )
 
 
@@ -178,17 +173,14 @@ def speed_panels(benchmark: Benchmark) -> list[Panel]:
         if row.quality is None
     ]
     panels = []
-    for metric, title, unit in (
-        ("kid_efflite0", "Kernel distance: lower is better", "kid_efflite0 x 1000"),
-        ("psnr", "PSNR: higher is better", "dB"),
-    ):
-        lines = list(_lines(scored, metric))
+    for metric in (FIELDS["kid_efflite0"], FIELDS["psnr"]):
+        lines = list(_lines(scored, metric.field))
         if lines:
             panels.append(
                 Panel(
-                    title,
+                    f"{metric.title}: {'higher' if metric.higher_is_better else 'lower'} is better",
                     "milliseconds a picture; numbers at the points: network evaluations",
-                    unit,
+                    metric.unit,
                     lines,
                     log_x=True,
                     measured=True,
@@ -207,8 +199,9 @@ def _lines(scored: Sequence[Row], metric: str) -> Iterator[Line]:
     for row in sorted(scored, key=lambda row: -row.speed.seconds.median / row.nfe):
         fastest[row.model] = row.backend
     for (model, backend), group in groupby(scored, key=lambda row: (row.model, row.backend)):
-        rows = [row for row in group if getattr(row.quality, metric) is not None]
-        scores = [getattr(row.quality, metric) for row in rows]
+        found = [(row, row.quality[metric]) for row in group if row.quality is not None]
+        rows = [row for row, score in found if score is not None]
+        scores = [score for _, score in found if score is not None]
         if rows:
             yield Line(
                 f"{model}, {backend}",

@@ -245,7 +245,7 @@ def _score(
         steps=job.steps,
         on_progress=lambda done, total: tell(done, total, "pictures scored"),
     )
-    return evaluation, evaluation.notes if evaluation.kid_efflite0 is None else ()
+    return evaluation, evaluation.notes if evaluation["kid_efflite0"] is None else ()
 
 
 def main() -> None:

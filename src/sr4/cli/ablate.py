@@ -182,16 +182,12 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _print(results: Results, out: Path) -> None:
-    header = ("system", "PSNR", "SSIM", "consistency", "kernel distance", "steps")
+    from sr4.evaluation.table import METRICS
+
+    shown = [metric for metric in METRICS if metric.tables == "all"]
+    header = ("system", *(metric.title for metric in shown), "steps")
     rows = [
-        (
-            row.recipe,
-            str(row.own.psnr),
-            str(row.own.ssim),
-            str(row.own.consistency),
-            str(row.own.kid_efflite0 or "-"),
-            str(row.own.nfe),
-        )
+        (row.recipe, *(str(row.own[one.field] or "-") for one in shown), str(row.own.nfe))
         for row in results.rows
     ]
     console.say_table(rows, header=header)

@@ -223,13 +223,6 @@ def _corruption(name: str, model: str, channels: int) -> Corruption | None:
 
 def _print(evaluation: Evaluation, out: Path | None) -> None:
     console.say(f"{evaluation.model} on {evaluation.count} pictures of {evaluation.data}")
-    rows = []
-    for name, field in type(evaluation).model_fields.items():
-        value = getattr(evaluation, name)
-        if field.description and value is not None:
-            rows.append((name, str(value), field.description))
-    rows.append(("nfe", str(evaluation.nfe), "network evaluations for one picture"))
-    rows.append(("seconds_per_image", f"{evaluation.seconds_per_image:.4g}", "s, for one sample"))
-    console.say_table(rows, header=("metric", "value [95 % interval]", "unit"))
+    console.say_table(list(evaluation.table()), header=("metric", "value [95 % interval]", "unit"))
     if out is not None:
         console.say(f"report: {out}")

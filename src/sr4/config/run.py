@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,9 @@ from sr4.config.base import Settings
 from sr4.config.model import CorruptionName, ModelSettings
 
 _Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+_RETIRED = ("artefacts", "artefact_time")
 
 
 class DataSettings(Settings):
@@ -38,6 +41,14 @@ class DataSettings(Settings):
     corruption: CorruptionName = "none"
     corruption_strength: float = Field(1.0, ge=0, le=1)
     clean: float = Field(0.25, ge=0, le=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _retired(cls, given: Any) -> Any:
+        """Runs of older versions name settings that no longer exist; where unused, they go."""
+        if not isinstance(given, dict) or given.get("artefacts") is not None:
+            return given
+        return {key: value for key, value in given.items() if key not in _RETIRED}
 
 
 class TrainingSettings(Settings):

@@ -6,7 +6,6 @@ import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -22,13 +21,13 @@ from sr4.data.sources import Source
 from sr4.degradation import Degradation
 from sr4.degradation.known import Known
 from sr4.errors import MissingExtraError, ModelError, UsageError
-from sr4.evaluation import metrics
 from sr4.evaluation._optional import require
-from sr4.evaluation.distances import KERNEL_SCALE, SUBSET_SIZE, SUBSETS
 from sr4.evaluation.features import EfficientNetLite0, FeatureExtractor, InceptionV3
+from sr4.evaluation.observed import Pixels
 from sr4.evaluation.perceptual import shared_distance
 from sr4.evaluation.report import Evaluation
-from sr4.evaluation.tally import DISTANCES, PSNR_LIMIT, Pixels, Tally
+from sr4.evaluation.table import OF_PICTURES, OF_SETS, Compared
+from sr4.evaluation.tally import Tally
 from sr4.evidence.choose import choose, pillow_origin
 from sr4.evidence.constraint import Constraint
 from sr4.pictures.pixels import quantise
@@ -57,11 +56,9 @@ class Upscaler(Protocol):
         """What the arguments stand for, with the model's own in place of None; None if it does
         not sample. UsageError for impossible ones.
         """
-        ...
 
     def nfe(self, steps: int | None = None, sampler: str | None = None) -> int:
         """Network evaluations for one picture."""
-        ...
 
     def sample(
         self,
@@ -80,7 +77,6 @@ class Upscaler(Protocol):
         Of corrupted pictures, the evidence is their `constraints` and what is `known` of them, as
         in `DiffusionModel.sample`.
         """
-        ...
 
 
 @dataclass(frozen=True)
@@ -325,30 +321,32 @@ def _protocol(sampling: _Sampling, batch_size: int, tally: Tally) -> dict[str, s
         f"the scale; {'a' if tally.border else 'no'} border {left_out}",
         "degradation": f"bicubic with antialiasing by {scale}, low_res rounded to 8 bits",
         "sampling": sampling.protocol,
-        "psnr": f"mean over pictures; over all channels together; at most {PSNR_LIMIT:g} dB",
-        "psnr_luma, ssim_luma": "Y of ITU-R BT.601, 16 to 235, not rounded",
-        "ssim": f"scikit-image {version('scikit-image')}; Gaussian window of "
-        f"{metrics.SSIM_WINDOW} pixels, sigma {metrics.SSIM_SIGMA}, population covariance, where "
-        "the window is inside the picture; mean over the channels",
-        "consistency": "mean((D(result) - low_res)²) of values in [0, 1], x 1e-5; D without "
-        "rounding",
-        "colour_drift": "mean(D(result) - low_res) over the pixels, root mean square over R, G and "
-        "B, in 8-bit levels; D without rounding",
         "intervals": "95 %, percentile bootstrap over pictures, 1000 resamples",
         "seconds_per_image": f"wall clock of the sampling, in batches of up to {batch_size}",
         "versions": f"sr4 {__version__}, numpy {np.__version__}, pillow {PIL.__version__}",
     }
     if sampling.samples > 1:
-        protocol["samples"] = (
-            f"{sampling.samples} a picture, seeds {SAMPLE_STRIDE} apart; all metrics of the first "
-            "one but psnr_mean, psnr_luma_mean (of their mean, rounded to 8 bits) and diversity "
-            "(their sample standard deviation, mean over pixels and channels)"
+        protocol["samples"] = f"{sampling.samples} a picture, seeds {SAMPLE_STRIDE} apart; all " + (
+            "metrics of the first one but those of the mean of the samples and of their diversity"
         )
     if tally.perceptual is not None:
         protocol["perceptual"] = tally.perceptual.protocol
+    return protocol | _metrics_protocol(tally)
+
+
+def _metrics_protocol(tally: Tally) -> dict[str, str]:
+    """How each metric that was computed is: those that are told alike, together."""
     count = sum(len(truth) for truth, _ in next(iter(tally.features.values()), ()))
+    told = {m.field: m.protocol for m in OF_PICTURES if m.field in tally.columns and m.protocol}
+    of_sets = [metric for metric in OF_SETS if metric.network in tally.extractors]
+    told |= {m.field: m.protocol(Compared(count, tally.patch)) for m in of_sets}
+    fields: dict[str, list[str]] = {}
+    for field, text in told.items():
+        fields.setdefault(text, []).append(field)
+    protocol = {", ".join(names): text for text, names in fields.items()}
     for network, extractor in tally.extractors.items():
-        protocol |= _distance_protocol(*DISTANCES[network], extractor, count, tally.patch)
+        names = ", ".join(metric.field for metric in of_sets if metric.network == network)
+        protocol[f"features of {names}"] = extractor.protocol
     return protocol
 
 
@@ -359,22 +357,4 @@ def _corruption_protocol(corruption: Corruption | None) -> dict[str, str]:
     return {
         "corruption": f"low_res made by {corruption}, in place of the degradation alone; drawn by "
         "numpy.random.default_rng([index of the picture, 4])"
-    }
-
-
-def _distance_protocol(
-    kernel: str, frechet: str, extractor: FeatureExtractor, count: int, patch: int | None
-) -> dict[str, str]:
-    what = f"{count} patches of {patch}x{patch} pixels, side by side" if patch else "pictures"
-    if count > SUBSET_SIZE:
-        subsets = f"of {what}: mean of {SUBSETS} random subsets of {SUBSET_SIZE}"
-    else:
-        what = what if patch else f"{count} pictures"
-        subsets = f"over all {what} at once (subsets are of {SUBSET_SIZE})"
-    return {
-        f"features of {kernel}, {frechet}": extractor.protocol,
-        kernel: f"(x·y / dimension + 1)³, unbiased, {subsets}, x {KERNEL_SCALE:g}; interval: "
-        "bootstrap of each picture's share",
-        frechet: "results from originals; means and sample covariances, float64; interval: "
-        "bootstrap of each picture's share, which leaves the bias of small sets in",
     }

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sr4.errors import SR4Error, UsageError, reason
 from sr4.evaluation.metrics import Interval
+from sr4.evaluation.table import FIELDS, IN_PICTURES, METRICS
 from sr4.pictures import write_image
 from sr4.plots.comparison import comparison_picture
 
@@ -23,18 +24,18 @@ REPORT = "report.json"
 
 
 class PictureScore(BaseModel):
-    """The scores of one picture's first sample; consistency x 1e-5, drift in 8-bit levels."""
+    """The scores of one picture's first sample, by the fields of `sr4.evaluation.table`; None where
+    one cannot be given.
+    """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, float | None] = Field(init=False)
 
     name: str
-    psnr: float
-    psnr_luma: float | None
-    ssim: float
-    ssim_luma: float | None
-    perceptual: float | None = None
-    consistency: float
-    colour_drift: float
+
+    def __getitem__(self, field: str) -> float | None:
+        """The score of that field; None if there is none."""
+        return self.__pydantic_extra__.get(field)
 
 
 @dataclass(frozen=True)
@@ -53,41 +54,37 @@ class Example:
 class Evaluation(BaseModel):
     """The scores of a model on a set of pictures, with the protocol that makes them comparable.
 
-    Metrics of single pictures are means with 95 % bootstrap intervals over the pictures. `None`
-    says that a metric was not computed; `notes` say why, except of `kid` and `fid`, which need
-    weights that the user names. All but pictures and examples survive a round trip through JSON.
+    Beside its own fields it has those of all metrics of `sr4.evaluation.table`. Metrics of single
+    pictures are means with 95 % bootstrap intervals over the pictures. `None` says that a metric
+    was not computed; `notes` say why, except of `kid` and `fid`, which need weights that the user
+    names. All but pictures and examples survive a round trip through JSON.
     """
 
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, extra="allow")
+    __pydantic_extra__: dict[str, Interval | None] = Field(init=False)
 
     model: str
     data: str
     count: int
-    psnr: Interval = Field(description="dB, all channels")
-    psnr_luma: Interval | None = Field(description="dB, Y of BT.601")
-    ssim: Interval = Field(description="mean over the channels")
-    ssim_luma: Interval | None = Field(description="Y of BT.601")
-    perceptual: Interval | None = Field(
-        default=None, description="distance in features of EfficientNet-Lite0, 0 to 4"
-    )
-    consistency: Interval = Field(description="mean((D(result) - low_res)²) x 1e-5")
-    colour_drift: Interval = Field(description="mean colour of D(result) - low_res, 8-bit levels")
-    kid_efflite0: Interval | None = Field(description="kernel distance x 1000")
-    fd_efflite0: Interval | None = Field(description="Fréchet distance")
-    kid: Interval | None = Field(default=None, description="kernel distance x 1000, Inception v3")
-    fid: Interval | None = Field(default=None, description="Fréchet distance, Inception v3")
     samples: int
-    psnr_mean: Interval | None = Field(description="dB, of the mean of the samples")
-    psnr_luma_mean: Interval | None = Field(
-        default=None, description="dB, Y of BT.601, of the mean of the samples"
-    )
-    diversity: Interval | None = Field(description="deviation between samples, in 8-bit levels")
     nfe: int
     seconds_per_image: float
     protocol: dict[str, str]
     notes: tuple[str, ...] = ()
     pictures: tuple[PictureScore, ...] = Field(default=(), exclude=True, repr=False)
     examples: tuple[Example, ...] = Field(default=(), exclude=True, repr=False)
+
+    def __getitem__(self, field: str) -> Interval | None:
+        """The score of that field; None if it was not computed."""
+        return self.__pydantic_extra__.get(field)
+
+    def table(self) -> Iterator[tuple[str, str, str]]:
+        """Name, value and unit of all that was measured."""
+        for metric in METRICS:
+            if (value := self[metric.field]) is not None:
+                yield metric.field, str(value), metric.description
+        yield "nfe", str(self.nfe), "network evaluations for one picture"
+        yield "seconds_per_image", f"{self.seconds_per_image:.4g}", "s, for one sample"
 
     def write(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write report.json, report.md, per_picture.csv and comparison.png into a new folder.
@@ -172,7 +169,8 @@ def check_report_folder(
 
 def _csv(pictures: tuple[PictureScore, ...]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(PictureScore.model_fields), lineterminator="\n")
+    fields = ["name", *IN_PICTURES]
+    writer = csv.DictWriter(text, fieldnames=fields, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(picture.model_dump() for picture in pictures)
     return text.getvalue()
@@ -191,7 +189,11 @@ def _comparison(evaluation: Evaluation) -> Image.Image:
         return {
             "low_res": f"{example.title}: {PurePosixPath(example.score.name).name}",
             "bicubic": f"{example.bicubic_psnr:.2f} dB",
-            evaluation.model: f"{example.score.psnr:.2f} dB, SSIM {example.score.ssim:.3f}",
+            evaluation.model: ", ".join(
+                f"{metric.title} {metric.shown(value)} {metric.unit}".strip()
+                for metric in (FIELDS["psnr"], FIELDS["ssim"])
+                if (value := example.score[metric.field]) is not None
+            ),
         }
 
     examples = evaluation.examples
@@ -205,12 +207,7 @@ def _markdown(evaluation: Evaluation) -> Iterator[str]:
     yield ""
     yield "| metric | value | unit |"
     yield "|---|---|---|"
-    for name, field in Evaluation.model_fields.items():
-        value = getattr(evaluation, name)
-        if field.description and value is not None:
-            yield f"| {name} | {value} | {field.description} |"
-    yield f"| nfe | {evaluation.nfe} | network evaluations for one picture |"
-    yield f"| seconds_per_image | {evaluation.seconds_per_image:.4g} | s, for one sample |"
+    yield from (f"| {' | '.join(row)} |" for row in evaluation.table())
     yield ""
     if evaluation.examples:
         titles = ", ".join(example.title for example in evaluation.examples)

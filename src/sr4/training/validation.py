@@ -14,11 +14,12 @@ from sr4.build import build_corruption, build_degradation
 from sr4.config import ModelConfig, TrainingSettings
 from sr4.data.evaluation import EvaluationBatch, evaluation_batches
 from sr4.data.sources import Source
-from sr4.evaluation.metrics import consistency, psnr
+from sr4.evaluation.observed import Observed
+from sr4.evaluation.table import OF_PICTURES
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.networks.attention_input import InputAttention
 from sr4.pictures import write_image
-from sr4.pictures.pixels import shown, to_image
+from sr4.pictures.pixels import quantise, shown, to_image
 from sr4.plots.comparison import comparison_picture
 from sr4.runtime.torch_backend import TorchNetwork
 from sr4.training.checkpoint import writing
@@ -44,8 +45,9 @@ def validate(
     training: TrainingSettings,
     picture: Path,
 ) -> dict[str, float]:
-    """PSNR (dB) and consistency (x 1e-5) of one sample each for the first pictures of a source, and
-    a labelled picture of some of them. With an attention over its inputs, also the mean and the
+    """The scores for validation in `sr4.evaluation.table`, PSNR (dB) and consistency (x 1e-5) among
+    them, of one sample each for the first pictures of a source, in 8 bits; and a labelled picture
+    of some of them. With an attention over its inputs, also the mean and the
     standard deviation of its map over all evaluations, "map_mean" and "map_spread".
 
     Args:
@@ -57,7 +59,7 @@ def validate(
     model = DiffusionModel(config, TorchNetwork(network, device, precision), config.recipe)
     # One schedule's tables end at their own number of steps; training may have fewer to spare.
     steps = min(training.validation_steps, config.sampling.steps)
-    scores: list[tuple[float, float]] = []
+    scores: dict[str, list[float]] = {}
     rows = []
     with _watched_map(network) as map_figures:
         for batch in _batches(config, source, training):
@@ -67,9 +69,11 @@ def validate(
             result = model.sample(
                 batch.low_res, seeds=seeds, steps=steps, consistency=keeps, known=batch.known
             )
-            unit = (result + 1) / 2
-            fit = consistency(unit, (batch.low_res + 1) / 2, model.degradation) / 1e-5
-            scores += zip(psnr(unit, (batch.high_res + 1) / 2), fit, strict=True)
+            truths, drawn = quantise(batch.high_res), [quantise(result)]
+            seen = Observed(truths, drawn, quantise(batch.low_res), model.degradation)
+            for metric in OF_PICTURES:
+                if metric.in_validation and (values := metric.of(seen)) is not None:
+                    scores.setdefault(metric.field, []).extend(values.tolist())
             for low, out, truth in zip(batch.low_res, result, batch.high_res, strict=True):
                 bicubic = np.asarray(model.degradation.upsample(low))
                 pictures = {"low-res": low, "bicubic": bicubic, "result": out, "truth": truth}
@@ -77,8 +81,8 @@ def validate(
     with writing(picture):
         picture.parent.mkdir(exist_ok=True)
         write_image(comparison_picture(rows[:_ROWS], height=128), picture, overwrite=True)
-    means = np.mean(scores, axis=0)
-    return {"psnr": float(means[0]), "consistency": float(means[1]), **map_figures()}
+    means = {field: float(np.mean(values)) for field, values in scores.items()}
+    return means | map_figures()
 
 
 @contextmanager

@@ -1,0 +1,336 @@
+"""The table of metrics: what an evaluation computes, and how each score is told.
+
+A new metric is a function, a row here and its test: evaluation, benchmark, ablation, validation,
+reports and cards read this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+
+from sr4.evaluation import metrics
+from sr4.evaluation.distances import (
+    KERNEL_SCALE,
+    SUBSET_SIZE,
+    SUBSETS,
+    frechet_bias,
+    frechet_distance_interval,
+    kernel_distance_interval,
+)
+from sr4.evaluation.metrics import Float64, Interval
+from sr4.evaluation.observed import LEVELS, Observed
+from sr4.evaluation.perceptual import SMALLEST
+
+PSNR_LIMIT = 100.0  # dB; an exact result would make every mean infinite
+CONSISTENCY_UNIT = 1e-5
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What sets hold whose distance is told.
+
+    Args:
+        count: features compared; patch: edge of the patches that they are of; None: of pictures.
+    """
+
+    count: int
+    patch: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A score of an evaluation.
+
+    Args:
+        field: its name in reports and JSON; title: its name in tables.
+        unit: in tables, "" for none; description: unit and meaning, in full.
+        higher_is_better: None where neither is.
+        decimals: shown in tables.
+        of_luma: whether it takes Y alone; None where there is no such choice.
+        tables: where it stands in tables: in "all", in "long" ones, or in full reports alone ("").
+    """
+
+    field: str
+    title: str
+    unit: str = ""
+    description: str
+    higher_is_better: bool | None
+    decimals: int
+    of_luma: bool | None = None
+    tables: str = ""
+
+    def shown(self, value: float) -> str:
+        """The score as tables show it."""
+        return f"{value:.{self.decimals}f}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureMetric(Metric):
+    """A score of single pictures, whose mean over the set is reported.
+
+    Args:
+        of: the scores of a batch, (B,), those that it cannot give not a number; None where it was
+            not asked for.
+        protocol: how it is computed.
+        in_pictures: whether it is kept for each picture.
+        in_validation: whether validation computes it while a model trains.
+    """
+
+    of: Callable[[Observed], Float64 | None]
+    protocol: str = ""
+    in_pictures: bool = True
+    in_validation: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetMetric(Metric):
+    """A distance between the features of the results and of the originals, as sets.
+
+    Args:
+        network: of the features: "efflite0" or "inception".
+        of: the distance with its interval, of features (N, F) of originals and results, by a seed.
+        protocol: how it is computed.
+        caution: what to know of a distance of so many pictures in so many features, if anything.
+    """
+
+    network: str
+    of: Callable[..., Interval]
+    protocol: Callable[[Compared], str]
+    caution: Callable[[int, int], str | None] = lambda count, dimension: None
+
+
+def psnr(truth: Float64, result: Float64, *, luma: bool = False) -> Float64:
+    """As `sr4.evaluation.metrics.psnr`, at most 100 dB."""
+    return np.minimum(metrics.psnr(truth, result, luma=luma), PSNR_LIMIT)
+
+
+def _perceptual(seen: Observed) -> Float64 | None:
+    if seen.perceptual is None or not seen.is_rgb:
+        return None
+    if min(seen.truths.shape[1:3]) < SMALLEST:
+        return np.full(len(seen.truths), np.nan)
+    return seen.perceptual(seen.truths, seen.results)
+
+
+def _ssim_protocol() -> str:
+    try:
+        package = f"scikit-image {version('scikit-image')}"
+    except PackageNotFoundError:
+        package = "scikit-image"
+    return (
+        f"{package}; Gaussian window of {metrics.SSIM_WINDOW} pixels, sigma {metrics.SSIM_SIGMA}, "
+        "population covariance, where the window is inside the picture; mean over the channels"
+    )
+
+
+def _kernel_protocol(of: Compared) -> str:
+    what = f"{of.count} patches of {of.patch}x{of.patch} pixels, side by side"
+    if of.count > SUBSET_SIZE:
+        subsets = f"of {what if of.patch else 'pictures'}: mean of {SUBSETS} random subsets of "
+        subsets += str(SUBSET_SIZE)
+    else:
+        what = what if of.patch else f"{of.count} pictures"
+        subsets = f"over all {what} at once (subsets are of {SUBSET_SIZE})"
+    return (
+        f"(x·y / dimension + 1)³, unbiased, {subsets}, x {KERNEL_SCALE:g}; interval: bootstrap of "
+        "each picture's share"
+    )
+
+
+def _frechet_protocol(of: Compared) -> str:
+    return (
+        "results from originals; means and sample covariances, float64; interval: bootstrap of "
+        "each picture's share, which leaves the bias of small sets in"
+    )
+
+
+def _biased(unbiased: str) -> Callable[[int, int], str | None]:
+    """The caution of a Fréchet distance, which names the metric to use instead."""
+
+    def caution(count: int, dimension: int) -> str | None:
+        bias = frechet_bias(count, dimension)
+        return f"{bias} ({unbiased})" if bias else None
+
+    return caution
+
+
+_LUMA = "Y of ITU-R BT.601, 16 to 235, not rounded"
+_OF_MEAN = "of the mean of the samples, rounded to 8 bits"
+
+METRICS: tuple[PictureMetric | SetMetric, ...] = (
+    PictureMetric(
+        field="psnr",
+        title="PSNR",
+        unit="dB",
+        description="dB, all channels",
+        higher_is_better=True,
+        decimals=2,
+        of_luma=False,
+        tables="all",
+        of=lambda seen: psnr(seen.truth, seen.result),
+        protocol=f"mean over pictures; over all channels together; at most {PSNR_LIMIT:g} dB",
+        in_validation=True,
+    ),
+    PictureMetric(
+        field="psnr_luma",
+        title="PSNR of Y",
+        unit="dB",
+        description="dB, Y of BT.601",
+        higher_is_better=True,
+        decimals=2,
+        of_luma=True,
+        of=lambda seen: psnr(seen.truth, seen.result, luma=True) if seen.is_rgb else None,
+        protocol=_LUMA,
+    ),
+    PictureMetric(
+        field="psnr_mean",
+        title="PSNR of the mean",
+        unit="dB",
+        description="dB, of the mean of the samples",
+        higher_is_better=True,
+        decimals=2,
+        of_luma=False,
+        of=lambda seen: psnr(seen.truth, seen.mean) if len(seen.draws) > 1 else None,
+        protocol=_OF_MEAN,
+        in_pictures=False,
+    ),
+    PictureMetric(
+        field="psnr_luma_mean",
+        title="PSNR of Y of the mean",
+        unit="dB",
+        description="dB, Y of BT.601, of the mean of the samples",
+        higher_is_better=True,
+        decimals=2,
+        of_luma=True,
+        of=lambda seen: (
+            psnr(seen.truth, seen.mean, luma=True) if seen.is_rgb and len(seen.draws) > 1 else None
+        ),
+        protocol=_OF_MEAN,
+        in_pictures=False,
+    ),
+    PictureMetric(
+        field="ssim",
+        title="SSIM",
+        description="mean over the channels",
+        higher_is_better=True,
+        decimals=3,
+        of_luma=False,
+        tables="all",
+        of=lambda seen: metrics.ssim(seen.truth, seen.result, luma=False),
+        protocol=_ssim_protocol(),
+    ),
+    PictureMetric(
+        field="ssim_luma",
+        title="SSIM of Y",
+        description="Y of BT.601",
+        higher_is_better=True,
+        decimals=3,
+        of_luma=True,
+        of=lambda seen: metrics.ssim(seen.truth, seen.result, luma=True) if seen.is_rgb else None,
+        protocol=_LUMA,
+    ),
+    PictureMetric(
+        field="consistency",
+        title="Consistency",
+        unit="× 1e-5",
+        description="mean((D(result) - low_res)²) x 1e-5",
+        higher_is_better=False,
+        decimals=3,
+        tables="all",
+        of=lambda seen: metrics.consistency(*seen.degraded) / CONSISTENCY_UNIT,
+        protocol="mean((D(result) - low_res)²) of values in [0, 1], x 1e-5; D without rounding",
+        in_validation=True,
+    ),
+    PictureMetric(
+        field="colour_drift",
+        title="Colour drift",
+        unit="8-bit levels",
+        description="mean colour of D(result) - low_res, 8-bit levels",
+        higher_is_better=False,
+        decimals=2,
+        tables="long",
+        of=lambda seen: metrics.colour_drift(*seen.degraded) * LEVELS,
+        protocol="mean(D(result) - low_res) over the pixels, root mean square over R, G and B, in "
+        "8-bit levels; D without rounding",
+    ),
+    PictureMetric(
+        field="perceptual",
+        title="Perceptual distance",
+        description="distance in features of EfficientNet-Lite0, 0 to 4",
+        higher_is_better=False,
+        decimals=3,
+        tables="all",
+        of=_perceptual,
+    ),
+    PictureMetric(
+        field="diversity",
+        title="diversity",
+        unit="8-bit levels",
+        description="deviation between samples, in 8-bit levels",
+        higher_is_better=None,
+        decimals=2,
+        of=lambda seen: (
+            seen.levels.std(axis=0, ddof=1).mean(axis=(1, 2, 3)) if len(seen.draws) > 1 else None
+        ),
+        protocol="sample standard deviation of the samples, mean over pixels and channels",
+        in_pictures=False,
+    ),
+    SetMetric(
+        field="kid_efflite0",
+        title="Kernel distance",
+        unit="× 1000",
+        description="kernel distance x 1000",
+        higher_is_better=False,
+        decimals=1,
+        tables="all",
+        network="efflite0",
+        of=kernel_distance_interval,
+        protocol=_kernel_protocol,
+    ),
+    SetMetric(
+        field="fd_efflite0",
+        title="Fréchet distance",
+        description="Fréchet distance",
+        higher_is_better=False,
+        decimals=1,
+        tables="long",
+        network="efflite0",
+        of=frechet_distance_interval,
+        protocol=_frechet_protocol,
+        caution=_biased("kid_efflite0"),
+    ),
+    SetMetric(
+        field="kid",
+        title="KID",
+        unit="× 1000",
+        description="kernel distance x 1000, Inception v3",
+        higher_is_better=False,
+        decimals=1,
+        tables="long",
+        network="inception",
+        of=kernel_distance_interval,
+        protocol=_kernel_protocol,
+    ),
+    SetMetric(
+        field="fid",
+        title="FID",
+        description="Fréchet distance, Inception v3",
+        higher_is_better=False,
+        decimals=1,
+        tables="long",
+        network="inception",
+        of=frechet_distance_interval,
+        protocol=_frechet_protocol,
+        caution=_biased("kid"),
+    ),
+)
+"""All scores, in the order in which they are shown."""
+
+FIELDS = {metric.field: metric for metric in METRICS}
+OF_PICTURES = tuple(one for one in METRICS if isinstance(one, PictureMetric))
+OF_SETS = tuple(one for one in METRICS if isinstance(one, SetMetric))
+IN_PICTURES = tuple(one.field for one in OF_PICTURES if one.in_pictures)

@@ -1,0 +1,80 @@
+"""The table of metrics, and what single pictures are scored by."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sr4.degradation import Degradation
+from sr4.errors import UsageError
+from sr4.evaluation.observed import Observed
+from sr4.evaluation.table import FIELDS, METRICS, OF_PICTURES, OF_SETS, Compared
+
+SCALE = 4
+
+
+def observed(channels: int = 3, draws: int = 1, border: int = 0) -> Observed:
+    """Three grey pictures of 128, and results that are a level brighter with each draw."""
+    truths = np.full((3, 32, 32, channels), 128, np.uint8)
+    results = [truths + np.uint8(1 + number) for number in range(draws)]
+    low_res = np.full((3, 8, 8, channels), 128, np.uint8)
+    return Observed(truths, results, low_res, Degradation(SCALE), border)
+
+
+def test_names_and_titles_are_unique() -> None:
+    assert len({metric.field for metric in METRICS}) == len(METRICS) == len(FIELDS)
+    assert len({metric.title for metric in METRICS}) == len(METRICS)
+    assert len(OF_PICTURES) + len(OF_SETS) == len(METRICS)
+
+
+def test_known_scores() -> None:
+    """One level of 255 everywhere: PSNR 20 log10(255) dB; of Y, whose range is 219 levels, 20
+    log10(255 * 255 / 219); D of a constant is that constant.
+    """
+    seen = observed()
+    scores = {one.field: one.of(seen) for one in OF_PICTURES}
+    found = {field: score[0] for field, score in scores.items() if score is not None}
+    assert found["psnr"] == pytest.approx(20 * np.log10(255))
+    assert found["psnr_luma"] == pytest.approx(20 * np.log10(255 * 255 / 219), rel=1e-4)
+    assert found["consistency"] == pytest.approx(1e5 / 255**2)
+    assert found["colour_drift"] == pytest.approx(1)
+    assert found["ssim"] == pytest.approx(found["ssim_luma"], abs=1e-3)
+    absent = {field for field, score in scores.items() if score is None}
+    assert absent == {"psnr_mean", "psnr_luma_mean", "perceptual", "diversity"}
+
+
+def test_scores_of_several_draws() -> None:
+    """Of draws 1, 2 and 3 levels off the mean is 2 levels off, and the deviation is 1 level."""
+    seen = observed(draws=3)
+    mean, diversity = FIELDS["psnr_mean"].of(seen), FIELDS["diversity"].of(seen)
+    np.testing.assert_allclose(mean, 20 * np.log10(255 / 2))
+    np.testing.assert_allclose(diversity, 1)
+    np.testing.assert_allclose(FIELDS["psnr"].of(seen), 20 * np.log10(255))  # of the first
+
+
+def test_other_channels_have_no_luma() -> None:
+    seen = observed(channels=4)
+    absent = {one.field for one in OF_PICTURES if one.of(seen) is None}
+    assert {"psnr_luma", "ssim_luma", "perceptual"} <= absent
+    assert not {"psnr", "ssim", "consistency"} & absent
+
+
+def test_the_border_is_left_out() -> None:
+    seen = observed(border=2)
+    seen.results[:, :2] = 0
+    np.testing.assert_allclose(FIELDS["psnr"].of(seen), 20 * np.log10(255))
+    with pytest.raises(UsageError, match=r"border of 11 .* 32x32"):
+        FIELDS["psnr"].of(observed(border=11))
+
+
+def test_protocols_say_what_the_sets_hold() -> None:
+    kernel = FIELDS["kid_efflite0"].protocol
+    assert "all 40 pictures at once" in kernel(Compared(40, None))
+    assert "40 patches of 64x64" in kernel(Compared(40, 64))
+    assert "20 random subsets of 500" in kernel(Compared(501, None))
+
+
+def test_a_frechet_distance_of_few_pictures_has_a_caution() -> None:
+    assert "kid_efflite0" in str(FIELDS["fd_efflite0"].caution(64, 1280))
+    assert FIELDS["fd_efflite0"].caution(5000, 1280) is None
+    assert FIELDS["kid_efflite0"].caution(64, 1280) is None
