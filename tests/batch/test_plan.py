@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sr4.batch.plan import Failure, Job, plan_jobs
+from sr4.batch.plan import Failure, PlannedPicture, plan_pictures
 from sr4.errors import UsageError
 
 
@@ -22,13 +22,13 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pairs(*inputs: str, out: str | None = None, **options: bool) -> dict[str, str]:
-    jobs, failures = plan_jobs(inputs, Path(out) if out else None, **options)
+    pictures, failures = plan_pictures(inputs, Path(out) if out else None, **options)
     assert failures == []
-    return {str(job.source): str(job.output) for job in jobs}
+    return {str(picture.source): str(picture.output) for picture in pictures}
 
 
 def only_failure(*inputs: str, out: str | None = None, **options: bool | int) -> str:
-    _, failures = plan_jobs(inputs, Path(out) if out else None, **options)  # type: ignore[arg-type]
+    _, failures = plan_pictures(inputs, Path(out) if out else None, **options)  # type: ignore[arg-type]
     (failure,) = failures
     return failure.error
 
@@ -66,14 +66,14 @@ def test_one_file_may_name_its_result() -> None:
 @pytest.mark.parametrize("inputs", [("a.png", "b.jpg"), ("faces",), ("*.*",)])
 def test_several_pictures_cannot_share_a_file_name(inputs: tuple[str, ...]) -> None:
     with pytest.raises(UsageError, match=r"'large\.png' for 2 pictures; expected a folder"):
-        plan_jobs(inputs, Path("large.png"))
+        plan_pictures(inputs, Path("large.png"))
 
 
 def test_samples_and_map_stand_beside_the_result() -> None:
-    jobs, _ = plan_jobs(["a.png"], Path("x.tif"), samples=2, uncertainty=True)
+    pictures, _ = plan_pictures(["a.png"], Path("x.tif"), samples=2, uncertainty=True)
     first, second, chart = Path("x_1.tif"), Path("x_2.tif"), Path("x_uncertainty.png")
-    assert jobs == [Job(Path("a.png"), Path("x.tif"), (first, second), chart)]
-    assert jobs[0].outputs == (first, second, chart, Path("x.tif"))
+    assert pictures == [PlannedPicture(Path("a.png"), Path("x.tif"), (first, second), chart)]
+    assert pictures[0].outputs == (first, second, chart, Path("x.tif"))
 
 
 def test_earlier_results_are_no_inputs() -> None:
@@ -132,8 +132,8 @@ def test_an_input_is_never_replaced() -> None:
 )
 def test_inputs_that_name_nothing(text: str, part: str) -> None:
     Path("hollow").mkdir()
-    jobs, failures = plan_jobs([text, "a.png"], None)
-    assert [job.source for job in jobs] == [Path("a.png")]
+    pictures, failures = plan_pictures([text, "a.png"], None)
+    assert [picture.source for picture in pictures] == [Path("a.png")]
     ((named, error),) = failures
     assert named == text
     assert part in error
@@ -142,13 +142,13 @@ def test_inputs_that_name_nothing(text: str, part: str) -> None:
 def test_a_place_below_a_file_fails_before_any_work() -> None:
     assert "'b.jpg' is a file" in only_failure("a.png", out="b.jpg/deep/out")
     with pytest.raises(UsageError, match="expected a folder"):
-        plan_jobs(["faces"], Path("faces/notes.txt"))
+        plan_pictures(["faces"], Path("faces/notes.txt"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_read_only_folder_fails_before_any_work() -> None:
     Path("locked").mkdir(mode=0o500)
-    assert plan_jobs(["a.png"], Path("locked"))[1] == [
+    assert plan_pictures(["a.png"], Path("locked"))[1] == [
         Failure(
             "a.png",
             "the folder 'locked' is read-only; expected one to write into: choose another -o",
