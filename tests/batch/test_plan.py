@@ -6,9 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+import sr4
 from sr4.batch.plan import Failure, PlannedPicture, plan_pictures
 from sr4.errors import UsageError
+from sr4.pictures import Picture, write_picture
+from sr4.pictures.raster import from_pil
 
 
 @pytest.fixture(autouse=True)
@@ -154,3 +158,42 @@ def test_a_read_only_folder_fails_before_any_work() -> None:
             "the folder 'locked' is read-only; expected one to write into: choose another -o",
         )
     ]
+
+
+def result(path: str) -> None:
+    """A file that says that it was made here."""
+    picture = Picture((from_pil(Image.new("RGB", (8, 8))),))
+    provenance = {"software": f"sr4 {sr4.__version__}"}
+    write_picture(picture, Path(path), provenance=provenance, overwrite=True)
+
+
+def test_results_beside_their_inputs_are_no_inputs() -> None:
+    Path("in").mkdir()
+    Image.new("RGB", (8, 8)).save("in/a.jpg")
+    for name in ("a.png", "a_1.png", "a_uncertainty.png", "old.webp"):
+        result(f"in/{name}")
+    for inputs in (["in"], ["in/*"], ["in/../in"], ["in/a.jpg", "in/a.png"]):
+        made = plan_pictures(inputs, Path("in"), made=lambda picture: [picture.output])
+        assert made.failures == []
+        assert [(one.source.name, one.output.name) for one in made.pictures] == [("a.jpg", "a.png")]
+        assert made.pictures[0].is_done
+    assert pairs("in", out="in", overwrite=True) == {"in/a.jpg": "in/a.png"}
+    # Elsewhere they are pictures as any other, and so they are by name.
+    assert len(pairs("in/a.png", "in/a_1.png", "in/old.webp", out="twice")) == 3
+    assert pairs("in/a_1.png", out="in/a.tif") == {"in/a_1.png": "in/a.tif"}
+    assert "'in/a_1.png' exists already" in only_failure("in/a_1.png", out="in")
+
+
+def test_a_picture_of_someone_else_is_an_input_though_it_lies_there() -> None:
+    Path("in").mkdir()
+    for name in ("a.jpg", "a.png"):
+        Image.new("RGB", (8, 8)).save(f"in/{name}")
+    _, failures = plan_pictures(["in"], Path("in"))
+    assert len(failures) == 2
+
+
+def test_a_folder_of_nothing_but_results_is_a_failure() -> None:
+    Path("in").mkdir()
+    result("in/a.png")
+    assert "nothing but results of sr4" in only_failure("in", out="in")
+    assert pairs("in", out="again") == {"in/a.png": "again/a.png"}

@@ -7,9 +7,11 @@ import inspect
 import io
 import os
 import re
+import signal
 import struct
 import sys
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +26,7 @@ from PIL import Image
 
 import sr4
 from sr4 import pictures
-from sr4.batch import in_work, worker
+from sr4.batch import in_work, plan, worker
 from sr4.cli import console, upscale_report
 from sr4.cli.evaluate import evaluate
 from sr4.cli.upscale import upscale
@@ -421,6 +423,104 @@ def test_an_interruption_leaves_whole_files_and_no_threads(
     assert threading.active_count() == threads
 
 
+def test_an_interruption_leaves_the_json_of_what_was_done(
+    run: Run,
+    make_picture: Callable[..., Path],
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C while the second chunk is drawn ends that after its first step."""
+    whole, calls = Pipeline.upscale, []
+
+    def interrupted(self: Pipeline, images: list[Image.Image], **options: Any) -> object:
+        calls.append(len(images))
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)  # for the main thread, which takes the signal
+        return whole(self, images, **options)
+
+    monkeypatch.setattr(Pipeline, "upscale", interrupted)
+    for number in range(40):
+        make_picture(tmp_path / "in" / f"{number:02}.png", seed=number)
+    words = ("upscale", tmp_path / "in", "-o", tmp_path / "out", "--model", tiny_model)
+    done = run(*words, "--json")
+    assert (done.code, done.err) == (130, "sr4: interrupted\n")
+    assert calls == [16, 16]
+    assert done.json["interrupted"] is True
+    assert [Path(one["output"]).name for one in done.json["results"]] == files(tmp_path / "out")
+    assert len(done.json["results"]) == 16
+    assert done.json["failures"] == []
+    monkeypatch.undo()
+    again = run(*words, "--json")
+    assert again.code == 0
+    assert (len(again.json["done_before"]), len(again.json["results"])) == (16, 24)
+    assert "interrupted" not in again.json
+
+
+def test_an_interruption_of_the_planning_leaves_json_too(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(plan, "plan_pictures", interrupted)
+    done = run("upscale", face, "-o", tmp_path / "out", "--model", tiny_model, "--json")
+    assert (done.code, done.err) == (130, "sr4: interrupted\n")
+    assert (done.json["interrupted"], done.json["results"]) == (True, [])
+
+
+def test_an_error_that_nobody_expects_ends_one_picture(
+    run: Run,
+    make_picture: Callable[..., Path],
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its traceback is shown where it is asked for."""
+    write = pictures.write_picture
+
+    def overflows(picture: Picture, path: Path, **options: Any) -> None:
+        if path.name == "b.png":
+            raise OverflowError("too wide")
+        write(picture, path, **options)
+
+    monkeypatch.setattr(pictures, "write_picture", overflows)
+    for name in "abc":
+        make_picture(tmp_path / "in" / f"{name}.png")
+    words = ("upscale", tmp_path / "in", "-o", tmp_path / "out", "--model", tiny_model)
+    done = run(*words)
+    assert done.code == 1
+    (error,) = done.errors
+    assert error.startswith(f"{tmp_path / 'in/b.png'}: ")
+    assert "b.png' cannot be written (too wide); expected a picture that .png holds" in error
+    assert files(tmp_path / "out") == ["a.png", "c.png"]
+    monkeypatch.setenv("SR4_DEBUG", "1")
+    assert "OverflowError: too wide" in run(*words).err.splitlines()[-1]
+
+
+def test_a_folder_that_is_input_and_output(
+    run: Run, make_picture: Callable[..., Path], tiny_model: Path, tmp_path: Path
+) -> None:
+    for name in "ab":
+        make_picture(tmp_path / "in" / f"{name}.jpg")
+    words = (
+        "upscale",
+        tmp_path / "in",
+        "-o",
+        tmp_path / "in",
+        "--model",
+        tiny_model,
+        "--samples",
+        2,
+    )
+    assert run(*words).code == 0
+    assert len(files(tmp_path / "in")) == 8
+    done = run(*words)
+    assert (done.code, done.out) == (0, "")
+    assert done.err == "sr4: 2 pictures were done before, in the same way\n"
+
+
 def test_the_runtime_is_named(run: Run, face: Path, tiny_exported: Path, tmp_path: Path) -> None:
     """For a single picture auto takes the one that starts soonest."""
     done = run("upscale", face, "-o", tmp_path / "x.png", "--model", tiny_exported)
@@ -711,5 +811,8 @@ def test_the_model_goes_by_the_size_of_the_picture(
         "face": "sr4-fast", "wide": "sr4-fast", "photo": "photo-x4",
     }  # fmt: skip
     assert (found["wide"]["width"], found["photo"]["width"]) == (256, 132)
+    assert done.json["model"] == "sr4-fast and photo-x4"
     again = run("upscale", tmp_path / "in", "-o", tmp_path / "out")
     assert (again.code, again.err) == (0, "sr4: 3 pictures were done before, in the same way\n")
+    again = run("upscale", tmp_path / "in/photo.png", "-o", tmp_path / "out", "--json")
+    assert (again.json["model"], again.json["backend"]) == ("photo-x4", None)

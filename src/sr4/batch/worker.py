@@ -149,8 +149,8 @@ class _Work:
                 yield from self._pass_through(pictures, reader, drawer, writer)
             finally:
                 self._is_left.set()
-        if self._must_stop():
-            left = tuple(one for one in pictures if id(one) not in self._settled)
+        left = tuple(one for one in pictures if id(one) not in self._settled)
+        if left:
             yield Cancelled(left)
 
     def _pass_through(
