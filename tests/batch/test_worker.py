@@ -140,10 +140,10 @@ def test_the_results_of_a_chunk_are_bounded_by_bytes(
         chunks(plan_pictures([str(place / name)], None).pictures)[0][0]
         for name in ("p00.png", "q.gif", "r.npy")
     )
-    assert still.bytes == 32 * 32 * 3 * (1 + 4)  # as they are written, and drawn
-    assert moving.bytes == 10 * still.bytes
-    assert deep.bytes == 32 * 32 * 3 * (8 + 4)
-    monkeypatch.setattr(worker, "_CHUNK_BYTES", 3 * still.bytes)
+    assert still.result_bytes == 32 * 32 * 3 * (1 + 4)  # as they are written, and drawn
+    assert moving.result_bytes == 10 * still.result_bytes
+    assert deep.result_bytes == 32 * 32 * 3 * (8 + 4)
+    monkeypatch.setattr(worker, "_CHUNK_BYTES", 3 * still.result_bytes)
     assert [len(chunk) for chunk in chunks(pictures[:8])] == [3, 3, 2]
 
 

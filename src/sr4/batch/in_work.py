@@ -33,7 +33,7 @@ class InWork:
         evidences: what each frame says.
         provenance: what each file is to say.
         result_size: width and height of the result.
-        bytes: that its results take in memory.
+        result_bytes: that its results take in memory, with the floats that they are drawn in.
         results: one for each frame, until they are written.
         seconds: of drawing, its share where several were drawn together; together: how many were.
         error: what was raised, if it could not be done; reason: the same in one line.
@@ -45,7 +45,7 @@ class InWork:
     evidences: Sequence[Evidence] = ()
     provenance: Mapping[Path, Provenance] = field(default_factory=dict)
     result_size: tuple[int, int] = (0, 0)
-    bytes: int = 0
+    result_bytes: int = 0
     results: Sequence[Result] = ()
     seconds: float = 0.0
     together: int = 1
@@ -94,7 +94,7 @@ def _read(one: InWork, options: UpscaleOptions, scale: int) -> None:
     one.evidences = _evidences(one.picture, planned.content, options)
     said, found = provenance(planned, options), dict(one.evidences[0].numbers)
     one.provenance = {path: {**values, "found": found} for path, values in said.items()}
-    one.bytes = _result_bytes(one.picture, one.result_size, options.samples)
+    one.result_bytes = _result_bytes(one.picture, one.result_size, options.samples)
 
 
 def _evidences(

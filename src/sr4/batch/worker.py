@@ -166,7 +166,7 @@ class _Work:
         ahead = reader.submit(next, chunks, None)
         while (chunk := (yield from self._events_until(ahead)).result()) is not None:
             ahead = reader.submit(next, chunks, None)
-            if written is not None and max(one.bytes for one in chunk) > _HUGE_BYTES:
+            if written is not None and max(one.result_bytes for one in chunk) > _HUGE_BYTES:
                 yield from self._events_until(written)
             drawn = yield from self._events_until(drawer.submit(self._draw_chunk, chunk))
             if written is not None:
@@ -207,11 +207,11 @@ class _Work:
             model = self._options.model_for(picture.size)
             one = read(picture, self._options, self._opened[model].scale)
             is_large = math.prod(one.result_size) > _LARGE
-            if chunk and (is_large or held + one.bytes > _CHUNK_BYTES):
+            if chunk and (is_large or held + one.result_bytes > _CHUNK_BYTES):
                 yield chunk
                 chunk, held = [], 0
             chunk.append(one)
-            held += one.bytes
+            held += one.result_bytes
             if is_large or len(chunk) == most:
                 yield chunk
                 chunk, held = [], 0
