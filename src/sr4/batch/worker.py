@@ -88,8 +88,9 @@ def upscale_pictures(
         options: of all pictures.
         pipelines: the models.
         overwrite: whether existing outputs are replaced.
-        is_cancelled: asked between pictures, sampling steps and bands, in any thread. Once it is
-            true nothing more is drawn; what is drawn is still written.
+        is_cancelled: asked in any thread, between pictures, sampling steps and bands, and before
+            each evaluation of a network. Once it is true nothing more is drawn; what is drawn is
+            still written.
 
     Raises:
         UsageError: an option that is impossible with a model.
@@ -131,8 +132,10 @@ class _Work:
         overwrite: bool,
         is_cancelled: Callable[[], bool],
     ) -> None:
-        self._options, self._opened, self._overwrite = options, opened, overwrite
-        self._is_cancelled = is_cancelled
+        from sr4.batch.stopping import asking
+
+        self._options, self._overwrite, self._is_cancelled = options, overwrite, is_cancelled
+        self._opened = {model: asking(one, self._check) for model, one in opened.items()}
         self._is_left = threading.Event()  # by whoever iterated over the events
         self._told: SimpleQueue[Event | None] = SimpleQueue()
         self._settled: set[int] = set()  # pictures that are done or have failed, by id
