@@ -118,7 +118,7 @@ def main() -> None:
         ("others", arguments.val_others, False),
     ):
         held = pool(open_sources(specs), 2000, 2, face=face, varied=True)
-        missed = np.mean([recogniser.score(one) > 0 for one in held] != np.bool_(face))
+        missed = np.mean([recogniser.is_sure(one) for one in held] != np.bool_(face))
         print(f"{kind}: {missed:.2%} of {len(held)} taken for the other kind")
 
 

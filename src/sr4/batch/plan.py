@@ -74,6 +74,13 @@ class PlannedPicture:
         except PictureError:  # said when the picture is read
             return None
 
+    @cached_property
+    def is_face(self) -> bool:
+        """Whether it shows a face and nothing else, of a size that a model for faces takes."""
+        from sr4.upscaling.choose import is_face
+
+        return is_face(self.content)
+
 
 class Plan(NamedTuple):
     """What becomes of the pictures that inputs name.

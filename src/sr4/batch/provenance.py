@@ -31,7 +31,7 @@ def provenance(picture: PlannedPicture, options: UpscaleOptions) -> dict[Path, P
     from sr4.runtime import WEIGHTS
     from sr4.upscaling.load import model_names
 
-    model = options.model_for(picture.size)
+    model = options.model_for(picture)
     stages = read_stages(model)
     sampling = [stage.sampling for stage in stages]
     common = {

@@ -99,7 +99,7 @@ def upscale_pictures(
     yield from (Failed(failure.input, failure.error) for failure in plan.failures)
     skipped = tuple(picture for picture in plan.pictures if picture.is_done)
     if skipped:
-        models = dict.fromkeys(options.model_for(picture.size) for picture in skipped)
+        models = dict.fromkeys(options.model_for(picture) for picture in skipped)
         yield Skipped(skipped, tuple(models))
     pictures = tuple(picture for picture in plan.pictures if not picture.is_done)
     if not pictures:
@@ -108,7 +108,7 @@ def upscale_pictures(
     opened: dict[str, Pipeline | CascadePipeline] = {}
     by_model: dict[str, list[PlannedPicture]] = {}
     for picture in pictures:
-        by_model.setdefault(options.model_for(picture.size), []).append(picture)
+        by_model.setdefault(options.model_for(picture), []).append(picture)
     for model, own in by_model.items():
         sizes = [picture.size for picture in own]
         draws = options.samples * count_draws(sizes, read_stages(model), CHUNK)
@@ -195,7 +195,7 @@ class _Work:
         return self._is_left.is_set() or self._is_cancelled()
 
     def _weight(self, picture: PlannedPicture) -> int:
-        return self._options.pixels_drawn(picture.size)
+        return self._options.pixels_drawn(self._options.model_for(picture), picture.size)
 
     # The reader's thread
 
@@ -207,7 +207,7 @@ class _Work:
         for picture in pictures:
             if self._must_stop():
                 return
-            model = self._options.model_for(picture.size)
+            model = self._options.model_for(picture)
             one = read(picture, self._options, self._opened[model].scale)
             is_large = math.prod(one.result_size) > _LARGE
             if chunk and (is_large or held + one.result_bytes > _CHUNK_BYTES):
@@ -248,7 +248,7 @@ class _Work:
             assert one.picture is not None
             for frame in one.picture.frames:
                 draws = -(-frame.pixels.shape[2] // channels)
-                pixels += draws * self._options.pixels_drawn(frame.size)
+                pixels += draws * self._options.pixels_drawn(one.model, frame.size)
         return Portion(
             weight=sum(self._weight(one.planned) for one in group),
             pixels=max(1, pixels),

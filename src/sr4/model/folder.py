@@ -22,7 +22,6 @@ SHIPPED = Path(__file__).parents[1] / "shipped"
 DEFAULT_MODEL = "sr4-fast"
 PHOTO_MODEL = "photo-x4"
 FORMAT = 1  # of config.json
-_FACE_SIDES = frozenset(range(16, 33))  # of low-res pictures, in pixels
 
 VALUE_RANGE = (-1.0, 1.0)
 _MODEL_FILES = "model.*"  # weights, graph, and what other runtimes want
@@ -32,13 +31,6 @@ _PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
 def shipped_models() -> dict[str, Path]:
     """The models inside the package by name."""
     return {path.parent.name: path.parent for path in sorted(SHIPPED.glob(f"[!.]*/{CONFIG}"))}
-
-
-def model_for(width: int, height: int) -> str:
-    """The shipped model for a picture of that size: the one for faces has learned 16x16 ones, and
-    makes do with up to 32x32; everything else is a photograph.
-    """
-    return DEFAULT_MODEL if {width, height} <= _FACE_SIDES else PHOTO_MODEL
 
 
 def find_model(name: str | Path) -> Path:
