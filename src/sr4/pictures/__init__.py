@@ -1,17 +1,19 @@
 """Picture files of any mode and depth, with all that they carry: read, and written back."""
 
+from sr4.pictures.fitting import losses
 from sr4.pictures.metadata import NO_METADATA, Metadata, Provenance
 from sr4.pictures.raster import Raster
 from sr4.pictures.reading import (
     READ_SUFFIXES,
     Picture,
     natural_suffix,
+    picture_of,
     read_picture,
     read_provenance,
     read_size,
 )
 from sr4.pictures.writing import SUFFIXES as WRITE_SUFFIXES
-from sr4.pictures.writing import check_output, check_sides, losses, write_image, write_picture
+from sr4.pictures.writing import check_output, check_sides, write_image, write_picture
 
 __all__ = [
     "NO_METADATA",
@@ -25,6 +27,7 @@ __all__ = [
     "check_sides",
     "losses",
     "natural_suffix",
+    "picture_of",
     "read_picture",
     "read_provenance",
     "read_size",
