@@ -58,8 +58,8 @@ def kept(given: Image.Exif, *, turned: bool) -> bytes | None:
             found.get_ifd(folder).update(inner)
             found[folder] = found.get_ifd(folder)
     if turned:
-        for folder_of in (found, found.get_ifd(_IFD.Exif)):
-            _swap(folder_of)
+        for folder in _with_densities(found):
+            _swap(folder)
     return found.tobytes() if len(found) else None
 
 
@@ -68,6 +68,11 @@ def _interoperability(given: Image.Exif) -> dict[int, Any]:
         return dict(given.get_ifd(_IFD.Interop))
     except KeyError:  # there is none
         return {}
+
+
+def _with_densities(found: Image.Exif) -> list[Any]:
+    """The folders that may state one; asking for a folder that is not there would make it."""
+    return [found, found.get_ifd(_IFD.Exif)] if _IFD.Exif in found else [found]
 
 
 def _swap(folder: Any) -> None:
@@ -79,7 +84,7 @@ def _swap(folder: Any) -> None:
 def scaled(block: bytes, across: float, down: float) -> bytes:
     """With as many times more pixels for each length along the axes."""
     found = loaded(block)
-    for folder in (found, found.get_ifd(_IFD.Exif)):
+    for folder in _with_densities(found):
         for pair in _DENSITIES:
             for tag, factor in zip(pair, (across, down), strict=True):
                 value = _number(folder.get(tag))

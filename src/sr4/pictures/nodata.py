@@ -25,16 +25,18 @@ def declared(text: object, dtype: np.dtype[Any]) -> float | int | None:
     """The number that a tag's text names, as pixels of that type have it; None for none of them."""
     if not isinstance(text, str):
         return None
+    words = text.strip("\0 ")
     try:
+        number = float(words)
         if dtype.kind == "f":
             with np.errstate(over="ignore"):
-                return float(np.asarray(float(text.strip("\0 "))).astype(dtype))
-        number = float(text.strip("\0 "))
-        whole = int(text) if text.strip("\0 ").lstrip("+-").isdecimal() else int(number)
+                return float(np.asarray(number).astype(dtype))
+        # Floats do not hold all numbers of 64 bits.
+        whole = int(words) if words.lstrip("+-").isdecimal() else int(number)
     except (ValueError, OverflowError):
         return None
     limits = np.iinfo(dtype)
-    return whole if whole == number and limits.min <= whole <= limits.max else None
+    return whole if float(whole) == number and limits.min <= whole <= limits.max else None
 
 
 def raster(
@@ -46,7 +48,7 @@ def raster(
     Raises:
         PictureError: none holds any, or their numbers are not finite.
     """
-    notes: tuple[str, ...] = ()
+    is_declared = number is not None
     if number is None:
         number = _undeclared(pixels)
     if number is None:
@@ -60,12 +62,11 @@ def raster(
         return checked(pixels, colour), ()
     if missing.all():
         raise PictureError(f"got pixels of {number:g} alone, which stands for no data")
-    if _undeclared(pixels) == number:
-        notes = (f"{number:g} is taken for no data, in {count:,} pixels",)
+    note = f"{number:g} is taken for no data, in {count:,} pixels"
     seen = pixels[~missing]
     filled = np.where(missing[:, :, None], seen.min(), pixels)
     alpha = (~missing).astype(pixels.dtype)
-    return checked(filled, colour, alpha, nodata=number), notes
+    return checked(filled, colour, alpha, nodata=number), () if is_declared else (note,)
 
 
 def _undeclared(pixels: NDArray[Any]) -> float | None:

@@ -46,10 +46,7 @@ def stated(image: Image.Image) -> Resolution | None:
         *pair, unit = side.physical
         if unit != 1:
             return checked(pair[0], pair[1], is_absolute=False)
-        # Whole pixels a metre are never a round number an inch.
-        inches = [one / _INCHES_A_METRE for one in pair]
-        whole = [round(one) if abs(one - round(one)) < 0.013 else one for one in inches]
-        return checked(whole[0], whole[1])
+        return _of_metres(*(one / _INCHES_A_METRE for one in pair))
     if "jfif_density" in info:
         width, height = info["jfif_density"]
         unit = info.get("jfif_unit", 0)
@@ -63,5 +60,11 @@ def stated(image: Image.Image) -> Resolution | None:
                 across, down = map(float, info[key])
             except (TypeError, ValueError, ZeroDivisionError):
                 return None
-            return checked(across, down, is_absolute)
+            return _of_metres(across, down) if is_absolute else checked(across, down, False)
     return None
+
+
+def _of_metres(across: float, down: float) -> Resolution | None:
+    """Whole numbers an inch, where rounding to whole ones a metre has made fractions of them."""
+    whole = [round(one) if abs(one - round(one)) < 0.013 else one for one in (across, down)]
+    return checked(whole[0], whole[1])
