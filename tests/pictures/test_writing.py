@@ -20,6 +20,7 @@ from sr4.pictures import (
     check_sides,
     encode_picture,
     losses,
+    png_writing,
     read_picture,
     read_provenance,
     write_image,
@@ -384,7 +385,7 @@ def test_a_large_png_is_written_in_strips(
     raster = from_array(array)
     picture = Picture((raster,), Metadata(text={"Title": "strips"}))
     write_picture(picture, tmp_path / "whole.png")
-    monkeypatch.setattr(writing, "_PNG_STRIP", 300)
+    monkeypatch.setattr(png_writing, "_STRIP", 300)
     write_picture(picture, tmp_path / "strips.png")
     found = read_picture(tmp_path / "strips.png")
     np.testing.assert_array_equal(found.frames[0].array, raster.array)

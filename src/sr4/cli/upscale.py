@@ -151,7 +151,7 @@ def upscale(
         str | None,
         typer.Option(
             "--format",
-            metavar="png|jpg|tif|webp|gif|bmp|npy|same",
+            metavar="png|jpg|tif|webp|avif|jp2|gif|bmp|npy|same",
             help="Format of the results; same is that of each input. Default: png, or tif and npy "
             "where only these hold the pixels without loss.",
         ),

@@ -130,10 +130,12 @@ class _Canvas:
     def result(self, *, use_mean: bool) -> Result:
         given, degradation = self._given, self._degradation
         alpha = _enlarged_alpha(given, degradation)
-        rasters = tuple(Raster(one, given.colour, given.span, alpha) for one in self._drawn)
+        rasters = tuple(
+            Raster(one, given.colour, given.span, alpha, given.nodata) for one in self._drawn
+        )
         mean = rasters[0]
         if self._count > 1:
-            mean = Raster(self._mean, given.colour, given.span, alpha)
+            mean = Raster(self._mean, given.colour, given.span, alpha, given.nodata)
         chosen = mean if use_mean else rasters[0]
         consistency, given_up = _consistency(given, chosen, degradation, self._evidence)
         return Result(
@@ -153,10 +155,17 @@ def _joined(parts: Parts, sampling: Iterable[Iterable[Floats]]) -> Iterator[Floa
 
 
 def _enlarged_alpha(given: Raster, degradation: AnyDegradation) -> NDArray[Any] | None:
-    """The bicubic alpha, made to fit the given one: what is to be seen is not invented."""
+    """The bicubic alpha, made to fit the given one: what is to be seen is not invented. Whether a
+    pixel has data is that of the pixel that it lies in.
+    """
     low = given.unit_alpha
     if low is None:
         return None
+    if given.nodata is not None and given.alpha is not None:
+        sides = zip(result_size(given, degradation), given.alpha.shape, strict=True)
+        rows, columns = (np.arange(new) * old // new for new, old in sides)
+        enlarged: NDArray[Any] = given.alpha[rows[:, None], columns]
+        return enlarged
     enlarged = np.empty(result_size(given, degradation), given.span.dtype)
     if isinstance(degradation, SizedDegradation):
         resizing = Resizing(degradation, Constraint(degradation, PixelBox(low, 0)))

@@ -23,6 +23,7 @@ from sr4.upscaling.pipeline import (
     given_evidence,
     planned,
     sample_seeds,
+    with_metadata,
 )
 from sr4.upscaling.result import Result
 from sr4.upscaling.sizing import SizeWanted
@@ -101,7 +102,9 @@ class CascadePipeline:
         return "+".join(dict.fromkeys(stage.backend for stage in self.stages))
 
     @overload
-    def upscale(self, image: Picture, **options: Unpack[CascadeOptions]) -> Result: ...
+    def upscale(  # type: ignore[overload-overlap] # a str is a sequence of them, but no list
+        self, image: Picture, **options: Unpack[CascadeOptions]
+    ) -> Result: ...
 
     @overload
     def upscale(
@@ -166,7 +169,7 @@ class CascadePipeline:
             ModelError: a network fails.
         """
         wanted = SizeWanted(scale, width, height)
-        given, evidences = given_evidence(
+        given, evidences, metadata = given_evidence(
             image, self.first_config, evidence, noise, blur, consistency
         )
         used = any(one.kind != "none" for one in evidences)
@@ -193,6 +196,7 @@ class CascadePipeline:
         results = results_in_turn(
             drawings, tasks, use_mean=use_mean, condition_noise=condition_noise
         )
+        results = with_metadata(results, metadata)
         return results if isinstance(image, (list, tuple)) else results[0]
 
     def check_options(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,20 @@ from sr4.config import ModelConfig
 from sr4.degradation import Degradation, DegradationChain
 from sr4.diffusion.samplers import OnStep
 from sr4.errors import PictureError, UsageError
-from sr4.evidence.choose import AUTO, Blur, check_evidence, choose, pillow_origin
+from sr4.evidence.choose import (
+    AUTO,
+    Blur,
+    Origin,
+    check_evidence,
+    choose,
+    file_origin,
+    pillow_origin,
+)
 from sr4.evidence.kinds import Evidence
 from sr4.model.diffusion_model import DiffusionModel
-from sr4.pictures.raster import Parts, Raster, from_array, from_pil
+from sr4.pictures import Metadata, picture_of, read_picture
+from sr4.pictures import Picture as Opened
+from sr4.pictures.raster import Parts, Raster, from_array
 from sr4.upscaling.drawing import Draw, Drawing, Task, results_in_turn
 from sr4.upscaling.result import Result
 from sr4.upscaling.sizing import Resizing, Size, SizeWanted
@@ -26,7 +37,7 @@ from sr4.upscaling.tiling import check_tile
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-Picture = Image.Image | NDArray[Any] | Raster
+Picture = str | Path | Image.Image | NDArray[Any] | Raster
 
 
 class SharedOptions(TypedDict, total=False):
@@ -87,7 +98,9 @@ class Pipeline:
         return self.model.network.name
 
     @overload
-    def upscale(self, image: Picture, **options: Unpack[Options]) -> Result: ...
+    def upscale(  # type: ignore[overload-overlap] # a str is a sequence of them, but no list
+        self, image: Picture, **options: Unpack[Options]
+    ) -> Result: ...
 
     @overload
     def upscale(self, image: Sequence[Picture], **options: Unpack[Options]) -> list[Result]: ...
@@ -115,10 +128,12 @@ class Pipeline:
         """Upscale a picture, or each of a list.
 
         Args:
-            image: a PIL picture of any mode; or an array (h, w) or (h, w, N), of uint8, uint16 or
-                floats in [0, 1], N being the model's channels, or 1 (grey), 2 (grey, alpha), 3
-                (RGB) or 4 (RGBA); or a Raster. Or a list or tuple of them, in which sizes may
-                differ. Alpha is enlarged apart, without the network.
+            image: a picture file by its path; a PIL picture of any mode; an array (h, w) or
+                (h, w, N), of uint8, uint16 or floats in [0, 1], N being the model's channels, or 1
+                (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA); or a Raster. Or a list or tuple of
+                them, in which sizes may differ. Files and PIL pictures are turned upright as EXIF
+                says, and results keep their profile and metadata. Alpha is enlarged apart, without
+                the network.
             steps: network evaluations a sample; the model's own by default.
             sampler: "ddpm", "ddim" or "dpmpp"; the model's own by default.
             seed: sample k of every picture uses seed + k, so that a picture gives the same
@@ -160,7 +175,9 @@ class Pipeline:
             ModelError: the network fails.
         """
         wanted = SizeWanted(scale, width, height)
-        given, evidences = given_evidence(image, self.config, evidence, noise, blur, consistency)
+        given, evidences, metadata = given_evidence(
+            image, self.config, evidence, noise, blur, consistency
+        )
         used = any(one.kind != "none" for one in evidences)
         drawing = self.drawing(steps, sampler, used, tile, on_step, detail)
         tasks = planned(
@@ -172,7 +189,7 @@ class Pipeline:
             own=self.model.degradation,
         )
         drawing.check_memory(tasks, samples)
-        results = results_in_turn([drawing], tasks, use_mean=use_mean)
+        results = with_metadata(results_in_turn([drawing], tasks, use_mean=use_mean), metadata)
         return results if isinstance(image, (list, tuple)) else results[0]
 
     def drawing(
@@ -211,14 +228,12 @@ class Pipeline:
         check_tile(self.model, tile)
 
 
-def given_pictures(image: object, channels: int) -> list[Parts]:
-    """A picture, or each of a list or tuple, as it goes through a model of that many channels.
+class Given(NamedTuple):
+    """Pictures as they go through a model, what each says, and what its file says besides."""
 
-    Raises:
-        PictureError: a picture that cannot be taken.
-    """
-    pictures: Sequence[object] = image if isinstance(image, (list, tuple)) else [image]
-    return [Parts(_as_raster(picture, channels), channels) for picture in pictures]
+    parts: list[Parts]
+    evidences: list[Evidence]
+    metadata: list[Metadata]
 
 
 def given_evidence(
@@ -228,8 +243,8 @@ def given_evidence(
     noise: float | None,
     blur: Blur,
     consistency: bool | None,
-) -> tuple[list[Parts], list[Evidence]]:
-    """`given_pictures`, with the evidence of each; see `Pipeline.upscale`.
+) -> Given:
+    """A picture, or each of a list or tuple, with its evidence; see `Pipeline.upscale`.
 
     Args:
         config: of the model that the pictures go through first.
@@ -247,8 +262,9 @@ def given_evidence(
     for one in asked:
         check_evidence(one, noise, blur, consistency)
     # Before the pictures are decoded, after which their files may be out of reach.
-    origins = [pillow_origin(one) if isinstance(one, Image.Image) else None for one in pictures]
-    given = given_pictures(image, config.channels)
+    origins = [_origin(one) for one in pictures]
+    opened = [_as_picture(picture, config.channels) for picture in pictures]
+    given = [Parts(one.frames[0], config.channels) for one in opened]
     found = []
     for parts, origin, kind in zip(given, origins, asked, strict=True):
         if not isinstance(kind, Evidence):
@@ -260,7 +276,13 @@ def given_evidence(
                 blur=blur,
             )
         found.append(kind)
-    return given, found
+    return Given(given, found, [one.metadata for one in opened])
+
+
+def with_metadata(results: Sequence[Result], metadata: Sequence[Metadata]) -> list[Result]:
+    """Results that say what the files of their pictures did, as far as it is true of them."""
+    pairs = zip(results, metadata, strict=True)
+    return [replace(one, metadata=said.for_size(one.raster.size)) for one, said in pairs]
 
 
 def planned(
@@ -314,14 +336,25 @@ def sample_seeds(seed: int, samples: int) -> range:
     return range(seed, seed + samples)
 
 
-def _as_raster(picture: object, channels: int) -> Raster:
-    """Of a PIL picture, an array or a raster, for a model of that many channels."""
+def _origin(picture: object) -> Origin | None:
+    """What is known of the file of a picture."""
     if isinstance(picture, (str, Path)):
-        raise PictureError(
-            f"got the file name {str(picture)!r}; expected a picture: open it with PIL.Image.open"
-        )
-    if isinstance(picture, Raster):
-        return picture
+        return file_origin(Path(picture))
+    return pillow_origin(picture) if isinstance(picture, Image.Image) else None
+
+
+def _as_picture(picture: object, channels: int) -> Opened:
+    """Of a file, a PIL picture, an array or a raster, for a model of that many channels."""
+    if isinstance(picture, (str, Path)):
+        opened = read_picture(picture)
+        if len(opened.frames) > 1:
+            raise PictureError(
+                f"{str(picture)!r} is an animation of {len(opened.frames)} frames; expected one "
+                "picture: use `sr4 upscale`, or give the frames as a list"
+            )
+        return opened
     if isinstance(picture, Image.Image):
-        return from_pil(picture)
-    return from_array(np.asarray(picture), channels)
+        return picture_of(picture)
+    if isinstance(picture, Raster):
+        return Opened((picture,))
+    return Opened((from_array(np.asarray(picture), channels),))

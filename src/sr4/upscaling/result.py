@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr4.evidence.kinds import Evidence
-from sr4.pictures.raster import Raster
+from sr4.pictures import NO_METADATA, Metadata, Raster
 
 Floats = NDArray[np.float32]
 
@@ -34,6 +34,8 @@ class Result:
         evidence: what the input was taken to say.
         given_up: (h, w), the pixels of the input that the result is off by more than a level from,
             for no picture fits them, or because it was not asked to.
+        metadata: what the file of the input said besides its pixels, as far as it is true of the
+            result; its profile, EXIF, XMP and resolution are in `info` of the Pillow pictures.
     """
 
     raster: Raster
@@ -43,11 +45,17 @@ class Result:
     consistency: float
     evidence: Evidence
     given_up: NDArray[np.bool_]
+    metadata: Metadata = NO_METADATA
 
     @cached_property
     def _pictures(self) -> dict[int, Image.Image]:
         rasters = {id(one): one for one in (self.raster, *self.rasters, self.mean_raster)}
-        return {key: one.to_pil() for key, one in rasters.items()}
+        return {key: self._picture(one) for key, one in rasters.items()}
+
+    def _picture(self, raster: Raster) -> Image.Image:
+        picture = raster.to_pil()
+        picture.info |= self.metadata.for_colour(raster.colour).info()
+        return picture
 
     @property
     def image(self) -> Image.Image:
