@@ -31,7 +31,7 @@ test: .venv-test/ready
 .venv-test/ready: pyproject.toml constraints.txt
 	@echo "Installing sr4, PyTorch and the test tools into .venv-test (some minutes)"
 	$(PYTHON) -m venv .venv-test
-	$(PIN) .venv-test/bin/python $(PIP_INSTALL) --editable ".[train,openvino,dev]"
+	$(PIN) .venv-test/bin/python $(PIP_INSTALL) --editable ".[train,openvino,heic,dev]"
 	@touch $@
 
 constraints: .venv-test/ready
