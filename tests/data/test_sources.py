@@ -312,6 +312,16 @@ def test_two_sources_of_one_lmdb_folder(tmp_path: Path, files: dict[str, bytes])
     assert first.read_bytes(0) == second.read_bytes(0) == next(iter(files.values()))
 
 
+def test_lmdb_keys_without_suffix(tmp_path: Path, files: dict[str, bytes]) -> None:
+    """As BasicSR's script makes them; a note is among them."""
+    bare = {name.rpartition(".")[0]: data for name, data in files.items()}
+    source = open_source(write_lmdb(tmp_path / "data", bare | {"note": b"no picture"}))
+    assert list(source.names) == sorted(bare)
+    assert [source.read_bytes(index) for index in range(len(source))] == [
+        bare[name] for name in sorted(bare)
+    ]
+
+
 @pytest.mark.parametrize("damage", ["junk", "half", "one page less", "no bytes"])
 def test_damaged_lmdb(tmp_path: Path, files: dict[str, bytes], damage: str) -> None:
     path = write_lmdb(tmp_path / "data", files)
