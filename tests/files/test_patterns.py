@@ -10,6 +10,13 @@ import pytest
 
 from sr4.files.patterns import matching
 
+# fmt: off
+PATTERNS = (
+    "*", "*.png", "b/*", "*/*.png", "**/*.png", "b/**/*.tar", "**/d/**/e.png", "**/d/*", ".*",
+    "b/.h/*", "**/**/*.png", "[[]x].png", "?.png", "no/*", "b/c.png/*", "./*.png", "b/*/",
+)
+# fmt: on
+
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -20,13 +27,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    "pattern",
-    (
-        "* *.png b/* */*.png **/*.png b/**/*.tar **/d/**/e.png **/d/* .* b/.h/* **/**/*.png "
-        "[[]x].png ?.png no/* b/c.png/* ./*.png b/*/"
-    ).split(),
-)
+@pytest.mark.parametrize("pattern", PATTERNS)
 def test_as_glob(tree: Path, pattern: str) -> None:
     for text in (pattern, f"{tree}{os.sep}{pattern}"):
         assert matching(text) == sorted(set(glob.glob(text, recursive=True)))

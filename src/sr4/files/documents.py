@@ -15,7 +15,7 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -99,11 +99,6 @@ def parse_yaml(text: str) -> Any:
 class _Loader(yaml.SafeLoader):
     """Knows no aliases (`&name`, `*name`), and does not look into a thousand brackets."""
 
-    yaml_implicit_resolvers: ClassVar = {
-        sign: [(tag, pattern) for tag, pattern in resolvers if tag not in (_INTEGER, _FLOAT)]
-        for sign, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
     def fetch_flow_collection_start(self, token: Any) -> None:
         if self.flow_level > _MOST_DEPTH:
             raise ValueError(_TOO_DEEP)
@@ -136,6 +131,10 @@ def _yaml_float(loader: _Loader, node: yaml.ScalarNode) -> float:
     return float(text.replace(".inf", "inf").replace(".nan", "nan"))
 
 
+_Loader.yaml_implicit_resolvers = {
+    sign: [(tag, pattern) for tag, pattern in resolvers if tag not in (_INTEGER, _FLOAT)]
+    for sign, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 _Loader.add_implicit_resolver(
     _INTEGER,
     re.compile(r"(?:[-+]?[0-9][0-9_]*|0b[01]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from sr4.config import ModelConfig
 from sr4.errors import MissingExtraError, ModelError, OutOfMemoryError, UsageError, nearest, reason
+from sr4.runtime.compiled_cache import cache_folder
 from sr4.runtime.graph_check import check_graph, check_ir
 from sr4.runtime.weights import read_header
 
@@ -141,17 +140,6 @@ def _fastest(draws: int | None) -> str:
     return "onnx" if few or find_spec("openvino") is None else "openvino"
 
 
-def cache_folder() -> Path:
-    """Where the platform keeps what programs can make again: sr4's part of it."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or os.path.expanduser("~/AppData/Local")
-    elif sys.platform == "darwin":
-        base = os.path.expanduser("~/Library/Caches")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(base, "sr4")
-
-
 def _open_torch(folder: Path, config: ModelConfig, device: str) -> Network:
     try:
         from sr4.runtime.torch_backend import TorchNetwork
@@ -172,5 +160,10 @@ def _open_openvino(graph: Path, config: ModelConfig) -> Network:
         from sr4.runtime.openvino_backend import OpenVINONetwork
     except ModuleNotFoundError as error:
         raise MissingExtraError("the openvino backend", "openvino", "openvino") from error
-    cache = cache_folder() / "openvino"
-    return OpenVINONetwork(graph, size=config.image_size, cache=cache)
+    cache = cache_folder()
+    return OpenVINONetwork(
+        graph,
+        size=config.image_size,
+        multiple=config.size_multiple,
+        cache=None if cache is None else cache / "openvino",
+    )
