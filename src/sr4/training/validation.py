@@ -14,6 +14,7 @@ from sr4.build import build_corruption, build_degradation
 from sr4.config import ModelConfig, TrainingSettings
 from sr4.data.evaluation import EvaluationBatch, evaluation_batches
 from sr4.data.sources import Source
+from sr4.diffusion.samplers import Step
 from sr4.evaluation.metrics import consistency, psnr
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.networks.attention_input import InputAttention
@@ -24,6 +25,10 @@ from sr4.runtime.torch_backend import TorchNetwork
 from sr4.training.checkpoint import writing
 
 _ROWS = 4
+
+
+class Stopped(Exception):
+    """A validation that was asked to end."""
 
 
 def check_pictures(config: ModelConfig, source: Source, training: TrainingSettings) -> None:
@@ -43,6 +48,7 @@ def validate(
     source: Source,
     training: TrainingSettings,
     picture: Path,
+    stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, float]:
     """PSNR (dB) and consistency (x 1e-5) of one sample each for the first pictures of a source, and
     a labelled picture of some of them. With an attention over its inputs, also the mean and the
@@ -51,7 +57,16 @@ def validate(
     Args:
         network: the averaged network, called as `network(x_t, log_snr, low_res)`.
         picture: the PNG file to write.
+        stop: asked after each step of a sampling whether to end here.
+
+    Raises:
+        Stopped: it was; nothing is written.
     """
+
+    def end_if_asked(_: Step) -> None:
+        if stop():
+            raise Stopped
+
     device = next(network.parameters()).device
     precision = training.precision
     model = DiffusionModel(config, TorchNetwork(network, device, precision), config.recipe)
@@ -65,7 +80,12 @@ def validate(
             # What fits a corrupted picture keeps its noise.
             keeps = False if config.corruption != "none" else None
             result = model.sample(
-                batch.low_res, seeds=seeds, steps=steps, consistency=keeps, known=batch.known
+                batch.low_res,
+                seeds=seeds,
+                steps=steps,
+                consistency=keeps,
+                known=batch.known,
+                on_step=end_if_asked,
             )
             unit = (result + 1) / 2
             fit = consistency(unit, (batch.low_res + 1) / 2, model.degradation) / 1e-5
