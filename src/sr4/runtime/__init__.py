@@ -13,6 +13,7 @@ from sr4.config import ModelConfig
 from sr4.errors import MissingExtraError, ModelError, OutOfMemoryError, UsageError, nearest, reason
 from sr4.runtime.compiled_cache import cache_folder
 from sr4.runtime.graph_check import check_graph, check_ir
+from sr4.runtime.rehearsal import check_by_rehearsal
 from sr4.runtime.weights import read_header
 
 Array = Any
@@ -120,13 +121,37 @@ def open_network(
             "or choose the torch backend"
         )
     # What a config does not list has nothing to do with the model.
+    graph = folder / GRAPH
     if backend == "openvino" and all(_has(folder, name, config) for name in (IR, IR_WEIGHTS)):
-        check_ir(folder / IR)
-        return _open_openvino(folder / IR, config)
-    check_graph(folder / GRAPH, folder / WEIGHTS, read_header(folder / WEIGHTS))
-    if backend == "openvino":
-        return _open_openvino(folder / GRAPH, config)
-    return _open_onnx(folder / GRAPH)
+        graph = folder / IR
+        check_ir(graph)
+    else:
+        check_graph(graph, folder / WEIGHTS, read_header(folder / WEIGHTS))
+    check_by_rehearsal(graph, config, backend)
+    return open_graph(graph, config, backend)
+
+
+def open_graph(graph: Path, config: ModelConfig, backend: str, *, keep: bool = True) -> Network:
+    """An exported network on "onnx" or "openvino".
+
+    Args:
+        keep: whether what is compiled of it is kept for other processes.
+    """
+    if backend == "onnx":
+        from sr4.runtime.onnx_backend import ONNXNetwork
+
+        return ONNXNetwork(graph)
+    try:
+        from sr4.runtime.openvino_backend import OpenVINONetwork
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("the openvino backend", "openvino", "openvino") from error
+    cache = cache_folder() if keep else None
+    return OpenVINONetwork(
+        graph,
+        size=config.image_size,
+        multiple=config.size_multiple,
+        cache=None if cache is None else cache / "openvino",
+    )
 
 
 def _has(folder: Path, name: str, config: ModelConfig) -> bool:
@@ -147,23 +172,3 @@ def _open_torch(folder: Path, config: ModelConfig, device: str) -> Network:
         what = f"{folder}: the torch backend"
         raise MissingExtraError(what, error.name or "torch", "train") from error
     return TorchNetwork.open(folder, config, device)
-
-
-def _open_onnx(graph: Path) -> Network:
-    from sr4.runtime.onnx_backend import ONNXNetwork
-
-    return ONNXNetwork(graph)
-
-
-def _open_openvino(graph: Path, config: ModelConfig) -> Network:
-    try:
-        from sr4.runtime.openvino_backend import OpenVINONetwork
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("the openvino backend", "openvino", "openvino") from error
-    cache = cache_folder()
-    return OpenVINONetwork(
-        graph,
-        size=config.image_size,
-        multiple=config.size_multiple,
-        cache=None if cache is None else cache / "openvino",
-    )
