@@ -14,8 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
+from PIL import Image
 
+from sr4.data.prepare import info
 from sr4.data.sources import EncodedSource, open_source, open_sources
 from sr4.errors import BadPictureError, DataError, MissingExtraError, UsageError
 
@@ -301,6 +304,24 @@ def test_a_pipe_among_pictures_does_not_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
     with pytest.raises(DataError, match="no regular file"):
         open_source(tmp_path).read(0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_floats_are_read_as_upscaling_reads_them(tmp_path: Path, channels: int) -> None:
+    """TIFF that Pillow does not open, and NPY."""
+    levels = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)
+    floats = (levels / 255).astype(np.float32)
+    tifffile.imwrite(tmp_path / "a.tif", floats, photometric="rgb")
+    np.save(tmp_path / "b.npy", floats)
+    Image.fromarray(levels).save(tmp_path / "c.png")
+    source = open_source(tmp_path, channels)
+    first, second, third = (source.read(index) for index in range(3))
+    assert third.shape == (6, 5, channels)
+    np.testing.assert_array_equal(first, third)
+    np.testing.assert_array_equal(second, third)
+    summary = info(tmp_path)
+    assert summary.unreadable == ()
+    assert summary.formats == {"TIFF": 1, "NPY": 1, "PNG": 1}
 
 
 # LMDB

@@ -118,11 +118,23 @@ class EncodedSource(ABC):
         )
 
 
+def is_deep_file(data: bytes) -> bool:
+    """Whether a picture file is one of those that Pillow, which gives 8 bits, does not read: NPY,
+    and TIFF of floats or of other than the usual bands.
+    """
+    if data.startswith(NPY):
+        return True
+    return data.startswith(tiff.SIGNATURES) and tiff.is_deep(data)
+
+
 def _pixels(data: bytes, label: str, channels: int) -> NDArray[np.uint8]:
-    if channels in (1, 3) and not data.startswith(NPY):
+    if channels in (1, 3) and not is_deep_file(data):
         image = read_image(data, name=label)
         return np.asarray(image) if channels == 3 else np.asarray(image.convert("L"))[:, :, None]
     raster = read_picture(data, name=label).frames[0].with_bits(8)
+    if channels in (1, 3) and raster.colour != "bands":
+        image = raster.to_pil().convert("RGB" if channels == 3 else "L")
+        return np.atleast_3d(np.asarray(image))
     pixels = raster.pixels if raster.pixels.shape[2] == channels else np.atleast_3d(raster.array)
     if pixels.shape[2] != channels:
         raise PictureError(

@@ -213,6 +213,7 @@ def evaluate(
         limit=limit,
         corruption=corruption,
         on_bad=None if bad is None else bad.append,
+        least=1 if bad is None else metrics.SSIM_WINDOW + 2 * border,
     ):
         tally.add(batch, sampling.draws(batch))
         if on_progress:

@@ -35,15 +35,15 @@ _COLOURS: dict[int, tuple[Colour, int]] = {
 }
 
 
-def is_deep(path: Path) -> bool:
+def is_deep(file: Path | bytes) -> bool:
     """Whether a TIFF file holds what no PNG does: numbers other than 8- and 16-bit ones, or bands
     that are no colours. False for what is no TIFF, which is said when it is read.
     """
     import tifffile
 
     try:
-        with decoding(path) as (stream, _), tifffile.TiffFile(stream) as file:
-            page = _first(file)
+        with decoding(file) as (stream, _), tifffile.TiffFile(stream) as tiff:
+            page = _first(tiff)
             colour = _colour(page)[0]
             return page.dtype not in (*_SHALLOW, np.uint16) or colour == "bands"
     except PictureError:
