@@ -285,6 +285,27 @@ def test_a_signal_saves_and_leaves(
     assert_same(weights(tmp_path), weights(finished))
 
 
+def test_a_signal_ends_a_validation(
+    tiny: Tiny, source: EncodedSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last one, too: the run goes on with it."""
+    real = trainer.validate
+
+    def validate(*arguments: Any) -> dict[str, float]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments)
+
+    settings = tiny(validate_every_images=10**6)
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "validate", validate)
+        summary = train(settings, data=source, val=source, out=tmp_path)
+    assert (summary.images, summary.stopped) == (32, True)
+    assert not list((tmp_path / "validation").glob("*.png"))
+    summary = train(settings, data=source, val=source, out=tmp_path)
+    assert (summary.images, summary.stopped) == (32, False)
+    assert len(list((tmp_path / "validation").glob("*.png"))) == 1
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_a_signal_to_all_its_processes_saves_and_leaves(
     tiny: Tiny, source: EncodedSource, tmp_path: Path

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -87,7 +89,7 @@ class Plan:
         budget: training pictures for each; the size's own if None.
         changes: settings laid over those of each recipe, nested as `RunSettings`.
         steps: numbers of steps to score besides each system's own, where it has so many.
-        limit: test pictures.
+        limit: test pictures; validations draw no more.
     """
 
     recipes: tuple[str, ...] = PAPER
@@ -103,7 +105,9 @@ class Plan:
         Raises:
             UsageError: an unknown recipe or setting, an impossible value.
         """
-        return override(at_size(recipe(name), self.size, self.budget), self.changes)
+        settings = override(at_size(recipe(name), self.size, self.budget), self.changes)
+        pictures = min(settings.training.validation_images, self.limit)
+        return override(settings, {"training": {"validation_images": pictures}})
 
 
 def ablate(
@@ -131,7 +135,7 @@ def ablate(
         out: the folder.
 
     Returns:
-        The results, or None if a signal has stopped a training: it can go on.
+        The results, or None if a signal (SIGTERM or SIGINT) has stopped it: it can go on.
 
     Raises:
         UsageError: an unknown recipe or setting, an impossible value.
@@ -153,7 +157,31 @@ def ablate(
         out.mkdir(parents=True, exist_ok=True)
     with locked(out, "runs this ablation"):
         _settle(out, plan, data, test)
-        return _Ablation(plan, settings, data, test, val, show, out, on_progress).run()
+        try:
+            with _interrupted_by_sigterm():
+                return _Ablation(plan, settings, data, test, val, show, out, on_progress).run()
+        except KeyboardInterrupt:
+            return None
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends what is done inside as Ctrl-C does, at once: files are written whole or not at
+    all. Only a training sees to both by itself, and saves what it has.
+    """
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread, which alone may handle signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @dataclass
@@ -203,7 +231,7 @@ class _Ablation:
         """Train a system up to its budget; False if a signal came before."""
         total = settings.training.total_images
         folder = self._run(name)
-        if (folder / "model").is_dir() and read_config(find_model(folder)).training_images >= total:
+        if self._is_trained(name, total):
             return True
         summary = train(
             settings,
@@ -213,6 +241,15 @@ class _Ablation:
             on_progress=lambda p: self._tell(f"training {name}", p.images, p.total, p.message),
         )
         return not summary.stopped
+
+    def _is_trained(self, name: str, total: int) -> bool:
+        """Whether a system's run has its model and, unless stopped there, its last validation."""
+        folder = self._run(name)
+        if not (folder / "model").is_dir():
+            return False
+        curve = points(read_metrics(folder), "validation", CurvePoint)
+        images = read_config(find_model(folder)).training_images
+        return min(images, curve[-1].images if curve else 0) >= total
 
     def _run(self, name: str) -> Path:
         return self.out / "runs" / name

@@ -27,10 +27,12 @@ from sr4.data.manifest import (
     SourceEntry,
     read_manifest,
 )
-from sr4.data.sources import EncodedSource, open_source
+from sr4.data.sources import EncodedSource, is_deep_file, open_source
 from sr4.errors import BadPictureError, DataError, PictureError, UsageError, reason
 from sr4.files.whole import file_sha256
-from sr4.pictures.rgb import read_header
+from sr4.pictures import read_picture
+from sr4.pictures.reading import NPY
+from sr4.pictures.rgb import Header, read_header
 
 Format = Literal["png", "webp"]
 Progress = Callable[[int, int], None]  # pictures done, pictures in all
@@ -264,6 +266,16 @@ class Summary(BaseModel):
     damaged: tuple[str, ...]  # shards whose checksum is not the manifest's
 
 
+def _header(data: bytes, label: str) -> Header:
+    """Of what a source reads, which is more than Pillow does."""
+    if not is_deep_file(data):
+        return read_header(data, name=label)
+    raster = read_picture(data, name=label).frames[0]
+    bands = raster.pixels.shape[2]
+    kind = "NPY" if data.startswith(NPY) else "TIFF"
+    return Header(kind, f"{bands} of {raster.pixels.dtype}", *raster.size)
+
+
 def info(spec: str | Path, *, samples: int = 1000) -> Summary:
     """Look at the headers of up to `samples` evenly spaced pictures, and verify the checksums of
     prepared shards.
@@ -276,7 +288,7 @@ def info(spec: str | Path, *, samples: int = 1000) -> Summary:
     headers, unreadable = [], []
     for index in map(int, indices):
         try:
-            headers.append(read_header(source.read_bytes(index), name=source.label(index)))
+            headers.append(_header(source.read_bytes(index), source.label(index)))
         except (DataError, PictureError) as error:
             unreadable.append(str(error))
     sizes = Counter((header.width, header.height) for header in headers)

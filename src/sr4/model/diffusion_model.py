@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -167,11 +168,6 @@ class DiffusionModel:
         own = padded(constraints, (height, width), larger) if constraints else None
         drawn = self._draw(larger, self.pad(condition), told, seeds, settings, own, on_step)
         result = np.clip(drawn[..., : height * scale, : width * scale], *VALUE_RANGE)
-        if not np.isfinite(result).all():
-            raise ModelError(
-                f"{self.name}: its network gave numbers that are not finite; expected pictures: "
-                "the weights may be damaged"
-            )
         if settings.consistency:  # one by one: each takes the rounds that it needs alone
             exact = constraints or [
                 Constraint(self.degradation, PixelBox(low, 0)) for low in low_res
@@ -264,8 +260,11 @@ class DiffusionModel:
     def evaluate(
         self, x_t: Array, log_snr: float, upsampled: Array, told: Array | None = None
     ) -> Array:
-        """The network's answer, of the shape that a model like this has; a graph from elsewhere
-        could give any.
+        """The network's answer, of the shape that a model like this has, and all of it numbers; a
+        graph from elsewhere could give any, and damaged weights give what would show as black.
+
+        Raises:
+            ModelError: it is something else, or the network fails.
         """
         output = self.network(x_t, log_snr, upsampled, *(() if told is None else (told,)))
         is_double = self.config.objective.variance == "learned" or has_mean_output(
@@ -277,6 +276,11 @@ class DiffusionModel:
             raise ModelError(
                 f"{self.name}: its network gave numbers of shape {tuple(output.shape)}; expected "
                 f"{expected}: copy or export the model again"
+            )
+        if not array_namespace(output).isfinite(output).all():
+            raise ModelError(
+                f"{self.name}: its network gave numbers that are not finite; expected pictures: "
+                "the weights may be damaged"
             )
         return output
 

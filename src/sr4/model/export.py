@@ -135,8 +135,8 @@ def _check_place(out: Path, overwrite: bool) -> None:
 
 def _convert_to_openvino(folder: Path) -> None:
     try:
-        import openvino
-    except ImportError as error:
+        from sr4.runtime.openvino_backend import openvino
+    except ModuleNotFoundError as error:
         raise MissingExtraError("export to OpenVINO", "openvino", "openvino") from error
     graph = openvino.Core().read_model(str(folder / GRAPH))
     openvino.save_model(graph, str(folder / IR), compress_to_fp16=True)

@@ -128,7 +128,7 @@ def _open_heif(stream: BinaryIO) -> Image.Image:
             "HEIC is not read here: install the package 'pillow-heif' (the extra 'heic' of sr4), "
             "or convert the picture"
         ) from None
-    image: Image.Image = pillow_heif.HeifImageFile(stream)
+    image: Image.Image = pillow_heif.HeifImageFile(stream)  # type: ignore[no-untyped-call]
     return image
 
 

@@ -86,6 +86,9 @@ class CascadePipeline:
         self.stages: tuple[Pipeline, ...] = tuple(found)
         self.degradation = DegradationChain(tuple(one.model.degradation for one in found))
 
+    def __reduce__(self) -> tuple[type[CascadePipeline], tuple[tuple[Pipeline, ...]]]:
+        return CascadePipeline, (self.stages,)
+
     @property
     def first_config(self) -> ModelConfig:
         """That of the model that pictures go through first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, overload
@@ -66,7 +66,12 @@ class Options(SharedOptions, total=False):
 
 
 class Pipeline:
-    """Upscales pictures with a diffusion model.
+    """Upscales pictures with a diffusion model. Any number of threads may use one at once; pickled
+    and deep copies open the model again.
+
+    Args:
+        model: the model.
+        reopen: makes the same pipeline again, wherever a copy is wanted; it is pickled itself.
 
     Example:
         >>> import sr4
@@ -74,8 +79,17 @@ class Pipeline:
         >>> model.upscale(picture, seed=0).image.save("large.png")
     """
 
-    def __init__(self, model: DiffusionModel) -> None:
+    def __init__(self, model: DiffusionModel, reopen: Callable[[], Pipeline] | None = None) -> None:
         self.model = model
+        self._reopen = reopen
+
+    def __reduce__(self) -> tuple[Callable[[], Pipeline], tuple[()]]:
+        if self._reopen is None:
+            raise UsageError(
+                f"got a pipeline of the model {self.model.name!r}, made in memory, to pickle or "
+                "copy; expected one of a folder: open it with sr4.load"
+            )
+        return self._reopen, ()
 
     @property
     def config(self) -> ModelConfig:
