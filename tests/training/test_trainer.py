@@ -28,8 +28,9 @@ from sr4.config.overrides import override  # noqa: E402
 from sr4.data.sources import EncodedSource, Source, open_source  # noqa: E402
 from sr4.errors import DataError, RunError, UsageError  # noqa: E402
 from sr4.model.diffusion_model import load_model  # noqa: E402
-from sr4.training import optimisation, trainer  # noqa: E402 - needs torch
+from sr4.training import trainer  # noqa: E402 - needs torch
 from sr4.training.checkpoint import Checkpoint  # noqa: E402
+from sr4.training.objectives import DenoisingObjective  # noqa: E402
 from sr4.training.optimisation import learning_rate  # noqa: E402
 from sr4.training.trainer import Progress, describe, train  # noqa: E402
 
@@ -334,19 +335,19 @@ def test_a_second_signal_acts_as_usual(
         train(tiny(), data=Tripwire(source, SAMPLES + 6, twice), val=None, out=tmp_path)
 
 
-class _NaNLoss(optimisation.DenoisingObjective):
+class _NaNLoss(DenoisingObjective):
     """Not a number at the sixth step."""
 
-    def __call__(self, network: Any, batch: Any, device: Any) -> Any:
-        loss = super().__call__(network, batch, device)
+    def __call__(self, network: Any, batch: Any) -> Any:
+        loss = super().__call__(network, batch)
         return loss * math.nan if batch.position == 20 else loss
 
 
-class _NaNGradient(optimisation.DenoisingObjective):
+class _NaNGradient(DenoisingObjective):
     """A finite loss with a gradient that is not a number, at the sixth step."""
 
-    def __call__(self, network: Any, batch: Any, device: Any) -> Any:
-        loss = super().__call__(network, batch, device)
+    def __call__(self, network: Any, batch: Any) -> Any:
+        loss = super().__call__(network, batch)
         zero = 0 * next(network.parameters()).sum()
         return loss + zero.sqrt() if batch.position == 20 else loss
 
@@ -365,7 +366,7 @@ def test_a_step_that_is_not_finite_is_skipped_named_and_counted(
     what: str,
 ) -> None:
     """The weights stay as they were before it, and the run as a resumed one goes on."""
-    monkeypatch.setattr(optimisation, "DenoisingObjective", objective)
+    monkeypatch.setattr(trainer, "DenoisingObjective", objective)
     settings, steps = tiny(save_every_images=4, keep_checkpoints=8), []
     told: list[Progress] = []
     with each_step(lambda optimiser: steps.append(1)):
