@@ -114,7 +114,11 @@ def test_a_run_folder_holds_all_there_is_to_know(
     assert (line["images"], line["learning_rate"]) == (32, 0)
     validations = metrics(tmp_path, "validation")
     assert [line["images"] for line in validations] == [16, 32]
-    assert all(5 < line["psnr"] < 30 and line["consistency"] < 1e-3 for line in validations)
+    # Rounding to 8 bits leaves 1/12 of a squared level, which D averages over some 16 pixels.
+    rounding = 1e5 / 12 / 255**2 / 16
+    for scores in validations:
+        assert 5 < scores["psnr"] < 30
+        assert scores["consistency"] < 2 * rounding
     for images in (16, 32):
         with Image.open(tmp_path / "validation" / f"{images:012d}.png") as picture:
             assert picture.width > picture.height > 3 * 32

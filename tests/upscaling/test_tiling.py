@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sr4.degradation import resize
 from sr4.diffusion.samplers import PictureNoise
-from sr4.errors import ModelError, UsageError
+from sr4.errors import UsageError
 from sr4.evidence.constraint import Constraint
 from sr4.evidence.jpeg import pixel_boxes, standard_tables
 from sr4.evidence.sets import LEVEL, ConvexSet, NoiseBox
@@ -92,16 +92,6 @@ def test_projected_bands_fit_low_res_and_the_whole_picture(
     assert np.abs(model.degradation(found) - low_res).max() < 2e-3
     assert (found >= -1).all()
     assert (found <= 1).all()
-
-
-def test_numbers_that_are_not_finite_are_refused(low_res: Floats) -> None:
-    class Broken(Blur):
-        def __call__(self, x_t: Floats, log_snr: float, upsampled: Floats) -> Floats:
-            return x_t * np.float32("nan")
-
-    broken = DiffusionModel(read_config(find_model("sr4-fast")), Broken(), "broken")
-    with pytest.raises(ModelError, match=r"^broken: its network gave numbers that are not finite"):
-        drawn_in_bands(broken, low_res, 128, 32)
 
 
 def test_no_call_is_larger_than_a_tile(model: DiffusionModel, low_res: Floats) -> None:

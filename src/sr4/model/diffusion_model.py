@@ -164,7 +164,12 @@ class DiffusionModel:
         larger = self.pad(low_res)
         own = padded(constraints, (height, width), larger) if constraints else None
         drawn = self._draw(larger, self.pad(condition), told, seeds, settings, own, on_step)
-        result = self.checked(drawn[..., : height * scale, : width * scale])
+        result = np.clip(drawn[..., : height * scale, : width * scale], *VALUE_RANGE)
+        if not np.isfinite(result).all():
+            raise ModelError(
+                f"{self.name}: its network gave numbers that are not finite; expected pictures: "
+                "the weights may be damaged"
+            )
         if settings.consistency:  # one by one: each takes the rounds that it needs alone
             exact = constraints or [
                 Constraint(self.degradation, PixelBox(low, 0)) for low in low_res
@@ -181,20 +186,6 @@ class DiffusionModel:
             constraint: see `sr4.diffusion.targets.Frame`.
         """
         return self.denoiser.target.frame(low_res, constraint)
-
-    def checked(self, drawn: Floats) -> Floats:
-        """What was drawn, in [-1, 1].
-
-        Raises:
-            ModelError: it is not finite.
-        """
-        result: Floats = np.clip(drawn, *VALUE_RANGE)
-        if not np.isfinite(result).all():
-            raise ModelError(
-                f"{self.name}: its network gave numbers that are not finite; expected pictures: "
-                "the weights may be damaged"
-            )
-        return result
 
     def pad(self, low_res: Floats) -> Floats:
         """Pictures whose high-res size is the next multiple of the network's."""

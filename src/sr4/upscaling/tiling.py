@@ -223,8 +223,8 @@ class BandedSampling:
         for start, stop in self.bands:
             (top, bottom), inside = self._around(start, stop)
             frame = self.model.frame(self._low(top, bottom)[None])
-            drawn = frame.decode(x.rows(top, bottom)[None])[0]
-            picture = self.model.checked(drawn[:, : height - top, :width])
+            picture = np.clip(frame.decode(x.rows(top, bottom)[None])[0], -1, 1)
+            picture = picture[:, : height - top, :width]
             if self.settings.consistency:
                 last = min(bottom // self._scale, self.low_res.shape[1])
                 picture = self._constraint.rows(top // self._scale, last).fit(picture)
