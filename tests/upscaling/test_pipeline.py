@@ -27,7 +27,7 @@ from sr4.pictures.raster import checked, from_array
 from sr4.upscaling import canvas as canvas_module
 from sr4.upscaling import drawing as drawing_module
 from sr4.upscaling.canvas import result_bytes
-from sr4.upscaling.drawing import Draw
+from sr4.upscaling.draws import Draw
 from sr4.upscaling.pipeline import Pipeline, Result
 from sr4.upscaling.tiling import Tiles
 

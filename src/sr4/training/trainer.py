@@ -28,7 +28,8 @@ from sr4.model.folder import read_config, save_model
 from sr4.runtime.files import check_files
 from sr4.runtime.torch_backend import TorchNetwork
 from sr4.training.checkpoint import list_checkpoints, newest_checkpoint, writing
-from sr4.training.distillation import Distillation
+from sr4.training.distillation import Distillation, student_weights
+from sr4.training.objectives import DenoisingObjective
 from sr4.training.optimisation import NotFiniteError, Optimisation, learning_rate
 from sr4.training.run_folder import VALIDATION_PICTURES, MetricsLog, RunFolder, locked
 from sr4.training.validation import Stopped, check_pictures, validate
@@ -115,6 +116,20 @@ def train(
         return _Run(settings, folder, data, val, teacher, init, on_progress).to_the_end(stop)
 
 
+def begin(settings: RunSettings, teacher: nn.Module | None = None) -> Optimisation:
+    """A training at its start.
+
+    Args:
+        teacher: the trained network, for settings with a distillation.
+    """
+    if teacher is None:
+        objective = DenoisingObjective(settings.model, settings.data, settings.training.seed)
+        return Optimisation(settings, objective)
+    optimisation = Optimisation(settings, Distillation(settings, teacher))
+    optimisation.begin_with(student_weights(teacher, optimisation.average))
+    return optimisation
+
+
 def open_trained(folder: Path) -> nn.Module:
     """The network of a trained model, on the CPU.
 
@@ -147,11 +162,9 @@ class _Run:
         self.skipped_in_a_row = 0
         self.losses: list[torch.Tensor] = []
         self.loss, self.rate = math.nan, 0.0
-        self.optimisation = (
-            Optimisation(settings) if teacher is None else Distillation(settings, teacher)
-        )
+        self.optimisation = begin(settings, teacher)
         if init is not None:
-            self.optimisation.begin_with(init)
+            self.optimisation.begin_with(init.state_dict())
         if val is not None:
             check_pictures(self._describe_model(), val, self.training)
         self._resume()

@@ -195,7 +195,7 @@ class CascadePipeline:
             models=self.degradation.parts,
             own=self.degradation,
         )
-        drawings[-1].check_memory(tasks, samples)
+        drawings[-1].check_memory(tasks)
         results = results_in_turn(
             drawings, tasks, use_mean=use_mean, condition_noise=condition_noise
         )

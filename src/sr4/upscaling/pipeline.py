@@ -29,7 +29,8 @@ from sr4.model.diffusion_model import DiffusionModel
 from sr4.pictures import Metadata, picture_of, read_picture
 from sr4.pictures import Picture as Opened
 from sr4.pictures.raster import Parts, Raster, from_array
-from sr4.upscaling.drawing import Draw, Drawing, Task, results_in_turn
+from sr4.upscaling.drawing import Drawing, results_in_turn
+from sr4.upscaling.draws import Draw, Task
 from sr4.upscaling.result import Result
 from sr4.upscaling.sizing import Resizing, Size, SizeWanted
 from sr4.upscaling.tiling import check_tile
@@ -202,7 +203,7 @@ class Pipeline:
             models=(self.model.degradation,),
             own=self.model.degradation,
         )
-        drawing.check_memory(tasks, samples)
+        drawing.check_memory(tasks)
         results = with_metadata(results_in_turn([drawing], tasks, use_mean=use_mean), metadata)
         return results if isinstance(image, (list, tuple)) else results[0]
 
@@ -308,7 +309,7 @@ def planned(
     models: Sequence[Degradation],
     own: Degradation | DegradationChain,
 ) -> list[Task]:
-    """What models in turn are to draw for pictures: of every sample the parts in turn.
+    """What models in turn are to draw for pictures.
 
     Args:
         models: the D of each.
@@ -331,9 +332,11 @@ def planned(
             ]
         constraints = [evidence.constraint(part, models[0]) for part in split]
         draws = [
-            Draw(part, seed, constraint=constraint, known=evidence.known, resizing=end)
+            [
+                Draw(part, seed, constraint=constraint, known=evidence.known, resizing=end)
+                for part, constraint, end in zip(split, constraints, ends, strict=True)
+            ]
             for seed in seeds
-            for part, constraint, end in zip(split, constraints, ends, strict=True)
         ]
         tasks.append(Task(parts, evidence, sized or own, draws, size.repeats))
     return tasks
