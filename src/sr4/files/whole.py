@@ -1,7 +1,7 @@
 """Files and folders written whole or not at all.
 
-Whatever is written is made beside its place, in a hidden folder of this module's own, and gets its
-name in one step when all of it is on the disk:
+Whatever is written is made beside its place and gets its name in one step when all of it is on the
+disk. Linux makes new files without a name for that; all else is made in a hidden folder:
 
     .0123456789abcdef.sr4/   the number is a checksum of the name that is to be given
         writing              an empty file that marks the folder as ours, locked while in use
@@ -49,7 +49,7 @@ def write_whole(
     path: Path, write: Callable[[BinaryIO], object], *, overwrite: bool = False
 ) -> None:
     """Make a file of what `write` puts out, so that `path` holds either all of it or what was there
-    before, whenever the process is killed.
+    before, whenever the process is killed. Its bytes are on the disk before it has its name.
 
     Args:
         write: gets an empty file that can be read, written and searched. It has no descriptor:
@@ -63,17 +63,16 @@ def write_whole(
     """
     if not overwrite and os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    if not overwrite and _write_nameless(path, write):
+        return
     with _workshop(path) as place:
         new = place / _NEW
         with _Undescribed(io.FileIO(new, "xb+")) as file:
-            write(file)
-            file.flush()
-            os.fsync(file.raw.fileno())
+            _fill(file, write)
         if overwrite:
             os.replace(new, path)
         else:
             _name(new, path)
-        _sync(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -291,23 +290,56 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def _fill(file: _Undescribed, write: Callable[[BinaryIO], object]) -> None:
+    write(file)
+    file.flush()
+    os.fsync(file.raw.fileno())
+
+
+def _write_nameless(path: Path, write: Callable[[BinaryIO], object]) -> bool:
+    """Whether a new file could be made that had no name before all of it was on the disk, which is
+    faster, and of which a kill leaves nothing.
+    """
+    try:
+        handle = os.open(path.parent, os.O_TMPFILE | os.O_RDWR, 0o666)
+    except (AttributeError, OSError):  # not Linux, or not on this file system
+        return False
+    link = f"/proc/self/fd/{handle}"
+    try:
+        try:
+            file = _Undescribed(io.FileIO(link, "rb+"))  # by a path: some encoders want a name
+        except OSError:  # no /proc
+            return False
+        with file:
+            _fill(file, write)
+        # With a folder given, which an absolute path does not need, Python follows that link.
+        return _link(link, path, src_dir_fd=handle)
+    finally:
+        os.close(handle)
+
+
 def _name(new: Path, path: Path) -> None:
     """Give a file a name that is free.
 
     Raises:
         FileExistsError: it is not.
     """
+    if _link(new, path) or _rename(new, path, _NO_REPLACE):
+        return
+    if sys.platform != "win32" and os.path.lexists(path):  # there, renaming never replaces
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    os.rename(new, path)
+
+
+def _link(one: str | Path, other: Path, src_dir_fd: int | None = None) -> bool:
+    """Whether a file could be given a further name, which is free; an error says that it is not."""
     try:
-        os.link(new, path)
+        os.link(one, other, src_dir_fd=src_dir_fd)
     except FileExistsError:
         raise
     except OSError:  # no links on this file system
-        if _rename(new, path, _NO_REPLACE):
-            return
-        # Windows never replaces by renaming.
-        if sys.platform != "win32" and os.path.lexists(path):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
-        os.rename(new, path)
+        return False
+    return True
 
 
 def _rename(one: Path, other: Path, flag: int) -> bool:
