@@ -96,6 +96,20 @@ def test_weights_exchanged_after_the_export_are_noticed(
         load_model(folder)
 
 
+def test_openvino_on_a_full_disk_is_one_line(tiny_exported: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    resource = pytest.importorskip("resource")
+    folder = Path(shutil.copytree(tiny_exported, tmp_path / "mine"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(ModelError, match="OpenVINO cannot write its files") as caught:
+            export._convert_to_openvino(folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(caught.value)
+
+
 def test_openvino_files(tiny_exported: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     folder = Path(shutil.copytree(tiny_exported, tmp_path / "mine"))

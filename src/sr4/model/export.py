@@ -112,4 +112,10 @@ def _convert_to_openvino(folder: Path) -> None:
     except ImportError as error:
         raise MissingExtraError("export to OpenVINO", "openvino", "openvino") from error
     graph = openvino.Core().read_model(str(folder / GRAPH))
-    openvino.save_model(graph, str(folder / IR), compress_to_fp16=True)
+    try:
+        openvino.save_model(graph, str(folder / IR), compress_to_fp16=True)
+    except RuntimeError as error:  # its answer to a full disk
+        raise ModelError(
+            f"OpenVINO cannot write its files ({reason(error)}); expected a writable place with "
+            "room: make some, or choose another"
+        ) from error
