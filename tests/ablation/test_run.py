@@ -139,7 +139,7 @@ def test_kills_change_no_figure(ablations: tuple[Path, list[str]]) -> None:
     for file in (out / "peaceful" / "samples").rglob("*.png"):
         twin = out / "killed" / file.relative_to(out / "peaceful")
         assert file.read_bytes() == twin.read_bytes()
-    assert not list((out / "killed").rglob("*.tmp"))
+    assert not list((out / "killed").rglob(".*.sr4"))
 
 
 def test_what_is_done_is_not_done_again(

@@ -35,6 +35,8 @@ from sr4.data.sources import Source
 from sr4.errors import RunError, UsageError, reason
 from sr4.evaluation._optional import require
 from sr4.evaluation.evaluate import BicubicUpscaler, Upscaler, evaluate
+from sr4.files.kinds import FolderKind, holds
+from sr4.files.whole import clear_leftovers, write_text
 from sr4.machine.processors import processor
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.model.folder import find_model, read_config
@@ -48,7 +50,6 @@ from sr4.training.run_folder import (
     fingerprint,
     locked,
     read_metrics,
-    replace,
 )
 from sr4.training.trainer import describe, train
 
@@ -64,6 +65,13 @@ PAPER = (
     "regression",
 )
 STEPS = (20, 100)
+_RECORD = "ablation.json"
+ABLATION = FolderKind(
+    "holds files, but no ablation",
+    holds(_RECORD, "size", "budget", "changes", "steps", "limit", "data", "test"),
+    RunError,
+    first=(".lock",),
+)
 _BATCH = 32  # pictures at a time when scoring
 
 
@@ -154,6 +162,7 @@ def ablate(
         ResizedSource(source, edge) for source in (data, test, val or test, show or test)
     )
     with writing(out):
+        _recorded(out)
         out.mkdir(parents=True, exist_ok=True)
     with locked(out, "runs this ablation"):
         _settle(out, plan, data, test)
@@ -319,7 +328,7 @@ class _Ablation:
         )
         with writing(path):
             path.parent.mkdir(exist_ok=True)
-        replace(path, score.model_dump_json(indent=1) + "\n")
+            write_text(path, score.model_dump_json(indent=1) + "\n")
         return score
 
     def _tell(self, doing: str, done: int, total: int, message: str | None = None) -> None:
@@ -350,7 +359,7 @@ def machine() -> str:
 
 def _settle(out: Path, plan: Plan, data: Source, test: Source) -> None:
     """Record what the ablation is, or refuse to go on with another one."""
-    path = out / "ablation.json"
+    path = out / _RECORD
     record = {
         "size": plan.size,
         "budget": plan.settings(plan.recipes[0]).training.total_images,
@@ -361,25 +370,28 @@ def _settle(out: Path, plan: Plan, data: Source, test: Source) -> None:
         "test": fingerprint(test),
     }
     record = json.loads(json.dumps(record))
-    if path.is_file():
-        try:
-            old = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError(
-                f"{path}: cannot be read ({reason(error)}); expected what the ablation's first "
-                "start wrote: bring back a copy, or choose another --out"
-            ) from error
+    if (old := _recorded(out)) is not None:
         changed = differences(old, record)
         if changed:
             raise RunError(
                 f"{out}: this ablation has {'; '.join(changed)}; expected the same to go on: "
                 "choose another --out for another ablation"
             )
-    elif any(path.name != ".lock" for path in out.iterdir()):
-        raise RunError(
-            f"{out}: holds files, but no ablation; expected a new or empty folder: choose another "
-            "--out"
-        )
-    replace(path, json.dumps(record, indent=2) + "\n")
-    for left in (*out.glob(".*.tmp"), *(out / SAMPLES).rglob(".*.tmp")):
-        left.unlink()  # by a process that was killed while it wrote
+    with writing(path):
+        write_text(path, json.dumps(record, indent=2) + "\n")
+    clear_leftovers(out)
+
+
+def _recorded(out: Path) -> Mapping[str, Any] | None:
+    """What the ablation in a folder is, if one has begun there; refuses what others keep there."""
+    path, found = out / _RECORD, None
+    if path.is_file():
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"{path}: cannot be read ({reason(error)}); expected what the ablation's first "
+                "start wrote: bring back a copy, or choose another --out"
+            ) from error
+    ABLATION.check_lasting(out)
+    return found

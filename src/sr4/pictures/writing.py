@@ -127,7 +127,7 @@ def _publish(path: Path, write: _Write, *, overwrite: bool = False) -> None:
         raise _exists(label) from error
     except FileNotFoundError as error:
         raise _no_folder(path) from error
-    except (OSError, ValueError, struct.error) as error:
+    except (OSError, ValueError, ArithmeticError, RuntimeError, struct.error) as error:
         raise PictureError(
             f"{label} cannot be written ({reason(error)}); expected a writable folder and a "
             f"picture that fits {path.suffix}"
