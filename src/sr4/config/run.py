@@ -83,6 +83,8 @@ class DistillationSettings(Settings):
     # The discriminator's pull at a result, in units of the distance's.
     adversarial_weight: float = Field(1.0, ge=0)
     discriminator_rate: float = Field(3e-4, gt=0)
+    # The pull of a perceptual distance from the true picture, likewise; RGB alone.
+    perceptual_weight: float = Field(0.0, ge=0)
     teacher: str = ""  # checksum of its weights, so that a run goes on with the same one
 
 
@@ -103,6 +105,17 @@ class RunSettings(Settings):
                 f"got data.corruption {corruption} with model.objective.target null-space, whose "
                 "results always fit low_res and so keep its noise; expected fitted-residual, "
                 "residual or picture: set model.objective.target"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _perceives_rgb(self) -> RunSettings:
+        """The network of the perceptual distance takes three channels."""
+        weight = self.distillation.perceptual_weight if self.distillation else 0
+        if weight > 0 and self.model.channels != 3:
+            raise ValueError(
+                f"got distillation.perceptual_weight {weight} with model.channels "
+                f"{self.model.channels}; expected 3 channels: set the weight to 0"
             )
         return self
 

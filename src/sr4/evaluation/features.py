@@ -23,8 +23,8 @@ from sr4.evaluation._optional import require
 
 Features = NDArray[np.floating[Any]]
 INPUT_SIZE = 224
-_MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
-_DEVIATION = np.array([0.229, 0.224, 0.225], dtype=np.float32)
+INPUT_MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
+INPUT_DEVIATION = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 _CHUNK = 25  # pictures a pass; bounds the memory, changes nothing else
 # What the SHA-256 of the weights of FID starts with; the names of their files end in it.
 CANONICAL = "6726825d"
@@ -132,7 +132,7 @@ class EfficientNetLite0:
 
     def _tensor(self, pictures: NDArray[np.uint8]) -> Any:
         """Pictures (B, H, W, 3) as the network takes them: (B, 3, H, W)."""
-        pixels = (pictures.astype(np.float32) / 255 - _MEAN) / _DEVIATION
+        pixels = (pictures.astype(np.float32) / 255 - INPUT_MEAN) / INPUT_DEVIATION
         tensor = self._torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
         return tensor.to(self._device)
 

@@ -27,8 +27,10 @@ from sr4.networks.discriminator import Discriminator, relativistic_loss
 from sr4.networks.fast import with_mean_output
 from sr4.runtime.torch_backend import TorchNetwork, channels_last
 from sr4.training.objectives import Learner, Losses, noisy_condition
+from sr4.training.perceptual import PerceptualDistance
 
 _DISCRIMINATOR = "discriminator"  # what its tensors are called in a checkpoint
+_PERCEPTUAL = "perceptual"
 _CLIP_NORM = 1.0  # of its gradient
 _PENALTY_EVERY = 4  # steps; it counts that many times then
 _PENALTY_NOISE = 0.1
@@ -51,7 +53,8 @@ class Distillation:
     Both pulls are measured where they meet, as gradients by the student's results. The weight of
     the discriminator is the ratio of their norms, for each time by itself: however good the
     discriminator, and however soft the results of that time, it keeps its share (after Esser et
-    al. 2021, Taming Transformers, equation 7).
+    al. 2021, Taming Transformers, equation 7). The same holds of a third pull, that of a perceptual
+    distance from the true pictures, where there is one.
 
     Args:
         settings: with `distillation`.
@@ -74,16 +77,25 @@ class Distillation:
         self._mean_share = settings.model.objective.mean_share if self._has_mean else 0.0
         self._teacher = TorchNetwork(teacher, torch.device("cpu"), self._precision)
         self._balance = Balance(self._settings.steps)
+        self._perceptual = PerceptualDistance() if self._settings.perceptual_weight else None
+        self._balance_perceptual = Balance(self._settings.steps)
 
     @property
     def state(self) -> Mapping[str, Tensor]:
         """The balance of the pulls."""
-        return {f"{_DISCRIMINATOR}.{k}": v for k, v in self._balance.state_dict().items()}
+        state = {f"{_DISCRIMINATOR}.{k}": v for k, v in self._balance.state_dict().items()}
+        if self._perceptual is not None:
+            perceptual = self._balance_perceptual.state_dict()
+            state |= {f"{_PERCEPTUAL}.{name}": tensor for name, tensor in perceptual.items()}
+        return state
 
     def rivals(self, device: torch.device) -> Sequence[Learner]:
         """The discriminator; the teacher goes to the device as well."""
         self._teacher = TorchNetwork(self._teacher.module, device, self._precision)
         self._balance.to(device)
+        self._balance_perceptual.to(device)
+        if self._perceptual is not None:
+            self._perceptual.to(device)
         discriminator = channels_last(Discriminator(self._denoiser.channels)).to(device)
         optimiser = torch.optim.AdamW(
             discriminator.parameters(),
@@ -134,7 +146,15 @@ class Distillation:
         loss = relativistic_loss(for_fake, [one.detach() for one in for_real])
         (other_pull,) = torch.autograd.grad(loss, fake, retain_graph=True)
         balanced = self._balance(pull, other_pull, torch.as_tensor(steps, device=device))
-        pull = pull + self._settings.adversarial_weight * balanced
+        pulls = [pull, self._settings.adversarial_weight * balanced]
+        if self._perceptual is not None:
+            other_pull = self._perceptual_pull(
+                replace(frame, base=frame.base[means:]), fake, likely
+            )
+            at = torch.as_tensor(steps, device=device)
+            balanced = self._balance_perceptual(pull, other_pull, at)
+            pulls.append(self._settings.perceptual_weight * balanced)
+        pull = torch.stack(pulls).sum(0)
         aim = (made * pull).sum()  # whose gradient is `pull`
         if self._has_mean:
             x_0 = self._denoiser.mean(output, x_t, log_snr)
@@ -146,6 +166,16 @@ class Distillation:
             shaken = _contiguous(pictures.detach() + _PENALTY_NOISE * noise)
             judged = judged + _PENALTY_EVERY * _change(discriminator(shaken, seen), scores)
         return Losses(distance.detach(), (aim, judged))
+
+    def _perceptual_pull(self, frame: Frame, fake: Tensor, real: Tensor) -> Tensor:
+        """The gradient, by the students' x_0, of their perceptual distance from the true ones."""
+        assert self._perceptual is not None
+        is_bf16 = self._precision == "bf16"
+        with torch.autocast(fake.device.type, torch.bfloat16, enabled=is_bf16):
+            pictures = (_contiguous(frame.decode(x_0)) for x_0 in (fake, real))
+            distance: Tensor = self._perceptual(*pictures).mean()
+        (pull,) = torch.autograd.grad(distance, fake)
+        return pull
 
     def _teachers(
         self, noise: Tensor, frame: Frame, upsampled: Tensor, told: Tensor | None = None
