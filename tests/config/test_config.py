@@ -317,3 +317,32 @@ def test_unused_settings_of_older_versions_go() -> None:
     old["data"]["artefacts"] = "*q50*"
     with pytest.raises(ValidationError, match="artefacts"):
         RunSettings.model_validate(old)
+
+
+def test_a_network_answers_for_itself() -> None:
+    sr3, sr4 = SR3NetworkSettings(), SR4NetworkSettings()
+    fast = FastNetworkSettings(degradation_aware=True)
+    assert (sr3.is_degradation_aware, fast.is_degradation_aware) == (False, True)
+    assert (fast.has_mean_output, fast.with_mean_output().has_mean_output) == (False, True)
+    assert sr3.with_mean_output() is sr3  # it has no such output
+    assert fast.shrunk(4, 2) is None
+    assert sr3.shrunk(4, 2) == SR3NetworkSettings(inner=16, groups=8, attention_resolutions=(8,))
+    small = SR4NetworkSettings(
+        inner=16, groups=8, attention_resolutions=(4,), path_resolution=8, path_width=8
+    )
+    assert sr4.shrunk(4, 2) == small
+
+
+@pytest.mark.parametrize(
+    ("schedule", "title", "most"),
+    [
+        (ScheduleSettings(kind="linear", steps=500), "linear to 0.01,\nT = 500", 500),
+        (ScheduleSettings(kind="cosine-table", steps=2000), "cosine,\nT = 2,000", 2000),
+        (ScheduleSettings(kind="cosine"), "cosine", float("inf")),
+        (ScheduleSettings(kind="none", steps=500), "none", 1),
+    ],
+)
+def test_a_schedule_answers_for_itself(schedule: ScheduleSettings, title: str, most: float) -> None:
+    assert (schedule.title, schedule.most_steps) == (title, most)
+    assert schedule.has_table == schedule.title.startswith(("linear to", "cosine,"))
+    assert schedule.is_diffusion == (schedule.kind != "none")

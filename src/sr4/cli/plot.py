@@ -159,7 +159,7 @@ def _strip(model: DiffusionModel, low_res: Image.Image, found: dict[int, Moment]
     variables = {f"step {number}": moment.variable for number, moment in found.items()}
     rows = [{"low-res": low_res, **pictures}, {"low-res": to_image(base), **variables}]
     captions = [{"low-res": "picture"}, {"low-res": "base, and x_t"}]
-    if model.config.objective.target == "picture":
+    if not model.config.objective.has_base:
         return comparison_picture(rows[:1], height=_ROW_HEIGHT)
     return comparison_picture(rows, captions=captions, height=_ROW_HEIGHT)
 
