@@ -9,8 +9,8 @@ from typing import Any, Literal, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from sr4.degradation import Degradation, DegradationChain, SizedDegradation
 from sr4.degradation.known import Known
+from sr4.degradation.protocols import Degrades, Invertible
 from sr4.evidence.boxes import JpegBoxes
 from sr4.evidence.constraint import Constraint
 from sr4.evidence.jpeg import Tables, quality_of, subsampling_name
@@ -18,7 +18,7 @@ from sr4.evidence.sets import LEVEL, ConvexSet, Everything, NoiseBox, PixelBox
 
 Kind = Literal["exact", "jpeg", "noise", "none"]
 Floats = NDArray[np.float32]
-AnyDegradation = TypeVar("AnyDegradation", bound=Degradation | DegradationChain | SizedDegradation)
+D = TypeVar("D", bound=Degrades)
 
 KINDS: tuple[str, ...] = get_args(Kind)
 _ROUNDING = 0.5  # of a step between values, by which the rounding of a file moves a pixel
@@ -60,14 +60,11 @@ class Evidence:
         """The set that consistency is the distance to; without evidence that of the pixels."""
         return PixelBox(low_res, 0.0) if self.kind == "none" else self.allowed(low_res)
 
-    def degradation(self, plain: AnyDegradation) -> AnyDegradation:
+    def degradation(self, plain: D) -> D:
         """D with the blur, given the one of a model or of a cascade."""
-        if not self.blur:
-            return plain
-        found: AnyDegradation = plain.blurred(self.blur)  # type: ignore[assignment]
-        return found
+        return plain.blurred(self.blur) if self.blur else plain
 
-    def constraint(self, low_res: Floats, plain: Degradation | SizedDegradation) -> Constraint:
+    def constraint(self, low_res: Floats, plain: Invertible) -> Constraint:
         """What results for low_res have to satisfy, given the D of a model."""
         return Constraint(self.degradation(plain), self.allowed(low_res))
 

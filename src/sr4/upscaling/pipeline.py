@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr4.config import ModelConfig
-from sr4.degradation import Degradation, DegradationChain
+from sr4.degradation import Degradation
+from sr4.degradation.protocols import Degrades
 from sr4.diffusion.samplers import OnStep
 from sr4.errors import PictureError, UsageError
 from sr4.evidence.choose import (
@@ -307,7 +308,7 @@ def planned(
     wanted: SizeWanted,
     *,
     models: Sequence[Degradation],
-    own: Degradation | DegradationChain,
+    own: Degrades,
 ) -> list[Task]:
     """What models in turn are to draw for pictures.
 
