@@ -346,3 +346,38 @@ def test_a_schedule_answers_for_itself(schedule: ScheduleSettings, title: str, m
     assert (schedule.title, schedule.most_steps) == (title, most)
     assert schedule.has_table == schedule.title.startswith(("linear to", "cosine,"))
     assert schedule.is_diffusion == (schedule.kind != "none")
+
+
+@pytest.mark.parametrize(
+    ("assignments", "message"),
+    [
+        (["model.data_range=[1,0]"], "setting 'model': got data_range from 1 to 0; expected"),
+        (["model.data_range=[1,1]"], "got data_range from 1 to 1; expected the value of black"),
+        (["model.data_range=[0,.inf]"], "setting 'model.data_range.1': got 'inf'"),
+        (["model.data_range=5"], "setting 'model.data_range'"),
+        (
+            ["data.corruption=photo", "model.channels=4", "model.objective.target=picture"],
+            "got data.corruption photo with model.channels 4; expected 3 channels: set",
+        ),
+        (
+            ["data.corruption=photo", "model.data_range=[0,9]", "model.objective.target=picture"],
+            "got data.corruption photo with a model.data_range; expected pictures of 8 bits: set",
+        ),
+    ],
+)
+def test_what_pictures_cannot_be_is_refused(
+    settings: RunSettings, assignments: list[str], message: str
+) -> None:
+    assert message in failure(settings, *assignments)
+
+
+def test_a_range_of_values_is_part_of_the_model(settings: RunSettings) -> None:
+    assert settings.model.data_range is None
+    assert changed(settings, "model.data_range=[0,10000]").model.data_range == (0, 10_000)
+    values = ModelConfig(
+        **dict(recipe("photo-x4").model), scale=4, size_multiple=8, corruption="photo"
+    ).model_dump(mode="json")
+    old = {key: value for key, value in values.items() if key != "data_range"}
+    assert parse_model_config(json.dumps(old), "config.json", ModelError).data_range is None
+    with pytest.raises(ModelError, match=r"got data\.corruption photo with model\.channels 4"):
+        parse_model_config(json.dumps(values | {"channels": 4}), "config.json", ModelError)

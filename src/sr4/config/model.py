@@ -116,12 +116,26 @@ class ModelSettings(Settings):
 
     recipe: str
     channels: int = Field(3, ge=1, le=64)
+    # The values of pictures that stand for black and white, of any type that holds them: files are
+    # then trained on and enlarged with all their levels. None: 8 and 16 bits have all of their
+    # type's, and training takes 8 bits.
+    data_range: tuple[float, float] | None = None
     image_size: int = Field(128, ge=8, le=65_536)  # edge of the training pictures
     network: NetworkSettings
     degradation: DegradationSettings = DegradationSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
     sampling: SamplingSettings = SamplingSettings()
+
+    @model_validator(mode="after")
+    def _has_black_below_white(self) -> ModelSettings:
+        if self.data_range is not None and not self.data_range[0] < self.data_range[1]:
+            low, high = self.data_range
+            raise ValueError(
+                f"got data_range from {low:g} to {high:g}; expected the value of black, then that "
+                "of white, above it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _can_learn_its_variance(self) -> ModelSettings:
@@ -174,7 +188,7 @@ class ModelConfig(ModelSettings):
 
     format: Literal[1] = 1
     scale: int
-    value_range: tuple[float, float] = (-1.0, 1.0)
+    value_range: tuple[float, float] = (-1.0, 1.0)  # of what the network sees
     size_multiple: int = Field(ge=1)
     description: str = ""
     licence: str = "unknown"  # terms of the weights, which follow those of the training pictures
@@ -185,3 +199,29 @@ class ModelConfig(ModelSettings):
     parameters: int = 0
     scores: Mapping[str, Any] = {}
     sha256: Mapping[str, str] = {}
+
+    @model_validator(mode="after")
+    def _was_corrupted_as_photographs_are(self) -> ModelConfig:
+        check_corruption(self.corruption, self)
+        return self
+
+
+def check_corruption(corruption: CorruptionName, model: ModelSettings) -> None:
+    """Refuse what the files that photographs are compressed to do not hold: other pictures than
+    those of three channels and 8 bits.
+
+    Raises:
+        ValueError: says which.
+    """
+    if corruption == "none":
+        return
+    if model.channels != 3:
+        raise ValueError(
+            f"got data.corruption {corruption} with model.channels {model.channels}; expected 3 "
+            "channels: set data.corruption=none"
+        )
+    if model.data_range is not None:
+        raise ValueError(
+            f"got data.corruption {corruption} with a model.data_range; expected pictures of 8 "
+            "bits: set data.corruption=none"
+        )

@@ -7,7 +7,12 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from sr4.config.base import Settings
-from sr4.config.model import CorruptionName, ModelSettings, ObjectiveSettings
+from sr4.config.model import (
+    CorruptionName,
+    ModelSettings,
+    ObjectiveSettings,
+    check_corruption,
+)
 from sr4.errors import any_of
 
 _Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -110,12 +115,6 @@ class RunSettings(Settings):
         return self
 
     @model_validator(mode="after")
-    def _corrupts_rgb(self) -> RunSettings:
-        """Files that photographs are compressed to hold three channels."""
-        corruption, channels = self.data.corruption, self.model.channels
-        if corruption != "none" and channels != 3:
-            raise ValueError(
-                f"got data.corruption {corruption} with model.channels {channels}; expected 3 "
-                "channels: set data.corruption=none"
-            )
+    def _corrupts_photographs(self) -> RunSettings:
+        check_corruption(self.data.corruption, self.model)
         return self

@@ -99,14 +99,17 @@ class Degradation:
         """This one after a Gaussian blur; see `blur`."""
         return replace(self, blur=deviation)
 
-    def observe(self, high_res: Array) -> Array:
+    def observe(self, high_res: Array, *, is_rounded: bool = True) -> Array:
         """`low_res` as an 8-bit file holds it: D(high_res) in [-1, 1], clipped and rounded.
 
         Training and evaluation both see this one, since this is what users have.
+
+        Args:
+            is_rounded: False for files of more levels than need to be told apart from any number.
         """
         xp = array_namespace(high_res)
-        levels = xp.round((xp.clip(self(high_res), -1.0, 1.0) + 1) * 127.5)
-        return levels / 127.5 - 1
+        clipped = xp.clip(self(high_res), -1.0, 1.0)
+        return xp.round((clipped + 1) * 127.5) / 127.5 - 1 if is_rounded else clipped
 
     def upsample(self, y: Array) -> Array:
         """The `upsampled` picture: bicubic, (..., h, w) to (..., h * scale, w * scale)."""

@@ -83,6 +83,11 @@ class CascadePipeline:
                 f"got stages of {' and '.join(map(str, sorted(channels)))} channels; expected as "
                 "many in each: choose other models"
             )
+        if len(ranges := {stage.config.data_range for stage in found}) > 1:
+            shown = " and ".join(sorted("none" if one is None else str(one) for one in ranges))
+            raise UsageError(
+                f"got stages of the data ranges {shown}; expected one in all: choose other models"
+            )
         self.stages: tuple[Pipeline, ...] = tuple(found)
         self.degradation = DegradationChain(tuple(one.model.degradation for one in found))
 
