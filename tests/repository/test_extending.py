@@ -13,11 +13,20 @@ import sr4
 from sr4.config import NETWORKS
 
 ROOT = Path(sr4.__file__).parent
-HOMES = ("config/", "networks/", "recipes/", "diffusion/schedules.py", "diffusion/targets.py")
+HOMES = (
+    "config/",
+    "networks/",
+    "recipes/",
+    "evidence/",
+    "diffusion/schedules.py",
+    "diffusion/targets.py",
+)
 # A module of another project's checkpoints is about one network by its nature.
 HOMES = (*HOMES, "build.py", "compat/")
 OF_SCHEDULES = {"CosineSchedule", "linear_schedule", "cosine_table", "single_step"}
-KINDS = re.compile(r"(schedule|network)\.kind (==|!=|in|not in) |objective\.target (==|!=|in) ")
+KINDS = re.compile(
+    r"(schedule|network|evidence)\.kind (==|!=|in|not in) |objective\.target (==|!=|in) "
+)
 
 
 def network_names() -> set[str]:

@@ -180,7 +180,7 @@ class CascadePipeline:
         given, evidences, metadata = given_evidence(
             image, self.first_config, evidence, noise, blur, consistency
         )
-        used = any(one.kind != "none" for one in evidences)
+        used = any(one.constrains for one in evidences)
         if not used and consistency is None and evidence == "none":
             consistency = False
         drawings = self._drawings(steps, sampler, consistency, tile, on_step, detail)

@@ -194,7 +194,7 @@ class Pipeline:
         given, evidences, metadata = given_evidence(
             image, self.config, evidence, noise, blur, consistency
         )
-        used = any(one.kind != "none" for one in evidences)
+        used = any(one.constrains for one in evidences)
         drawing = self.drawing(steps, sampler, used, tile, on_step, detail)
         tasks = planned(
             given,
@@ -326,7 +326,7 @@ def planned(
         sized, split = size.degradation((width, height)), parts.split()
         ends: list[Resizing | None] = [None] * len(split)
         if sized is not None:
-            used = evidence.kind != "none"
+            used = evidence.constrains
             ends = [
                 Resizing(sized, evidence.constraint(part, sized) if used else None)
                 for part in split
