@@ -117,12 +117,6 @@ class Plan:
         pictures = min(settings.training.validation_images, self.limit)
         return override(settings, {"training": {"validation_images": pictures}})
 
-    @property
-    def pictures(self) -> tuple[int, tuple[float, float] | None]:
-        """What the pictures of all systems have: channels, and values of black and white."""
-        model = self.settings(next(iter(self.recipes), PAPER[0])).model
-        return model.channels, model.data_range
-
 
 def ablate(
     plan: Plan,

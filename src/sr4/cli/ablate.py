@@ -135,7 +135,9 @@ def ablate(
                 advance(progress.done, progress.total, progress.doing)
 
         def opened(specs: Sequence[str]) -> Source:
-            return open_sources(specs, *plan.pictures)
+            # All systems see the same pictures.
+            model = plan.settings(next(iter(plan.recipes), run.PAPER[0])).model
+            return open_sources(specs, model.channels, model.data_range)
 
         results = run.ablate(
             plan,

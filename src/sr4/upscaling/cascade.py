@@ -59,7 +59,8 @@ class CascadePipeline:
         degradation: from a result to the picture given.
 
     Raises:
-        UsageError: there are none, something else is among them, or their channels differ.
+        UsageError: there are none, something else is among them, or their channels or the ranges of
+            their values differ.
 
     Example:
         >>> import sr4
