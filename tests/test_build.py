@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from sr4.build import build_degradation, build_network, build_sampler, build_schedule, build_target
+from sr4.build import (
+    build_degradation,
+    build_denoiser,
+    build_network,
+    build_sampler,
+    build_schedule,
+    build_target,
+)
 from sr4.config import (
     SAMPLERS,
     AttentionInputNetworkSettings,
@@ -144,3 +151,22 @@ def test_a_network_that_does_not_fit_the_training_pictures_is_refused() -> None:
         UsageError, match=r"got image_size 100 .* 'fast'; expected a multiple of 16"
     ):
         build_network(model(image_size=100))
+
+
+@pytest.mark.parametrize(
+    ("network", "variance", "count"),
+    [
+        (FastNetworkSettings(), "small", 1),
+        (FastNetworkSettings(mean_output=True), "small", 2),
+        (SR3NetworkSettings(), "large", 1),
+        (SR3NetworkSettings(), "learned", 2),
+    ],
+)
+def test_outputs_are_counted(network: Any, variance: Any, count: int) -> None:
+    settings = model(
+        network,
+        channels=4,
+        schedule=ScheduleSettings(kind="linear", steps=2000),
+        objective=ObjectiveSettings(variance=variance),
+    )
+    assert build_denoiser(settings).output_channels == 4 * count

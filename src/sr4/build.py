@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from sr4.config import (
-    AttentionInputNetworkSettings,
     CorruptionName,
     DataSettings,
-    FastNetworkSettings,
     ModelSettings,
     SamplingSettings,
     ScheduleSettings,
-    SR4NetworkSettings,
-    has_mean_output,
 )
 from sr4.data.corruption import Corruption, PhotoCorruption, SecondOrderCorruption
 from sr4.degradation import Degradation
@@ -36,15 +33,24 @@ if TYPE_CHECKING:
     from sr4.data.augmentation import Augmentation
 
 
+_SCHEDULES: Mapping[str, Callable[[ScheduleSettings], Schedule]] = {
+    "linear": lambda given: linear_schedule(given.steps, given.beta_start, given.beta_end),
+    "cosine": lambda _: CosineSchedule(),
+    "cosine-table": lambda given: cosine_table(given.steps),
+    "none": lambda _: single_step(),
+}
+
+
+_SAMPLERS: Mapping[str, Callable[[str], Sampler]] = {
+    "ddpm": AncestralSampler,
+    "ddim": lambda _: DDIMSampler(),
+    "dpmpp": lambda _: DPMSolverPP2MSampler(),
+}
+
+
 def build_schedule(settings: ScheduleSettings) -> Schedule:
     """The noise schedule."""
-    if settings.kind == "linear":
-        return linear_schedule(settings.steps, settings.beta_start, settings.beta_end)
-    if settings.kind == "cosine-table":
-        return cosine_table(settings.steps)
-    if settings.kind == "none":
-        return single_step()
-    return CosineSchedule()
+    return _SCHEDULES[settings.kind](settings)
 
 
 def build_degradation(settings: ModelSettings) -> Degradation:
@@ -84,7 +90,7 @@ def build_denoiser(settings: ModelSettings) -> Denoiser:
     second: Literal["variance", "mean"] | None = None
     if settings.objective.variance == "learned":
         second = "variance"
-    elif has_mean_output(settings.network):
+    elif settings.network.has_mean_output:
         second = "mean"
     prediction = PREDICTIONS[settings.objective.prediction]
     return Denoiser(build_target(settings), prediction, settings.channels, second)
@@ -92,12 +98,21 @@ def build_denoiser(settings: ModelSettings) -> Denoiser:
 
 def build_sampler(settings: SamplingSettings, variance: str) -> Sampler:
     """The sampler; the variance is that of the ancestral one."""
-    samplers: dict[str, Sampler] = {
-        "ddpm": AncestralSampler(variance),
-        "ddim": DDIMSampler(),
-        "dpmpp": DPMSolverPP2MSampler(),
+    return _SAMPLERS[settings.sampler](variance)
+
+
+def _networks() -> Mapping[str, type[nn.Module]]:
+    from sr4.networks.attention_input import AttentionInputUNet
+    from sr4.networks.fast import FastUNet
+    from sr4.networks.sr3 import SR3UNet
+    from sr4.networks.sr4 import SR4UNet
+
+    return {
+        "sr3": SR3UNet,
+        "attention-input": AttentionInputUNet,
+        "sr4": SR4UNet,
+        "fast": FastUNet,
     }
-    return samplers[settings.sampler]
 
 
 def build_network(settings: ModelSettings) -> nn.Module:
@@ -106,7 +121,13 @@ def build_network(settings: ModelSettings) -> nn.Module:
     Raises:
         UsageError: its settings contradict each other or the size of the training pictures.
     """
-    network = _network(settings)
+    network = _networks()[settings.network.kind](
+        **settings.network.arguments(
+            channels=settings.channels,
+            out_channels=build_denoiser(settings).output_channels,
+            image_size=settings.image_size,
+        )
+    )
     multiple = network.size_multiple
     if settings.image_size % multiple:  # type: ignore[operator]
         raise UsageError(
@@ -114,28 +135,3 @@ def build_network(settings: ModelSettings) -> nn.Module:
             f"expected a multiple of {multiple}: change the one or the other"
         )
     return network
-
-
-def _network(settings: ModelSettings) -> nn.Module:
-    network = settings.network
-    if isinstance(network, FastNetworkSettings):
-        from sr4.networks.fast import FastUNet
-
-        return FastUNet(channels=settings.channels, **network.model_dump(exclude={"kind"}))
-    out_channels = settings.channels * (2 if settings.objective.variance == "learned" else 1)
-    common = network.model_dump(exclude={"kind"}) | {
-        "channels": settings.channels,
-        "out_channels": out_channels,
-        "image_size": settings.image_size,
-    }
-    if isinstance(network, SR4NetworkSettings):
-        from sr4.networks.sr4 import SR4UNet
-
-        return SR4UNet(**common)
-    if isinstance(network, AttentionInputNetworkSettings):
-        from sr4.networks.attention_input import AttentionInputUNet
-
-        return AttentionInputUNet(**common)
-    from sr4.networks.sr3 import SR3UNet
-
-    return SR3UNet(**common)

@@ -7,7 +7,7 @@ line prints that line and nothing else, and leaves with `exit_code`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class SR4Error(Exception):
@@ -68,6 +68,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(shorten(name), names, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+
+
+def any_of(names: Sequence[str]) -> str:
+    """Names to choose from, as part of a sentence: "a, b or c"."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def reason(error: BaseException) -> str:

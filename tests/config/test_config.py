@@ -317,3 +317,67 @@ def test_unused_settings_of_older_versions_go() -> None:
     old["data"]["artefacts"] = "*q50*"
     with pytest.raises(ValidationError, match="artefacts"):
         RunSettings.model_validate(old)
+
+
+def test_a_network_answers_for_itself() -> None:
+    sr3, sr4 = SR3NetworkSettings(), SR4NetworkSettings()
+    fast = FastNetworkSettings(degradation_aware=True)
+    assert (sr3.is_degradation_aware, fast.is_degradation_aware) == (False, True)
+    assert (fast.has_mean_output, fast.with_mean_output().has_mean_output) == (False, True)
+    assert sr3.with_mean_output() is sr3  # it has no such output
+    assert fast.shrunk(4, 2) is None
+    assert sr3.shrunk(4, 2) == SR3NetworkSettings(inner=16, groups=8, attention_resolutions=(8,))
+    small = SR4NetworkSettings(
+        inner=16, groups=8, attention_resolutions=(4,), path_resolution=8, path_width=8
+    )
+    assert sr4.shrunk(4, 2) == small
+
+
+@pytest.mark.parametrize(
+    ("schedule", "title", "most"),
+    [
+        (ScheduleSettings(kind="linear", steps=500), "linear to 0.01,\nT = 500", 500),
+        (ScheduleSettings(kind="cosine-table", steps=2000), "cosine,\nT = 2,000", 2000),
+        (ScheduleSettings(kind="cosine"), "cosine", float("inf")),
+        (ScheduleSettings(kind="none", steps=500), "none", 1),
+    ],
+)
+def test_a_schedule_answers_for_itself(schedule: ScheduleSettings, title: str, most: float) -> None:
+    assert (schedule.title, schedule.most_steps) == (title, most)
+    assert schedule.has_table == schedule.title.startswith(("linear to", "cosine,"))
+    assert schedule.is_diffusion == (schedule.kind != "none")
+
+
+@pytest.mark.parametrize(
+    ("assignments", "message"),
+    [
+        (["model.data_range=[1,0]"], "setting 'model': got data_range from 1 to 0; expected"),
+        (["model.data_range=[1,1]"], "got data_range from 1 to 1; expected the value of black"),
+        (["model.data_range=[0,.inf]"], "setting 'model.data_range.1': got 'inf'"),
+        (["model.data_range=5"], "setting 'model.data_range'"),
+        (
+            ["data.corruption=photo", "model.channels=4", "model.objective.target=picture"],
+            "got data.corruption photo with model.channels 4; expected 3 channels: set",
+        ),
+        (
+            ["data.corruption=photo", "model.data_range=[0,9]", "model.objective.target=picture"],
+            "got data.corruption photo with a model.data_range; expected pictures of 8 bits: set",
+        ),
+    ],
+)
+def test_what_pictures_cannot_be_is_refused(
+    settings: RunSettings, assignments: list[str], message: str
+) -> None:
+    assert message in failure(settings, *assignments)
+
+
+def test_a_range_of_values_is_part_of_the_model(settings: RunSettings) -> None:
+    assert settings.model.data_range is None
+    assert changed(settings, "model.data_range=[0,10000]").model.data_range == (0, 10_000)
+    values = ModelConfig(
+        **dict(recipe("photo-x4").model), scale=4, size_multiple=8, corruption="photo"
+    ).model_dump(mode="json")
+    old = {key: value for key, value in values.items() if key != "data_range"}
+    assert parse_model_config(json.dumps(old), "config.json", ModelError).data_range is None
+    with pytest.raises(ModelError, match=r"got data\.corruption photo with model\.channels 4"):
+        parse_model_config(json.dumps(values | {"channels": 4}), "config.json", ModelError)

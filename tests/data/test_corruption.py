@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from sr4.data.blurs import anisotropic_kernel, blurred, convolved, sinc_kernel
 from sr4.data.corruption import (
+    Corruption,
     PhotoCorruption,
     SecondOrderCorruption,
     decoded,
@@ -28,6 +29,7 @@ from sr4.data.evaluation import evaluation_batches
 from sr4.data.sources import EncodedSource, open_source
 from sr4.degradation import Degradation
 from sr4.degradation.known import CLEAN, NOTHING, Known
+from sr4.errors import DataError
 from sr4.pictures.pixels import quantise, to_array
 
 Pixels = NDArray[np.uint8]
@@ -343,3 +345,12 @@ def test_measuring_sees_the_same_whatever_the_batches(source: EncodedSource) -> 
     corrupted = low_res(3, corruption=PhotoCorruption())
     np.testing.assert_array_equal(low_res(7, corruption=PhotoCorruption()), corrupted)
     assert np.abs(corrupted - low_res(3)).mean() > 1 / 255
+
+
+@pytest.mark.parametrize("corruption", [PhotoCorruption(), SecondOrderCorruption(clean=1.0)])
+@pytest.mark.parametrize("channels", [1, 4])
+def test_other_channels_than_those_of_rgb_are_refused(
+    corruption: Corruption, channels: int
+) -> None:
+    with pytest.raises(DataError, match=f"got pictures of {channels} channels to corrupt"):
+        corruption(np.zeros((channels, 16, 16)), D, np.random.default_rng(0))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch")
 
 from sr4.data.augmentation import Augmentation  # noqa: E402
+from sr4.data.corruption import SecondOrderCorruption  # noqa: E402
 from sr4.data.loader import Batch, training_batches  # noqa: E402 - needs torch
 from sr4.data.sources import EncodedSource, open_source  # noqa: E402
 from sr4.degradation import Degradation  # noqa: E402
@@ -329,3 +330,30 @@ def test_impossible_settings_fail_before_the_first_batch(
     settings: dict[str, Any] = {"size": 16, "batch_size": 1, "seed": 0, **changes}
     with pytest.raises(UsageError, match=f"got {next(iter(changes))}"):
         training_batches(source, degradation=Degradation(4), **settings)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_declared_range_keeps_all_levels(tmp_path: Path, share: float) -> None:
+    """Numbers from 0 to 10,000, of which 8 bits of their type would be 40 levels."""
+    noise = np.random.default_rng(0).integers(0, 10_001, (4, 20, 20, 4)).astype(np.uint16)
+    for number, pixels in enumerate(noise):
+        np.save(tmp_path / f"{number}.npy", pixels)
+    source = open_source(tmp_path, 4, (0, 10_000))
+    augmentation = Augmentation(flip=False, share=share)
+    (batch,) = stream(source, 1, batch_size=4, augmentation=augmentation, workers=1)
+    numbers = (batch.high_res.double() + 1) * 5000
+    assert len(torch.unique(numbers.round())) > 3000
+    assert numbers.min() >= 0
+    assert numbers.max() <= 10_000
+    if not share:
+        assert (numbers - numbers.round()).abs().max() < 1e-3
+    expected = Degradation(4)(batch.high_res.double()).clip(-1, 1)
+    assert torch.equal(batch.low_res, expected.float())  # not rounded to 8 bits
+
+
+def test_what_cannot_be_corrupted_is_one_line(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((20, 20, 4), np.uint8))
+    source = open_source(tmp_path, 4)
+    for workers in (0, 1):
+        with pytest.raises(DataError, match=r"4 channels to corrupt .* leave the corruption out"):
+            stream(source, 1, corruption=SecondOrderCorruption(), workers=workers)

@@ -247,3 +247,35 @@ def test_manifests_of_others_and_damaged_ones(src: Path, tmp_path: Path) -> None
         read_manifest(tmp_path)
     assert "\n" not in str(caught.value)
     assert Manifest.model_validate(manifest.model_dump()) == manifest
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 7])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_any_depth_and_number_of_channels_as_tif(
+    tmp_path: Path, channels: int, dtype: type
+) -> None:
+    folder, out = tmp_path / "src", tmp_path / "out"
+    folder.mkdir()
+    given = (np.random.default_rng(0).random((16, 20, channels)) * 250).astype(dtype)
+    np.save(folder / "a.npy", given)
+    np.save(folder / "b.npy", given[:12, :12])
+    np.save(folder / "c.npy", np.zeros((16, 16, channels + 5), dtype))
+    manifest = prepare(folder, out, size=12, format="tif", channels=channels)
+    assert manifest.count == 2
+    (skipped,) = manifest.skipped
+    assert f"has {channels + 5} channels; expected {channels}" in skipped.reason
+    source = open_source(out, channels)
+    assert source.numbers(0).dtype == dtype
+    assert source.numbers(0).shape == (12, 12, channels)
+    np.testing.assert_array_equal(source.numbers(1), given[:12, :12])
+    again = prepare(folder, tmp_path / "again", size=12, format="tif", channels=channels)
+    assert again == manifest
+
+
+def test_bands_are_tif_by_themselves(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    np.save(tmp_path / "src" / "a.npy", np.zeros((8, 8, 4), np.uint8))
+    assert prepare(tmp_path / "src", tmp_path / "out", size=8, channels=4).format == "tif"
+    for format in ("png", "webp"):
+        with pytest.raises(UsageError, match=f"got the format {format} for pictures of 4 channels"):
+            prepare(tmp_path / "src", tmp_path / "o", size=8, channels=4, format=format)

@@ -9,8 +9,14 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from sr4.degradation.known import CLEAN, KNOWN_LENGTH, NOTHING, Known
-from sr4.networks.blocks import ChannelNorm, LogSNREmbedding, SelfAttention, zero_init
-from sr4.networks.fast import FastUNet, with_mean_output
+from sr4.networks.blocks import (
+    ChannelNorm,
+    LogSNREmbedding,
+    SelfAttention,
+    with_mean_output,
+    zero_init,
+)
+from sr4.networks.fast import FastUNet
 
 
 def fill(network: nn.Module) -> nn.Module:

@@ -26,7 +26,7 @@ from sr4.diffusion.samplers import PictureNoise  # noqa: E402
 from sr4.errors import ModelError, RunError, UsageError  # noqa: E402
 from sr4.model.diffusion_model import DiffusionModel, load_model  # noqa: E402
 from sr4.model.folder import read_config  # noqa: E402
-from sr4.networks.fast import with_mean_output  # noqa: E402
+from sr4.networks.blocks import with_mean_output  # noqa: E402
 from sr4.recipes.distilled import distilled  # noqa: E402
 from sr4.runtime.torch_backend import TorchNetwork  # noqa: E402
 from sr4.training.distillation import (  # noqa: E402

@@ -10,7 +10,7 @@ from PIL import Image
 
 from sr4.diffusion.samplers import OnStep, Step
 from sr4.model.diffusion_model import DiffusionModel
-from sr4.pictures.pixels import to_image
+from sr4.pictures.pixels import shown, to_image
 
 MOMENTS = 8
 
@@ -51,10 +51,14 @@ def denoising_moments(
             # The network may have seen a padded picture.
             x = model.network.numpy(step.x)[..., :height, :width]
             pictures = np.asarray(frame.decode(x))
-            seen[step.number] = Moment(to_image(pictures[0]), to_image(x[0] / 2))
+            seen[step.number] = Moment(_seen(pictures[0]), _seen(x[0] / 2))
         if on_step is not None:
             on_step(step)
 
     result = model.sample(low_res[None], seeds=[seed], steps=steps, sampler=sampler, on_step=look)
-    seen[total] = seen[total]._replace(picture=to_image(result[0]))
+    seen[total] = seen[total]._replace(picture=_seen(result[0]))
     return seen
+
+
+def _seen(picture: NDArray[np.float32]) -> Image.Image:
+    return to_image(shown(picture))

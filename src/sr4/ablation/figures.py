@@ -224,7 +224,7 @@ def schedule_panels(found: Mapping[str, ScheduleSettings]) -> tuple[Panel, Panel
     """
     names: dict[ScheduleSettings, str] = {}
     for name, settings in found.items():
-        if settings.kind != "none":
+        if settings.is_diffusion:
             names.setdefault(settings, name)
     t = np.linspace(0, 1, 501)
     levels, roots = [], []
@@ -232,7 +232,7 @@ def schedule_panels(found: Mapping[str, ScheduleSettings]) -> tuple[Panel, Panel
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TerminalSNRWarning)  # the chart shows it
             alpha = alpha_sigma(build_schedule(settings).log_snr(t))[0]
-        label = _schedule_name(settings)
+        label = settings.title
         levels.append(Line(label, t.tolist(), (alpha**2).tolist(), like=name))
         roots.append(Line(label, t.tolist(), alpha.tolist(), like=name))
     x_label, limit = "t, from clean to noise", ("warning above", TERMINAL_ALPHA_LIMIT)
@@ -246,12 +246,6 @@ def _users(found: Mapping[str, ScheduleSettings]) -> str:
     """Which systems have which schedule."""
     users: dict[str, list[str]] = {}
     for name, settings in found.items():
-        if settings.kind != "none":
-            users.setdefault(_schedule_name(settings), []).append(name)
+        if settings.is_diffusion:
+            users.setdefault(settings.title, []).append(name)
     return "; ".join(f"{' '.join(kind.split())}: {', '.join(all_)}" for kind, all_ in users.items())
-
-
-def _schedule_name(settings: ScheduleSettings) -> str:
-    if settings.kind == "linear":
-        return f"linear to {settings.beta_end:g},\nT = {settings.steps:,}"
-    return {"cosine-table": f"cosine,\nT = {settings.steps:,}"}.get(settings.kind, settings.kind)

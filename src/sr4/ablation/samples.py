@@ -16,7 +16,7 @@ from sr4.data.sources import Source
 from sr4.degradation import Degradation
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.pictures import write_image
-from sr4.pictures.pixels import to_image
+from sr4.pictures.pixels import shown, to_image
 from sr4.pictures.rgb import read_image
 
 SHOWN = 6
@@ -65,7 +65,7 @@ def _write(out: Path, name: str, pictures: Iterable[NDArray[np.float32]]) -> Non
     folder = out / SAMPLES / name
     folder.mkdir(parents=True, exist_ok=True)
     for number, picture in enumerate(pictures):
-        write_image(to_image(picture), folder / f"{number}.png", overwrite=True)
+        write_image(to_image(shown(picture)), folder / f"{number}.png", overwrite=True)
 
 
 def _side_by_side(pictures: list[Image.Image]) -> Image.Image:

@@ -14,8 +14,11 @@ from sr4.machine.memory import available_memory
 if TYPE_CHECKING:
     from sr4.batch.options import UpscaleOptions
     from sr4.batch.plan import PlannedPicture
+    from sr4.config import ModelConfig
     from sr4.evidence.kinds import Evidence
     from sr4.pictures import Picture, Provenance
+    from sr4.upscaling.cascade import CascadePipeline
+    from sr4.upscaling.pipeline import Pipeline
     from sr4.upscaling.result import Result
 
 _DECODING = 12  # bytes that decoding may take for a pixel: the file's, RGBA and its own copy
@@ -66,27 +69,30 @@ class InWork:
         self.picture, self.results, self.evidences = None, (), ()
 
 
-def read(planned: PlannedPicture, options: UpscaleOptions, scale: int) -> InWork:
+def read(
+    planned: PlannedPicture, options: UpscaleOptions, pipeline: Pipeline | CascadePipeline
+) -> InWork:
     """A picture with its pixels and what is known of them, or why it cannot be had; of one too
     large, not even the pixels are decoded.
 
     Args:
-        scale: that of its model.
+        pipeline: what is going to draw it.
     """
     one = InWork(planned, options.model_for(planned))
     try:
-        _read(one, options, scale)
+        _read(one, options, pipeline.scale, pipeline.first_config)
     except Exception as error:  # noqa: BLE001 - whatever a reader raises, it costs one picture
         one.fail("read", error)
     return one
 
 
-def _read(one: InWork, options: UpscaleOptions, scale: int) -> None:
+def _read(one: InWork, options: UpscaleOptions, scale: int, config: ModelConfig) -> None:
     from sr4.batch.provenance import provenance
     from sr4.pictures import check_sides, read_picture
 
     planned, name = one.planned, str(one.planned.source)
-    one.picture = read_picture(planned.content, max_pixels=_most_pixels(scale), name=name)
+    picture = read_picture(planned.content, max_pixels=_most_pixels(scale), name=name)
+    one.picture = picture.for_model(config.channels, config.data_range)
     size = one.picture.frames[0].size
     one.result_size = options.result_size(size, scale)
     for path in planned.outputs:

@@ -99,7 +99,7 @@ def record_of(
     first = results[0]
     given_up = max(float(one.given_up.mean()) for one in results)
     notes = [*first.evidence.notes, *losses]
-    if first.evidence.kind != "none" and given_up >= _WORTH_SAYING:
+    if first.evidence.constrains and given_up >= _WORTH_SAYING:
         notes.append(what_was_given_up(first.given_up))
     return ResultRecord(
         input=str(picture.source),

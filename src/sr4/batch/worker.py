@@ -208,7 +208,7 @@ class _Work:
             if self._must_stop():
                 return
             model = self._options.model_for(picture)
-            one = read(picture, self._options, self._opened[model].scale)
+            one = read(picture, self._options, self._opened[model])
             is_large = math.prod(one.result_size) > _LARGE
             if chunk and (is_large or held + one.result_bytes > _CHUNK_BYTES):
                 yield chunk

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from sr4.bench.cost import convolution_peaks, network_cost
@@ -24,14 +24,15 @@ from sr4.bench.speed import Speed, SpeedTest, Spread, Tell, measure_speed
 from sr4.build import build_network
 from sr4.config import ModelConfig
 from sr4.data.evaluation import evaluation_batches
-from sr4.data.sources import open_sources
+from sr4.data.sources import Source, open_sources
 from sr4.errors import SR4Error
 from sr4.evaluation.evaluate import evaluate
 from sr4.evaluation.report import Evaluation
 from sr4.machine.memory import peak_memory
 from sr4.model.diffusion_model import DiffusionModel, load_model
 from sr4.model.folder import find_model, read_config
-from sr4.pictures.pixels import to_image
+from sr4.pictures.pixels import quantise, to_array
+from sr4.pictures.raster import Span
 from sr4.recipes import recipe
 from sr4.runtime import GRAPH
 
@@ -184,24 +185,34 @@ def open_model(job: Job) -> DiffusionModel:
     return DiffusionModel(config, network, job.model)
 
 
-def low_res_picture(model: DiffusionModel, job: Job) -> Image.Image:
-    """What is upscaled when speed is measured: the first picture of the data, or noise.
+def low_res_picture(model: DiffusionModel, job: Job) -> NDArray[Any]:
+    """What is upscaled when speed is measured, (h, w, C) as the model takes it: the first picture
+    of the data, or noise.
 
     Raises:
         DataError: the picture cannot be read, or is too small.
     """
+    config = model.config
     if job.data:
-        source = open_sources(job.data)
+        source = _source(model, job)
         batches = evaluation_batches(source, degradation=model.degradation, batch_size=1, limit=1)
-        return to_image(next(batches).low_res[0])
-    edge = model.config.image_size // model.config.scale
-    noise = np.random.default_rng(0).integers(0, 256, (edge, edge, 3), dtype=np.uint8)
-    return Image.fromarray(noise)
+        unit = next(batches).low_res[0]
+    else:
+        edge = config.image_size // config.scale
+        shape = (edge, edge, config.channels)
+        unit = to_array(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+    if config.data_range is None:
+        return quantise(unit)
+    return Span(*config.data_range, np.dtype(np.float32)).pixels(np.moveaxis(unit, 0, 2))
 
 
-def _network_size(config: ModelConfig, picture: Image.Image) -> tuple[int, int]:
+def _source(model: DiffusionModel, job: Job) -> Source:
+    return open_sources(job.data, model.config.channels, model.config.data_range)
+
+
+def _network_size(config: ModelConfig, picture: NDArray[Any]) -> tuple[int, int]:
     """Height and width of what the network sees."""
-    width, height = (side * config.scale for side in picture.size)
+    height, width = (side * config.scale for side in picture.shape[:2])
     return height + -height % config.size_multiple, width + -width % config.size_multiple
 
 
@@ -230,7 +241,7 @@ def _score(
         return None, ("no quality: no --data",)
     if job.random:
         return None, ("no quality: random weights; give a trained model by its folder",)
-    source = open_sources(job.data)
+    source = _source(model, job)
     count = min(job.limit, len(source))
     hours = count * speed.seconds.median / 3600
     if hours * 3600 > LONG_SCORING:

@@ -9,13 +9,12 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
-from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
 from sr4.diffusion.samplers import OnStep, Step
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.runtime import Network
-from sr4.upscaling.pipeline import Pipeline
+from sr4.upscaling.pipeline import Picture, Pipeline
 
 LONG_SECONDS = 10.0  # a picture that takes longer is computed from its first steps
 LONG_STEPS = 500  # but up to that many steps, one is really drawn, too
@@ -73,7 +72,7 @@ class SpeedTest:
         picture: the low-res one.
     """
 
-    def __init__(self, model: DiffusionModel, picture: Image.Image, steps: int) -> None:
+    def __init__(self, model: DiffusionModel, picture: Picture, steps: int) -> None:
         self.total = steps
         self._network = _TimedNetwork(model.network)
         self._pipeline = Pipeline(DiffusionModel(model.config, self._network, model.name))

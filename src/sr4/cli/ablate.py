@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from sr4.errors import MissingExtraError, UsageError
 if TYPE_CHECKING:
     from sr4.ablation.results import Results
     from sr4.ablation.run import Progress
+    from sr4.data.sources import Source
 
 EXAMPLES = examples(
     "sr4 ablate --data faces/ --test test/ --out ablation",
@@ -132,12 +134,17 @@ def ablate(
             else:
                 advance(progress.done, progress.total, progress.doing)
 
+        def opened(specs: Sequence[str]) -> Source:
+            # All systems see the same pictures.
+            model = plan.settings(next(iter(plan.recipes), run.PAPER[0])).model
+            return open_sources(specs, model.channels, model.data_range)
+
         results = run.ablate(
             plan,
-            data=open_sources(data),
-            test=open_sources(test),
-            val=open_sources(val) if val else None,
-            show=open_sources(show) if show else None,
+            data=opened(data),
+            test=opened(test),
+            val=opened(val) if val else None,
+            show=opened(show) if show else None,
             out=out,
             on_progress=tell,
         )

@@ -13,7 +13,10 @@ from sr4.cli.options import JSON, Overwrite, examples
 if TYPE_CHECKING:
     from sr4.data.prepare import Format
 
-PREPARE_EXAMPLES = examples("sr4 data prepare photos/ shards/ --size 128")
+PREPARE_EXAMPLES = examples(
+    "sr4 data prepare photos/ shards/ --size 128",
+    "sr4 data prepare scenes/ shards/ --size 128 --channels 4",
+)
 INFO_EXAMPLES = examples("sr4 data info 'shards/*.tar'")
 
 Source = Annotated[
@@ -36,11 +39,22 @@ def prepare(
         int, typer.Option(metavar="N", min=1, help="Height and width of the prepared pictures.")
     ] = 128,
     format: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="png|webp", help="png is lossless; webp, quality 92, a seventh as large."
+            metavar="png|webp|tif",
+            help="png is lossless; webp, quality 92, a seventh as large; tif keeps any depth and "
+            "number of channels. Default: png, or tif for other channels than 1 and 3.",
+            show_default=False,
         ),
-    ] = "png",
+    ] = None,
+    channels: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Channels of the pictures: 3 for RGB, 1 for grey, others for as many bands.",
+        ),
+    ] = 3,
     shard_images: Annotated[
         int, typer.Option(metavar="N", min=1, help="Pictures in a tar.")
     ] = 1000,
@@ -61,7 +75,8 @@ def prepare(
             out,
             size=size,
             shard_images=shard_images,
-            format=cast("Format", format),  # checked there
+            format=cast("Format | None", format),  # checked there
+            channels=channels,
             overwrite=overwrite,
             on_progress=lambda done, total: advance(done, total, ""),
         )

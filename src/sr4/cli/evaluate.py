@@ -153,9 +153,11 @@ def evaluate(
         check_report_folder(out, overwrite=overwrite)
     network = InceptionV3(inception) if inception is not None else None
     upscaler = _open(model, scale, backend, device)
-    channels = upscaler.config.channels if isinstance(upscaler, DiffusionModel) else 3
+    channels, data_range = 3, None
+    if isinstance(upscaler, DiffusionModel):
+        channels, data_range = upscaler.config.channels, upscaler.config.data_range
     drawn = _corruption(corruption, model, channels)
-    source = open_sources(data, channels)
+    source = open_sources(data, channels, data_range)
     bad: list[str] = []
     with console.progress("evaluating") as advance:
         evaluation = score(

@@ -94,6 +94,8 @@ def _facts(folder: Path, config: ModelConfig) -> Iterator[tuple[str, str]]:
     yield "recipe", config.recipe
     yield "scale", f"x{config.scale}, trained for results of {config.image_size} pixels a side"
     yield "size multiple", f"{config.size_multiple} pixels; others are padded"
+    if config.data_range is not None:
+        yield "values", "{:g} (black) to {:g} (white)".format(*config.data_range)
     yield "degradation", f"{config.degradation.kind} by {config.degradation.scale}, antialiased"
     if config.corruption != "none":
         yield "trained to undo", f"what corrupts a {config.corruption}: see data.corruption"

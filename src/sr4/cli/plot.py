@@ -12,10 +12,15 @@ from sr4.cli.options import JSON, Backend, Device, Overwrite, Sampler, Seed, Ste
 from sr4.errors import MissingExtraError, PictureError, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL import Image
 
     from sr4.ablation.denoising import Moment
+    from sr4.config import ModelConfig
     from sr4.model.diffusion_model import DiffusionModel
+
+    Floats = NDArray[np.float32]
 
 SCHEDULES_EXAMPLES = examples("sr4 plot schedules -o schedules.png")
 RUN_EXAMPLES = examples("sr4 plot run runs/mine -o curves.png")
@@ -123,22 +128,21 @@ def process(
 
     In the first row the low-resolution picture, the noisy picture at moments evenly spread over
     the sampling, and the result (the SR4 paper's Figure 1). If the model does not draw the picture
-    but a residual, that is in the second row, after the picture it is added to (Figure 4).
+    but a residual, that is in the second row, after the picture it is added to (Figure 4). Of more
+    bands than RGB the first three are shown.
     """
     from sr4.ablation.denoising import denoising_moments
     from sr4.model.diffusion_model import load_model
     from sr4.pictures import check_output, write_image
-    from sr4.pictures.pixels import to_array
-    from sr4.pictures.rgb import read_image
 
     check_output(out, overwrite=overwrite)
-    low_res = read_image(picture)
     opened = load_model(model, backend=backend, device=device)
-    _check_size(opened, low_res.size)
+    low_res = _low_res(picture, opened.config)
+    _check_size(opened, low_res)
     with console.progress("sampling") as advance:
         found = denoising_moments(
             opened,
-            to_array(low_res),
+            low_res,
             seed=seed,
             moments=moments,
             steps=steps,
@@ -150,25 +154,37 @@ def process(
     return 0
 
 
-def _strip(model: DiffusionModel, low_res: Image.Image, found: dict[int, Moment]) -> Image.Image:
-    from sr4.pictures.pixels import to_array, to_image
+def _low_res(picture: Path, config: ModelConfig) -> Floats:
+    """The picture as the model takes it, (C, h, w) in [-1, 1]."""
+    from sr4.data.decoded import decoded
+    from sr4.pictures.decoding import decoding
+    from sr4.pictures.pixels import to_array
+
+    with decoding(picture) as (stream, _):
+        data = stream.read()
+    return to_array(decoded(data, str(picture), config.channels, config.data_range))
+
+
+def _strip(model: DiffusionModel, low_res: Floats, found: dict[int, Moment]) -> Image.Image:
+    from sr4.pictures.pixels import shown, to_image
     from sr4.plots.comparison import comparison_picture
 
-    base = model.frame(to_array(low_res)[None]).base[0]
+    base = model.frame(low_res[None]).base[0]
     pictures = {f"step {number}": moment.picture for number, moment in found.items()}
     variables = {f"step {number}": moment.variable for number, moment in found.items()}
-    rows = [{"low-res": low_res, **pictures}, {"low-res": to_image(base), **variables}]
+    given = to_image(shown(low_res))
+    rows = [{"low-res": given, **pictures}, {"low-res": to_image(shown(base)), **variables}]
     captions = [{"low-res": "picture"}, {"low-res": "base, and x_t"}]
-    if model.config.objective.target == "picture":
+    if not model.config.objective.has_base:
         return comparison_picture(rows[:1], height=_ROW_HEIGHT)
     return comparison_picture(rows, captions=captions, height=_ROW_HEIGHT)
 
 
-def _check_size(model: DiffusionModel, size: tuple[int, int]) -> None:
-    scale = model.config.scale
-    if max(size) * scale > _LONGEST_SIDE:
+def _check_size(model: DiffusionModel, low_res: Floats) -> None:
+    scale, (height, width) = model.config.scale, low_res.shape[1:]
+    if max(height, width) * scale > _LONGEST_SIDE:
         raise PictureError(
-            f"got a {size[0]}x{size[1]} picture; expected no side above {_LONGEST_SIDE // scale} "
+            f"got a {width}x{height} picture; expected no side above {_LONGEST_SIDE // scale} "
             f"for a model of scale {scale}: crop it first"
         )
 

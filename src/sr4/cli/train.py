@@ -123,9 +123,9 @@ def run_training(
     """Train or distil by resolved settings, and say what came of it; returns the exit code."""
     from sr4.data.sources import open_sources
 
-    channels = settings.model.channels
-    pictures = open_sources(data, channels)
-    validation = open_sources(val, channels) if val else None
+    model = settings.model
+    pictures = open_sources(data, model.channels, model.data_range)
+    validation = open_sources(val, model.channels, model.data_range) if val else None
     if dry_run:
         _print_plan(settings, pictures, validation, as_json=as_json)
         return 0

@@ -23,6 +23,7 @@ from sr4.cli.options import (
 )
 from sr4.cli.upscale_report import Report
 from sr4.errors import UsageError
+from sr4.evidence import KINDS
 
 EXAMPLES = examples(
     "sr4 upscale holiday.jpg                       # writes upscaled/holiday.png",
@@ -97,7 +98,7 @@ def upscale(
     evidence: Annotated[
         str,
         typer.Option(
-            metavar="auto|exact|jpeg|noise|none",
+            metavar="|".join((AUTO, *KINDS)),
             help="What an input says: its pixels, the coefficients of its JPEG blocks, its pixels "
             "to a deviation, or nothing. auto chooses by the file.",
         ),

@@ -23,8 +23,6 @@ from sr4.config.networks import (
     NetworkSettings,
     SR3NetworkSettings,
     SR4NetworkSettings,
-    has_mean_output,
-    is_degradation_aware,
 )
 from sr4.config.run import DataSettings, DistillationSettings, RunSettings, TrainingSettings
 
@@ -51,8 +49,6 @@ __all__ = [
     "Settings",
     "TrainingSettings",
     "explain",
-    "has_mean_output",
-    "is_degradation_aware",
     "keys_of",
     "parse_model_config",
 ]

@@ -9,7 +9,8 @@ from typing import Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from sr4.config.base import Settings
-from sr4.config.networks import NetworkSettings
+from sr4.config.networks import NETWORKS, NetworkSettings
+from sr4.errors import any_of
 
 CorruptionName = Literal["none", "photo"]
 
@@ -21,6 +22,9 @@ SamplerName = Literal["ddpm", "ddim", "dpmpp"]
 
 
 SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
+
+
+_CONTINUOUS = ("cosine",)  # schedules of as many steps as anyone wants; the others are tables
 
 
 class ScheduleSettings(Settings):
@@ -37,7 +41,27 @@ class ScheduleSettings(Settings):
     @property
     def most_steps(self) -> float:
         """The number of steps that a sampler may take at most."""
-        return {"cosine": math.inf, "none": 1}.get(self.kind, self.steps)
+        if not self.is_diffusion:
+            return 1
+        return math.inf if self.kind in _CONTINUOUS else self.steps
+
+    @property
+    def is_diffusion(self) -> bool:
+        """Whether there is any noise."""
+        return self.kind != "none"
+
+    @property
+    def has_table(self) -> bool:
+        """Whether its noise levels are those of `steps` steps, between which it interpolates."""
+        return self.is_diffusion and self.kind not in _CONTINUOUS
+
+    @property
+    def title(self) -> str:
+        """What charts call it: its name and, on a line of its own, the number of its steps."""
+        if not self.has_table:
+            return self.kind
+        end = f" to {self.beta_end:g}" if self.kind == "linear" else ""
+        return f"{self.kind.removesuffix('-table')}{end},\nT = {self.steps:,}"
 
 
 class DegradationSettings(Settings):
@@ -61,6 +85,16 @@ class ObjectiveSettings(Settings):
     # of all that fit low_res, which sampling at a temperature of 0 gives.
     mean_share: float = Field(0.0, ge=0, le=1)
 
+    @property
+    def always_fits(self) -> bool:
+        """Whether D of whatever is predicted is `low_res`."""
+        return self.target == "null-space"
+
+    @property
+    def has_base(self) -> bool:
+        """Whether what is diffused is added to something that `low_res` gives."""
+        return self.target != "picture"
+
 
 class SamplingSettings(Settings):
     """Defaults of sampling; every one can be overridden in a call."""
@@ -82,6 +116,10 @@ class ModelSettings(Settings):
 
     recipe: str
     channels: int = Field(3, ge=1, le=64)
+    # The values of pictures that stand for black and white, of any type that holds them: files are
+    # then trained on and enlarged with all their levels. None: 8 and 16 bits have all of their
+    # type's, and training takes 8 bits.
+    data_range: tuple[float, float] | None = None
     image_size: int = Field(128, ge=8, le=65_536)  # edge of the training pictures
     network: NetworkSettings
     degradation: DegradationSettings = DegradationSettings()
@@ -90,19 +128,32 @@ class ModelSettings(Settings):
     sampling: SamplingSettings = SamplingSettings()
 
     @model_validator(mode="after")
+    def _has_black_below_white(self) -> ModelSettings:
+        if self.data_range is not None and not self.data_range[0] < self.data_range[1]:
+            low, high = self.data_range
+            raise ValueError(
+                f"got data_range from {low:g} to {high:g}; expected the value of black, then that "
+                "of white, above it"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _can_learn_its_variance(self) -> ModelSettings:
         if self.objective.variance != "learned":
             return self
-        if self.network.kind == "fast":
+        if not self.network.learns_variance:
+            able = [kind for kind, one in NETWORKS.items() if one.learns_variance]
             raise ValueError(
-                "got a learned variance for the network 'fast', which has no output for one; "
-                "expected network.kind sr3, attention-input or sr4, or objective.variance small or "
-                "large"
+                f"got a learned variance for the network {self.network.kind!r}, which has no "
+                f"output for one; expected network.kind {any_of(able)}, or objective.variance "
+                "small or large"
             )
-        if self.schedule.kind not in ("linear", "cosine-table"):
+        if not self.schedule.has_table:
+            kinds = get_args(ScheduleSettings.model_fields["kind"].annotation)
+            tables = [kind for kind in kinds if ScheduleSettings(kind=kind).has_table]
             raise ValueError(
                 f"got a learned variance with the schedule {self.schedule.kind!r}; its bound needs "
-                "the steps of a table: choose schedule.kind linear or cosine-table"
+                f"the steps of a table: choose schedule.kind {any_of(tables)}"
             )
         return self
 
@@ -123,10 +174,11 @@ class ModelSettings(Settings):
             "sampling.temperature": (self.sampling.temperature, 0),
         }
         for key, (got, expected) in wanted.items():
-            if self.schedule.kind == "none" and got != expected:
+            if not self.schedule.is_diffusion and got != expected:
                 raise ValueError(
-                    f"got schedule.kind none with {key} {got}; expected {expected}, as there is no "
-                    f"noise: set {key}={expected}, or choose another schedule"
+                    f"got schedule.kind {self.schedule.kind} with {key} {got}; expected "
+                    f"{expected}, as there is no noise: set {key}={expected}, or choose another "
+                    "schedule"
                 )
         return self
 
@@ -136,7 +188,7 @@ class ModelConfig(ModelSettings):
 
     format: Literal[1] = 1
     scale: int
-    value_range: tuple[float, float] = (-1.0, 1.0)
+    value_range: tuple[float, float] = (-1.0, 1.0)  # of what the network sees
     size_multiple: int = Field(ge=1)
     description: str = ""
     licence: str = "unknown"  # terms of the weights, which follow those of the training pictures
@@ -147,3 +199,29 @@ class ModelConfig(ModelSettings):
     parameters: int = 0
     scores: Mapping[str, Any] = {}
     sha256: Mapping[str, str] = {}
+
+    @model_validator(mode="after")
+    def _was_corrupted_as_photographs_are(self) -> ModelConfig:
+        check_corruption(self.corruption, self)
+        return self
+
+
+def check_corruption(corruption: CorruptionName, model: ModelSettings) -> None:
+    """Refuse what the files that photographs are compressed to do not hold: other pictures than
+    those of three channels and 8 bits.
+
+    Raises:
+        ValueError: says which.
+    """
+    if corruption == "none":
+        return
+    if model.channels != 3:
+        raise ValueError(
+            f"got data.corruption {corruption} with model.channels {model.channels}; expected 3 "
+            "channels: set data.corruption=none"
+        )
+    if model.data_range is not None:
+        raise ValueError(
+            f"got data.corruption {corruption} with a model.data_range; expected pictures of 8 "
+            "bits: set data.corruption=none"
+        )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from sr4.config.base import Settings
-from sr4.config.model import CorruptionName, ModelSettings
+from sr4.config.model import (
+    CorruptionName,
+    ModelSettings,
+    ObjectiveSettings,
+    check_corruption,
+)
+from sr4.errors import any_of
 
 _Decay = Annotated[float, Field(ge=0, lt=1)]
 
@@ -99,12 +105,14 @@ class RunSettings(Settings):
     @model_validator(mode="after")
     def _may_leave_a_corrupted_low_res(self) -> RunSettings:
         """Results that always fit low_res keep its noise."""
-        corruption, target = self.data.corruption, self.model.objective.target
-        if corruption != "none" and target == "null-space":
+        corruption, objective = self.data.corruption, self.model.objective
+        if corruption != "none" and objective.always_fits:
+            targets = get_args(ObjectiveSettings.model_fields["target"].annotation)
+            free = [one for one in targets if not ObjectiveSettings(target=one).always_fits]
             raise ValueError(
-                f"got data.corruption {corruption} with model.objective.target null-space, whose "
-                "results always fit low_res and so keep its noise; expected fitted-residual, "
-                "residual or picture: set model.objective.target"
+                f"got data.corruption {corruption} with model.objective.target {objective.target}, "
+                f"whose results always fit low_res and so keep its noise; expected "
+                f"{any_of(free[::-1])}: set model.objective.target"
             )
         return self
 
@@ -120,12 +128,6 @@ class RunSettings(Settings):
         return self
 
     @model_validator(mode="after")
-    def _corrupts_rgb(self) -> RunSettings:
-        """Files that photographs are compressed to hold three channels."""
-        corruption, channels = self.data.corruption, self.model.channels
-        if corruption != "none" and channels != 3:
-            raise ValueError(
-                f"got data.corruption {corruption} with model.channels {channels}; expected 3 "
-                "channels: set data.corruption=none"
-            )
+    def _corrupts_photographs(self) -> RunSettings:
+        check_corruption(self.data.corruption, self.model)
         return self

@@ -6,10 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import affine_transform
 
-Pixels = NDArray[np.uint8]
+from sr4.data.decoded import Pixels
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Augmentation:
     shift: float = 0.1
 
     def __call__(self, pixels: Pixels, size: int, random: np.random.Generator) -> Pixels:
-        """uint8 (H, W, C) to (size, size, C); H and W are at least size. All is always drawn, so
+        """(H, W, C) to (size, size, C); H and W are at least size. All is always drawn, so
         that one setting does not change what the others draw.
         """
         vertical, horizontal, coin = random.random(3)
@@ -56,7 +55,7 @@ def _transformed(
     centre: tuple[float, float],
     angle: float,
     zoom: float,
-    moved: tuple[float, float],
+    shift: tuple[float, float],
 ) -> Pixels:
     """The square around a centre (x, y), turned by an angle in radians, enlarged, and moved by
     (x, y) pixels; by cubic splines.
@@ -65,12 +64,16 @@ def _transformed(
     # From a pixel (row, column) of the result to where it comes from.
     matrix = np.array([[cos, -sin], [sin, cos]])
     middle = np.full(2, (size - 1) / 2)
-    origin = np.array([centre[1] - 0.5 - moved[1], centre[0] - 0.5 - moved[0]]) - matrix @ middle
+    origin = np.array([centre[1] - 0.5 - shift[1], centre[0] - 0.5 - shift[0]]) - matrix @ middle
     planes = [
         affine_transform(
             np.asarray(plane, np.float32), matrix, origin, (size, size), order=3, mode="reflect"
         )
         for plane in np.moveaxis(pixels, 2, 0)
     ]
-    found: Pixels = np.rint(np.clip(np.stack(planes, axis=2), 0, 255)).astype(np.uint8)
+    found: Pixels = np.stack(planes, axis=2)
+    if pixels.dtype == np.uint8:
+        found = np.rint(np.clip(found, 0, 255)).astype(np.uint8)
+    else:
+        found = np.clip(found, -1.0, 1.0)
     return found

@@ -20,6 +20,7 @@ from PIL import Image
 from sr4.data.blurs import anisotropic_kernel, blurred, convolved, sinc_kernel
 from sr4.degradation import Degradation
 from sr4.degradation.known import CLEAN, Known
+from sr4.errors import DataError
 from sr4.pictures.pixels import quantise, to_array
 
 Floats = NDArray[np.float32]
@@ -61,8 +62,20 @@ class Corruption(Protocol):
     def __call__(
         self, high_res: Float64, degradation: Degradation, random: np.random.Generator
     ) -> Corrupted:
-        """(3, H, W) in [-1, 1] to (3, H / scale, W / scale)."""
+        """(3, H, W) in [-1, 1] to (3, H / scale, W / scale).
+
+        Raises:
+            DataError: other channels than those of RGB.
+        """
         ...
+
+
+def _check_rgb(high_res: Float64) -> None:
+    if len(high_res) != 3:
+        raise DataError(
+            f"got pictures of {len(high_res)} channels to corrupt as photographs are; expected the "
+            "3 of RGB, which JPEG files hold: leave the corruption out"
+        )
 
 
 @dataclass(frozen=True)
@@ -90,6 +103,7 @@ class PhotoCorruption:
         self, high_res: Float64, degradation: Degradation, random: np.random.Generator
     ) -> Corrupted:
         """See `Corruption`."""
+        _check_rgb(high_res)
         blur, gaussian, shot = (
             random.uniform(*bounds) for bounds in (self.blur, self.gaussian, self.shot)
         )
@@ -128,6 +142,7 @@ class SecondOrderCorruption:
         self, high_res: Float64, degradation: Degradation, random: np.random.Generator
     ) -> Corrupted:
         """See `Corruption`."""
+        _check_rgb(high_res)
         if random.random() < self.clean:
             low_res = degradation.observe(high_res).astype(np.float32)
             return Corrupted(low_res, self._told(CLEAN, random), is_clean=True)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr4.data.corruption import Corruption
+from sr4.data.decoded import Pixels
 from sr4.data.sources import Source
 from sr4.degradation import Degradation
 from sr4.degradation.known import CLEAN, Known
@@ -21,11 +22,13 @@ class EvaluationBatch:
     """Pictures of one size, in the order of their source."""
 
     high_res: NDArray[np.float32]  # (B, C, H, W) in [-1, 1]
-    low_res: NDArray[np.float32]  # (B, C, H / scale, W / scale) in [-1, 1], 8-bit levels
+    # (B, C, H / scale, W / scale) in [-1, 1], 8-bit levels if the source's pixels are
+    low_res: NDArray[np.float32]
     known: tuple[Known, ...]  # what was done to each
     files: tuple[bytes | None, ...]  # the JPEG files that they come from, where they do
     names: tuple[str, ...]
     position: int  # pictures before this batch
+    is_rounded: bool = True  # whether low_res has 8-bit levels
 
 
 def evaluation_batches(
@@ -72,7 +75,7 @@ def _batches(
     on_bad: Callable[[str], None] | None,
     least: int,
 ) -> Iterator[EvaluationBatch]:
-    waiting: list[NDArray[np.uint8]] = []
+    waiting: list[Pixels] = []
     bad: list[str] = []
     for index in range(count):
         pixels = None
@@ -95,7 +98,7 @@ def _batches(
         raise DataError(f"none of the {count} pictures can be used; the first: {bad[0]}")
 
 
-def _whole_multiple(source: Source, index: int, scale: int, least: int) -> NDArray[np.uint8]:
+def _whole_multiple(source: Source, index: int, scale: int, least: int) -> Pixels:
     pixels = source.read(index)
     height, width = (side - side % scale for side in pixels.shape[:2])
     if min(height, width) < max(scale, least):
@@ -113,17 +116,17 @@ def _whole_multiple(source: Source, index: int, scale: int, least: int) -> NDArr
 
 def _batch(
     source: Source,
-    pictures: list[NDArray[np.uint8]],
+    pictures: list[Pixels],
     end: int,
     degradation: Degradation,
     corruption: Corruption | None,
 ) -> EvaluationBatch:
     high_res, start = to_array(np.stack(pictures)), end - len(pictures)
     # In float64, so that rounding to 8-bit levels does not hang on the order of a sum.
-    exact = high_res.astype(np.float64)
+    exact, is_rounded = high_res.astype(np.float64), pictures[0].dtype == np.uint8
     files: tuple[bytes | None, ...]
     if corruption is None:
-        low_res = degradation.observe(exact).astype(np.float32)
+        low_res = degradation.observe(exact, is_rounded=is_rounded).astype(np.float32)
         known, files = (CLEAN,) * len(pictures), (None,) * len(pictures)
     else:
         found = [
@@ -132,4 +135,5 @@ def _batch(
         ]
         low_res = np.stack([one.low_res for one in found])
         known, files = tuple(one.known for one in found), tuple(one.file for one in found)
-    return EvaluationBatch(high_res, low_res, known, files, tuple(source.names[start:end]), start)
+    names = tuple(source.names[start:end])
+    return EvaluationBatch(high_res, low_res, known, files, names, start, is_rounded)

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from sr4.data.augmentation import Augmentation
 from sr4.data.bad_pictures import BadPictures
 from sr4.data.corruption import Corruption
+from sr4.data.decoded import Pixels
 from sr4.data.sources import Source
 from sr4.degradation import Degradation
 from sr4.degradation.known import CLEAN
@@ -35,7 +36,8 @@ class Batch:
     """Training pictures with their degraded versions."""
 
     high_res: torch.Tensor  # (B, C, H, W) float32 in [-1, 1]
-    low_res: torch.Tensor  # (B, C, H / scale, W / scale) float32 in [-1, 1], 8-bit levels
+    # (B, C, H / scale, W / scale) float32 in [-1, 1], 8-bit levels if the source's pixels are
+    low_res: torch.Tensor
     names: tuple[str, ...]
     position: int  # pictures seen before this batch
     known: torch.Tensor  # (B, 6): the vectors of `sr4.degradation.known`
@@ -92,9 +94,7 @@ class _Batches(Dataset[Batch | DataError]):
         )
         return Batch(high_res, low_res, tuple(names), position, known, is_clean, bad.found)
 
-    def _pair(
-        self, pixels: NDArray[np.uint8], position: int
-    ) -> tuple[Floats, Floats, Floats, bool]:
+    def _pair(self, pixels: Pixels, position: int) -> tuple[Floats, Floats, Floats, bool]:
         """The crop of a picture, its low_res, the vector of what is known of that, and whether the
         degradation alone has made it.
         """
@@ -104,8 +104,10 @@ class _Batches(Dataset[Batch | DataError]):
         if self.corruption is None:
             high_res = to_array(self.augmentation(pixels, self.size, draws))
             # In float64, so that rounding to 8-bit levels does not hang on the order of a sum.
-            low_res = self.degradation.observe(high_res.astype(np.float64)).astype(np.float32)
-            return high_res, low_res, CLEAN.vector(), True
+            low_res = self.degradation.observe(
+                high_res.astype(np.float64), is_rounded=pixels.dtype == np.uint8
+            )
+            return high_res, low_res.astype(np.float32), CLEAN.vector(), True
         scale, room = self.degradation.scale, min(pixels.shape[:2]) - self.size
         margin = min(_MARGIN, room // scale)
         high_res = to_array(self.augmentation(pixels, self.size + margin * scale, draws))
@@ -121,7 +123,7 @@ class _Batches(Dataset[Batch | DataError]):
             found.is_clean,
         )
 
-    def _first_good(self, position: int, bad: BadPictures) -> tuple[str, NDArray[np.uint8]]:
+    def _first_good(self, position: int, bad: BadPictures) -> tuple[str, Pixels]:
         """Name and pixels of the picture whose turn it is, or of the next one that is good."""
         count = len(self.source)
         epoch, place = divmod(position, count)
@@ -135,7 +137,7 @@ class _Batches(Dataset[Batch | DataError]):
                 bad.add({name: str(error)})
         bad.refuse()
 
-    def _large_enough(self, name: str, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _large_enough(self, name: str, pixels: Pixels) -> Pixels:
         height, width = pixels.shape[:2]
         if min(height, width) < self.size:
             raise BadPictureError(

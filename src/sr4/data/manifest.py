@@ -57,7 +57,7 @@ class Manifest(_Entry):
     made_by: Literal["sr4 data prepare"] = _MAKER
     version: Literal[1] = 1
     size: int  # height and width of every picture
-    format: Literal["png", "webp"]
+    format: Literal["png", "webp", "tif"]
     count: int
     source: SourceEntry
     shards: tuple[ShardEntry, ...]

@@ -9,12 +9,14 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
+from sr4.data.decoded import is_deep_file
 from sr4.data.manifest import (
     PREPARED,
     Manifest,
@@ -24,16 +26,20 @@ from sr4.data.manifest import (
     SourceEntry,
     read_manifest,
 )
-from sr4.data.sources import EncodedSource, is_deep_file, open_source
+from sr4.data.sources import EncodedSource, open_source
 from sr4.errors import BadPictureError, DataError, PictureError, UsageError, reason
 from sr4.files.whole import file_sha256
 from sr4.pictures import read_picture
+from sr4.pictures.metadata import NO_METADATA
+from sr4.pictures.raster import Colour, checked
 from sr4.pictures.reading import NPY
 from sr4.pictures.rgb import Header, read_header
+from sr4.pictures.tiff_writing import write_deep
 
-Format = Literal["png", "webp"]
+Format = Literal["png", "webp", "tif"]
 Progress = Callable[[int, int], None]  # pictures done, pictures in all
 
+_FORMATS: tuple[str, ...] = get_args(Format)
 _SAVE_OPTIONS: dict[Format, dict[str, int]] = {"png": {}, "webp": {"quality": 92, "method": 4}}
 
 
@@ -43,7 +49,8 @@ def prepare(
     *,
     size: int,
     shard_images: int = 1000,
-    format: Format = "png",
+    format: Format | None = None,
+    channels: int = 3,
     overwrite: bool = False,
     on_progress: Progress | None = None,
 ) -> Manifest:
@@ -58,7 +65,10 @@ def prepare(
         out: the folder to make: `00000.tar`, `00001.tar` … and `manifest.json`.
         size: height and width of the prepared pictures.
         shard_images: pictures in a shard.
-        format: "png" keeps the pixels exactly; "webp" (quality 92) is about a seventh as large.
+        format: "png" keeps 8-bit pixels exactly; "webp" (quality 92) is about a seventh as large;
+            "tif" keeps numbers of any depth and any number of channels. By default "png", or "tif"
+            where there are neither 1 nor 3 channels.
+        channels: 3 for RGB, 1 for grey, any other number for pictures of as many bands.
         overwrite: replace `out`, but only if it was made by this function.
         on_progress: called after each picture.
 
@@ -69,11 +79,19 @@ def prepare(
         UsageError: an impossible setting.
         DataError: the source cannot be used, none of its pictures can, or `out` cannot be written.
     """
-    if size < 1 or shard_images < 1:
-        raise UsageError(f"got size {size}, shard_images {shard_images}; expected at least 1")
-    if format not in _SAVE_OPTIONS:
-        raise UsageError(f"got the format {format!r}; expected one of {', '.join(_SAVE_OPTIONS)}")
-    source, out = open_source(src), Path(out)
+    for name, value in (("size", size), ("shard_images", shard_images), ("channels", channels)):
+        if value < 1:
+            raise UsageError(f"got {name} {value}; expected at least 1")
+    has_colours = channels in (1, 3)
+    format = format or ("png" if has_colours else "tif")
+    if format not in _FORMATS:
+        raise UsageError(f"got the format {format!r}; expected one of {', '.join(_FORMATS)}")
+    if format != "tif" and not has_colours:
+        raise UsageError(
+            f"got the format {format} for pictures of {channels} channels; expected tif, which "
+            "holds any number: leave the format out"
+        )
+    source, out = open_source(src, channels), Path(out)
     try:
         with PREPARED.new(out, overwrite=overwrite) as folder:
             writer = _ShardWriter(folder, shard_images, format)
@@ -110,7 +128,8 @@ def _write_all(
     try:
         for index, name in enumerate(source.names):
             try:
-                picture = central_square(Image.fromarray(source.read(index)), size)
+                given = source.numbers(index) if writer.is_deep else source.read(index)
+                picture = central_square(given, size)
             except DataError as error:
                 skipped.append(SkippedEntry(source=_plain(name), reason=_plain(str(error))))
             else:
@@ -122,16 +141,47 @@ def _write_all(
     return skipped
 
 
-def central_square(picture: Image.Image, size: int) -> Image.Image:
-    side = min(picture.size)
+def central_square(pixels: NDArray[Any], size: int) -> NDArray[Any]:
+    """The square in the middle of a picture (H, W, C) brought to a size, (size, size, C), in the
+    same numbers.
+
+    Raises:
+        BadPictureError: it is smaller.
+    """
+    height, width = pixels.shape[:2]
+    side = min(height, width)
     if side < size:
         raise BadPictureError(
-            f"too small: {picture.width}x{picture.height} pixels, expected at least {size}x{size}"
+            f"too small: {width}x{height} pixels, expected at least {size}x{size}"
         )
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    picture = picture.crop((left, top, left + side, top + side))
-    # Pillow's bicubic is antialiased when it makes a picture smaller.
-    return picture.resize((size, size), Image.Resampling.BICUBIC) if side > size else picture
+    left, top = (width - side) // 2, (height - side) // 2
+    pixels = pixels[top : top + side, left : left + side]
+    if side == size:
+        return pixels
+    return np.stack([_resized(plane, size) for plane in np.moveaxis(pixels, 2, 0)], axis=2)
+
+
+def _resized(plane: NDArray[Any], size: int) -> NDArray[Any]:
+    """By Pillow's bicubic, which is antialiased when it makes a picture smaller."""
+    is_shallow = plane.dtype == np.uint8
+    image = Image.fromarray(plane if is_shallow else plane.astype(np.float32))
+    found = np.asarray(image.resize((size, size), Image.Resampling.BICUBIC))
+    if is_shallow or plane.dtype.kind == "f":
+        return found.astype(plane.dtype)
+    # Whole numbers overshoot beside edges: what they do not hold, float32 may not tell apart.
+    limits = np.iinfo(plane.dtype)
+    return np.clip(np.rint(found.astype(np.float64)), limits.min, limits.max).astype(plane.dtype)
+
+
+def _encoded(pixels: NDArray[Any], format: Format) -> bytes:
+    buffer = io.BytesIO()
+    if format == "tif":
+        colour: Colour = {1: "grey", 3: "rgb"}.get(pixels.shape[2], "bands")  # type: ignore[assignment]
+        write_deep(buffer, checked(pixels, colour), NO_METADATA)
+    else:
+        image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+        image.save(buffer, format=format, **_SAVE_OPTIONS[format])
+    return buffer.getvalue()
 
 
 def _plain(text: str) -> str:
@@ -149,13 +199,16 @@ class _ShardWriter:
         self._entries: list[PictureEntry] = []
         self._taken: set[str] = set()
 
+    @property
+    def is_deep(self) -> bool:
+        """Whether it writes numbers of any depth."""
+        return self._format == "tif"
+
     def _path(self) -> Path:
         return self._folder / f"{len(self.shards):05d}.tar"
 
-    def add(self, picture: Image.Image, source_name: str) -> None:
-        buffer = io.BytesIO()
-        picture.save(buffer, format=self._format, **_SAVE_OPTIONS[self._format])
-        data = buffer.getvalue()
+    def add(self, pixels: NDArray[Any], source_name: str) -> None:
+        data = _encoded(pixels, self._format)
         if self._tar is None:
             self._tar = tarfile.open(self._path(), "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
         member = tarfile.TarInfo(self._member_name(source_name))  # time, owner and group are 0

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
+from sr4.data.decoded import Pixels
 from sr4.data.prepare import central_square
 from sr4.data.sources import Source
 from sr4.errors import BadPictureError
@@ -38,8 +35,8 @@ class ResizedSource:
     def __len__(self) -> int:
         return len(self._source)
 
-    def read(self, index: int) -> NDArray[np.uint8]:
-        """Pixels (size, size, 3) of one picture.
+    def read(self, index: int) -> Pixels:
+        """Pixels (size, size, C) of one picture.
 
         Raises:
             DataError: as other sources do, and a BadPictureError for one that is smaller.
@@ -48,6 +45,6 @@ class ResizedSource:
         if pixels.shape[:2] == (self._size, self._size):
             return pixels
         try:
-            return np.asarray(central_square(Image.fromarray(pixels), self._size))
+            return central_square(pixels, self._size)
         except BadPictureError as error:
             raise BadPictureError(f"{self.location}: {self.names[index]}: {error}") from error

@@ -21,9 +21,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol, final
 
-import numpy as np
 from numpy.typing import NDArray
 
+from sr4.data.decoded import Pixels, decoded, raster_of
 from sr4.data.patterns import matching_paths
 from sr4.data.tars import file_state, index_tar
 from sr4.errors import (
@@ -36,11 +36,11 @@ from sr4.errors import (
 )
 from sr4.files.documents import read_bytes
 from sr4.files.paths import missing_path
-from sr4.pictures import READ_SUFFIXES, read_picture, tiff
+from sr4.pictures import READ_SUFFIXES, tiff
 from sr4.pictures.decoding import MAX_BYTES, check_size
 from sr4.pictures.finding import list_images
+from sr4.pictures.raster import Range
 from sr4.pictures.reading import NPY
-from sr4.pictures.rgb import read_image
 
 
 class Source(Protocol):
@@ -58,8 +58,9 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def read(self, index: int) -> NDArray[np.uint8]:
-        """Pixels (H, W, C) of one picture, with the channels that the source was opened for.
+    def read(self, index: int) -> Pixels:
+        """Pixels (H, W, C) of one picture, with the channels that the source was opened for: of 8
+        bits or, if it was opened for values in a range, in [-1, 1].
 
         Raises:
             BadPictureError: it is damaged or of no use; names it.
@@ -74,6 +75,8 @@ class EncodedSource(ABC):
     kind: str
     channels = 3
     """Of the pixels: 3 for RGB, 1 for grey, any other number for pictures of as many bands."""
+    data_range: Range | None = None
+    """The values that stand for black and white; None for 8 bits of whatever the pictures have."""
 
     def __init__(self, location: str, names: Sequence[str], paths: Sequence[Path]) -> None:
         if not names:
@@ -97,10 +100,18 @@ class EncodedSource(ABC):
         """What messages call one picture: the source and the picture's name in it."""
         return f"{self.location}: {self.names[index]}"
 
-    def read(self, index: int) -> NDArray[np.uint8]:
+    def read(self, index: int) -> Pixels:
         """Pixels (H, W, C) of one picture; errors as in `Source.read`."""
         try:
-            return _pixels(self.read_bytes(index), self.label(index), self.channels)
+            data = self.read_bytes(index)
+            return decoded(data, self.label(index), self.channels, self.data_range)
+        except PictureError as error:
+            raise BadPictureError(str(error)) from error
+
+    def numbers(self, index: int) -> NDArray[Any]:
+        """Those of one picture, (H, W, C), as its file holds them; errors as in `Source.read`."""
+        try:
+            return raster_of(self.read_bytes(index), self.label(index), self.channels).pixels
         except PictureError as error:
             raise BadPictureError(str(error)) from error
 
@@ -116,31 +127,6 @@ class EncodedSource(ABC):
             f"{self.label(index)!r} cannot be read ({why}); expected the picture that was there "
             "when the source was opened: start again"
         )
-
-
-def is_deep_file(data: bytes) -> bool:
-    """Whether a picture file is one of those that Pillow, which gives 8 bits, does not read: NPY,
-    and TIFF of floats or of other than the usual bands.
-    """
-    if data.startswith(NPY):
-        return True
-    return data.startswith(tiff.SIGNATURES) and tiff.is_deep(data)
-
-
-def _pixels(data: bytes, label: str, channels: int) -> NDArray[np.uint8]:
-    if channels in (1, 3) and not is_deep_file(data):
-        image = read_image(data, name=label)
-        return np.asarray(image) if channels == 3 else np.asarray(image.convert("L"))[:, :, None]
-    raster = read_picture(data, name=label).frames[0].with_bits(8)
-    if channels in (1, 3) and raster.colour != "bands":
-        image = raster.to_pil().convert("RGB" if channels == 3 else "L")
-        return np.atleast_3d(np.asarray(image))
-    pixels = raster.pixels if raster.pixels.shape[2] == channels else np.atleast_3d(raster.array)
-    if pixels.shape[2] != channels:
-        raise PictureError(
-            f"{label!r} has {pixels.shape[2]} channels; expected {channels}, those of the model"
-        )
-    return pixels
 
 
 def _is_picture(name: str) -> bool:
@@ -325,13 +311,16 @@ def _part_labels(parts: Sequence[EncodedSource]) -> list[str]:
     return [f"{number}-{part.location}" for number, part in enumerate(parts)]
 
 
-def open_source(spec: str | Path, channels: int = 3) -> EncodedSource:
+def open_source(
+    spec: str | Path, channels: int = 3, data_range: Range | None = None
+) -> EncodedSource:
     """The pictures that a `SRC` of the command line names.
 
     Args:
         spec: a folder of pictures (or of tar shards, if it holds no picture), a `.tar`, an LMDB
             folder, or a pattern of these such as `train-{00..02}.tar` or `train-*.tar`.
         channels: of the pixels that it gives.
+        data_range: the values of its pictures that stand for black and white; None for 8 bits.
 
     Raises:
         DataError: nothing is there, it holds no picture, or it is damaged.
@@ -342,20 +331,28 @@ def open_source(spec: str | Path, channels: int = 3) -> EncodedSource:
         raise UsageError("got an empty source; expected a folder, a tar or a pattern of tars")
     # A file whose name holds braces or brackets is meant literally.
     paths = [Path(text)] if os.path.lexists(text) else matching_paths(text)
-    return _join([_open_path(path) for path in paths], text, channels)
+    return _join([_open_path(path) for path in paths], text, channels, data_range)
 
 
-def open_sources(specs: Iterable[str | Path], channels: int = 3) -> EncodedSource:
+def open_sources(
+    specs: Iterable[str | Path], channels: int = 3, data_range: Range | None = None
+) -> EncodedSource:
     """Several sources as one, in the order given."""
     sources = [open_source(spec) for spec in specs]
     if not sources:
         raise UsageError("got no source; expected at least one folder, tar or pattern of tars")
-    return _join(sources, " + ".join(source.location for source in sources), channels)
+    location = " + ".join(source.location for source in sources)
+    return _join(sources, location, channels, data_range)
 
 
-def _join(parts: Sequence[EncodedSource], location: str, channels: int = 3) -> EncodedSource:
+def _join(
+    parts: Sequence[EncodedSource],
+    location: str,
+    channels: int = 3,
+    data_range: Range | None = None,
+) -> EncodedSource:
     found = parts[0] if len(parts) == 1 else JoinedSource(parts, location)
-    found.channels = channels
+    found.channels, found.data_range = channels, data_range
     return found
 
 

@@ -12,6 +12,7 @@ torch tensors of shape (..., H, W), any value range.
 - `banded`: the products of such matrices with pictures
 - `operator`, `chain`: D by a whole factor, and several of them in turn
 - `sized`: D between two given sizes, of any ratio
+- `protocols`: what is asked of D, whichever of these it is
 """
 
 from __future__ import annotations

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from sr4.degradation.fit import Place
-from sr4.degradation.operator import Degradation, scaled
+from sr4.degradation.operator import MARGIN, Degradation, scaled
+from sr4.degradation.protocols import Array, Floats, Place, near
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-Array = Any  # a NumPy array or a torch tensor
-Floats = NDArray[np.float32]
 
 _ALL = slice(None)
 
@@ -57,8 +51,10 @@ class DegradationChain:
         """See `Degradation.place`."""
         return scaled(rows, self.scale), scaled(columns, self.scale)
 
-    def enlarge(self, low_res: Floats) -> Floats:
+    def enlarge(self, low_res: Floats, rows: slice = _ALL) -> Floats:
         """`Degradation.enlarge` of each in turn."""
+        around, inside = near(rows, low_res.shape[-2], MARGIN)
+        pictures = low_res[..., around, :]
         for part in self.parts:
-            low_res = part.enlarge(low_res)
-        return low_res
+            pictures = part.enlarge(pictures)
+        return pictures[..., self.place(inside)[0], :]

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sr4.degradation.protocols import Floats, Invertible, Place
 from sr4.machine.processors import for_each
-
-Floats = NDArray[np.float32]
-Place = tuple[slice, slice]  # rows and columns
 
 # Rounds of projection and clipping: most of a photograph needs one, what is black or white up to
 # all of them. They end once D gives low_res back to a fraction of the rounding to 8 bits, which is
@@ -23,18 +21,6 @@ _TILE = 84  # low-res pixels along the edge of what is done until it is close en
 # magnitude with each.
 _MARGIN = 6
 _FELT = 3  # of these, those whose own need still moves what is inside
-
-
-class Projection(Protocol):
-    """What `fit` needs of a degradation."""
-
-    def __call__(self, x: Any) -> Any: ...
-
-    def pseudo_inverse(self, y: Any) -> Any: ...
-
-    def cut(self, rows: slice, columns: slice) -> tuple[Projection, Place]: ...
-
-    def place(self, rows: slice, columns: slice) -> Place: ...
 
 
 class _Tile(NamedTuple):
@@ -56,7 +42,7 @@ class _Tile(NamedTuple):
         return rows, columns
 
 
-def fit(degradation: Projection, pictures: Floats, low_res: Floats) -> Floats:
+def fit(degradation: Invertible, pictures: Floats, low_res: Floats) -> Floats:
     """Pictures near the given ones, in [-1, 1], that D maps onto low_res.
 
     Projection and clipping alternate with momentum (FISTA: Beck & Teboulle 2009, section 4);
@@ -94,7 +80,7 @@ def fit(degradation: Projection, pictures: Floats, low_res: Floats) -> Floats:
     return _round(degradation, fitted, low_res)
 
 
-def _round(degradation: Projection, pictures: Floats, low_res: Floats) -> Floats:
+def _round(degradation: Invertible, pictures: Floats, low_res: Floats) -> Floats:
     """One projection, clipped."""
     fitted: Floats = degradation.pseudo_inverse(low_res - degradation(pictures))
     fitted += pictures
@@ -119,7 +105,7 @@ def _tiles_off(off: NDArray[np.bool_]) -> Iterator[_Tile]:
                     yield _Tile(int(plane), inner, outer)
 
 
-def _more_rounds(degradation: Projection, fitted: Floats, low_res: Floats, felt: Place) -> Floats:
+def _more_rounds(degradation: Invertible, fitted: Floats, low_res: Floats, felt: Place) -> Floats:
     """The rounds after the first.
 
     Args:

@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 from sr4.degradation.banded import resized
 from sr4.degradation.bicubic import RowsOf, check_sizes, resize_rows
 from sr4.degradation.blur import check_blur, rows_after, weak_values
-from sr4.degradation.fit import Place, fit
+from sr4.degradation.fit import fit
 from sr4.degradation.inverse import Adjoint, PseudoInverse
+from sr4.degradation.protocols import Array, Floats, Place, near
 from sr4.errors import UsageError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Array = Any  # a NumPy array or a torch tensor; one implementation serves both
-Floats = NDArray[np.float32]
+MARGIN = 8
+"""Low-res rows around others from which these, enlarged, follow."""
 
 _ALL = slice(None)
 
@@ -98,14 +99,17 @@ class Degradation:
         """This one after a Gaussian blur; see `blur`."""
         return replace(self, blur=deviation)
 
-    def observe(self, high_res: Array) -> Array:
+    def observe(self, high_res: Array, *, is_rounded: bool = True) -> Array:
         """`low_res` as an 8-bit file holds it: D(high_res) in [-1, 1], clipped and rounded.
 
         Training and evaluation both see this one, since this is what users have.
+
+        Args:
+            is_rounded: False for files of more levels than need to be told apart from any number.
         """
         xp = array_namespace(high_res)
-        levels = xp.round((xp.clip(self(high_res), -1.0, 1.0) + 1) * 127.5)
-        return levels / 127.5 - 1
+        clipped = xp.clip(self(high_res), -1.0, 1.0)
+        return xp.round((clipped + 1) * 127.5) / 127.5 - 1 if is_rounded else clipped
 
     def upsample(self, y: Array) -> Array:
         """The `upsampled` picture: bicubic, (..., h, w) to (..., h * scale, w * scale)."""
@@ -149,9 +153,14 @@ class Degradation:
         """
         return fit(self, pictures, low_res)
 
-    def enlarge(self, low_res: Floats) -> Floats:
-        """The `upsampled` picture made to fit low_res: (..., h, w) to (..., H, W) in [-1, 1]."""
-        return self.fit(np.clip(self.upsample(low_res), -1.0, 1.0), low_res)
+    def enlarge(self, low_res: Floats, rows: slice = _ALL) -> Floats:
+        """The `upsampled` picture made to fit low_res: (..., h, w) to (..., H, W) in [-1, 1], or of
+        it the rows in the place of some low-res ones.
+        """
+        around, inside = near(rows, low_res.shape[-2], MARGIN)
+        given = low_res[..., around, :]
+        fitted = self.fit(np.clip(self.upsample(given), -1.0, 1.0), given)
+        return fitted[..., self.place(inside)[0], :]
 
 
 def scaled(part: slice, scale: int) -> slice:

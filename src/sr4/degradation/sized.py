@@ -10,18 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr4.degradation.banded import resized
-from sr4.degradation.bicubic import Rows, RowsOf, check_sizes
+from sr4.degradation.bicubic import Rows, RowsOf, check_sizes, resize_rows
 from sr4.degradation.blur import check_blur, rows_after, weak_values
-from sr4.degradation.fit import Place, fit
+from sr4.degradation.fit import fit
 from sr4.degradation.inverse import Adjoint, PseudoInverse
+from sr4.degradation.protocols import Array, Floats, Place, near
 from sr4.errors import UsageError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Array = Any  # a NumPy array or a torch tensor
-Floats = NDArray[np.float32]
-
+_MARGIN = 12  # low-res rows around others from which these, enlarged, follow
 _ALL = slice(None)
 
 
@@ -167,3 +166,20 @@ class SizedDegradation:
     def fit(self, pictures: Floats, low_res: Floats) -> Floats:
         """See `Degradation.fit`."""
         return fit(self, pictures, low_res)
+
+    def upsample(self, y: Array, rows: slice = _ALL) -> Array:
+        """The bicubic picture, (..., h, w) to (..., H, W), or some of its rows. Not of a window."""
+        height, width = self.high
+        start, stop, _ = rows.indices(height)
+        window = Window(resize_rows, y.shape[-2], height, start, stop)
+        given = y[..., slice(*window.columns), :]
+        return resized(given, window, stop - start, width, across=resize_rows)
+
+    def enlarge(self, low_res: Floats, rows: slice = _ALL) -> Floats:
+        """See `Degradation.enlarge`. Not of a window."""
+        around, _ = near(rows, low_res.shape[-2], _MARGIN)
+        part, (taken, _) = self.cut(around)
+        picture = np.clip(self.upsample(low_res, taken), -1.0, 1.0)
+        inside, _ = self.place(rows)
+        fitted = part.fit(picture, low_res[..., around, :])
+        return fitted[..., inside.start - taken.start : inside.stop - taken.start, :]

@@ -321,7 +321,8 @@ def _protocol(sampling: _Sampling, batch_size: int, tally: Tally) -> dict[str, s
     protocol = {
         "pixels": "results rounded to 8 bits; originals cropped right and bottom to a multiple of "
         f"the scale; {'a' if tally.border else 'no'} border {left_out}",
-        "degradation": f"bicubic with antialiasing by {scale}, low_res rounded to 8 bits",
+        "degradation": f"bicubic with antialiasing by {scale}, low_res "
+        + ("rounded to 8 bits" if tally.is_rounded else "not rounded, but to 8 bits in metrics"),
         "sampling": sampling.protocol,
         "intervals": "95 %, percentile bootstrap over pictures, 1000 resamples",
         "seconds_per_image": f"wall clock of the sampling, in batches of up to {batch_size}",

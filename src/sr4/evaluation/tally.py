@@ -51,6 +51,7 @@ class Tally:
     border: int = 0
     patch: int | None = None
     perceptual: PerceptualDistance | None = None
+    is_rounded: bool = True  # whether every low_res so far has had 8-bit levels
     names: list[str] = field(default_factory=list)
     columns: dict[str, list[float]] = field(default_factory=dict)
     # Of each picture: low_res, result, truth.
@@ -60,6 +61,7 @@ class Tally:
 
     def add(self, batch: EvaluationBatch, draws: list[Pixels]) -> None:
         """Score a batch, given its results, K times (B, H, W, C)."""
+        self.is_rounded = self.is_rounded and batch.is_rounded
         truths, low_res = quantise(batch.high_res), quantise(batch.low_res)
         seen = Observed(truths, draws, low_res, self.degradation, self.border, self.perceptual)
         for metric in OF_PICTURES:

@@ -16,10 +16,11 @@ from PIL import Image
 from sr4.degradation import MAX_BLUR
 from sr4.degradation.known import Known
 from sr4.errors import PictureError, UsageError, nearest
+from sr4.evidence import KINDS
 from sr4.evidence.boxes import JpegBoxes
 from sr4.evidence.estimate import STRONG_NOISE, estimated_blur, estimated_noise, recognised_jpeg
 from sr4.evidence.jpeg import Tables, file_boxes, pixel_boxes, quality_of, quantisation_noise
-from sr4.evidence.kinds import KINDS, Evidence, exact, jpeg, noisy, nothing
+from sr4.evidence.kinds import Evidence, exact, jpeg, noisy, nothing
 from sr4.evidence.sets import LEVEL
 from sr4.pictures.decoding import decoding, open_stream
 from sr4.pictures.raster import Raster

@@ -11,7 +11,7 @@ import numpy as np
 from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
-from sr4.degradation import Degradation, SizedDegradation
+from sr4.degradation.protocols import Invertible
 from sr4.evidence.sets import LEVEL, ConvexSet, PaddedSet, PixelBox
 
 Array = Any
@@ -45,7 +45,7 @@ class Constraint:
         allowed: the set, of pictures as small as the input.
     """
 
-    degradation: Degradation | SizedDegradation
+    degradation: Invertible
     allowed: ConvexSet
 
     def correct(self, x: Array) -> Array:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sr4.degradation import Degradation, DegradationChain, SizedDegradation
 from sr4.degradation.known import Known
+from sr4.degradation.protocols import Degrades, Invertible
+from sr4.evidence import Kind
 from sr4.evidence.boxes import JpegBoxes
 from sr4.evidence.constraint import Constraint
 from sr4.evidence.jpeg import Tables, quality_of, subsampling_name
 from sr4.evidence.sets import LEVEL, ConvexSet, Everything, NoiseBox, PixelBox
 
-Kind = Literal["exact", "jpeg", "noise", "none"]
 Floats = NDArray[np.float32]
-AnyDegradation = TypeVar("AnyDegradation", bound=Degradation | DegradationChain | SizedDegradation)
+D = TypeVar("D", bound=Degrades)
 
-KINDS: tuple[str, ...] = get_args(Kind)
 _ROUNDING = 0.5  # of a step between values, by which the rounding of a file moves a pixel
 _DEVIATIONS = 3.0  # of the noise of a coefficient that are taken for possible
 _CLEAN = Known(0.0, None, 100.0)
@@ -45,29 +44,31 @@ class Evidence:
     blur: float = 0.0
     subsampling: str | None = None
     notes: tuple[str, ...] = ()
+    # Of the pixels and a radius; or, where the file itself gives it, the set.
+    _around: Callable[[Floats, float], ConvexSet] = field(default=PixelBox, repr=False)
     _radius: float = field(default=0.0, repr=False)
-    _boxes: JpegBoxes | None = field(default=None, repr=False, compare=False)
+    _given: ConvexSet | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def constrains(self) -> bool:
+        """Whether it says anything that a result could contradict."""
+        return self.kind != "none"
 
     def allowed(self, low_res: Floats) -> ConvexSet:
         """The set that D x may lie in, for low_res (C, h, w) in [-1, 1]."""
-        if self.kind == "none":
+        if not self.constrains:
             return Everything()
-        if self._boxes is not None:
-            return self._boxes
-        return (PixelBox if self.kind == "exact" else NoiseBox)(low_res, self._radius)
+        return self._around(low_res, self._radius) if self._given is None else self._given
 
     def measured(self, low_res: Floats) -> ConvexSet:
         """The set that consistency is the distance to; without evidence that of the pixels."""
-        return PixelBox(low_res, 0.0) if self.kind == "none" else self.allowed(low_res)
+        return self.allowed(low_res) if self.constrains else PixelBox(low_res, 0.0)
 
-    def degradation(self, plain: AnyDegradation) -> AnyDegradation:
+    def degradation(self, plain: D) -> D:
         """D with the blur, given the one of a model or of a cascade."""
-        if not self.blur:
-            return plain
-        found: AnyDegradation = plain.blurred(self.blur)  # type: ignore[assignment]
-        return found
+        return plain.blurred(self.blur) if self.blur else plain
 
-    def constraint(self, low_res: Floats, plain: Degradation | SizedDegradation) -> Constraint:
+    def constraint(self, low_res: Floats, plain: Invertible) -> Constraint:
         """What results for low_res have to satisfy, given the D of a model."""
         return Constraint(self.degradation(plain), self.allowed(low_res))
 
@@ -75,7 +76,7 @@ class Evidence:
     def numbers(self) -> Mapping[str, Any]:
         """Kind and the numbers used, for JSON."""
         found: dict[str, Any] = {"kind": self.kind}
-        if self.kind != "none":
+        if self.constrains:
             found |= {"noise": self.known.noise, "quality": self.known.quality, "blur": self.blur}
         if self.subsampling is not None:
             found["subsampling"] = self.subsampling
@@ -85,11 +86,11 @@ class Evidence:
 
     def __str__(self) -> str:
         details = []
-        if self.kind == "jpeg":
-            details += [f"quality {self.known.quality:.0f}", str(self.subsampling)]
-        if self.known.noise and self.kind != "none":
+        if self.subsampling is not None:
+            details += [f"quality {self.known.quality:.0f}", self.subsampling]
+        if self.known.noise and self.constrains:
             details.append(f"noise of {self.known.noise:.1f} levels")
-        if self.blur and self.kind != "none":
+        if self.blur and self.constrains:
             details.append(f"blur of {self.blur:.2f} pixels")
         return self.kind + (f" ({', '.join(details)})" if details else "")
 
@@ -115,7 +116,7 @@ def jpeg(
     """
     known = known._replace(quality=float(quality_of(tables)))
     wider = boxes.widened(known.noise) if known.noise else boxes
-    return Evidence("jpeg", known, blur, subsampling_name(boxes), _boxes=wider)
+    return Evidence("jpeg", known, blur, subsampling_name(boxes), _given=wider)
 
 
 def noisy(
@@ -123,7 +124,7 @@ def noisy(
 ) -> Evidence:
     """The pixels, to a deviation in levels of 255."""
     radius = _DEVIATIONS * deviation * LEVEL
-    return Evidence("noise", known, blur, notes=notes, _radius=radius)
+    return Evidence("noise", known, blur, notes=notes, _around=NoiseBox, _radius=radius)
 
 
 def nothing(known: Known = _UNKNOWN) -> Evidence:

@@ -18,8 +18,6 @@ from sr4.config import (
     ModelConfig,
     SamplingSettings,
     explain,
-    has_mean_output,
-    is_degradation_aware,
 )
 from sr4.degradation.known import CLEAN, Known
 from sr4.diffusion.samplers import Denoised, OnStep, PictureNoise, sample
@@ -93,7 +91,7 @@ class DiffusionModel:
             return {}
         if detail == 0 and self.config.objective.mean_share > 0:
             return {"steps": 1, "temperature": 0.0}
-        if not has_mean_output(self.config.network):
+        if not self.config.network.has_mean_output:
             raise UsageError(
                 f"got a detail of {detail:g} for the model {self.name!r}, which makes samples "
                 "only; expected 1: leave it out, or take the mean of several samples"
@@ -236,7 +234,7 @@ class DiffusionModel:
         """What the network is told of the degradation of each picture, (B, 6) as it takes it; None
         if it is not told.
         """
-        if not is_degradation_aware(self.config.network):
+        if not self.config.network.is_degradation_aware:
             return None
         return self.network.native(np.stack([one.vector() for one in known]))
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from sr4.config import is_degradation_aware
 from sr4.errors import MissingExtraError, ModelError, UsageError, nearest, reason
 from sr4.model.folder import CARD, MODEL, find_model, read_config, save_model, write_config
 from sr4.runtime import GRAPH, IR
@@ -75,7 +74,7 @@ def export_model(
             folder,
             channels=config.channels,
             size=config.image_size,
-            degradation_aware=is_degradation_aware(config.network),
+            degradation_aware=config.network.is_degradation_aware,
         )
         if format == "openvino":
             _convert_to_openvino(folder)

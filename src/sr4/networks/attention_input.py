@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sr4.networks.sr3 import Entry, SR3UNet
+from sr4.networks.watched import Figures
 
 
 class InputAttention(nn.Module):
@@ -59,3 +62,27 @@ class AttentionInputUNet(SR3UNet):
     def entry(self, x_t: Tensor, upsampled: Tensor) -> Entry:
         """The pictures, the low-res one multiplied by the attention map."""
         return super().entry(x_t, self.input_attention(x_t, upsampled) * upsampled)
+
+    @contextmanager
+    def watched(self) -> Iterator[Figures]:
+        """The mean and the standard deviation of the map over all evaluations inside the context,
+        "map_mean" and "map_spread".
+        """
+        sums: list[Tensor] = []  # of one evaluation each: count of values, their sum, squares' sum
+
+        def add(module: nn.Module, inputs: object, attention_map: Tensor) -> None:
+            values = attention_map.double()
+            sums.append(torch.stack([torch.ones_like(values), values, values**2]).flatten(1).sum(1))
+
+        def figures() -> dict[str, float]:
+            if not sums:
+                return {}
+            count, total, squares = torch.stack(sums).sum(0).tolist()
+            mean = total / count
+            return {"map_mean": mean, "map_spread": max(squares / count - mean**2, 0.0) ** 0.5}
+
+        handle = self.input_attention.register_forward_hook(add)
+        try:
+            yield figures
+        finally:
+            handle.remove()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -82,3 +83,14 @@ class SelfAttention(nn.Module):
         )  # each (B, heads, H * W, C / heads)
         mixed = F.scaled_dot_product_attention(q, k, v).transpose(2, 3).reshape(x.shape)
         return x + self.out(mixed)  # type: ignore[no-any-return]
+
+
+def with_mean_output(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a network with a mean output that begins with both of its predictions equal to
+    the one of a network without: what a denoiser says of pure noise is that mean. Networks end in a
+    layer `conv_out`.
+    """
+    return {
+        name: torch.cat([tensor, tensor]) if name.startswith("conv_out.") else tensor
+        for name, tensor in tensors.items()
+    }

@@ -181,13 +181,3 @@ def _embed_known(width: int) -> nn.Module:
     return nn.Sequential(
         nn.Linear(KNOWN_LENGTH, hidden), nn.SiLU(), zero_init(nn.Linear(hidden, width))
     )
-
-
-def with_mean_output(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of a network with `mean_output` that begins with both of its predictions equal to
-    the one of a network without: what a denoiser says of pure noise is that mean.
-    """
-    return {
-        name: torch.cat([tensor, tensor]) if name.startswith("conv_out.") else tensor
-        for name, tensor in tensors.items()
-    }

@@ -17,19 +17,22 @@ LEVELS = (np.arange(256) / 127.5 - 1).astype(np.float32)
 """[-1, 1] of the 256 levels, correctly rounded; -1 and 1 are exact."""
 
 
-def to_array(image: Image.Image | NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Pixels as models take them: float32 (C, H, W) in [-1, 1], levels at multiples of 1 / 127.5.
+def to_array(image: Image.Image | NDArray[Any]) -> NDArray[np.float32]:
+    """Pixels as models take them: float32 (C, H, W) in [-1, 1], of 8 bits the levels at multiples
+    of 1 / 127.5.
 
     Args:
-        image: RGB or grey ("L") picture, or uint8 pixels (..., H, W, C).
+        image: RGB or grey ("L") picture, or pixels (..., H, W, C): uint8, or float32 in [-1, 1].
     """
     if isinstance(image, Image.Image) and image.mode not in ("RGB", "L"):
         raise PictureError(f"got a picture of mode {image.mode}; expected RGB or L: convert it")
     pixels = np.asarray(image)
-    if pixels.dtype != np.uint8:
-        raise PictureError(f"got pixels of type {pixels.dtype}; expected uint8")
+    if pixels.dtype not in (np.uint8, np.float32):
+        raise PictureError(f"got pixels of type {pixels.dtype}; expected uint8 or float32")
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
+    if pixels.dtype == np.float32:
+        return np.ascontiguousarray(np.moveaxis(pixels, -1, -3))
     return np.take(LEVELS, np.moveaxis(pixels, -1, -3))
 
 

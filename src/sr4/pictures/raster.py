@@ -16,11 +16,14 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageCms
 
 from sr4.errors import PictureError, reason
+from sr4.pictures.filling import filled
 from sr4.pictures.pixels import LEVELS
 from sr4.pictures.rgb import upright
 
 Colour = Literal["grey", "rgb", "cmyk", "bands"]
 Floats = NDArray[np.float32]
+Range = tuple[float, float]
+"""The values that stand for black and white."""
 
 _CHANNELS = {"grey": 1, "rgb": 3, "cmyk": 4}
 _ALPHA_MODES = {"LA", "La", "PA", "RGBA", "RGBa"}
@@ -60,9 +63,14 @@ class Span:
             )
         return cls(low, high, dtype)
 
+    @classmethod
+    def of_type(cls, dtype: np.dtype[Any]) -> Span:
+        """All of an integer type's; [0, 1] of floats."""
+        return cls(0, 1 if dtype.kind == "f" else np.iinfo(dtype).max, dtype)
+
     def unit(self, pixels: NDArray[Any]) -> Floats:
         """[-1, 1] of pixels, same shape."""
-        if self.dtype == np.uint8:
+        if self.dtype == np.uint8 and (self.low, self.high) == (0, 255):
             return np.take(LEVELS, pixels)
         return self.exact_unit(pixels).astype(np.float32)
 
@@ -142,7 +150,7 @@ class Raster:
         unit = np.ascontiguousarray(np.moveaxis(self.span.unit(self.pixels), 2, 0))
         if self.alpha is None or self.alpha.all() or not self.alpha.any():
             return unit
-        return _fill(unit, (self.alpha > 0).astype(np.float32))
+        return filled(unit, (self.alpha > 0).astype(np.float32))
 
     @property
     def unit_alpha(self) -> Floats | None:
@@ -152,8 +160,10 @@ class Raster:
     @property
     def alpha_span(self) -> Span:
         """That of alpha: whatever the values of colour are, 1 is opaque among floats."""
-        if self.pixels.dtype.kind == "f" or self.nodata is not None:
+        if self.nodata is not None:
             return Span(0, 1, self.pixels.dtype)
+        if self.pixels.dtype.kind == "f" or self.pixels.dtype in (np.uint8, np.uint16):
+            return Span.of_type(self.pixels.dtype)
         return self.span
 
     def with_bits(self, bits: Literal[8, 16]) -> Raster:
@@ -171,6 +181,30 @@ class Raster:
             span,
             None if unit_alpha is None else span.pixels(unit_alpha[0]),
         )
+
+    def for_model(self, channels: int, data_range: Range | None = None) -> Raster:
+        """As a model takes it: where that has a channel for alpha too, alpha is a band like the
+        others; where its values have a range, that is the span, and what lies beyond counts as
+        black or white.
+
+        Raises:
+            PictureError: the numbers are of a type that does not hold the range.
+        """
+        raster = self
+        is_band = self.alpha is not None and self.nodata is None
+        if is_band and self.pixels.shape[2] + 1 == channels != 3:
+            raster = Raster(np.atleast_3d(self.array), "bands", self.span)
+        if data_range is None:
+            return raster
+        low, high = data_range
+        dtype = self.pixels.dtype
+        if dtype.kind != "f" and not np.iinfo(dtype).min <= low < high <= np.iinfo(dtype).max:
+            raise PictureError(
+                f"got a picture of {dtype} for a model of values from {low:g} to {high:g}; "
+                "expected numbers that hold these: choose another model"
+            )
+        pixels = np.clip(raster.pixels, *np.asarray(data_range, dtype))
+        return replace(raster, pixels=pixels, span=Span(low, high, dtype))
 
     def turned(self, orientation: int) -> Raster:
         """Upright, given how it lies (EXIF 2.32, tag 0x0112: 1 to 8; others count as 1)."""
@@ -216,31 +250,6 @@ class Raster:
         return Image.fromarray(shallow.array, mode)
 
 
-def _fill(unit: Floats, seen: Floats) -> Floats:
-    """Pixels (N, H, W) with those that are not seen, (H, W) in {0, 1}, filled from those nearby:
-    means of ever larger surroundings, the smallest that has something to be seen (a pyramid, as in
-    Gortler et al. 1996, "The Lumigraph", section 3.4, "pull-push").
-    """
-    if seen.all() or min(seen.shape) < 1:
-        return unit
-    height, width = seen.shape
-    pad = ((0, height % 2), (0, width % 2))
-    weights = np.pad(seen, pad)
-    sums = np.pad(unit * seen, ((0, 0), *pad))
-    coarse_weights = _halves(weights)
-    coarse = _halves(sums) / np.maximum(coarse_weights, np.float32(1e-12))
-    filled = _fill(coarse, (coarse_weights > 0).astype(np.float32))
-    around = filled.repeat(2, axis=1).repeat(2, axis=2)[:, :height, :width]
-    found: Floats = np.where(seen > 0, unit, around)
-    return found
-
-
-def _halves(x: Floats) -> Floats:
-    """Sums of 2x2 pixels."""
-    found: Floats = x[..., ::2, ::2] + x[..., 1::2, ::2] + x[..., ::2, 1::2] + x[..., 1::2, 1::2]
-    return found
-
-
 def from_pil(picture: Image.Image) -> Raster:
     """The pixels of a Pillow picture of any mode.
 
@@ -280,9 +289,10 @@ def _from_pil(picture: Image.Image) -> Raster:
     return checked(colours, "grey" if is_grey else "rgb", array[:, :, 3] if has_alpha else None)
 
 
-def from_array(array: NDArray[Any], channels: int = 3) -> Raster:
+def from_array(array: NDArray[Any], channels: int = 3, data_range: Range | None = None) -> Raster:
     """The pixels of an array, (h, w), or (h, w, N): for a model of `channels` as many bands, else
-    grey (1), grey and alpha (2), RGB (3) or RGBA (4); 8- or 16-bit, or floats in [0, 1].
+    grey (1), grey and alpha (2), RGB (3) or RGBA (4); 8- or 16-bit, or floats in [0, 1], or any
+    numbers, if the values of that model have a range.
 
     Raises:
         PictureError: says what is wrong with it.
@@ -295,7 +305,7 @@ def from_array(array: NDArray[Any], channels: int = 3) -> Raster:
             f"got an array of shape {array.shape}; expected (height, width), (height, width, 1 to "
             f"4){more}, not empty"
         )
-    if array.dtype not in (np.uint8, np.uint16):
+    if data_range is None and array.dtype not in (np.uint8, np.uint16):
         if array.dtype.kind != "f":
             raise PictureError(
                 f"got an array of {array.dtype}; expected uint8, uint16, or floats in [0, 1]"
@@ -304,11 +314,13 @@ def from_array(array: NDArray[Any], channels: int = 3) -> Raster:
             raise PictureError("got floats outside [0, 1] or not finite; expected them in [0, 1]")
     count = shaped.shape[2]
     if count == channels and channels not in (1, 3):
-        return checked(shaped, "bands")
-    colour: Colour = "grey" if count < 3 else "rgb"
-    if count in (2, 4):
-        return checked(shaped[:, :, :-1], colour, shaped[:, :, -1])
-    return checked(shaped, colour)
+        found = checked(shaped, "bands")
+    else:
+        colour: Colour = "grey" if count < 3 else "rgb"
+        has_alpha = count in (2, 4)
+        colours = shaped[:, :, :-1] if has_alpha else shaped
+        found = checked(colours, colour, shaped[:, :, -1] if has_alpha else None)
+    return found.for_model(channels, data_range)
 
 
 def checked(

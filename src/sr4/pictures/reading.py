@@ -25,7 +25,7 @@ from sr4.pictures.metadata import (
     metadata_of,
     parse_provenance,
 )
-from sr4.pictures.raster import Colour, Raster, checked, from_pil
+from sr4.pictures.raster import Colour, Range, Raster, checked, from_pil
 from sr4.pictures.rgb import orientation
 
 READ_SUFFIXES = SUFFIXES | {".npy"}
@@ -55,6 +55,11 @@ class Picture:
     durations: tuple[float, ...] = ()
     loop: int = 0
     notes: tuple[str, ...] = ()
+
+    def for_model(self, channels: int, data_range: Range | None = None) -> Picture:
+        """With all frames as `Raster.for_model` has them."""
+        frames = tuple(frame.for_model(channels, data_range) for frame in self.frames)
+        return replace(self, frames=frames)
 
 
 def read_picture(

@@ -7,7 +7,6 @@ from typing import get_args
 from sr4.config import (
     DataSettings,
     DistillationSettings,
-    FastNetworkSettings,
     ModelConfig,
     ModelSettings,
     RunSettings,
@@ -38,9 +37,7 @@ def distilled(teacher: ModelConfig, steps: int = 4) -> RunSettings:
     sampling = model.sampling.model_copy(
         update={"steps": steps, "most_steps": steps, "sampler": "ddim"}
     )
-    network = model.network
-    if steps == 1 and isinstance(network, FastNetworkSettings):
-        network = network.model_copy(update={"mean_output": True})
+    network = model.network.with_mean_output() if steps == 1 else model.network
     return RunSettings(
         model=model.model_copy(update={"sampling": sampling, "network": network}),
         data=DataSettings(condition_noise=teacher.condition_noise, corruption=teacher.corruption),

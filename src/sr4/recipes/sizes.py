@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
-from sr4.config import RunSettings, SR3NetworkSettings, SR4NetworkSettings
+from sr4.config import RunSettings
 from sr4.config.overrides import override
 from sr4.errors import UsageError
 
@@ -40,22 +40,15 @@ def at_size(settings: RunSettings, size: Size, budget: int | None = None) -> Run
 
 
 def _tiny(settings: RunSettings) -> dict[str, Any]:
-    network, training = settings.model.network, settings.training
-    if not isinstance(network, SR3NetworkSettings):
+    training, network = settings.training, settings.model.network.shrunk(_WIDTH, _EDGE)
+    if network is None:
         raise UsageError(
             f"got the recipe {settings.model.recipe!r} at the size tiny; expected a system of the "
             "paper: use --size full"
         )
-    smaller: dict[str, Any] = {
-        "inner": network.inner // _WIDTH,
-        "groups": network.groups // _WIDTH,
-        "attention_resolutions": [edge // _EDGE for edge in network.attention_resolutions],
-    }
-    if isinstance(network, SR4NetworkSettings):
-        smaller["path_resolution"] = network.path_resolution // _EDGE
-        smaller["path_width"] = network.path_width // _WIDTH
+    smaller = settings.model.image_size // _EDGE
     return {
-        "model": {"image_size": settings.model.image_size // _EDGE, "network": smaller},
+        "model": {"image_size": smaller, "network": network.model_dump()},
         "training": {
             "total_images": 40_000,
             "learning_rate": 5e-4,

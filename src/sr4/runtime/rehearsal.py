@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sr4.config import ModelConfig, is_degradation_aware
+from sr4.config import ModelConfig
 from sr4.degradation.known import CLEAN
 from sr4.errors import ModelError
 from sr4.files.whole import file_sha256
@@ -108,7 +108,7 @@ def rehearse() -> None:
         for count, height, width in ((1, usual, usual), (1, least, least), (2, least, 3 * least)):
             picture = np.zeros((count, config.channels, height, width), np.float32)
             known = np.stack([CLEAN.vector()] * count)
-            told = (known,) if is_degradation_aware(config.network) else ()
+            told = (known,) if config.network.is_degradation_aware else ()
             network(picture, 0.0, picture, *told)
         code = _WELL
     finally:

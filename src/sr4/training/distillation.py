@@ -14,8 +14,6 @@ from sr4.build import build_denoiser, build_schedule
 from sr4.config import (
     DistillationSettings,
     RunSettings,
-    has_mean_output,
-    is_degradation_aware,
 )
 from sr4.data.loader import Batch
 from sr4.degradation import Degradation
@@ -23,8 +21,8 @@ from sr4.diffusion.losses import simple_loss
 from sr4.diffusion.process import q_sample
 from sr4.diffusion.samplers import DDIMSampler, Denoised, sample
 from sr4.diffusion.targets import Frame
+from sr4.networks.blocks import with_mean_output
 from sr4.networks.discriminator import Discriminator, relativistic_loss
-from sr4.networks.fast import with_mean_output
 from sr4.runtime.torch_backend import TorchNetwork, channels_last
 from sr4.training.objectives import Learner, Losses, noisy_condition
 from sr4.training.perceptual import PerceptualDistance
@@ -68,12 +66,12 @@ class Distillation:
         self._condition_noise = settings.data.condition_noise
         self._schedule = build_schedule(settings.model.schedule)
         self._consistency = settings.model.sampling.consistency
-        self._is_aware = is_degradation_aware(settings.model.network)
+        self._is_aware = settings.model.network.is_degradation_aware
         self._denoiser = build_denoiser(settings.model)
         # A teacher may give a mean as well, but its samples are what is learnt.
         self._of_teacher = replace(self._denoiser, second=None)
         self._target = self._denoiser.target
-        self._has_mean = has_mean_output(settings.model.network)
+        self._has_mean = settings.model.network.has_mean_output
         self._mean_share = settings.model.objective.mean_share if self._has_mean else 0.0
         self._teacher = TorchNetwork(teacher, torch.device("cpu"), self._precision)
         self._balance = Balance(self._settings.steps)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sr4.build import build_denoiser, build_schedule
-from sr4.config import DataSettings, ModelSettings, is_degradation_aware
+from sr4.config import DataSettings, ModelSettings
 from sr4.data.loader import Batch
 from sr4.diffusion.losses import hybrid_loss, simple_loss, vlb_term
 from sr4.diffusion.predictions import learned_log_variance
@@ -93,8 +93,8 @@ class DenoisingObjective:
         self._steps = model.schedule.steps if model.objective.variance == "learned" else None
         # A regression gives the mean of all pictures, or their median where p is 1: it is a
         # denoiser of t = 1 alone.
-        self._mean_share = 1.0 if model.schedule.kind == "none" else model.objective.mean_share
-        self._is_aware = is_degradation_aware(model.network)
+        self._mean_share = model.objective.mean_share if model.schedule.is_diffusion else 1.0
+        self._is_aware = model.network.is_degradation_aware
         self.state: Mapping[str, Tensor] = {}
 
     def rivals(self, device: torch.device) -> Sequence[Learner]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sr4.build import build_corruption, build_degradation
 from sr4.config import ModelConfig, TrainingSettings
@@ -18,7 +16,7 @@ from sr4.diffusion.samplers import Step
 from sr4.evaluation.observed import Observed
 from sr4.evaluation.table import OF_PICTURES
 from sr4.model.diffusion_model import DiffusionModel
-from sr4.networks.attention_input import InputAttention
+from sr4.networks.watched import watched
 from sr4.pictures import write_image
 from sr4.pictures.pixels import quantise, shown, to_image
 from sr4.plots.comparison import comparison_picture
@@ -53,8 +51,7 @@ def validate(
 ) -> dict[str, float]:
     """The scores for validation in `sr4.evaluation.table`, PSNR (dB) and consistency (x 1e-5) among
     them, of one sample each for the first pictures of a source, in 8 bits; and a labelled picture
-    of some of them. With an attention over its inputs, also the mean and the
-    standard deviation of its map over all evaluations, "map_mean" and "map_spread".
+    of some of them. Also what the network itself has to say (see `sr4.networks.watched`).
 
     Args:
         network: the averaged network, called as `network(x_t, log_snr, low_res)`.
@@ -76,7 +73,7 @@ def validate(
     steps = min(training.validation_steps, config.sampling.steps)
     scores: dict[str, list[float]] = {}
     rows = []
-    with _watched_map(network) as map_figures:
+    with watched(network) as figures:
         for batch in _batches(config, source, training):
             seeds = range(batch.position, batch.position + len(batch.names))
             # What fits a corrupted picture keeps its noise.
@@ -102,34 +99,7 @@ def validate(
         picture.parent.mkdir(exist_ok=True)
         write_image(comparison_picture(rows[:_ROWS], height=128), picture, overwrite=True)
     means = {field: float(np.mean(values)) for field, values in scores.items()}
-    return means | map_figures()
-
-
-@contextmanager
-def _watched_map(network: nn.Module) -> Iterator[Callable[[], dict[str, float]]]:
-    """The figures of the map that an attention over the inputs, if there is one, has given so far
-    inside the context.
-    """
-    sums: list[Tensor] = []  # of one evaluation each: number of values, their sum, their squares'
-
-    def add(module: nn.Module, inputs: object, attention_map: Tensor) -> None:
-        values = attention_map.double()
-        sums.append(torch.stack([torch.ones_like(values), values, values**2]).flatten(1).sum(1))
-
-    def figures() -> dict[str, float]:
-        if not sums:
-            return {}
-        count, total, squares = torch.stack(sums).sum(0).tolist()
-        mean = total / count
-        return {"map_mean": mean, "map_spread": max(squares / count - mean**2, 0.0) ** 0.5}
-
-    watched = [module for module in network.modules() if isinstance(module, InputAttention)]
-    handles = [module.register_forward_hook(add) for module in watched]
-    try:
-        yield figures
-    finally:
-        for handle in handles:
-            handle.remove()
+    return means | figures()
 
 
 def _batches(

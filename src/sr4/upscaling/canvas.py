@@ -9,18 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sr4.degradation import Degradation, DegradationChain, SizedDegradation
+from sr4.degradation.protocols import Degrades
 from sr4.diffusion.samplers import OnStep, Step
-from sr4.evidence.constraint import Constraint
 from sr4.evidence.kinds import Evidence
-from sr4.evidence.sets import LEVEL, PixelBox
+from sr4.evidence.sets import LEVEL
 from sr4.pictures.raster import Parts, Raster
 from sr4.upscaling.result import Result
-from sr4.upscaling.sizing import AnySampling, Resizing
+from sr4.upscaling.sizing import AnySampling
 
 Floats = NDArray[np.float32]
-
-AnyDegradation = Degradation | DegradationChain | SizedDegradation
 
 _BAND_PIXELS = 2**19  # low-res ones that are done together where the model has no part in it
 
@@ -43,7 +40,7 @@ def result_bytes(given: Raster, size: tuple[int, int], samples: int) -> int:
 def whole_result(
     parts: Parts,
     samples: Sequence[Sequence[Floats]],
-    degradation: AnyDegradation,
+    degradation: Degrades,
     evidence: Evidence,
     use_mean: bool,
 ) -> Result:
@@ -65,7 +62,7 @@ def whole_result(
 def large_result(
     parts: Parts,
     samples: Sequence[Sequence[AnySampling]],
-    degradation: AnyDegradation,
+    degradation: Degrades,
     evidence: Evidence,
     use_mean: bool,
     on_step: OnStep | None,
@@ -88,7 +85,7 @@ def large_result(
     return canvas.result(use_mean=use_mean)
 
 
-def result_size(given: Raster, degradation: AnyDegradation) -> tuple[int, int]:
+def result_size(given: Raster, degradation: Degrades) -> tuple[int, int]:
     """Height and width of a result."""
     width, height = given.size
     rows, columns = degradation.place(slice(0, height), slice(0, width))
@@ -101,7 +98,7 @@ class _Canvas:
     def __init__(
         self,
         given: Raster,
-        degradation: AnyDegradation,
+        degradation: Degrades,
         evidence: Evidence,
         count: int,
     ) -> None:
@@ -148,7 +145,7 @@ class _Canvas:
         )
 
 
-def _enlarged_alpha(given: Raster, degradation: AnyDegradation) -> NDArray[Any] | None:
+def _enlarged_alpha(given: Raster, degradation: Degrades) -> NDArray[Any] | None:
     """The bicubic alpha, made to fit the given one: what is to be seen is not invented. Whether a
     pixel has data is that of the pixel that it lies in.
     """
@@ -161,22 +158,15 @@ def _enlarged_alpha(given: Raster, degradation: AnyDegradation) -> NDArray[Any] 
         enlarged: NDArray[Any] = given.alpha[rows[:, None], columns]
         return enlarged
     enlarged = np.empty(result_size(given, degradation), given.span.dtype)
-    if isinstance(degradation, SizedDegradation):
-        resizing = Resizing(degradation, Constraint(degradation, PixelBox(low, 0)))
-        bands = zip(resizing.bands, resizing.of(iter([low]), low.shape[1]), strict=True)
-        for (first, last), (band,) in bands:
-            enlarged[first:last] = given.alpha_span.pixels(band)
-        return enlarged
-    scale = degradation.scale
-    for start, stop, top, bottom in _bands_with_margin(*given.size):
-        fitted = degradation.enlarge(low[:, top:bottom])
-        inside = fitted[0, (start - top) * scale : (stop - top) * scale]
-        enlarged[start * scale : stop * scale] = given.alpha_span.pixels(inside)
+    for start, stop, *_ in _bands_with_margin(*given.size):
+        rows, _ = degradation.place(slice(start, stop))
+        band = degradation.enlarge(low, slice(start, stop))[0]
+        enlarged[rows] = given.alpha_span.pixels(band)
     return enlarged
 
 
 def _consistency(
-    given: Raster, result: Raster, degradation: AnyDegradation, evidence: Evidence
+    given: Raster, result: Raster, degradation: Degrades, evidence: Evidence
 ) -> tuple[float, NDArray[np.bool_]]:
     """See `Result.consistency` and `Result.given_up`."""
     low, total = given.unit, 0.0

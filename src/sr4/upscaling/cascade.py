@@ -59,7 +59,8 @@ class CascadePipeline:
         degradation: from a result to the picture given.
 
     Raises:
-        UsageError: there are none, something else is among them, or their channels differ.
+        UsageError: there are none, something else is among them, or their channels or the ranges of
+            their values differ.
 
     Example:
         >>> import sr4
@@ -82,6 +83,11 @@ class CascadePipeline:
             raise UsageError(
                 f"got stages of {' and '.join(map(str, sorted(channels)))} channels; expected as "
                 "many in each: choose other models"
+            )
+        if len(ranges := {stage.config.data_range for stage in found}) > 1:
+            shown = " and ".join(sorted("none" if one is None else str(one) for one in ranges))
+            raise UsageError(
+                f"got stages of the data ranges {shown}; expected one in all: choose other models"
             )
         self.stages: tuple[Pipeline, ...] = tuple(found)
         self.degradation = DegradationChain(tuple(one.model.degradation for one in found))
@@ -175,7 +181,7 @@ class CascadePipeline:
         given, evidences, metadata = given_evidence(
             image, self.first_config, evidence, noise, blur, consistency
         )
-        used = any(one.kind != "none" for one in evidences)
+        used = any(one.constrains for one in evidences)
         if not used and consistency is None and evidence == "none":
             consistency = False
         drawings = self._drawings(steps, sampler, consistency, tile, on_step, detail)

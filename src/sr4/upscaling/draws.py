@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr4.degradation.known import CLEAN, Known
+from sr4.degradation.protocols import Degrades
 from sr4.diffusion.samplers import PictureNoise
 from sr4.evidence.constraint import Constraint
 from sr4.evidence.kinds import Evidence
 from sr4.pictures.raster import Parts
-from sr4.upscaling.canvas import AnyDegradation
 from sr4.upscaling.sizing import Resizing
 
 Floats = NDArray[np.float32]
@@ -78,7 +78,7 @@ class Task:
 
     parts: Parts
     evidence: Evidence
-    degradation: AnyDegradation
+    degradation: Degrades
     samples: Sequence[Sequence[Draw]]
     repeats: int = 0
 

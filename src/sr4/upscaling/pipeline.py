@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr4.config import ModelConfig
-from sr4.degradation import Degradation, DegradationChain
+from sr4.degradation import Degradation
+from sr4.degradation.protocols import Degrades
 from sr4.diffusion.samplers import OnStep
 from sr4.errors import PictureError, UsageError
 from sr4.evidence.choose import (
@@ -144,11 +145,11 @@ class Pipeline:
 
         Args:
             image: a picture file by its path; a PIL picture of any mode; an array (h, w) or
-                (h, w, N), of uint8, uint16 or floats in [0, 1], N being the model's channels, or 1
-                (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA); or a Raster. Or a list or tuple of
-                them, in which sizes may differ. Files and PIL pictures are turned upright as EXIF
-                says, and results keep their profile and metadata. Alpha is enlarged apart, without
-                the network.
+                (h, w, N), of uint8, uint16 or floats in [0, 1], or of any numbers for a model with
+                a `data_range`, N being the model's channels, or 1 (grey), 2 (grey, alpha), 3 (RGB)
+                or 4 (RGBA); or a Raster. Or a list or tuple of them, in which sizes may differ.
+                Files and PIL pictures are turned upright as EXIF says, and results keep their
+                profile and metadata. Alpha is enlarged apart, without the network.
             steps: network evaluations a sample; the model's own by default.
             sampler: "ddpm", "ddim" or "dpmpp"; the model's own by default.
             seed: sample k of every picture uses seed + k, so that a picture gives the same
@@ -193,7 +194,7 @@ class Pipeline:
         given, evidences, metadata = given_evidence(
             image, self.config, evidence, noise, blur, consistency
         )
-        used = any(one.kind != "none" for one in evidences)
+        used = any(one.constrains for one in evidences)
         drawing = self.drawing(steps, sampler, used, tile, on_step, detail)
         tasks = planned(
             given,
@@ -278,7 +279,7 @@ def given_evidence(
         check_evidence(one, noise, blur, consistency)
     # Before the pictures are decoded, after which their files may be out of reach.
     origins = [_origin(one) for one in pictures]
-    opened = [_as_picture(picture, config.channels) for picture in pictures]
+    opened = [_as_picture(picture, config) for picture in pictures]
     given = [Parts(one.frames[0], config.channels) for one in opened]
     found = []
     for parts, origin, kind in zip(given, origins, asked, strict=True):
@@ -307,7 +308,7 @@ def planned(
     wanted: SizeWanted,
     *,
     models: Sequence[Degradation],
-    own: Degradation | DegradationChain,
+    own: Degrades,
 ) -> list[Task]:
     """What models in turn are to draw for pictures.
 
@@ -325,7 +326,7 @@ def planned(
         sized, split = size.degradation((width, height)), parts.split()
         ends: list[Resizing | None] = [None] * len(split)
         if sized is not None:
-            used = evidence.kind != "none"
+            used = evidence.constrains
             ends = [
                 Resizing(sized, evidence.constraint(part, sized) if used else None)
                 for part in split
@@ -360,8 +361,8 @@ def _origin(picture: object) -> Origin | None:
     return pillow_origin(picture) if isinstance(picture, Image.Image) else None
 
 
-def _as_picture(picture: object, channels: int) -> Opened:
-    """Of a file, a PIL picture, an array or a raster, for a model of that many channels."""
+def _as_picture(picture: object, config: ModelConfig) -> Opened:
+    """Of a file, a PIL picture, an array or a raster, as a model takes it."""
     if isinstance(picture, (str, Path)):
         opened = read_picture(picture)
         if len(opened.frames) > 1:
@@ -369,9 +370,11 @@ def _as_picture(picture: object, channels: int) -> Opened:
                 f"{str(picture)!r} is an animation of {len(opened.frames)} frames; expected one "
                 "picture: use `sr4 upscale`, or give the frames as a list"
             )
-        return opened
-    if isinstance(picture, Image.Image):
-        return picture_of(picture)
-    if isinstance(picture, Raster):
-        return Opened((picture,))
-    return Opened((from_array(np.asarray(picture), channels),))
+    elif isinstance(picture, Image.Image):
+        opened = picture_of(picture)
+    elif isinstance(picture, Raster):
+        opened = Opened((picture,))
+    else:
+        raster = from_array(np.asarray(picture), config.channels, config.data_range)
+        opened = Opened((raster,))
+    return opened.for_model(config.channels, config.data_range)
