@@ -6,9 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from sr4.batch.plan import Failure, Job, plan_jobs
+import sr4
+from sr4.batch.plan import Failure, PlannedPicture, plan_pictures
 from sr4.errors import UsageError
+from sr4.pictures import Picture, write_picture
+from sr4.pictures.raster import from_pil
 
 
 @pytest.fixture(autouse=True)
@@ -22,13 +26,13 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pairs(*inputs: str, out: str | None = None, **options: bool) -> dict[str, str]:
-    jobs, failures = plan_jobs(inputs, Path(out) if out else None, **options)
+    pictures, failures = plan_pictures(inputs, Path(out) if out else None, **options)
     assert failures == []
-    return {str(job.source): str(job.output) for job in jobs}
+    return {str(picture.source): str(picture.output) for picture in pictures}
 
 
 def only_failure(*inputs: str, out: str | None = None, **options: bool | int) -> str:
-    _, failures = plan_jobs(inputs, Path(out) if out else None, **options)  # type: ignore[arg-type]
+    _, failures = plan_pictures(inputs, Path(out) if out else None, **options)  # type: ignore[arg-type]
     (failure,) = failures
     return failure.error
 
@@ -66,14 +70,14 @@ def test_one_file_may_name_its_result() -> None:
 @pytest.mark.parametrize("inputs", [("a.png", "b.jpg"), ("faces",), ("*.*",)])
 def test_several_pictures_cannot_share_a_file_name(inputs: tuple[str, ...]) -> None:
     with pytest.raises(UsageError, match=r"'large\.png' for 2 pictures; expected a folder"):
-        plan_jobs(inputs, Path("large.png"))
+        plan_pictures(inputs, Path("large.png"))
 
 
 def test_samples_and_map_stand_beside_the_result() -> None:
-    jobs, _ = plan_jobs(["a.png"], Path("x.tif"), samples=2, uncertainty=True)
+    pictures, _ = plan_pictures(["a.png"], Path("x.tif"), samples=2, uncertainty=True)
     first, second, chart = Path("x_1.tif"), Path("x_2.tif"), Path("x_uncertainty.png")
-    assert jobs == [Job(Path("a.png"), Path("x.tif"), (first, second), chart)]
-    assert jobs[0].outputs == (first, second, chart, Path("x.tif"))
+    assert pictures == [PlannedPicture(Path("a.png"), Path("x.tif"), (first, second), chart)]
+    assert pictures[0].outputs == (first, second, chart, Path("x.tif"))
 
 
 def test_earlier_results_are_no_inputs() -> None:
@@ -132,8 +136,8 @@ def test_an_input_is_never_replaced() -> None:
 )
 def test_inputs_that_name_nothing(text: str, part: str) -> None:
     Path("hollow").mkdir()
-    jobs, failures = plan_jobs([text, "a.png"], None)
-    assert [job.source for job in jobs] == [Path("a.png")]
+    pictures, failures = plan_pictures([text, "a.png"], None)
+    assert [picture.source for picture in pictures] == [Path("a.png")]
     ((named, error),) = failures
     assert named == text
     assert part in error
@@ -142,15 +146,54 @@ def test_inputs_that_name_nothing(text: str, part: str) -> None:
 def test_a_place_below_a_file_fails_before_any_work() -> None:
     assert "'b.jpg' is a file" in only_failure("a.png", out="b.jpg/deep/out")
     with pytest.raises(UsageError, match="expected a folder"):
-        plan_jobs(["faces"], Path("faces/notes.txt"))
+        plan_pictures(["faces"], Path("faces/notes.txt"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_read_only_folder_fails_before_any_work() -> None:
     Path("locked").mkdir(mode=0o500)
-    assert plan_jobs(["a.png"], Path("locked"))[1] == [
+    assert plan_pictures(["a.png"], Path("locked"))[1] == [
         Failure(
             "a.png",
             "the folder 'locked' is read-only; expected one to write into: choose another -o",
         )
     ]
+
+
+def result(path: str) -> None:
+    """A file that says that it was made here."""
+    picture = Picture((from_pil(Image.new("RGB", (8, 8))),))
+    provenance = {"software": f"sr4 {sr4.__version__}"}
+    write_picture(picture, Path(path), provenance=provenance, overwrite=True)
+
+
+def test_results_beside_their_inputs_are_no_inputs() -> None:
+    Path("in").mkdir()
+    Image.new("RGB", (8, 8)).save("in/a.jpg")
+    for name in ("a.png", "a_1.png", "a_uncertainty.png", "old.webp"):
+        result(f"in/{name}")
+    for inputs in (["in"], ["in/*"], ["in/../in"], ["in/a.jpg", "in/a.png"]):
+        made = plan_pictures(inputs, Path("in"), made=lambda picture: [picture.output])
+        assert made.failures == []
+        assert [(one.source.name, one.output.name) for one in made.pictures] == [("a.jpg", "a.png")]
+        assert made.pictures[0].is_done
+    assert pairs("in", out="in", overwrite=True) == {"in/a.jpg": "in/a.png"}
+    # Elsewhere they are pictures as any other, and so they are by name.
+    assert len(pairs("in/a.png", "in/a_1.png", "in/old.webp", out="twice")) == 3
+    assert pairs("in/a_1.png", out="in/a.tif") == {"in/a_1.png": "in/a.tif"}
+    assert "'in/a_1.png' exists already" in only_failure("in/a_1.png", out="in")
+
+
+def test_a_picture_of_someone_else_is_an_input_though_it_lies_there() -> None:
+    Path("in").mkdir()
+    for name in ("a.jpg", "a.png"):
+        Image.new("RGB", (8, 8)).save(f"in/{name}")
+    _, failures = plan_pictures(["in"], Path("in"))
+    assert len(failures) == 2
+
+
+def test_a_folder_of_nothing_but_results_is_a_failure() -> None:
+    Path("in").mkdir()
+    result("in/a.png")
+    assert "nothing but results of sr4" in only_failure("in", out="in")
+    assert pairs("in", out="again") == {"in/a.png": "again/a.png"}

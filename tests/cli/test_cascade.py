@@ -10,9 +10,6 @@ import numpy as np
 from PIL import Image
 
 import sr4
-from sr4.batch.plan import Job
-from sr4.cli.upscale import _count_draws
-from sr4.model.folder import read_config
 
 Run = Callable[..., Any]
 
@@ -46,12 +43,3 @@ def test_what_would_fail_for_every_picture_is_said_once(
         assert done.code in (1, 2)
         (error,) = done.errors
         assert said in error
-
-
-def test_a_cascade_counts_the_tiles_of_its_last_stage(
-    tiny_model: Path, make_picture: Callable[..., Path], tmp_path: Path
-) -> None:
-    job = Job(make_picture(tmp_path / "x.png", 8, 8), tmp_path / "out.png")
-    config = read_config(tiny_model)
-    assert (config.image_size, config.scale) == (32, 4)
-    assert _count_draws([job], [config, config]) == 8 * 8 * 16**2 // 32**2

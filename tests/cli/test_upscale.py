@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import inspect
 import io
 import os
 import re
+import signal
 import struct
 import sys
 import threading
-import weakref
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,10 +26,8 @@ from PIL import Image
 
 import sr4
 from sr4 import pictures
-from sr4.batch.plan import Job
-from sr4.batch.provenance import Making
-from sr4.cli import console, work
-from sr4.cli import upscale as module
+from sr4.batch import in_work, plan, worker
+from sr4.cli import console, upscale_report
 from sr4.cli.evaluate import evaluate
 from sr4.cli.upscale import upscale
 from sr4.degradation import Degradation
@@ -226,9 +224,9 @@ def test_a_large_picture_is_announced_and_done_alone(
     samples: int,
 ) -> None:
     """With a word about how long it will take, and seconds of its own."""
-    monkeypatch.setattr(work, "_LARGE", 100 * 100)
-    monkeypatch.setattr(work, "_LONG", 100 * 100)
-    monkeypatch.setattr(work, "_HUGE", 100 * 100)
+    monkeypatch.setattr(worker, "_LARGE", 100 * 100)
+    monkeypatch.setattr(worker, "_HUGE_BYTES", 100 * 100)
+    monkeypatch.setattr(upscale_report, "_LONG", 100 * 100)
     for name, side in (("a", 8), ("b", 8), ("c", 32), ("d", 8), ("e", 32)):
         make_picture(tmp_path / "in" / f"{name}.png", side, side)
     words = ("--tile", 32, "--model", tiny_model, "--samples", samples)
@@ -248,43 +246,6 @@ def test_a_large_picture_is_announced_and_done_alone(
     assert [one.get("together", 1) for one in results] == [2, 2, 1, 1, 1]
     assert results[0]["seconds"] == results[1]["seconds"] < results[2]["seconds"]
     assert done.err == ""
-
-
-def test_pictures_are_read_and_written_in_groups_of_some_pixels(
-    make_picture: Callable[..., Path], tmp_path: Path
-) -> None:
-    """A large one alone, whatever comes before and after."""
-    sides = [8] * 20 + [200, 201, 8, 8]
-    jobs = [
-        Job(make_picture(tmp_path / f"{number}.png", side, side), tmp_path / "out.png")
-        for number, side in enumerate(sides)
-    ]
-    making = Making("photo-x4", {"samples": 1})
-    todo = work.Work(making, overwrite=False, quiet=True)
-    todo.pipelines["photo-x4"] = sr4.load("photo-x4")
-    assert [len(chunk) for chunk in todo._chunks(jobs)] == [16, 4, 1, 1, 2]
-    making.options["samples"] = 8
-    assert [len(chunk) for chunk in todo._chunks(jobs[18:])] == [2, 1, 1, 2]
-
-
-def test_written_results_leave_the_memory(
-    run: Run, face: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept, upscale_all = [], Pipeline.upscale
-
-    def watched(self: Pipeline, images: Any, **options: Any) -> Any:
-        results = upscale_all(self, images, **options)
-        kept.extend(weakref.ref(one.raster.pixels) for one in results)
-        return results
-
-    left = []
-    monkeypatch.setattr(Pipeline, "upscale", watched)
-    monkeypatch.setattr(
-        work.Work, "_report_result", lambda *_: left.extend(one() is not None for one in kept)
-    )
-    assert run("upscale", face, "-o", tmp_path / "out", "--model", tiny_model).code == 0
-    gc.collect()
-    assert left == [False]
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -357,20 +318,6 @@ def test_tiles_of_any_size_fit_the_input(run: Run, tiny_model: Path, tmp_path: P
         assert entry["consistency"] < 0.1
 
 
-def test_a_large_picture_counts_as_many(tiny_exported: Path, tmp_path: Path) -> None:
-    """So that `--backend auto` takes the runtime that is fastest in the long run."""
-    config = read_config(tiny_exported)
-    jobs = []
-    for number, size in enumerate([(8, 8), (80, 40), (3, 3)]):
-        Image.new("RGB", size).save(tmp_path / f"{number}.png")
-        jobs.append(Job(tmp_path / f"{number}.png", tmp_path / "out.png"))
-    jobs.append(Job(tmp_path / "missing.png", tmp_path / "out.png"))
-    edge = config.image_size // config.scale
-    assert edge == 8
-    assert module._count_draws(jobs, [config]) == 1 + 50 + 1
-    assert module._count_draws([jobs[0]] * 100, [config]) == 100
-
-
 @pytest.mark.parametrize("kind", BAD)
 def test_a_bad_input_is_named_and_the_others_are_done(
     run: Run,
@@ -380,7 +327,7 @@ def test_a_bad_input_is_named_and_the_others_are_done(
     kind: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for place in (drawing, work):
+    for place in (drawing, in_work):
         monkeypatch.setattr(place, "available_memory", lambda: 500_000_000)
     make, part = BAD[kind]
     bad, out = tmp_path / "bad.png", tmp_path / "out"
@@ -474,6 +421,104 @@ def test_an_interruption_leaves_whole_files_and_no_threads(
         (32, 32, 3)
     }
     assert threading.active_count() == threads
+
+
+def test_an_interruption_leaves_the_json_of_what_was_done(
+    run: Run,
+    make_picture: Callable[..., Path],
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C while the second chunk is drawn ends that after its first step."""
+    whole, calls = Pipeline.upscale, []
+
+    def interrupted(self: Pipeline, images: list[Image.Image], **options: Any) -> object:
+        calls.append(len(images))
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)  # for the main thread, which takes the signal
+        return whole(self, images, **options)
+
+    monkeypatch.setattr(Pipeline, "upscale", interrupted)
+    for number in range(40):
+        make_picture(tmp_path / "in" / f"{number:02}.png", seed=number)
+    words = ("upscale", tmp_path / "in", "-o", tmp_path / "out", "--model", tiny_model)
+    done = run(*words, "--json")
+    assert (done.code, done.err) == (130, "sr4: interrupted\n")
+    assert calls == [16, 16]
+    assert done.json["interrupted"] is True
+    assert [Path(one["output"]).name for one in done.json["results"]] == files(tmp_path / "out")
+    assert len(done.json["results"]) == 16
+    assert done.json["failures"] == []
+    monkeypatch.undo()
+    again = run(*words, "--json")
+    assert again.code == 0
+    assert (len(again.json["done_before"]), len(again.json["results"])) == (16, 24)
+    assert "interrupted" not in again.json
+
+
+def test_an_interruption_of_the_planning_leaves_json_too(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(plan, "plan_pictures", interrupted)
+    done = run("upscale", face, "-o", tmp_path / "out", "--model", tiny_model, "--json")
+    assert (done.code, done.err) == (130, "sr4: interrupted\n")
+    assert (done.json["interrupted"], done.json["results"]) == (True, [])
+
+
+def test_an_error_that_nobody_expects_ends_one_picture(
+    run: Run,
+    make_picture: Callable[..., Path],
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its traceback is shown where it is asked for."""
+    write = pictures.write_picture
+
+    def overflows(picture: Picture, path: Path, **options: Any) -> None:
+        if path.name == "b.png":
+            raise OverflowError("too wide")
+        write(picture, path, **options)
+
+    monkeypatch.setattr(pictures, "write_picture", overflows)
+    for name in "abc":
+        make_picture(tmp_path / "in" / f"{name}.png")
+    words = ("upscale", tmp_path / "in", "-o", tmp_path / "out", "--model", tiny_model)
+    done = run(*words)
+    assert done.code == 1
+    (error,) = done.errors
+    assert error.startswith(f"{tmp_path / 'in/b.png'}: ")
+    assert "b.png' cannot be written (too wide); expected a picture that .png holds" in error
+    assert files(tmp_path / "out") == ["a.png", "c.png"]
+    monkeypatch.setenv("SR4_DEBUG", "1")
+    assert "OverflowError: too wide" in run(*words).err.splitlines()[-1]
+
+
+def test_a_folder_that_is_input_and_output(
+    run: Run, make_picture: Callable[..., Path], tiny_model: Path, tmp_path: Path
+) -> None:
+    for name in "ab":
+        make_picture(tmp_path / "in" / f"{name}.jpg")
+    words = (
+        "upscale",
+        tmp_path / "in",
+        "-o",
+        tmp_path / "in",
+        "--model",
+        tiny_model,
+        "--samples",
+        2,
+    )
+    assert run(*words).code == 0
+    assert len(files(tmp_path / "in")) == 8
+    done = run(*words)
+    assert (done.code, done.out) == (0, "")
+    assert done.err == "sr4: 2 pictures were done before, in the same way\n"
 
 
 def test_the_runtime_is_named(run: Run, face: Path, tiny_exported: Path, tmp_path: Path) -> None:
@@ -766,5 +811,8 @@ def test_the_model_goes_by_the_size_of_the_picture(
         "face": "sr4-fast", "wide": "sr4-fast", "photo": "photo-x4",
     }  # fmt: skip
     assert (found["wide"]["width"], found["photo"]["width"]) == (256, 132)
+    assert done.json["model"] == "sr4-fast and photo-x4"
     again = run("upscale", tmp_path / "in", "-o", tmp_path / "out")
     assert (again.code, again.err) == (0, "sr4: 3 pictures were done before, in the same way\n")
+    again = run("upscale", tmp_path / "in/photo.png", "-o", tmp_path / "out", "--json")
+    assert (again.json["model"], again.json["backend"]) == ("photo-x4", None)

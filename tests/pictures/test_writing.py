@@ -18,6 +18,7 @@ from sr4.pictures import (
     Metadata,
     Picture,
     check_sides,
+    encode_picture,
     losses,
     read_picture,
     read_provenance,
@@ -55,6 +56,14 @@ def refused_writing(path: Path, *, overwrite: bool = False, image: Image.Image =
         write_image(image, path, overwrite=overwrite)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", writing.SUFFIXES)
+def test_the_bytes_of_a_picture_are_those_of_its_file(tmp_path: Path, suffix: str) -> None:
+    picture = Picture((from_pil(Image.effect_noise((9, 7), 40).convert("RGB")),))
+    write_picture(picture, tmp_path / f"a{suffix}", provenance=PROVENANCE)
+    found = encode_picture(picture, Path(f"a{suffix}"), PROVENANCE)
+    assert found == (tmp_path / f"a{suffix}").read_bytes()
 
 
 def test_existing_file_is_kept_unless_told(tmp_path: Path) -> None:

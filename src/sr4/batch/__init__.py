@@ -1,1 +1,1 @@
-"""Many pictures in one call: planned, upscaled, written and reported."""
+"""Many pictures in one call: planned, upscaled and written, told as events to whoever asked."""

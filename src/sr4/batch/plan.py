@@ -1,19 +1,25 @@
-"""What a call of `sr4 upscale` reads and writes, settled before anything is computed."""
+"""What a call reads and writes, settled before anything is computed."""
 
 from __future__ import annotations
 
 import glob
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from sr4.batch.provenance import is_result
 from sr4.errors import PictureError, SR4Error, UsageError
-from sr4.pictures import READ_SUFFIXES, WRITE_SUFFIXES, natural_suffix
+from sr4.pictures import READ_SUFFIXES, WRITE_SUFFIXES, natural_suffix, read_size
 from sr4.pictures.finding import list_images
 
 DEFAULT_OUT = Path("upscaled")
+_ONLY_RESULTS = (
+    "there is nothing but results of sr4; expected other pictures: to upscale results again, "
+    "choose another -o"
+)
 NAMED = READ_SUFFIXES | set(WRITE_SUFFIXES)  # an output with another suffix is a folder
 
 
@@ -25,13 +31,16 @@ class Failure(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Job:
-    """One picture to upscale, and the files that come of it.
+class PlannedPicture:
+    """A picture to upscale, and the files that come of it.
 
     Attributes:
-        source: the picture; output: the result.
-        samples: of the single samples, where they are asked for; uncertainty: of their map.
-        made: those that an earlier call has made already, of this picture and in this way.
+        source: its file; of a picture in memory, what messages call it.
+        output: the result's file; of a picture in memory, the name that its bytes go by.
+        samples: the files of the single samples, where they are asked for.
+        uncertainty: the file of their uncertainty map, likewise.
+        made: the files that an earlier call has made already, of this picture and in this way.
+        data: the bytes of a picture in memory, whose results stay there too.
     """
 
     source: Path
@@ -39,10 +48,16 @@ class Job:
     samples: tuple[Path, ...] = ()
     uncertainty: Path | None = None
     made: frozenset[Path] = frozenset()
+    data: bytes | None = field(default=None, repr=False)
+
+    @property
+    def content(self) -> Path | bytes:
+        """What it is read from."""
+        return self.source if self.data is None else self.data
 
     @property
     def outputs(self) -> tuple[Path, ...]:
-        """All files it writes, the result last: where that is, the others are too."""
+        """All files that come of it, the result last: where that is, the others are too."""
         extra = () if self.uncertainty is None else (self.uncertainty,)
         return (*self.samples, *extra, self.output)
 
@@ -51,13 +66,34 @@ class Job:
         """Whether nothing is left to do."""
         return self.made.issuperset(self.outputs)
 
+    @cached_property
+    def size(self) -> tuple[int, int] | None:
+        """Width and height by its header; None where there is none to be read."""
+        try:
+            return read_size(self.content)
+        except PictureError:  # said when the picture is read
+            return None
+
+
+class Plan(NamedTuple):
+    """What becomes of the pictures that inputs name.
+
+    Attributes:
+        pictures: those that can be done, or are.
+        failures: what shows before anything is computed.
+    """
+
+    pictures: list[PlannedPicture]
+    failures: list[Failure]
+
 
 class _Found(NamedTuple):
     source: Path
     place: Path  # relative to the output folder, with the suffix of the source
+    is_named: bool = True  # by the caller, not found in a folder or by a pattern
 
 
-def plan_jobs(
+def plan_pictures(
     inputs: Sequence[str],
     out: Path | None,
     *,
@@ -65,9 +101,9 @@ def plan_jobs(
     uncertainty: bool = False,
     overwrite: bool = False,
     suffix: str | None = None,
-    made: Callable[[Job], Collection[Path]] = lambda job: (),
-) -> tuple[list[Job], list[Failure]]:
-    """The jobs that can be done or are, and the failures that show before anything is computed.
+    made: Callable[[PlannedPicture], Collection[Path]] = lambda picture: (),
+) -> Plan:
+    """The plan for the pictures that inputs name.
 
     Args:
         inputs: files, folders and patterns.
@@ -77,7 +113,8 @@ def plan_jobs(
         overwrite: whether existing outputs are replaced.
         suffix: of the results, "same" being that of each picture. By default PNG, which holds
             grey, RGB and transparency of 8 and 16 bits, or what else holds the picture's pixels.
-        made: says which existing outputs of a job an earlier call has made in the same way.
+        made: says which existing outputs of a picture an earlier call has made in the same way;
+            raises PictureError for one that cannot be read.
 
     Raises:
         UsageError: `out` is a file name, and there are several pictures or the suffix is one that
@@ -90,7 +127,8 @@ def plan_jobs(
             found += _expand(text, out or DEFAULT_OUT)
         except SR4Error as error:
             failures.append(Failure(text, str(error)))
-    found = list(dict.fromkeys(found))  # a picture named twice is done once
+    named = {one.source for one in found if one.is_named}
+    found = list({one[:2]: one for one in found}.values())  # a picture named twice is done once
 
     single = len(inputs) == 1 and len(found) == 1 and not os.path.isdir(inputs[0])
     to_file = out is not None and out.suffix.lower() in NAMED and not out.is_dir()
@@ -101,22 +139,90 @@ def plan_jobs(
         )
     wanted = [out.suffix] if out is not None and to_file else []
     for ending in [*wanted, *([suffix] if suffix and suffix != "same" else [])]:
-        if ending.lower() not in WRITE_SUFFIXES:
-            raise UsageError(
-                f"got results in the format {ending!r}; expected one of {', '.join(WRITE_SUFFIXES)}"
-            )
-    # Only what is there already could be an input, and only --overwrite would replace it.
-    sources = {os.path.realpath(one.source) for one in found} if overwrite else ()
+        _check_suffix(ending)
+    planned = [
+        _planned(
+            one.source,
+            out if to_file and out else (out or DEFAULT_OUT) / _name(one, suffix),
+            samples,
+            uncertainty,
+        )
+        for one in found
+    ]
+    planned = _without_results(planned, named)
+    if found and not planned:
+        failures.append(Failure(", ".join(inputs), _ONLY_RESULTS))
+    # Only what is there already could be an input, and only overwriting would replace it.
+    sources = {os.path.realpath(one.source) for one in planned} if overwrite else ()
     desk = _Desk(sources, overwrite, made)
-    jobs = []
-    for one in found:
-        output = out if to_file and out else (out or DEFAULT_OUT) / _name(one, suffix)
-        job = _make_job(one.source, output, samples, uncertainty)
+    admitted = []
+    for picture in planned:
         try:
-            jobs.append(desk.admit(job))
+            admitted.append(desk.admit(picture))
         except PictureError as error:
-            failures.append(Failure(str(one.source), str(error)))
-    return jobs, failures
+            failures.append(Failure(str(picture.source), str(error)))
+    return Plan(admitted, failures)
+
+
+def plan_in_memory(
+    data: bytes,
+    *,
+    name: str = "picture",
+    suffix: str | None = None,
+    samples: int = 0,
+    uncertainty: bool = False,
+) -> Plan:
+    """The plan for the bytes of one picture file, whose results stay in memory.
+
+    Args:
+        data: the bytes.
+        name: what messages call the picture, and its results begin with.
+        suffix: of the result, which decides its format; by default as for a file.
+        samples: how many samples are encoded beside the result.
+        uncertainty: whether the uncertainty map is.
+
+    Raises:
+        UsageError: the suffix is one that cannot be written.
+    """
+    suffix = natural_suffix(data) if suffix is None else suffix.lower()
+    _check_suffix(suffix)
+    output = Path(f"{Path(name).stem or 'picture'}{suffix}")
+    picture = _planned(Path(name), output, samples, uncertainty)
+    return Plan([replace(picture, data=data)], [])
+
+
+def _check_suffix(suffix: str) -> None:
+    if suffix.lower() not in WRITE_SUFFIXES:
+        raise UsageError(
+            f"got results in the format {suffix!r}; expected one of {', '.join(WRITE_SUFFIXES)}"
+        )
+
+
+def _without_results(
+    planned: Sequence[PlannedPicture], named: Collection[Path]
+) -> list[PlannedPicture]:
+    """Those that are no results of an earlier call: in a folder that results go into, what says it
+    is one; of what was named, only what another picture gives.
+    """
+    givers: dict[str, list[PlannedPicture]] = {}
+    for one in planned:
+        for output in one.outputs:
+            givers.setdefault(os.path.abspath(output), []).append(one)
+
+    def is_own(one: PlannedPicture) -> bool:
+        if one.source in named:
+            others = givers.get(os.path.abspath(one.source), [])
+            if all(other is one for other in others):
+                return False
+        elif not _is_same_folder(one.source.parent, one.output.parent):
+            return False
+        return is_result(one.source)
+
+    return [one for one in planned if not is_own(one)]
+
+
+def _is_same_folder(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _expand(text: str, out: Path) -> list[_Found]:
@@ -130,7 +236,8 @@ def _expand(text: str, out: Path) -> list[_Found]:
     matches = sorted(glob.glob(os.path.expanduser(text), recursive=True))
     if not matches:
         raise PictureError(f"no file matches {text!r}; expected a pattern such as 'faces/*.png'")
-    return [one for match in matches for one in _expand(match, out)]
+    expanded = [one for match in matches for one in _expand(match, out)]
+    return [one._replace(is_named=False) for one in expanded]
 
 
 def _expand_folder(folder: Path, out: Path) -> list[_Found]:
@@ -143,7 +250,7 @@ def _expand_folder(folder: Path, out: Path) -> list[_Found]:
             f"the folder {str(folder)!r} holds no pictures; expected files with a suffix such as "
             ".png, .jpg or .webp: check the path"
         )
-    return [_Found(file, file.relative_to(folder)) for file in files]
+    return [_Found(file, file.relative_to(folder), is_named=False) for file in files]
 
 
 def _name(found: _Found, suffix: str | None) -> Path:
@@ -154,11 +261,11 @@ def _name(found: _Found, suffix: str | None) -> Path:
     return found.place.with_suffix(suffix)
 
 
-def _make_job(source: Path, output: Path, samples: int, uncertainty: bool) -> Job:
+def _planned(source: Path, output: Path, samples: int, uncertainty: bool) -> PlannedPicture:
     def beside(what: str, suffix: str) -> Path:
         return output.with_name(f"{output.stem}_{what}{suffix}")
 
-    return Job(
+    return PlannedPicture(
         source,
         output,
         tuple(beside(str(number), output.suffix) for number in range(1, samples + 1)),
@@ -167,13 +274,13 @@ def _make_job(source: Path, output: Path, samples: int, uncertainty: bool) -> Jo
 
 
 class _Desk:
-    """Admits jobs whose files can be written and belong to no other job."""
+    """Admits pictures whose files can be written and belong to no other picture."""
 
     def __init__(
         self,
         sources: Iterable[str],
         overwrite: bool,
-        made: Callable[[Job], Collection[Path]],
+        made: Callable[[PlannedPicture], Collection[Path]],
     ) -> None:
         self._sources = frozenset(sources)
         self._overwrite = overwrite
@@ -181,14 +288,14 @@ class _Desk:
         self._taken: dict[Path, Path] = {}
         self._folders: set[Path] = set()  # that can be written into
 
-    def admit(self, job: Job) -> Job:
-        present = [output for output in job.outputs if os.path.lexists(output)]
+    def admit(self, picture: PlannedPicture) -> PlannedPicture:
+        present = [output for output in picture.outputs if os.path.lexists(output)]
         if present and not self._overwrite:
-            job = replace(job, made=frozenset(self._made(job)))
-        for output in job.outputs:
+            picture = replace(picture, made=frozenset(self._made(picture)))
+        for output in picture.outputs:
             if output in self._taken:
                 raise PictureError(
-                    f"{str(job.source)!r} and {str(self._taken[output])!r} would both write "
+                    f"{str(picture.source)!r} and {str(self._taken[output])!r} would both write "
                     f"{str(output)!r}; expected one input for each output: upscale them into "
                     "different folders"
                 )
@@ -197,16 +304,16 @@ class _Desk:
                     f"the output {str(output)!r} is an input too; expected another file, since "
                     "inputs are never replaced: choose another -o"
                 )
-            if not self._overwrite and output in present and output not in job.made:
+            if not self._overwrite and output in present and output not in picture.made:
                 raise PictureError(
                     f"{str(output)!r} exists already; expected a new file: use --overwrite to "
                     "replace it"
                 )
-        if job.output.parent not in self._folders:
-            _check_folder(job.output.parent)
-            self._folders.add(job.output.parent)
-        self._taken.update(dict.fromkeys(job.outputs, job.source))
-        return job
+        if picture.output.parent not in self._folders:
+            _check_folder(picture.output.parent)
+            self._folders.add(picture.output.parent)
+        self._taken.update(dict.fromkeys(picture.outputs, picture.source))
+        return picture
 
 
 def _check_folder(folder: Path) -> None:

@@ -1,134 +1,95 @@
-"""How the results of one call of `sr4 upscale` are made, and how an earlier call's are told."""
+"""What results say of how they were made, and how those of an earlier call are told by it."""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from functools import cache
-from itertools import accumulate
+import hashlib
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sr4._version import __version__
+from sr4.batch.options import UpscaleOptions, read_stages
 from sr4.errors import PictureError
-from sr4.files.whole import file_sha256
 
 if TYPE_CHECKING:
-    from sr4.batch.plan import Job
-    from sr4.config import ModelConfig
+    from sr4.batch.plan import PlannedPicture
     from sr4.pictures import Provenance
 
-AUTO = "auto"
 NOTE = "contains generated detail"
 # What a result says of how it was made that is no option: it follows from them and the input.
 _FOUND = {"software": "", "found": ""}
 _SIZES = ("scale", "width", "height")
 
 
-@dataclass(frozen=True)
-class Making:
-    """The options of a call that decide its pixels.
+def provenance(picture: PlannedPicture, options: UpscaleOptions) -> dict[Path, Provenance]:
+    """What each file that comes of a picture says of how it was made.
 
-    Attributes:
-        model: a name or a folder; "auto" takes a shipped one for each picture, by its size.
-        options: those of `Pipeline.upscale`.
+    Raises:
+        PictureError: the picture cannot be read.
+        ModelError: its model cannot be.
     """
-
-    model: str
-    options: Mapping[str, Any]
-
-    def model_for(self, job: Job) -> str:
-        """The name or folder of the model that a picture goes through."""
-        return _chosen(job.source) if self.model == AUTO else self.model
-
-    def size_of(self, job: Job) -> tuple[int, int] | None:
-        """Width and height of a picture by its header; None where there is none to be read."""
-        return _size(job.source)
-
-    def pixels_drawn(self, job: Job, size: tuple[int, int]) -> int:
-        """Of a picture of that width and height: those of the results of all stages, of all
-        samples.
-        """
-        scales = accumulate((one.scale for one in _stages(self.model_for(job))), operator.mul)
-        samples: int = self.options["samples"]
-        return int(samples * size[0] * size[1] * sum(scale**2 for scale in scales))
-
-    def provenance(self, job: Job) -> dict[Path, Provenance]:
-        """What each file of a job says of how it was made."""
-        from sr4.runtime import WEIGHTS
-
-        model, options = self.model_for(job), self.options
-        stages = _stages(model)
-        sampling = [stage.sampling for stage in stages]
-        common = {
-            "software": f"sr4 {__version__}",
-            "note": NOTE,
-            "model": "+".join(Path(one).name for one in _names(model)),
-            "sha256": "+".join(stage.sha256.get(WEIGHTS, "") for stage in stages),
-            "steps": _joined(options["steps"] or one.steps for one in sampling),
-            "sampler": _joined(options["sampler"] or one.sampler for one in sampling),
-            "detail": _joined(
-                one.detail if options["detail"] is None else options["detail"] for one in sampling
-            ),
-            "consistency": options["consistency"] is not False,
-            **{key: options[key] for key in ("evidence", "noise", "blur")},
-            # Left out where the model decides, as results of earlier versions have it.
-            **{key: options[key] for key in _SIZES if options.get(key) is not None},
-            "tile": options["tile"],
-            "input": file_sha256(job.source),
-        }
-        seed, several = options["seed"], {"seed": options["seed"], "samples": options["samples"]}
-        said = {
-            path: {**common, "shows": "a sample", "seed": seed + number}
-            for number, path in enumerate(job.samples)
-        }
-        if job.uncertainty:
-            said[job.uncertainty] = {**common, "shows": "the deviation of samples", **several}
-        result = {"shows": "the mean of samples", **several}
-        if not options["use_mean"]:
-            result = {"shows": "a sample", "seed": seed}
-        return {**said, job.output: {**common, **result}}
-
-    def made(self, job: Job) -> Collection[Path]:
-        """The files of a job that are there already, made of the same input in the same way,
-        whatever the version.
-        """
-        try:
-            wanted = self.provenance(job)
-        except OSError:  # said when the picture is read
-            return ()
-        return {path for path, provenance in wanted.items() if _says(path, provenance)}
-
-
-@cache
-def _size(path: Path) -> tuple[int, int] | None:
-    from sr4.pictures import read_size
-
-    try:
-        return read_size(path)
-    except PictureError:  # said when the picture is read
-        return None
-
-
-def _chosen(path: Path) -> str:
-    from sr4.model.folder import PHOTO_MODEL, model_for
-
-    size = _size(path)
-    return PHOTO_MODEL if size is None else model_for(*size)
-
-
-def _names(model: str) -> list[str]:
+    from sr4.runtime import WEIGHTS
     from sr4.upscaling.load import model_names
 
-    return model_names(model)
+    model = options.model_for(picture.size)
+    stages = read_stages(model)
+    sampling = [stage.sampling for stage in stages]
+    common = {
+        "software": f"sr4 {__version__}",
+        "note": NOTE,
+        "model": "+".join(Path(one).name for one in model_names(model)),
+        "sha256": "+".join(stage.sha256.get(WEIGHTS, "") for stage in stages),
+        "steps": _joined(options.steps or one.steps for one in sampling),
+        "sampler": _joined(options.sampler or one.sampler for one in sampling),
+        "detail": _joined(
+            one.detail if options.detail is None else options.detail for one in sampling
+        ),
+        "consistency": options.consistency is not False,
+        **{key: getattr(options, key) for key in ("evidence", "noise", "blur")},
+        # Left out where the model decides, as results of earlier versions have it.
+        **{key: side for key in _SIZES if (side := getattr(options, key)) is not None},
+        "tile": options.tile,
+        "input": _sha256(picture),
+    }
+    seed, several = options.seed, {"seed": options.seed, "samples": options.samples}
+    said = {
+        path: {**common, "shows": "a sample", "seed": seed + number}
+        for number, path in enumerate(picture.samples)
+    }
+    if picture.uncertainty:
+        said[picture.uncertainty] = {**common, "shows": "the deviation of samples", **several}
+    result = {"shows": "the mean of samples", **several}
+    if not options.use_mean:
+        result = {"shows": "a sample", "seed": seed}
+    return {**said, picture.output: {**common, **result}}
 
 
-@cache
-def _stages(model: str) -> list[ModelConfig]:
-    from sr4.model.folder import find_model, read_config
+def made_before(picture: PlannedPicture, options: UpscaleOptions) -> Collection[Path]:
+    """The files of a picture that are there already, made of it in the same way, whatever the
+    version.
 
-    return [read_config(find_model(name)) for name in _names(model)]
+    Raises:
+        PictureError: the picture cannot be read.
+        ModelError: its model cannot be.
+    """
+    wanted = provenance(picture, options)
+    return {path for path, said in wanted.items() if _says(path, said)}
+
+
+def is_result(path: Path) -> bool:
+    """Whether a file says that it was made here."""
+    return _read(path) is not None
+
+
+def _sha256(picture: PlannedPicture) -> str:
+    """Of the bytes of a picture; what is no regular file, or beyond the limit, is not read."""
+    from sr4.pictures.decoding import decoding
+
+    digest = hashlib.sha256()
+    with decoding(picture.content, str(picture.source)) as (stream, _):
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _joined(values: Iterable[Any]) -> Any:
@@ -138,10 +99,14 @@ def _joined(values: Iterable[Any]) -> Any:
 
 
 def _says(path: Path, wanted: Provenance) -> bool:
+    found = _read(path)
+    return found is not None and {**found, **_FOUND} == {**wanted, **_FOUND}
+
+
+def _read(path: Path) -> Provenance | None:
     from sr4.pictures import read_provenance
 
     try:
-        found = read_provenance(path)
+        return read_provenance(path)
     except PictureError:  # not there, or someone else's
-        return False
-    return found is not None and {**found, **_FOUND} == {**wanted, **_FOUND}
+        return None

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
+from types import FrameType
 from typing import Any, TextIO
 
 Advance = Callable[[int, int, str], None]
@@ -154,3 +157,25 @@ def _bar(label: str, *columns: Any) -> Iterator[Callable[[float, float, str], No
     ) as bar:
         task = bar.add_task(label, total=None, text="")
         yield lambda done, total, text: bar.update(task, completed=done, total=total, text=text)
+
+
+@contextmanager
+def interruptions() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed inside, for work that ends by itself once it was; pressed again,
+    it raises KeyboardInterrupt as it does elsewhere.
+    """
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # which alone gets signals
+        yield pressed.is_set
+        return
+
+    def press(number: int, frame: FrameType | None) -> None:
+        if pressed.is_set():
+            signal.default_int_handler(number, frame)
+        pressed.set()
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)

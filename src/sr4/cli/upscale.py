@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from sr4.batch.provenance import AUTO, Making
+from sr4.batch.options import AUTO, UpscaleOptions
 from sr4.cli import console
 from sr4.cli.options import (
     JSON,
@@ -22,14 +21,8 @@ from sr4.cli.options import (
     Steps,
     examples,
 )
-from sr4.cli.work import CHUNK, Work
-from sr4.errors import PictureError, UsageError
-
-if TYPE_CHECKING:
-    from sr4.batch.plan import Job
-    from sr4.config import ModelConfig
-    from sr4.upscaling.cascade import CascadePipeline
-    from sr4.upscaling.pipeline import Pipeline
+from sr4.cli.upscale_report import Report
+from sr4.errors import UsageError
 
 EXAMPLES = examples(
     "sr4 upscale holiday.jpg                       # writes upscaled/holiday.png",
@@ -37,10 +30,6 @@ EXAMPLES = examples(
     "sr4 upscale faces/ more/*.jpg -o results/ --samples 8 --uncertainty",
 )
 
-_WHY = {
-    "sr4-fast": "16x16 to 32x32 pixels are taken for a face",
-    "photo-x4": "taken for a photograph",
-}
 _DEFAULT_SAMPLES = 8  # where a mean or a map asks for several and nobody says how many
 
 
@@ -179,77 +168,89 @@ def upscale(
     lossy ones break the promise of consistency; --format, or a name as in -o large.jpg, chooses
     another. Nothing is overwritten unless asked; called again, it does what is left to do.
     """
-    from sr4.batch.plan import plan_jobs
-    from sr4.evidence.choose import check_evidence
-    from sr4.upscaling.sizing import SizeWanted
-
     if samples == 1 and (mean or uncertainty):
         raise UsageError("got --samples 1 with --mean or --uncertainty; expected at least 2")
     edge, deviation = _tile(tile), _blur(blur)
-    check_evidence(evidence, noise, deviation, consistency)
-    SizeWanted(scale, width, height)  # refuses impossible ones
-    each = samples or (_DEFAULT_SAMPLES if mean or uncertainty else 1)
-    options = {
-        "steps": steps,
-        "sampler": sampler,
-        "seed": seed,
-        "samples": each,
-        "use_mean": mean,
-        "detail": detail,
-        "consistency": consistency,
-        "evidence": evidence,
-        "noise": noise,
-        "blur": deviation,
-        "scale": scale,
-        "width": width,
-        "height": height,
-        "tile": edge,
-    }
-    making = Making(model, options)
-    jobs, failures = plan_jobs(
+    options = UpscaleOptions(
+        model=model,
+        steps=steps,
+        sampler=sampler,
+        seed=seed,
+        samples=samples or (_DEFAULT_SAMPLES if mean or uncertainty else 1),
+        use_mean=mean,
+        detail=detail,
+        consistency=consistency,
+        evidence=evidence,
+        noise=noise,
+        blur=deviation,
+        scale=scale,
+        width=width,
+        height=height,
+        tile=edge,
+    )
+    report = Report(model, quiet=as_json)
+    try:
+        _upscale(
+            inputs,
+            out,
+            options,
+            report,
+            samples=samples or 0,
+            uncertainty=uncertainty,
+            suffix=_suffix(file_format),
+            backend=backend,
+            device=device,
+            overwrite=overwrite,
+        )
+    except KeyboardInterrupt:
+        if as_json:
+            console.say_json({**report.summary(), "interrupted": True})
+        raise
+    if as_json:
+        console.say_json(report.summary())
+    return 1 if report.failures else 0
+
+
+def _upscale(
+    inputs: list[str],
+    out: Path | None,
+    options: UpscaleOptions,
+    report: Report,
+    *,
+    samples: int,
+    uncertainty: bool,
+    suffix: str | None,
+    backend: str,
+    device: str,
+    overwrite: bool,
+) -> None:
+    """Plan and upscale. The first interruption ends the work after the step that is being done, so
+    that what was done is reported.
+    """
+    from sr4.batch.plan import plan_pictures
+    from sr4.batch.provenance import made_before
+    from sr4.batch.worker import Pipelines, upscale_pictures
+
+    plan = plan_pictures(
         inputs,
         out,
-        samples=samples or 0,
+        samples=samples,
         uncertainty=uncertainty,
         overwrite=overwrite,
-        suffix=_suffix(file_format),
-        made=making.made,
+        suffix=suffix,
+        made=partial(made_before, options=options),
     )
-    work = Work(making, overwrite=overwrite, quiet=as_json)
-    for failure in failures:
-        work.fail(failure.input, failure.error)
-    work.pass_over([job for job in jobs if job.is_done])
-    jobs = [job for job in jobs if not job.is_done]
-    if jobs:
-        for name, own in _by_model(jobs, making).items():
-            work.pipelines[name] = _open(name, own, each, backend, device)
-            work.pipelines[name].check_options(steps, sampler, edge, detail)
-            there = [job for job in own if making.size_of(job) is not None]
-            if model == AUTO and there:
-                several = f"{len(there):,} pictures" if len(there) > 1 else str(there[0].source)
-                console.note(f"sr4: {name} for {several}: {_WHY[name]}; --model names another")
-        work.do(jobs)
-    if as_json:
-        console.say_json(work.summary(model))
-    return 1 if work.has_failed else 0
-
-
-def _by_model(jobs: Sequence[Job], making: Making) -> dict[str, list[Job]]:
-    found: dict[str, list[Job]] = {}
-    for job in jobs:
-        found.setdefault(making.model_for(job), []).append(job)
-    return found
-
-
-def _open(
-    name: str, jobs: Sequence[Job], samples: int, backend: str, device: str
-) -> Pipeline | CascadePipeline:
-    from sr4.model.folder import find_model, read_config
-    from sr4.upscaling.load import load, model_names
-
-    stages = [read_config(find_model(one)) for one in model_names(name)]
-    draws = samples * _count_draws(jobs, stages)
-    return load(name, backend=backend, device=device, draws=draws)
+    with console.interruptions() as is_interrupted, report:
+        for event in upscale_pictures(
+            plan,
+            options,
+            Pipelines(backend, device),
+            overwrite=overwrite,
+            is_cancelled=is_interrupted,
+        ):
+            report.tell(event)
+        if is_interrupted():
+            raise KeyboardInterrupt
 
 
 def _suffix(text: str | None) -> str | None:
@@ -271,20 +272,3 @@ def _blur(text: str | None) -> float | Literal["auto"] | None:
         return float(text)
     except ValueError:
         raise UsageError(f"got --blur {text!r}; expected a number of pixels, or auto") from None
-
-
-def _count_draws(jobs: Sequence[Job], stages: Sequence[ModelConfig]) -> int:
-    """To how many pictures of the size that the last stage was trained on the results come, as far
-    as is worth knowing.
-    """
-    from sr4.pictures.rgb import read_header
-
-    draws, least = 0, stages[-1].image_size ** 2
-    scale = math.prod(stage.scale for stage in stages)
-    for job in jobs[:CHUNK]:
-        try:
-            header = read_header(job.source)
-        except PictureError:  # said when it is read
-            continue
-        draws += max(1, header.width * header.height * scale**2 // least)
-    return draws + len(jobs[CHUNK:])

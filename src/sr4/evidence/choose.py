@@ -62,9 +62,9 @@ class Origin:
         return self.format in _JPEG
 
 
-def file_origin(path: Path) -> Origin | None:
-    """That of a picture file, which `sr4.pictures.read_picture` turns upright; None where Pillow
-    does not read it.
+def file_origin(path: Path | bytes) -> Origin | None:
+    """That of a picture file, or of the bytes of one, which `sr4.pictures.read_picture` turns
+    upright; None where Pillow does not read it.
     """
     try:
         with decoding(path) as (stream, _), open_stream(stream) as image:

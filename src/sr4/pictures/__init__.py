@@ -11,7 +11,14 @@ from sr4.pictures.reading import (
     read_size,
 )
 from sr4.pictures.writing import SUFFIXES as WRITE_SUFFIXES
-from sr4.pictures.writing import check_output, check_sides, losses, write_image, write_picture
+from sr4.pictures.writing import (
+    check_output,
+    check_sides,
+    encode_picture,
+    losses,
+    write_image,
+    write_picture,
+)
 
 __all__ = [
     "NO_METADATA",
@@ -23,6 +30,7 @@ __all__ = [
     "Raster",
     "check_output",
     "check_sides",
+    "encode_picture",
     "losses",
     "natural_suffix",
     "read_picture",

@@ -94,15 +94,21 @@ def read_picture(
             return _shallow(image, frames)
 
 
-def natural_suffix(path: Path) -> str:
-    """Of the file that holds a result for this one without loss: PNG, wherever that does."""
-    suffix = path.suffix.lower()
-    if suffix == ".npy":
-        return suffix
-    return ".tif" if suffix in (".tif", ".tiff") and tiff.is_deep(path) else ".png"
+def natural_suffix(source: Path | bytes) -> str:
+    """Of the file that holds a result for this one without loss: PNG, wherever that does. A file
+    goes by its name, the bytes of one by what they begin with.
+    """
+    if isinstance(source, bytes):
+        is_npy, is_tiff = source.startswith(NPY), source.startswith(tiff.SIGNATURES)
+    else:
+        suffix = source.suffix.lower()
+        is_npy, is_tiff = suffix == ".npy", suffix in (".tif", ".tiff")
+    if is_npy:
+        return ".npy"
+    return ".tif" if is_tiff and tiff.is_deep(source) else ".png"
 
 
-def read_size(path: Path) -> tuple[int, int]:
+def read_size(path: Path | bytes) -> tuple[int, int]:
     """Width and height of a picture, as its file holds it, before anything is decoded.
 
     Raises:

@@ -35,7 +35,7 @@ _COLOURS: dict[int, tuple[Colour, int]] = {
 }
 
 
-def is_deep(path: Path) -> bool:
+def is_deep(path: Path | bytes) -> bool:
     """Whether a TIFF file holds what no PNG does: numbers other than 8- and 16-bit ones, or bands
     that are no colours. False for what is no TIFF, which is said when it is read.
     """

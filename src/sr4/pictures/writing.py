@@ -17,11 +17,13 @@ from PIL.PngImagePlugin import PngInfo, putchunk
 
 from sr4.errors import PictureError, reason
 from sr4.files.whole import write_whole
+from sr4.pictures.decoding import silence_libtiff
 from sr4.pictures.metadata import Metadata, Provenance
 from sr4.pictures.raster import Raster, from_pil
 from sr4.pictures.reading import Picture
 from sr4.pictures.tiff import write_deep
 
+_Write = Callable[[BinaryIO], object]
 _PNG_LEVEL = 3  # of animations: a quarter of the time of level 6 for a tenth more bytes
 _PAETH = 0x80  # the filter of libpng (PNG_FILTER_PAETH)
 _PNG_STRIP = 2**22  # bytes of pixels of a PNG that are encoded at a time
@@ -62,14 +64,24 @@ def write_picture(
             or the disk is full.
     """
     check_output(path, overwrite=overwrite)
+    _publish(Path(path), _encoder(picture, path, provenance), overwrite=overwrite)
+
+
+def encode_picture(picture: Picture, name: Path, provenance: Provenance | None = None) -> bytes:
+    """The bytes of the file that `write_picture` would write under a name; errors as there."""
+    file = io.BytesIO()
+    _encoder(picture, name, provenance)(file)
+    return file.getvalue()
+
+
+def _encoder(picture: Picture, path: Path, provenance: Provenance | None) -> _Write:
+    """Puts out the picture as the format of its file holds it."""
     check_sides(path, picture.frames[0].size)
     form = _format_of(path)
     fitting = _fitted(picture, form)
-    metadata = fitting.metadata
-    if provenance is not None:
-        metadata = metadata.made_by(provenance)
+    metadata = fitting.metadata if provenance is None else fitting.metadata.made_by(provenance)
     fitting = replace(fitting, metadata=metadata.for_colour(fitting.frames[0].colour))
-    _publish(Path(path), lambda file: form.write(file, fitting), overwrite=overwrite)
+    return lambda file: form.write(file, fitting)
 
 
 def write_image(image: Image.Image, path: Path, *, overwrite: bool = False) -> None:
@@ -129,7 +141,7 @@ def _exists(label: str) -> PictureError:
     )
 
 
-def _publish(path: Path, write: Callable[[BinaryIO], object], *, overwrite: bool = False) -> None:
+def _publish(path: Path, write: _Write, *, overwrite: bool = False) -> None:
     label = repr(str(path))
     try:
         write_whole(path, write, overwrite=overwrite)
@@ -342,6 +354,7 @@ _write_plain_tiff = _pillow("TIFF", says=("icc_profile", "exif"))
 
 def _write_tiff(file: BinaryIO, picture: Picture) -> None:
     raster = picture.frames[0]
+    silence_libtiff()
     if raster.is_deep or raster.colour == "bands" or raster.pixels.nbytes > _CLASSIC_TIFF:
         write_deep(file, raster, picture.metadata)
     elif picture.metadata.has_inner_exif:  # which Pillow writes in uncompressed files alone

@@ -1,0 +1,137 @@
+"""What a worker tells, one event at a time, in the order in which it happens.
+
+A call begins with `Failed` for what cannot be planned, `Skipped` and `Planned`, and a `ModelReady`
+for each model. Then come `Started`, `Advanced` and `Estimated` of pictures that are being drawn,
+between them `Done` or `Failed` of each picture, in the order of the plan. A cancelled call ends
+with `Cancelled`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sr4.batch.plan import PlannedPicture
+    from sr4.batch.record import ResultRecord
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The pictures that will be upscaled."""
+
+    pictures: tuple[PlannedPicture, ...]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Pictures that an earlier call has done in the same way; nothing is left to do.
+
+    Attributes:
+        models: the names or folders of those that they went through.
+    """
+
+    pictures: tuple[PlannedPicture, ...]
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelReady:
+    """A model is loaded.
+
+    Attributes:
+        model: its name or folder.
+        backend: the runtime that it runs on.
+        pictures: those that will go through it.
+    """
+
+    model: str
+    backend: str
+    pictures: tuple[PlannedPicture, ...]
+
+
+@dataclass(frozen=True)
+class Started:
+    """Pictures begin to be drawn.
+
+    Attributes:
+        pictures: one, or small ones that go through the network together.
+    """
+
+    pictures: tuple[PlannedPicture, ...]
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """A sampling step, or a band of a large result, was drawn.
+
+    Attributes:
+        pictures: those of `Started`.
+        share: of the pixels of these pictures, from 0 to 1.
+        share_of_all: of the pixels of the whole call, from 0 to 1.
+        seconds_left: of the whole call; None where that is not known yet.
+    """
+
+    pictures: tuple[PlannedPicture, ...]
+    share: float
+    share_of_all: float
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """How long a picture that is drawn alone will take; told once, as soon as that is known.
+
+    Attributes:
+        size: its width and height; result_size: those of its result.
+        seconds: of drawing, from its start to its end.
+    """
+
+    picture: PlannedPicture
+    size: tuple[int, int]
+    result_size: tuple[int, int]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Done:
+    """A picture is upscaled, and all its files are written.
+
+    Attributes:
+        record: what is to be said of the result.
+        files: of a picture in memory, the bytes of each file by the name that was planned.
+    """
+
+    picture: PlannedPicture
+    record: ResultRecord
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A picture could not be done; the others are.
+
+    Attributes:
+        name: the picture, or the input that names none.
+        error: why, in one line.
+        cause: what was raised.
+    """
+
+    name: str
+    error: str
+    cause: BaseException | None = None
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """The call was cancelled.
+
+    Attributes:
+        pictures: those of which nothing was written.
+    """
+
+    pictures: tuple[PlannedPicture, ...]
+
+
+Event = Planned | Skipped | ModelReady | Started | Advanced | Estimated | Done | Failed | Cancelled

@@ -1,0 +1,213 @@
+"""A picture on its way through a worker: read, then drawn, then written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sr4.errors import PictureError, SR4Error, reason
+from sr4.machine.memory import available_memory
+
+if TYPE_CHECKING:
+    from sr4.batch.options import UpscaleOptions
+    from sr4.batch.plan import PlannedPicture
+    from sr4.evidence.kinds import Evidence
+    from sr4.pictures import Picture, Provenance
+    from sr4.upscaling.result import Result
+
+_DECODING = 12  # bytes that decoding may take for a pixel: the file's, RGBA and its own copy
+_MANY_PIXELS = 2**31  # of a picture, where nobody tells how much memory there is
+_FLOAT = 4  # bytes of a channel of a pixel while it is drawn
+
+
+@dataclass
+class InWork:
+    """A picture on its way.
+
+    Attributes:
+        planned: the picture and the files that come of it; model: what it goes through.
+        picture: what was read; None before, after it is written, and where it cannot be.
+        evidences: what each frame says.
+        provenance: what each file is to say.
+        result_size: width and height of the result.
+        result_bytes: that its results take in memory, with the floats that they are drawn in.
+        results: one for each frame, until they are written.
+        seconds: of drawing, its share where several were drawn together; together: how many were.
+        error: what was raised, if it could not be done; reason: the same in one line.
+    """
+
+    planned: PlannedPicture
+    model: str
+    picture: Picture | None = None
+    evidences: Sequence[Evidence] = ()
+    provenance: Mapping[Path, Provenance] = field(default_factory=dict)
+    result_size: tuple[int, int] = (0, 0)
+    result_bytes: int = 0
+    results: Sequence[Result] = ()
+    seconds: float = 0.0
+    together: int = 1
+    error: Exception | None = None
+    reason: str = ""
+
+    def fail(self, doing: str, error: Exception) -> None:
+        """It could not be done.
+
+        Args:
+            doing: what was being done with it: "read", "upscaled" or "written".
+        """
+        self.error, self.reason = error, _explained(error, doing, self.planned)
+        self.forget_pixels()
+
+    def forget_pixels(self) -> None:
+        """Let what takes memory go."""
+        self.picture, self.results, self.evidences = None, (), ()
+
+
+def read(planned: PlannedPicture, options: UpscaleOptions, scale: int) -> InWork:
+    """A picture with its pixels and what is known of them, or why it cannot be had; of one too
+    large, not even the pixels are decoded.
+
+    Args:
+        scale: that of its model.
+    """
+    one = InWork(planned, options.model_for(planned.size))
+    try:
+        _read(one, options, scale)
+    except Exception as error:  # noqa: BLE001 - whatever a reader raises, it costs one picture
+        one.fail("read", error)
+    return one
+
+
+def _read(one: InWork, options: UpscaleOptions, scale: int) -> None:
+    from sr4.batch.provenance import provenance
+    from sr4.pictures import check_sides, read_picture
+
+    planned, name = one.planned, str(one.planned.source)
+    one.picture = read_picture(planned.content, max_pixels=_most_pixels(scale), name=name)
+    size = one.picture.frames[0].size
+    one.result_size = options.result_size(size, scale)
+    for path in planned.outputs:
+        check_sides(path, one.result_size)
+    one.evidences = _evidences(one.picture, planned.content, options)
+    said, found = provenance(planned, options), dict(one.evidences[0].numbers)
+    one.provenance = {path: {**values, "found": found} for path, values in said.items()}
+    one.result_bytes = _result_bytes(one.picture, one.result_size, options.samples)
+
+
+def _evidences(
+    picture: Picture, content: Path | bytes, options: UpscaleOptions
+) -> Sequence[Evidence]:
+    """What each frame says; those of an animation, whose pixels are what they are, by options
+    alone.
+    """
+    from sr4.evidence.choose import choose, file_origin
+
+    origin = file_origin(content) if len(picture.frames) == 1 else None
+    kind = "none" if options.consistency is False else options.evidence
+    return [
+        choose(frame, origin, kind, noise=options.noise, blur=options.blur)
+        for frame in picture.frames
+    ]
+
+
+def _result_bytes(picture: Picture, size: tuple[int, int], samples: int) -> int:
+    """What the results of all frames take in memory, together with the floats that they are drawn
+    in.
+    """
+    from sr4.upscaling.canvas import result_bytes
+
+    floats = _FLOAT * samples * math.prod(size) * picture.frames[0].pixels.shape[2]
+    each = floats + result_bytes(picture.frames[0], (size[1], size[0]), samples)
+    return int(len(picture.frames) * each)
+
+
+def _most_pixels(scale: int) -> int:
+    """Of a picture, that memory can hold together with a result of one byte a pixel: what its
+    result takes exactly is known once it is read.
+    """
+    available = available_memory()
+    return _MANY_PIXELS if available is None else available // (_DECODING + scale**2)
+
+
+def write(one: InWork, *, overwrite: bool) -> tuple[Mapping[str, bytes], tuple[str, ...]]:
+    """Write the files of a picture that are not made yet, all or none; those of a picture in memory
+    become bytes.
+
+    Returns:
+        The bytes by name, and what reading and writing it lost, in words.
+    """
+    from sr4.pictures import encode_picture, losses
+
+    planned, outputs = one.planned, _outputs(one)
+    files: dict[str, bytes] = {}
+    if planned.data is None:
+        _write_files(one, outputs, overwrite=overwrite)
+    else:
+        for path, picture in outputs.items():
+            files[str(path)] = encode_picture(picture, path, one.provenance[path])
+    result = outputs[planned.output]
+    return files, (*result.notes, *losses(result, planned.output))
+
+
+def _write_files(one: InWork, outputs: Mapping[Path, Picture], *, overwrite: bool) -> None:
+    from sr4.pictures import write_picture
+
+    folder = one.planned.output.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PictureError(
+            f"the folder {str(folder)!r} cannot be made ({reason(error)}); expected a writable "
+            "place: choose another -o"
+        ) from error
+    written: list[Path] = []
+    try:
+        for path, picture in outputs.items():
+            if path not in one.planned.made:
+                said = one.provenance[path]
+                write_picture(picture, path, provenance=said, overwrite=overwrite)
+                written.append(path)
+    except Exception:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _outputs(one: InWork) -> dict[Path, Picture]:
+    """The pictures that come of one by file, the result last."""
+    from sr4.batch.heatmap import heatmap
+    from sr4.pictures import NO_METADATA
+    from sr4.pictures.raster import from_pil
+
+    planned, given, results = one.planned, one.picture, one.results
+    assert given is not None
+    outputs = {
+        path: replace(given, frames=tuple(result.rasters[number] for result in results))
+        for number, path in enumerate(planned.samples)
+    }
+    if planned.uncertainty:
+        maps = tuple(from_pil(heatmap(result.uncertainty)) for result in results)
+        outputs[planned.uncertainty] = replace(given, frames=maps, metadata=NO_METADATA)
+    outputs[planned.output] = replace(given, frames=tuple(result.raster for result in results))
+    return outputs
+
+
+def _explained(error: Exception, doing: str, planned: PlannedPicture) -> str:
+    if isinstance(error, MemoryError):
+        return "needs more memory than there is; expected a smaller picture: crop or shrink it"
+    if isinstance(error, SR4Error):
+        return str(error)
+    if doing == "read" and isinstance(error, OSError):
+        return f"cannot be read ({reason(error)}); expected it to stay while it is"
+    if doing == "written":
+        return (
+            f"{str(planned.output)!r} cannot be written ({reason(error)}); expected a picture that "
+            f"{planned.output.suffix} holds, and room for it: choose another format, such as .png"
+        )
+    return (
+        f"cannot be {doing} (unexpected {type(error).__name__}: {reason(error)}); expected a "
+        "picture that can: convert it, or report what SR4_DEBUG=1 in the environment shows"
+    )

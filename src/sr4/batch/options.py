@@ -1,0 +1,142 @@
+"""The options of a call that decide the pixels of its results, and what follows from them."""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sr4.config import ModelConfig
+    from sr4.evidence.choose import Blur
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class UpscaleOptions:
+    """The options of a call, the same for all of its pictures.
+
+    Attributes:
+        model: a name or a folder, or several joined by "+"; "auto" takes a shipped one for each
+            picture, by its size.
+        steps, sampler, seed, samples, use_mean, detail, consistency, evidence, noise, blur, scale,
+            width, height, tile: as in `Pipeline.upscale`.
+
+    Raises:
+        UsageError: impossible numbers, or options that exclude each other.
+    """
+
+    model: str = AUTO
+    steps: int | None = None
+    sampler: str | None = None
+    seed: int = 0
+    samples: int = 1
+    use_mean: bool = False
+    detail: float | None = None
+    consistency: bool | None = None
+    evidence: str = AUTO
+    noise: float | None = None
+    blur: Blur = None
+    scale: float | None = None
+    width: int | None = None
+    height: int | None = None
+    tile: int | None = None
+
+    def __post_init__(self) -> None:
+        from sr4.evidence.choose import check_evidence
+        from sr4.upscaling.pipeline import sample_seeds
+        from sr4.upscaling.sizing import SizeWanted
+
+        check_evidence(self.evidence, self.noise, self.blur, self.consistency)
+        SizeWanted(self.scale, self.width, self.height)
+        sample_seeds(self.seed, self.samples)
+
+    def model_for(self, size: tuple[int, int] | None) -> str:
+        """The name or folder of the model that a picture goes through.
+
+        Args:
+            size: its width and height; None where they cannot be read.
+        """
+        from sr4.model.folder import PHOTO_MODEL, model_for
+
+        if self.model != AUTO:
+            return self.model
+        return PHOTO_MODEL if size is None else model_for(*size)
+
+    def result_size(self, size: tuple[int, int], scale: int) -> tuple[int, int]:
+        """Width and height of the result of a picture of that width and height.
+
+        Args:
+            scale: that of its model.
+
+        Raises:
+            PictureError: the picture is larger than its result is to be.
+        """
+        from sr4.upscaling.sizing import SizeWanted
+
+        wanted = SizeWanted(self.scale, self.width, self.height).of(*size)
+        return wanted or (size[0] * scale, size[1] * scale)
+
+    def pixels_drawn(self, size: tuple[int, int] | None) -> int:
+        """Of a picture of that width and height: those of the results of all stages, of all
+        samples. None are drawn where the size cannot be read.
+        """
+        if size is None:
+            return 0
+        stages = read_stages(self.model_for(size))
+        scales = accumulate((stage.scale for stage in stages), operator.mul)
+        return self.samples * math.prod(size) * int(sum(scale**2 for scale in scales))
+
+    def for_pipeline(self) -> dict[str, Any]:
+        """Those of `Pipeline.upscale`, whose evidence is chosen for each picture by itself."""
+        shared = ("steps", "sampler", "seed", "samples", "use_mean", "detail", "consistency")
+        found = {name: getattr(self, name) for name in (*shared, "scale", "width", "height")}
+        if self.evidence == "none":
+            found["consistency"] = False  # of a cascade, in all stages
+        return {**found, "tile": self.tile}
+
+
+def read_stages(model: str) -> list[ModelConfig]:
+    """The descriptions of a model, or of the models of a cascade, as their files are now.
+
+    Raises:
+        ModelError: there is no such model, or its description cannot be used.
+        UsageError: a name is missing.
+    """
+    from sr4.model.folder import find_model
+    from sr4.runtime import CONFIG
+    from sr4.upscaling.load import model_names
+
+    folders = [find_model(name) for name in model_names(model)]
+    return [_read_config(folder, os.stat(folder / CONFIG).st_mtime_ns) for folder in folders]
+
+
+@lru_cache(maxsize=64)
+def _read_config(folder: Path, _changed: int) -> ModelConfig:
+    from sr4.model.folder import read_config
+
+    return read_config(folder)
+
+
+def count_draws(
+    sizes: Sequence[tuple[int, int] | None], stages: Sequence[ModelConfig], most: int
+) -> int:
+    """To how many pictures of the size that the last stage was trained on the results of pictures
+    come, as far as is worth knowing for the choice of a runtime.
+
+    Args:
+        sizes: width and height of each picture; None where they cannot be read.
+        most: pictures that are looked at; the others count as one each.
+    """
+    least, scale = stages[-1].image_size ** 2, math.prod(stage.scale for stage in stages)
+    draws = [
+        max(1, size[0] * size[1] * scale**2 // least) for size in sizes[:most] if size is not None
+    ]
+    return sum(draws) + len(sizes[most:])

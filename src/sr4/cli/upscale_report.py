@@ -1,0 +1,155 @@
+"""What `sr4 upscale` prints of the events of its work."""
+
+from __future__ import annotations
+
+import math
+import os
+import traceback
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from sr4.batch.events import (
+    Advanced,
+    Done,
+    Estimated,
+    Event,
+    Failed,
+    ModelReady,
+    Planned,
+    Skipped,
+    Started,
+)
+from sr4.batch.options import AUTO
+from sr4.cli import console
+from sr4.errors import SR4Error
+
+if TYPE_CHECKING:
+    from sr4.batch.plan import PlannedPicture
+
+_WHY = {
+    "sr4-fast": "16x16 to 32x32 pixels are taken for a face",
+    "photo-x4": "taken for a photograph",
+}
+_LONG = 2**24  # pixels of a result that takes so long that people want to know how long
+
+
+class Report:
+    """Prints events, and keeps what --json says of them.
+
+    Args:
+        model: the one asked for.
+        quiet: whether results are not printed line by line.
+    """
+
+    def __init__(self, model: str, *, quiet: bool) -> None:
+        self._model, self._quiet = model, quiet
+        self._used: dict[str, None] = {}  # models, in the order of their use
+        self._backends: set[str] = set()
+        self._results: list[dict[str, Any]] = []
+        self.failures: list[dict[str, str]] = []
+        self._skipped: tuple[PlannedPicture, ...] = ()
+        self._places: dict[int, int] = {}  # of pictures among those planned, by id
+        self._bar = ExitStack()
+        self._show: console.Show | None = None
+        self._name = ""
+
+    def __enter__(self) -> Report:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        place: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+
+    def tell(self, event: Event) -> None:
+        """Print what is to be said of an event."""
+        match event:
+            case Failed():
+                self._fail(event)
+            case Skipped():
+                self._skip(event)
+            case Planned(pictures):
+                self._places = {id(one): place for place, one in enumerate(pictures, start=1)}
+            case ModelReady():
+                self._open(event)
+            case Started(pictures):
+                self._name = self._named(pictures)
+                if self._show is None:
+                    self._show = self._bar.enter_context(console.shares("upscaling"))
+            case Advanced() if self._show is not None:
+                self._show(event.share_of_all, self._name, event.seconds_left)
+            case Estimated():
+                self._announce(event)
+            case Done():
+                self._finish(event)
+
+    def summary(self) -> dict[str, Any]:
+        """What --json prints; without a picture that could be tried there was no backend."""
+        return {
+            "model": " and ".join(self._used) or self._model,
+            "backend": " and ".join(sorted(self._backends)) or None,
+            "results": self._results,
+            "done_before": [
+                {"input": str(one.source), "output": str(one.output)} for one in self._skipped
+            ],
+            "failures": self.failures,
+        }
+
+    def _fail(self, event: Failed) -> None:
+        self.failures.append({"input": event.name, "error": event.error})
+        console.fail(event.error if event.name in event.error else f"{event.name}: {event.error}")
+        if os.environ.get("SR4_DEBUG") and not isinstance(event.cause, SR4Error | None):
+            traceback.print_exception(event.cause)
+
+    def _skip(self, event: Skipped) -> None:
+        self._skipped = pictures = event.pictures
+        self._used |= dict.fromkeys(event.models)
+        if not self._quiet:
+            several = "1 picture was" if len(pictures) == 1 else f"{len(pictures):,} pictures were"
+            console.note(f"sr4: {several} done before, in the same way")
+
+    def _open(self, event: ModelReady) -> None:
+        self._used[event.model] = None
+        self._backends.add(event.backend)
+        there = [one for one in event.pictures if one.size is not None]
+        if self._model == AUTO and there:
+            several = f"{len(there):,} pictures" if len(there) > 1 else str(there[0].source)
+            console.note(
+                f"sr4: {event.model} for {several}: {_WHY[event.model]}; --model names another"
+            )
+
+    def _named(self, pictures: tuple[PlannedPicture, ...]) -> str:
+        """What the bar calls pictures that are drawn together."""
+        places, count = [self._places[id(one)] for one in pictures], len(self._places)
+        if len(pictures) > 1:
+            return f"pictures {min(places):,} to {max(places):,} of {count:,}"
+        place = f", picture {places[0]:,} of {count:,}" if count > 1 else ""
+        return f"{pictures[0].source}{place}"
+
+    def _announce(self, event: Estimated) -> None:
+        """How long a large picture will take."""
+        (width, height), pixels = event.result_size, math.prod(event.result_size)
+        if pixels >= _LONG and not self._quiet:
+            console.note(
+                f"sr4: {event.picture.source}: {event.size[0]}x{event.size[1]} -> "
+                f"{width}x{height}, {pixels / 1e6:,.0f} megapixels, {console.about(event.seconds)}"
+            )
+
+    def _finish(self, event: Done) -> None:
+        record = event.record
+        self._results.append(record.json())
+        for text in record.notes:
+            console.note(f"sr4: {record.input}: {text}")
+        if not self._quiet:
+            seconds = f"{record.seconds * record.together:.2f} s"
+            if record.together > 1:
+                seconds += f" for {record.together} together"
+            console.say(
+                f"{record.input} -> {record.output}  {record.size[0]}x{record.size[1]}, evidence "
+                f"{record.evidence}, consistency {record.consistency:.3f}, {seconds} on "
+                f"{record.backend}"
+            )

@@ -1,0 +1,72 @@
+"""Shares of work, and the time that is left."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sr4.batch import pace
+from sr4.batch.pace import Meter, Pace, Portion
+from sr4.diffusion.samplers import Step
+
+
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(pace, "monotonic", found)
+    return found
+
+
+def step(number: int, total: int, *shape: int) -> Step:
+    x = np.zeros(shape, np.float32)
+    return Step(number, total, x, x)
+
+
+def test_time_is_left_by_the_speed_since_the_first_share() -> None:
+    pace = Pace()
+    assert pace.left(0.1, 50.0) is None  # after loading for 50 s
+    assert pace.left(0.1, 51.0) is None
+    assert pace.left(0.2, 60.0) == pytest.approx(80)
+    assert pace.left(0.6, 80.0) == pytest.approx(24)
+    assert pace.left(1.0, 99.0) == 0
+
+
+def test_a_portion_counts_the_pixels_of_steps_and_bands() -> None:
+    portion = Portion(weight=1, pixels=2 * 2 * 16 * 16, widths={16}, draws=2)
+    assert portion.count(step(1, 2, 2, 3, 16, 16)) == pytest.approx(0.25)  # two of four, half done
+    assert portion.count(step(2, 2, 2, 3, 16, 16)) == pytest.approx(0.5)
+    assert portion.count(step(1, 2, 3, 8, 16)) == pytest.approx(0.75)  # half of both draws of one
+    assert portion.count(step(2, 2, 3, 8, 16)) == pytest.approx(1)
+    assert portion.count(step(1, 1, 1, 3, 99, 99)) == 1  # never more
+
+
+def test_how_long_a_portion_takes_is_told_once(clock: Clock) -> None:
+    """By the speed from the first band to the second: before the first one, two rows of tiles are
+    drawn.
+    """
+    portion, meter = Portion(30, pixels=10 * 4 * 8, widths={8}, began=clock.now), Meter(60)
+    told = []
+    for number in range(10):
+        clock.now += 20 if number == 0 else 10
+        told.append(meter.step(portion, step(number + 1, 10, 3, 4, 8)))
+    told.append(meter.finish(30))
+    assert [one.seconds for one in told if one.seconds] == [pytest.approx(20 + 10 + 80)]
+    assert [one.share for one in told] == pytest.approx([*np.arange(1, 11) / 10, 1])
+    assert [one.share_of_all for one in told] == pytest.approx([*np.arange(1, 11) / 20, 0.5])
+    assert [one.seconds_left for one in told[:3]] == [
+        None, pytest.approx(180), pytest.approx(170),
+    ]  # fmt: skip
+
+
+def test_without_work_all_is_done() -> None:
+    assert Meter(0).finish(0).share_of_all == 1

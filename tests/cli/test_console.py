@@ -1,0 +1,103 @@
+"""What commands print with: bars, lines, times, and Ctrl-C."""
+
+from __future__ import annotations
+
+import io
+import re
+import signal
+import sys
+import threading
+
+import pytest
+
+from sr4.cli import console
+
+
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(console, "monotonic", found)
+    return found
+
+
+def test_in_a_pipe_a_line_now_and_then(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with console.shares("upscaling") as show:
+        for second in range(1, 101):
+            clock.now += 1
+            show(second / 100, "holiday.jpg", None if second < 40 else 100 - second)
+    assert stream.getvalue().splitlines() == [
+        "sr4: holiday.jpg: 30 % done",
+        "sr4: holiday.jpg: 60 % done, about 40 seconds left",
+        "sr4: holiday.jpg: 90 % done, about 10 seconds left",
+    ]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_a_bar_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setattr(sys, "stderr", screen)
+    with console.shares("upscaling") as show:
+        show(0.4, "holiday.jpg", 125.0)
+    assert "upscaling" in screen.getvalue()
+    assert " 40% about 2 minutes left, holiday.jpg" in re.sub(
+        r"\x1b\[[\d;]*m", "", screen.getvalue()
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.4, "about 0 seconds"),
+        (1.2, "about 1 second"),
+        (8.7, "about 9 seconds"),
+        (43, "about 45 seconds"),
+        (100, "about 2 minutes"),
+        (3000, "about 50 minutes"),
+        (9000, "about 2.5 hours"),
+    ],
+)
+def test_times_in_words(seconds: float, said: str) -> None:
+    assert console.about(seconds) == said
+
+
+def test_the_first_ctrl_c_is_noted_and_the_second_raises() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with console.interruptions() as is_interrupted:
+        assert not is_interrupted()
+        signal.raise_signal(signal.SIGINT)
+        assert is_interrupted()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_in_other_threads_nothing_is_interrupted() -> None:
+    found = []
+
+    def work() -> None:
+        with console.interruptions() as is_interrupted:
+            found.append(is_interrupted())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [False]
