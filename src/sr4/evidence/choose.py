@@ -75,7 +75,9 @@ def file_origin(path: Path | bytes) -> Origin | None:
 
 
 def pillow_origin(image: Image.Image) -> Origin | None:
-    """That of a picture that Pillow has opened; None for one that was made in memory."""
+    """That of a picture that Pillow has opened, which is turned upright before it is upscaled; None
+    for one that was made in memory.
+    """
     if image.format is None:
         return None
     source: Path | bytes | None = None
@@ -83,7 +85,7 @@ def pillow_origin(image: Image.Image) -> Origin | None:
     if image.format in _JPEG:
         with suppress(OSError, ValueError):
             source = Path(name) if name and Path(name).is_file() else _bytes(image)
-    return _origin(image, source)
+    return replace(_origin(image, source), orientation=orientation(image))
 
 
 def _bytes(image: Image.Image) -> bytes | None:

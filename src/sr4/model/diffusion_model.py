@@ -53,6 +53,9 @@ class DiffusionModel:
         self.schedule = build_schedule(config.schedule)
         self.prediction = PREDICTIONS[config.objective.prediction]
 
+    def __repr__(self) -> str:
+        return f"DiffusionModel({self.name!r}, x{self.config.scale}, on {self.network.name})"
+
     def sampling(
         self,
         steps: int | None = None,

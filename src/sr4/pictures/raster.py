@@ -81,7 +81,7 @@ class Span:
         return np.clip(values, self.low, self.high).astype(self.dtype)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Raster:
     """The pixels of one picture.
 
@@ -97,6 +97,10 @@ class Raster:
     colour: Colour
     span: Span
     alpha: NDArray[Any] | None = None
+
+    def __repr__(self) -> str:
+        colour = self.colour + ("" if self.alpha is None else " with alpha")
+        return f"Raster({self.size[0]}x{self.size[1]}, {colour}, {self.pixels.dtype})"
 
     @property
     def size(self) -> tuple[int, int]:

@@ -16,14 +16,14 @@ from sr4.errors import UsageError
 from sr4.evidence.choose import AUTO, Blur
 from sr4.evidence.kinds import Evidence
 from sr4.upscaling.drawing import Drawing, results_in_turn
+from sr4.upscaling.given import Picture, given_evidence, told
 from sr4.upscaling.pipeline import (
-    Picture,
     Pipeline,
     SharedOptions,
-    given_evidence,
     planned,
     sample_seeds,
 )
+from sr4.upscaling.provenance import common_provenance, shown
 from sr4.upscaling.result import Result
 from sr4.upscaling.sizing import SizeWanted
 
@@ -84,6 +84,9 @@ class CascadePipeline:
             )
         self.stages: tuple[Pipeline, ...] = tuple(found)
         self.degradation = DegradationChain(tuple(one.model.degradation for one in found))
+
+    def __repr__(self) -> str:
+        return f"CascadePipeline({', '.join(map(repr, self.stages))})"
 
     @property
     def first_config(self) -> ModelConfig:
@@ -193,7 +196,27 @@ class CascadePipeline:
         results = results_in_turn(
             drawings, tasks, use_mean=use_mean, condition_noise=condition_noise
         )
+        said = common_provenance(
+            [stage.model.name for stage in self.stages],
+            [stage.config for stage in self.stages],
+            {
+                "steps": steps,
+                "sampler": sampler,
+                "detail": detail,
+                "evidence": evidence,
+                "noise": noise,
+                "consistency": consistency,
+                "blur": blur,
+                "tile": tile,
+                "scale": scale,
+                "width": width,
+                "height": height,
+            },
+        )
+        results = told(results, image, {**said, **shown(seed, samples, use_mean)})
         return results if isinstance(image, (list, tuple)) else results[0]
+
+    __call__ = upscale
 
     def check_options(
         self,

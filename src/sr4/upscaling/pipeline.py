@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, overload
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from typing import TYPE_CHECKING, TypedDict, overload
 
 from sr4.config import ModelConfig
 from sr4.degradation import Degradation, DegradationChain
 from sr4.diffusion.samplers import OnStep
-from sr4.errors import PictureError, UsageError
-from sr4.evidence.choose import AUTO, Blur, check_evidence, choose, pillow_origin
+from sr4.errors import UsageError
+from sr4.evidence.choose import AUTO, Blur
 from sr4.evidence.kinds import Evidence
 from sr4.model.diffusion_model import DiffusionModel
-from sr4.pictures.raster import Parts, Raster, from_array, from_pil
+from sr4.pictures.raster import Parts
 from sr4.upscaling.drawing import Draw, Drawing, Task, results_in_turn
+from sr4.upscaling.given import Picture, given_evidence, told
+from sr4.upscaling.provenance import common_provenance, shown
 from sr4.upscaling.result import Result
 from sr4.upscaling.sizing import Resizing, Size, SizeWanted
 from sr4.upscaling.tiling import check_tile
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-Picture = Image.Image | NDArray[Any] | Raster
 
 
 class SharedOptions(TypedDict, total=False):
@@ -65,6 +61,9 @@ class Pipeline:
 
     def __init__(self, model: DiffusionModel) -> None:
         self.model = model
+
+    def __repr__(self) -> str:
+        return f"Pipeline({self.model.name!r}, x{self.scale}, on {self.backend})"
 
     @property
     def config(self) -> ModelConfig:
@@ -115,10 +114,11 @@ class Pipeline:
         """Upscale a picture, or each of a list.
 
         Args:
-            image: a PIL picture of any mode; or an array (h, w) or (h, w, N), of uint8, uint16 or
-                floats in [0, 1], N being the model's channels, or 1 (grey), 2 (grey, alpha), 3
-                (RGB) or 4 (RGBA); or a Raster. Or a list or tuple of them, in which sizes may
-                differ. Alpha is enlarged apart, without the network.
+            image: a PIL picture of any mode, which is turned upright as its EXIF says; or an array
+                (h, w) or (h, w, N), of uint8, uint16 or floats in [0, 1], N being the model's
+                channels, or 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA); or a Raster. Or a list
+                or tuple of them, in which sizes may differ. Alpha is enlarged apart, without the
+                network.
             steps: network evaluations a sample; the model's own by default.
             sampler: "ddpm", "ddim" or "dpmpp"; the model's own by default.
             seed: sample k of every picture uses seed + k, so that a picture gives the same
@@ -173,7 +173,27 @@ class Pipeline:
         )
         drawing.check_memory(tasks, samples)
         results = results_in_turn([drawing], tasks, use_mean=use_mean)
+        said = common_provenance(
+            [self.model.name],
+            [self.config],
+            {
+                "steps": steps,
+                "sampler": sampler,
+                "detail": detail,
+                "evidence": evidence,
+                "noise": noise,
+                "consistency": consistency,
+                "blur": blur,
+                "tile": tile,
+                "scale": scale,
+                "width": width,
+                "height": height,
+            },
+        )
+        results = told(results, image, {**said, **shown(seed, samples, use_mean)})
         return results if isinstance(image, (list, tuple)) else results[0]
+
+    __call__ = upscale
 
     def drawing(
         self,
@@ -209,58 +229,6 @@ class Pipeline:
             UsageError: says which do.
         """
         check_tile(self.model, tile)
-
-
-def given_pictures(image: object, channels: int) -> list[Parts]:
-    """A picture, or each of a list or tuple, as it goes through a model of that many channels.
-
-    Raises:
-        PictureError: a picture that cannot be taken.
-    """
-    pictures: Sequence[object] = image if isinstance(image, (list, tuple)) else [image]
-    return [Parts(_as_raster(picture, channels), channels) for picture in pictures]
-
-
-def given_evidence(
-    image: object,
-    config: ModelConfig,
-    evidence: str | Evidence | Sequence[str | Evidence],
-    noise: float | None,
-    blur: Blur,
-    consistency: bool | None,
-) -> tuple[list[Parts], list[Evidence]]:
-    """`given_pictures`, with the evidence of each; see `Pipeline.upscale`.
-
-    Args:
-        config: of the model that the pictures go through first.
-
-    Raises:
-        PictureError: a picture that cannot be taken, or has not the evidence asked for.
-        UsageError: options that exclude each other, or too few or many kinds of evidence.
-    """
-    pictures: Sequence[object] = image if isinstance(image, (list, tuple)) else [image]
-    asked = [evidence] * len(pictures) if isinstance(evidence, (str, Evidence)) else evidence
-    if len(asked) != len(pictures):
-        raise UsageError(
-            f"got {len(asked)} kinds of evidence for {len(pictures)} pictures; expected as many"
-        )
-    for one in asked:
-        check_evidence(one, noise, blur, consistency)
-    # Before the pictures are decoded, after which their files may be out of reach.
-    origins = [pillow_origin(one) if isinstance(one, Image.Image) else None for one in pictures]
-    given = given_pictures(image, config.channels)
-    found = []
-    for parts, origin, kind in zip(given, origins, asked, strict=True):
-        if not isinstance(kind, Evidence):
-            kind = choose(
-                parts.raster,
-                origin,
-                "none" if consistency is False else kind,
-                noise=noise,
-                blur=blur,
-            )
-        found.append(kind)
-    return given, found
 
 
 def planned(
@@ -307,21 +275,18 @@ def sample_seeds(seed: int, samples: int) -> range:
     """The seed of each sample.
 
     Raises:
-        UsageError: there are none.
+        UsageError: there are none, or these are no whole numbers.
     """
-    if samples < 1:
-        raise UsageError(f"got {samples} samples; expected at least 1")
-    return range(seed, seed + samples)
+    first, count = _whole(seed), _whole(samples)
+    if first is None or first < 0:
+        raise UsageError(f"got seed {seed!r}; expected a whole number of at least 0")
+    if count is None or count < 1:
+        raise UsageError(f"got {samples!r} samples; expected a whole number of at least 1")
+    return range(first, first + count)
 
 
-def _as_raster(picture: object, channels: int) -> Raster:
-    """Of a PIL picture, an array or a raster, for a model of that many channels."""
-    if isinstance(picture, (str, Path)):
-        raise PictureError(
-            f"got the file name {str(picture)!r}; expected a picture: open it with PIL.Image.open"
-        )
-    if isinstance(picture, Raster):
-        return picture
-    if isinstance(picture, Image.Image):
-        return from_pil(picture)
-    return from_array(np.asarray(picture), channels)
+def _whole(value: object) -> int | None:
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
