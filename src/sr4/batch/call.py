@@ -83,7 +83,7 @@ def upscale(
         UsageError: an impossible option.
         ModelError: there is no such model, or it is damaged, or fails.
 
-    Example:
+    Examples:
         >>> sr4.upscale("holiday.jpg").save("large.png")
     """
     if isinstance(picture, (list, tuple)):

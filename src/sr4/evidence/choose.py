@@ -85,7 +85,8 @@ def pillow_origin(image: Image.Image) -> Origin | None:
     if image.format in _JPEG:
         with suppress(OSError, ValueError):
             source = Path(name) if name and Path(name).is_file() else _bytes(image)
-    return replace(_origin(image, source), orientation=orientation(image))
+    found = _origin(image, source)
+    return replace(found, orientation=orientation(image)) if found.is_jpeg else found
 
 
 def _bytes(image: Image.Image) -> bytes | None:

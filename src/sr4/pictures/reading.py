@@ -35,7 +35,7 @@ NPY = b"\x93NUMPY"
 """What a file of NumPy's begins with."""
 
 _PNG_DEPTH = 24  # the place of the bit depth in a PNG file (ISO 15948, section 11.2.2)
-MOVING = ("GIF", "PNG", "WEBP", "AVIF")  # formats whose further frames are those of an animation
+_MOVING = ("GIF", "PNG", "WEBP", "AVIF")  # formats whose further frames are those of an animation
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _start(stream: BinaryIO) -> bytes:
 
 
 def _count_frames(image: Image.Image) -> int:
-    return int(getattr(image, "n_frames", 1)) if image.format in MOVING else 1
+    return int(getattr(image, "n_frames", 1)) if image.format in _MOVING else 1
 
 
 def _pages_note(pages: int) -> tuple[str, ...]:

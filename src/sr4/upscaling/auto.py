@@ -25,7 +25,7 @@ class AutoPipeline:
     Args:
         open_model: gives the pipeline of a model by its name.
 
-    Example:
+    Examples:
         >>> import sr4
         >>> sr4.load("auto").upscale(picture).save("large.png")
     """

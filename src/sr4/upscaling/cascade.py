@@ -60,7 +60,7 @@ class CascadePipeline:
     Raises:
         UsageError: there are none, something else is among them, or their channels differ.
 
-    Example:
+    Examples:
         >>> import sr4
         >>> cascade = sr4.CascadePipeline([sr4.load("sr4-fast"), sr4.load("runs/x4")])
         >>> cascade.upscale(picture, steps=(1, 10)).image.save("large.png")

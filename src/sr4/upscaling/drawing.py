@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sr4.config import SamplingSettings
 from sr4.degradation.known import CLEAN, Known
 from sr4.diffusion.samplers import OnStep, PictureNoise, Step
-from sr4.errors import PictureError, UsageError
+from sr4.errors import PictureError
 from sr4.evidence.constraint import Constraint
 from sr4.evidence.kinds import Evidence
 from sr4.evidence.sets import PixelBox
@@ -118,7 +118,7 @@ class Drawing:
         on_step: called after each step of each batch, or band of a large result.
 
     Raises:
-        UsageError: tiles that do not fit the network, or an `on_step` that cannot be called.
+        UsageError: tiles that do not fit the network.
     """
 
     model: DiffusionModel
@@ -128,8 +128,6 @@ class Drawing:
 
     def __post_init__(self) -> None:
         check_tile(self.model, self.tile)
-        if self.on_step is not None and not callable(self.on_step):
-            raise UsageError(f"got on_step {self.on_step!r}; expected a function of a Step")
 
     def samples(self, draws: Sequence[Draw]) -> list[Floats]:
         """The sample of each draw, (C, H, W) in [-1, 1]."""

@@ -20,13 +20,13 @@ from sr4.pictures import NO_METADATA, Metadata
 from sr4.pictures import Picture as FilePicture
 from sr4.pictures.metadata import metadata_of
 from sr4.pictures.raster import Parts, Raster, from_array, from_pil
-from sr4.pictures.reading import MOVING
 from sr4.pictures.rgb import orientation
 from sr4.upscaling.result import Result
 
 Picture = Image.Image | NDArray[Any] | Raster
 
 _RGB = 3
+_PAGES = ("TIFF", "MPO")  # formats whose further frames are no animation
 
 
 def given_pictures(image: object, channels: int) -> list[Parts]:
@@ -115,7 +115,7 @@ def as_raster(picture: object, channels: int) -> Raster:
     if isinstance(picture, Raster):
         return picture
     if isinstance(picture, Image.Image):
-        frames = getattr(picture, "n_frames", 1) if picture.format in MOVING else 1
+        frames = 1 if picture.format in _PAGES else getattr(picture, "n_frames", 1)
         if frames > 1:
             warnings.warn(
                 f"got an animation of {frames} frames, of which one is upscaled: sr4.upscale takes "

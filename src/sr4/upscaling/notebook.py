@@ -45,11 +45,11 @@ def html(result: Result) -> str:
     width = max(1, round(after.size[0] * place))
     pictures = "".join(
         f'<figure style="margin:0"><img src="{source}" width="{width}" alt="{escape(title)}" '
-        'style="image-rendering:pixelated">'
+        f'style="max-width:100%;height:auto;image-rendering:{rendering}">'
         f"<figcaption>{escape(title)}</figcaption></figure>"
-        for raster, title in (
-            (before, f"before, {before.size[0]}x{before.size[1]}"),
-            (after, f"after, {after.size[0]}x{after.size[1]}"),
+        for raster, title, rendering in (
+            (before, f"before, {before.size[0]}x{before.size[1]}", "pixelated"),
+            (after, f"after, {after.size[0]}x{after.size[1]}", "auto"),
         )
         if (source := _data_uri(raster))
     )

@@ -53,7 +53,7 @@ class Options(SharedOptions, total=False):
 class Pipeline:
     """Upscales pictures with a diffusion model.
 
-    Example:
+    Examples:
         >>> import sr4
         >>> model = sr4.load("sr4-fast")
         >>> model.upscale(picture, seed=0).image.save("large.png")
@@ -148,8 +148,9 @@ class Pipeline:
                 default results above 512x512 are made of tiles: twice as large as the pictures that
                 the model was trained on, larger where fewer pixels are then drawn twice, and
                 smaller where memory is short.
-            on_step: called after each sampling step of each batch, or band of a result made of
-                tiles; see `sr4.diffusion.samplers.sample`. Raising from it cancels.
+            on_step: called with a `sr4.diffusion.samplers.Step` (its number, how many there are, x
+                and x_0 in the model's own scale) after each sampling step of each batch, or band of
+                a result made of tiles. Raising from it cancels.
 
         Returns:
             A Result, or a list of them in the order given.
@@ -209,6 +210,8 @@ class Pipeline:
         Raises:
             UsageError: an impossible one.
         """
+        if on_step is not None and not callable(on_step):
+            raise UsageError(f"got on_step {on_step!r}; expected a function of a Step")
         settings = self.model.sampling(steps, sampler, consistency, detail)
         return Drawing(self.model, settings, tile, on_step)
 

@@ -28,7 +28,7 @@ class Result:
     as Pillow has such pictures; `raster` and `rasters` have it always. Pictures that are equal by
     definition are one object. A notebook shows it beside its input.
 
-    Example:
+    Examples:
         >>> result = sr4.upscale("holiday.jpg", samples=8)
         >>> result
         Result(4000x3000 of 1000x750, by photo-x4, jpeg (quality 90, 4:2:0), consistency 0.004)
