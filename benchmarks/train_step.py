@@ -40,8 +40,8 @@ from sr4.recipes import RECIPES, recipe
 from sr4.recipes.sizes import SIZES, at_size
 from sr4.training.ema import EMA
 from sr4.training.objectives import DenoisingObjective
-from sr4.training.optimisation import Optimisation, learning_rate
-from sr4.training.trainer import describe
+from sr4.training.optimisation import learning_rate
+from sr4.training.trainer import begin, describe
 
 WARM_UP_STEPS = 2  # the first ones also fetch memory and make the optimiser's moments
 
@@ -70,7 +70,7 @@ class PlainTraining:
         torch.manual_seed(self._training.seed + batch.position + 1)
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate(self._training, batch.position)
-        loss = self._objective(self._network, batch, torch.device("cpu")).mean()
+        loss = self._objective(self._network, batch).mean()
         loss.backward()
         nn.utils.clip_grad_norm_(self._network.parameters(), self._training.clip_norm)
         self._optimiser.step()
@@ -114,7 +114,7 @@ SYSTEMS: Mapping[str, tuple[str, Callable[[RunSettings], Step]]] = {
         "torch, bf16 autocast",
         lambda settings: PlainTraining(settings, autocast=True).step,
     ),
-    "sr4": ("sr4 train", lambda settings: Optimisation(settings).step),
+    "sr4": ("sr4 train", lambda settings: begin(settings).step),
 }
 
 

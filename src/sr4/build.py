@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sr4.config import (
     AttentionInputNetworkSettings,
@@ -13,9 +13,12 @@ from sr4.config import (
     SamplingSettings,
     ScheduleSettings,
     SR4NetworkSettings,
+    has_mean_output,
 )
 from sr4.data.corruption import Corruption, PhotoCorruption, SecondOrderCorruption
 from sr4.degradation import Degradation
+from sr4.diffusion.denoiser import Denoiser
+from sr4.diffusion.predictions import PREDICTIONS
 from sr4.diffusion.samplers import AncestralSampler, DDIMSampler, DPMSolverPP2MSampler, Sampler
 from sr4.diffusion.schedules import (
     CosineSchedule,
@@ -74,6 +77,17 @@ def build_target(settings: ModelSettings) -> Target:
     """The diffused variable."""
     objective = settings.objective
     return Target(objective.target, build_degradation(settings), objective.target_scale)
+
+
+def build_denoiser(settings: ModelSettings) -> Denoiser:
+    """What the network's outputs mean."""
+    second: Literal["variance", "mean"] | None = None
+    if settings.objective.variance == "learned":
+        second = "variance"
+    elif has_mean_output(settings.network):
+        second = "mean"
+    prediction = PREDICTIONS[settings.objective.prediction]
+    return Denoiser(build_target(settings), prediction, settings.channels, second)
 
 
 def build_sampler(settings: SamplingSettings, variance: str) -> Sampler:

@@ -6,8 +6,10 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from PIL import Image
 
 torch = pytest.importorskip("torch")
 
+from sr4.ablation import run  # noqa: E402 - needs torch
 from sr4.ablation.results import Results, read_results  # noqa: E402 - needs torch
 from sr4.ablation.run import PAPER, Plan, numbers_of_steps  # noqa: E402
 from sr4.cli.main import main  # noqa: E402
@@ -136,7 +139,7 @@ def test_kills_change_no_figure(ablations: tuple[Path, list[str]]) -> None:
     for file in (out / "peaceful" / "samples").rglob("*.png"):
         twin = out / "killed" / file.relative_to(out / "peaceful")
         assert file.read_bytes() == twin.read_bytes()
-    assert not list((out / "killed").rglob("*.tmp"))
+    assert not list((out / "killed").rglob(".*.sr4"))
 
 
 def test_what_is_done_is_not_done_again(
@@ -176,6 +179,43 @@ def test_another_ablation_is_refused_with_the_difference(
 ) -> None:
     assert main([*driver.words(str(pictures), peaceful), *more]) == 1
     assert difference in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_at_once(
+    peaceful: Path,
+    pictures: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals,
+) -> None:
+    """While it scores, which has no end of its own before that of all steps."""
+    expected = without_times(read_results(peaceful))
+    for name in ("scores/residual-4.json", "results.json"):
+        (peaceful / name).unlink()
+    before = signal.getsignal(signal.SIGTERM)
+    command = [*driver.words(str(pictures), peaceful), "--json"]
+
+    def evaluate(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), number)
+        time.sleep(60)
+
+    began = time.monotonic()
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "evaluate", evaluate)
+        assert main(command) == 1
+    assert time.monotonic() - began < 30
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"stopped": True, "out": str(peaceful)}
+    assert "the same command goes on from there" in said.err
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert main(command) == 0
+    assert without_times(read_results(peaceful)) == expected
+
+
+def test_validations_draw_no_more_pictures_than_the_limit() -> None:
+    counts = [Plan(limit=limit).settings("sr3").training.validation_images for limit in (3, 64)]
+    assert counts == [3, 32]
 
 
 def test_two_at_a_time_are_refused(

@@ -16,6 +16,8 @@ from sr4.cli.main import app
 from sr4.errors import ModelError, PictureError, UsageError
 from sr4.pictures import read_provenance
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 def smooth(size: tuple[int, int] = (40, 24), seed: int = 0) -> Image.Image:
     coarse = np.random.default_rng(seed).integers(60, 190, (3, 3, 3)).astype(np.uint8)
@@ -33,7 +35,7 @@ def moving(path: Path) -> None:
 
 
 WRITERS = {
-    "face.png": lambda path: smooth((16, 16)).save(path),
+    "face.png": lambda path: Image.open(ROOT / "examples/astronaut-16.png").save(path),
     "photo.png": lambda path: smooth().convert("RGBA").save(path),
     "phone.jpg": sideways,
     "moving.gif": moving,

@@ -75,8 +75,8 @@ def test_the_format_goes_by_what_holds_the_pixels() -> None:
         for data, name in ((file.getvalue(), "a.x"), (tiff, "/b"), (shallow, ""), (b"", "c.tif"))
     ]
     assert names == ["a.npy", "b.tif", "picture.png", "c.png"]
-    with pytest.raises(UsageError, match=r"'\.jp2'; expected one of \.png"):
-        plan_in_memory(shallow, suffix=".jp2")
+    with pytest.raises(UsageError, match=r"'\.ppm'; expected one of \.png"):
+        plan_in_memory(shallow, suffix=".ppm")
 
 
 @pytest.mark.parametrize(

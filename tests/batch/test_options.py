@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from sr4.batch.options import UpscaleOptions, count_draws, read_stages
+from sr4.batch.plan import PlannedPicture
 from sr4.errors import PictureError, UsageError
 from sr4.model.folder import read_config
 
@@ -31,11 +33,22 @@ def test_impossible_options_are_refused(options: dict[str, Any], part: str) -> N
         UpscaleOptions(**options)
 
 
-def test_the_model_goes_by_the_size() -> None:
-    auto = UpscaleOptions()
-    sizes = [(16, 32), (33, 16), None]
-    assert [auto.model_for(size) for size in sizes] == ["sr4-fast", "photo-x4", "photo-x4"]
-    assert UpscaleOptions(model="x").model_for((16, 16)) == "x"
+def test_a_face_goes_through_the_model_for_faces(tmp_path: Path) -> None:
+    data = pytest.importorskip("skimage.data")
+    auto, head = UpscaleOptions(), Image.fromarray(data.astronaut()).crop((170, 60, 280, 170))
+
+    def chosen(picture: Image.Image, name: str) -> str:
+        picture.save(tmp_path / name)
+        return auto.model_for(PlannedPicture(tmp_path / name, Path("out.png")))
+
+    assert chosen(head.resize((16, 16)), "face.png") == "sr4-fast"
+    assert chosen(head.resize((32, 32)), "larger.png") == "sr4-fast"
+    assert chosen(head.resize((33, 33)), "too large.png") == "photo-x4"
+    coffee = Image.fromarray(data.coffee())
+    assert chosen(coffee.resize((16, 16)), "no face.png") == "photo-x4"
+    assert auto.model_for(PlannedPicture(tmp_path / "none.png", Path("out.png"))) == "photo-x4"
+    named = PlannedPicture(tmp_path / "face.png", Path("out.png"))
+    assert UpscaleOptions(model="x").model_for(named) == "x"
 
 
 def test_the_size_of_a_result() -> None:
@@ -48,8 +61,8 @@ def test_the_size_of_a_result() -> None:
 
 def test_the_pixels_of_all_stages_and_samples_are_drawn(tiny_model: Path) -> None:
     cascade = UpscaleOptions(model=f"{tiny_model}+{tiny_model}", samples=3)
-    assert cascade.pixels_drawn((5, 2)) == 3 * 10 * (4**2 + 16**2)
-    assert cascade.pixels_drawn(None) == 0
+    assert cascade.pixels_drawn(cascade.model, (5, 2)) == 3 * 10 * (4**2 + 16**2)
+    assert cascade.pixels_drawn(cascade.model, None) == 0
 
 
 def test_without_evidence_no_stage_is_held_to_anything() -> None:

@@ -221,20 +221,57 @@ def test_a_call_is_cancelled_between_the_bands_of_a_picture(
         return draw(self, images, **options)
 
     def is_cancelled() -> bool:
-        """From the third time on that it is asked while the second picture is drawn."""
+        """From the 31st time on that it is asked while the second picture is drawn."""
         if threading.current_thread().name.startswith("sr4-draw") and asked:
             asked[-1] += 1
-        return len(asked) == 2 and asked[-1] > 2
+        return len(asked) == 2 and asked[-1] > 30
 
     monkeypatch.setattr(Pipeline, "upscale", watched)
     events = list(upscale_pictures(plan, options, Pipelines("torch"), is_cancelled=is_cancelled))
     assert named(events, Done) == ["a"]
     assert isinstance(events[-1], Cancelled)
     assert named(events, Cancelled) == ["b", "c"]
-    assert named(events, Advanced)[-3:] == ["a", "b", "b"]
-    assert asked[1] == 3
+    assert named(events, Advanced)[-2:] == ["b", "b"]
+    assert asked[1] == 31
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
     assert threading.active_count() == threads
+
+
+class CountedNetwork:
+    """A network whose evaluations are noted."""
+
+    def __init__(self, network: Any, evaluated: list[int]) -> None:
+        self._network, self._evaluated = network, evaluated
+        self.name, self.native, self.numpy = network.name, network.native, network.numpy
+
+    def __call__(self, *given: Any) -> Any:
+        self._evaluated.append(1)
+        return self._network(*given)
+
+
+@pytest.mark.parametrize("stages", [1, 2])
+def test_a_call_is_cancelled_between_the_tiles_of_a_band(
+    folder: Folder, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stages: int
+) -> None:
+    """A band of a very large result may take minutes."""
+    name = "+".join([str(tiny_model)] * stages)
+    plan = plan_pictures([str(folder(a=(64, 64)))], tmp_path / "out")
+    monkeypatch.setattr("sr4.upscaling.tiling.PIXELS_TOGETHER", 1)  # a tile by itself
+    pipelines, evaluated = Pipelines("torch"), []
+    opened = pipelines.get(name)
+    stage: Any = getattr(opened, "stages", [opened])[0]  # the same one twice
+    monkeypatch.setattr(stage.model, "network", CountedNetwork(stage.model.network, evaluated))
+    events = list(
+        upscale_pictures(
+            plan,
+            UpscaleOptions(model=name, tile=32),
+            pipelines,
+            is_cancelled=lambda: len(evaluated) == 3,
+        )
+    )
+    assert named(events, Cancelled) == ["a"]
+    assert len(evaluated) == 3
+    assert named(events, Advanced) == []  # not even a band was done
 
 
 def test_a_call_that_nobody_listens_to_any_more_ends(

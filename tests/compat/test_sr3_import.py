@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import os
 import sys
+import time
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -181,6 +184,7 @@ def test_the_condition_differs_by_rounding_alone(imported: DiffusionModel) -> No
         ('["a\\"//b"]', '["a\\"//b"]'),
         ("//", ""),
         ('{"a": 1 / 2}', '{"a": 1 / 2}'),
+        ('"a // b\n// c', '"a // b\n'),
     ],
 )
 def test_comments(text: str, expected: str) -> None:
@@ -364,6 +368,47 @@ def test_checkpoints_of_something_else(
     tensors = torch.load(their_model.checkpoint, weights_only=True)
     torch.save(make(dict(tensors)), tmp_path / "mine.pth")
     assert said in refused(tmp_path / "mine.pth")
+
+
+@pytest.mark.parametrize("text", ['"' + '\\"' * 400_000, '"a' * 300_000, "[" * 900_000])
+def test_a_configuration_that_takes_long_to_parse(refused: Any, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(text, encoding="utf-8")
+    start = time.process_time()
+    assert "cannot be read" in refused(configuration=path)
+    assert time.process_time() - start < 5
+
+
+def test_a_configuration_of_too_many_bytes(refused: Any, tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(" " * 1_000_001, encoding="utf-8")
+    assert "more than the 1,000,000 that sr4 reads" in refused(configuration=path)
+
+
+@pytest.mark.parametrize("sides", [(10**4, 10**5), (10**6, 10**6)])
+def test_a_tensor_that_stands_for_more_than_the_file(
+    refused: Any, tmp_path: Path, sides: tuple[int, int]
+) -> None:
+    path = tmp_path / "mine.pth"
+    torch.save({"alphas_cumprod": torch.zeros(1).as_strided(sides, (0, 0))}, path)
+    assert f"{4 * math.prod(sides):,} bytes, more than the file" in refused(path)
+
+
+def test_tensors_that_share_their_values(refused: Any, tmp_path: Path) -> None:
+    path, values = tmp_path / "mine.pth", torch.zeros(1000)
+    torch.save({f"t{number}": values for number in range(100)}, path)
+    assert "400,000 bytes, more than the file" in refused(path)
+
+
+def test_a_compressed_checkpoint(refused: Any, tmp_path: Path) -> None:
+    """A third of a megabyte of one could hold a pickle of three hundred."""
+    path, packed = tmp_path / "mine.pth", tmp_path / "packed.pth"
+    torch.save({"t": torch.zeros(100_000)}, path)
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    assert packed.stat().st_size < 10_000
+    assert "is compressed" in refused(packed)
 
 
 def test_the_state_of_the_optimiser(their_model: Any, refused: Any) -> None:

@@ -73,6 +73,24 @@ def test_sides_are_cut_to_multiples_and_sizes_kept_apart() -> None:
     assert np.array_equal(quantise(batches[0].high_res)[1], source.pictures[1][:, :16])
 
 
+def test_pictures_too_small_to_be_scored_are_left_out() -> None:
+    """By what is left of them in whole multiples of the scale."""
+    bad: list[str] = []
+    batches = evaluation_batches(
+        noise((12, 12), (4, 200), (12, 11)),
+        degradation=HALF,
+        batch_size=3,
+        on_bad=bad.append,
+        least=11,
+    )
+    assert [batch.names for batch in batches] == [("0",)]
+    assert bad == [
+        f"'{name}' of 'memory' is {size} pixels; expected at least 11x11 in whole multiples of the "
+        "model's scale, 2, to be scored"
+        for name, size in (("1", "200x4"), ("2", "11x12"))
+    ]
+
+
 def test_bad_pictures_are_left_out_and_move_no_other() -> None:
     source = noise((4, 4), (4, 4), (1, 4), (4, 4), (1, 1))
     bad: list[str] = []

@@ -14,8 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
+from PIL import Image
 
+from sr4.data.prepare import info
 from sr4.data.sources import EncodedSource, open_source, open_sources
 from sr4.errors import BadPictureError, DataError, MissingExtraError, UsageError
 
@@ -303,6 +306,24 @@ def test_a_pipe_among_pictures_does_not_hang(tmp_path: Path) -> None:
         open_source(tmp_path).read(0)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_floats_are_read_as_upscaling_reads_them(tmp_path: Path, channels: int) -> None:
+    """TIFF that Pillow does not open, and NPY."""
+    levels = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)
+    floats = (levels / 255).astype(np.float32)
+    tifffile.imwrite(tmp_path / "a.tif", floats, photometric="rgb")
+    np.save(tmp_path / "b.npy", floats)
+    Image.fromarray(levels).save(tmp_path / "c.png")
+    source = open_source(tmp_path, channels)
+    first, second, third = (source.read(index) for index in range(3))
+    assert third.shape == (6, 5, channels)
+    np.testing.assert_array_equal(first, third)
+    np.testing.assert_array_equal(second, third)
+    summary = info(tmp_path)
+    assert summary.unreadable == ()
+    assert summary.formats == {"TIFF": 1, "NPY": 1, "PNG": 1}
+
+
 # LMDB
 
 
@@ -310,6 +331,16 @@ def test_two_sources_of_one_lmdb_folder(tmp_path: Path, files: dict[str, bytes])
     path = write_lmdb(tmp_path / "data", files)
     first, second = open_source(path), open_source(path)
     assert first.read_bytes(0) == second.read_bytes(0) == next(iter(files.values()))
+
+
+def test_lmdb_keys_without_suffix(tmp_path: Path, files: dict[str, bytes]) -> None:
+    """As BasicSR's script makes them; a note is among them."""
+    bare = {name.rpartition(".")[0]: data for name, data in files.items()}
+    source = open_source(write_lmdb(tmp_path / "data", bare | {"note": b"no picture"}))
+    assert list(source.names) == sorted(bare)
+    assert [source.read_bytes(index) for index in range(len(source))] == [
+        bare[name] for name in sorted(bare)
+    ]
 
 
 @pytest.mark.parametrize("damage", ["junk", "half", "one page less", "no bytes"])

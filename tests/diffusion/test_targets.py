@@ -88,6 +88,19 @@ def test_constraining_clips_and_projects(kind: str, low_res: Float64) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_training_projects_without_clipping(kind: str, low_res: Float64) -> None:
+    framed = frame(kind, low_res)
+    guess = 3 * np.random.default_rng(1).standard_normal((2, 3, 24, 16))
+    x_0 = framed.constrain_unclipped(guess, consistency=True)
+    projected = D.project(framed.decode(guess), low_res)
+    np.testing.assert_allclose(framed.decode(x_0), projected, atol=1e-12)
+    assert np.abs(projected).max() > 2
+    free = framed.constrain_unclipped(guess, consistency=False)
+    expected = projected if kind == "null-space" else framed.decode(guess)
+    np.testing.assert_allclose(framed.decode(free), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_possible_pictures_are_left_alone(kind: str, high_res: Float64, low_res: Float64) -> None:
     framed = frame(kind, low_res)
     x_0 = framed.encode(high_res)

@@ -17,6 +17,7 @@ import pytest
 from sr4.errors import ModelError
 from sr4.model.diffusion_model import load_model
 from sr4.model.folder import read_config
+from sr4.runtime import rehearsal
 
 onnx = pytest.importorskip("onnx")
 
@@ -364,6 +365,69 @@ def test_what_constants_unfold_to_is_bounded(folder: Path) -> None:
 
     change_graph(folder, unfold)
     load_model(folder, backend="onnx")
+
+
+def constant(name: str, value: Any) -> Any:
+    tensor = onnx.numpy_helper.from_array(np.array(value, np.int64))
+    return onnx.helper.make_node("Constant", [], [name], value=tensor)
+
+
+def cast(name: str) -> list[Any]:
+    """The output, and beside it whole numbers that nobody else asks for."""
+    add, to = onnx.helper.make_node("Add", ["x_t", "low_res"], ["sum"]), onnx.TensorProto.FLOAT
+    return [
+        onnx.helper.make_node("Cast", [name], ["floats"], to=to),
+        add,
+        onnx.helper.make_node("Add", ["sum", "floats"], ["output"]),
+    ]
+
+
+DEADLY = {
+    "overflow": lambda: [
+        constant("a", [-(2**63)]),
+        constant("b", [-1]),
+        onnx.helper.make_node("Div", ["a", "b"], ["q"]),
+        *cast("q"),
+    ],
+    "pad": lambda: [
+        constant("pads", [0, 0, -(2**62), 0, 0, 0, -(2**62), 0]),
+        onnx.helper.make_node("Pad", ["x_t", "pads"], ["output"], mode="reflect"),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "backend"), [("overflow", "onnx"), ("overflow", "openvino"), ("pad", "openvino")]
+)
+def test_a_graph_that_kills_its_process(folder: Path, kind: str, backend: str) -> None:
+    """Another one; and the next time again."""
+    pytest.importorskip("openvino" if backend == "openvino" else "onnxruntime")
+
+    def change(model: Any) -> None:
+        del model.graph.node[:], model.graph.initializer[:]
+        model.graph.node.extend(DEADLY[kind]())
+
+    change_graph(folder, change)
+    for _ in range(2):
+        assert "kills the process that runs it" in refusal(folder, backend)
+
+
+def test_what_did_well_once_is_not_tried_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    load_model(folder, backend="onnx")
+    tried: list[Any] = []
+    monkeypatch.setattr(rehearsal.subprocess, "run", lambda *words, **_: tried.append(words))
+    load_model(folder, backend="onnx")
+    load_model("sr4-fast", backend="onnx")  # the package's own
+    assert tried == []
+
+
+def test_a_graph_without_an_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    monkeypatch.setattr(rehearsal, "_MOST_SECONDS", 0.001)
+    assert "does not come to an end in 0 seconds" in refusal(folder)
 
 
 # OpenVINO's own form

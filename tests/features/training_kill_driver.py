@@ -71,8 +71,8 @@ def position(out: Path) -> int:
 
 
 def is_writing(out: Path) -> bool:
-    """Whether half a checkpoint lies there."""
-    return any((out / "checkpoints").glob(".*.tmp"))
+    """Whether a checkpoint is being made or removed there."""
+    return any((out / "checkpoints").glob(".*.sr4"))
 
 
 def moment(process: int, out: Path, dice: random.Random) -> tuple[Callable[[], bool], float]:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from sr4.machine import memory
+from sr4.machine import control_groups, memory
 
 
 @pytest.fixture
 def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(memory, "_SYSTEM", tmp_path / "meminfo")
-    monkeypatch.setattr(memory, "_GROUP", tmp_path)
+    monkeypatch.setattr(control_groups, "_ROOT", tmp_path)
+    monkeypatch.setattr(control_groups, "_OWN", tmp_path / "own")
     monkeypatch.setattr(memory, "_of_process", lambda: None)
     return tmp_path
 
@@ -29,6 +30,38 @@ def test_the_least_of_all_limits(system: Path) -> None:
     assert memory.available_memory() == 4_000_000 - 3_000_000 + 500_000
     (system / "memory.current").write_text("9000000\n")
     assert memory.available_memory() == 0
+
+
+def test_limits_of_version_1(system: Path) -> None:
+    """As Docker shows them on older hosts: no files but these may be there."""
+    (system / "meminfo").write_text("MemAvailable:   5000000 kB\n")
+    group = system / "memory"
+    group.mkdir()
+    (group / "memory.limit_in_bytes").write_text("314572800\n")
+    (group / "memory.usage_in_bytes").write_text("104857600\n")
+    assert memory.available_memory() == 209_715_200
+    (group / "memory.stat").write_text("inactive_file 1\ntotal_inactive_file 1000\n")
+    assert memory.available_memory() == 209_716_200
+    (group / "memory.limit_in_bytes").write_text(f"{2**63 - 4096}\n")  # its word for none
+    assert memory.available_memory() == 5_000_000 * 1024
+
+
+def test_limits_of_inner_and_outer_groups(system: Path) -> None:
+    """A service's own group, and the slice that it is in."""
+    (system / "own").write_text("4:memory:/a/b\n1:cpu,cpuacct:/\n0::/user.slice/mine.service\n")
+    inner, outer = system / "user.slice" / "mine.service", system / "memory" / "a"
+    for folder, names in (
+        (inner, ("memory.max", "memory.current")),
+        (outer, ("memory.limit_in_bytes", "memory.usage_in_bytes")),
+    ):
+        folder.mkdir(parents=True)
+        for name, number in zip(names, (700, 100), strict=True):
+            (folder / name).write_text(str(number))
+    assert memory.available_memory() == 600
+    (outer / "memory.usage_in_bytes").write_text("650")
+    assert memory.available_memory() == 50
+    (inner / "memory.current").write_text("690")
+    assert memory.available_memory() == 10
 
 
 def test_the_limit_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sr4.machine import processors
+from sr4.machine import control_groups, processors
 
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """One of 8 processors without limits; returns the folder of its control group."""
-    monkeypatch.setattr(processors, "_GROUP", tmp_path)
+    monkeypatch.setattr(control_groups, "_ROOT", tmp_path)
+    monkeypatch.setattr(control_groups, "_OWN", tmp_path / "own")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     return tmp_path

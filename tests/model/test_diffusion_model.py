@@ -33,6 +33,7 @@ from sr4.errors import ModelError, SR4Error, UsageError
 from sr4.model import folder as model_module
 from sr4.model.diffusion_model import DiffusionModel, load_model
 from sr4.model.folder import find_model, read_config, save_model, write_config
+from sr4.upscaling.pipeline import Pipeline
 
 Call = tuple[np.ndarray, float, np.ndarray]
 
@@ -329,10 +330,14 @@ def test_impossible_calls_are_refused(options: dict[str, Any], said: str) -> Non
     assert network.calls == []
 
 
-def test_numbers_that_are_not_finite_are_refused() -> None:
-    model = DiffusionModel(make_config(), Recorder(lambda x, _: x * np.float32("nan")), "broken")
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize("tile", [0, 16])
+def test_numbers_that_are_not_finite_are_refused(number: str, tile: int) -> None:
+    """For a picture drawn whole, and for one made of tiles."""
+    network = Recorder(lambda x, _: np.full_like(x, float(number)))
+    model = DiffusionModel(make_config(), network, "broken")
     with pytest.raises(ModelError) as caught:
-        model.sample(np.zeros((1, 3, 8, 8), np.float32), seeds=[0])
+        Pipeline(model).upscale(np.zeros((8, 8, 3), np.uint8), tile=tile, consistency=False)
     assert line(caught).startswith("broken: its network gave numbers that are not finite")
 
 

@@ -22,6 +22,7 @@ from sr4.config import (
 )
 from sr4.degradation.known import Known
 from sr4.errors import ModelError, UsageError
+from sr4.files import whole
 from sr4.model.diffusion_model import load_model
 from sr4.model.folder import read_config, save_model
 from sr4.runtime import GRAPH, IR, WEIGHTS
@@ -93,6 +94,20 @@ def test_weights_exchanged_after_the_export_are_noticed(
     save_file({name: 2 * tensor for name, tensor in tensors.items()}, folder / WEIGHTS)
     with pytest.raises(ModelError, match=r"model\.safetensors: its checksum differs"):
         load_model(folder)
+
+
+def test_openvino_on_a_full_disk_is_one_line(tiny_exported: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    resource = pytest.importorskip("resource")
+    folder = Path(shutil.copytree(tiny_exported, tmp_path / "mine"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(ModelError, match="OpenVINO cannot write its files") as caught:
+            export._convert_to_openvino(folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(caught.value)
 
 
 def test_openvino_files(tiny_exported: Path, tmp_path: Path) -> None:
@@ -172,18 +187,15 @@ def test_a_failure_leaves_what_was_there(
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_swap_that_fails_halfway_is_undone(
+def test_a_swap_that_fails_is_undone(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = Path(shutil.copytree(tiny_model, tmp_path / "old"))
-    rename = Path.rename
 
-    def fail_to_publish(self: Path, target: Path) -> Path:
-        if self.suffix == ".tmp":
-            raise OSError(28, "No space left on device")
-        return rename(self, target)
+    def fail(*_: object) -> bool:
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "rename", fail_to_publish)
+    monkeypatch.setattr(whole, "_rename", fail)
     with pytest.raises(ModelError, match="cannot be written"):
         export_model(tiny_model, old, overwrite=True)
     assert names(tmp_path) == ["old"]

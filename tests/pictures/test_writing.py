@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from sr4.pictures import (
     check_sides,
     encode_picture,
     losses,
+    png_writing,
     read_picture,
     read_provenance,
     write_image,
@@ -157,6 +160,58 @@ def test_permissions_follow_the_umask(tmp_path: Path) -> None:
     (tmp_path / "plain").touch()
     write_image(PICTURE, tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """A disk on which no file can become larger than this many bytes."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("suffix", writing.SUFFIXES)
+@pytest.mark.parametrize("kind", ["plain", "deep", "moving"])
+def test_a_disk_that_fills_up_leaves_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], suffix: str, kind: str
+) -> None:
+    """At whatever byte, the last one too; encoders that write by themselves do not all notice."""
+    noise = np.random.default_rng(0).integers(0, 256, (150, 140, 3), dtype=np.uint8)
+    frames = (from_array(noise),)
+    if kind == "deep":
+        frames = (from_array(noise.astype(np.uint16) * 257),)
+    elif kind == "moving":
+        frames = (from_array(noise), from_array(noise[::-1].copy()))
+    picture = Picture(frames, durations=(50,) * len(frames))
+    whole, path = tmp_path / f"whole{suffix}", tmp_path / "full" / f"a{suffix}"
+    write_picture(picture, whole)
+    path.parent.mkdir()
+    size = whole.stat().st_size
+    for room in (0, 1, 4096, size // 2, size - 4096, size - 1):
+        with largest_file(room), pytest.raises(PictureError, match="cannot be written") as caught:
+            write_picture(picture, path)
+        assert "\n" not in str(caught.value)
+        assert os.listdir(path.parent) == []
+    with largest_file(size):
+        write_picture(picture, path)
+    assert path.read_bytes() == whole.read_bytes()
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("encoder error -2"), OverflowError("too large")])
+def test_errors_of_an_encoder_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    assert str(error) in refused_writing(tmp_path / "a.bmp")
+    assert os.listdir(tmp_path) == []
 
 
 # Modes and depths
@@ -384,7 +439,7 @@ def test_a_large_png_is_written_in_strips(
     raster = from_array(array)
     picture = Picture((raster,), Metadata(text={"Title": "strips"}))
     write_picture(picture, tmp_path / "whole.png")
-    monkeypatch.setattr(writing, "_PNG_STRIP", 300)
+    monkeypatch.setattr(png_writing, "_STRIP", 300)
     write_picture(picture, tmp_path / "strips.png")
     found = read_picture(tmp_path / "strips.png")
     np.testing.assert_array_equal(found.frames[0].array, raster.array)

@@ -10,10 +10,12 @@ import torch
 import yaml
 
 from sr4.build import build_degradation, build_network, build_sampler, build_schedule, build_target
-from sr4.config import RunSettings
+from sr4.config import RunSettings, SR3NetworkSettings
 from sr4.config.overrides import override
 from sr4.diffusion.schedules import TerminalSNRWarning, alpha_sigma
 from sr4.errors import UsageError
+from sr4.networks.fused import Dropout
+from sr4.networks.sr3 import GroupAttention
 from sr4.recipes import OURS, RECIPES, recipe
 from sr4.recipes.sizes import at_size
 from sr4.training.objectives import DenoisingObjective
@@ -101,6 +103,44 @@ def test_the_papers_systems() -> None:
         assert settings.training.learning_rate == 1e-4
     assert recipe("sr3").training.warmup_images == 0
     assert recipe("sr4").training.warmup_images > 0
+
+
+def test_the_papers_values() -> None:
+    """What no score would show at once: the weight of the bound, whose variance is learned, warm-up
+    and average, dropout, heads and places of attention.
+    """
+    systems = [name for name in RECIPES if name not in OURS and name != "regression"]
+    for name in systems:
+        settings = recipe(name)
+        objective, network, training = (
+            settings.model.objective,
+            settings.model.network,
+            settings.training,
+        )
+        learned = ("learned", 0.001) if name == "hybrid-vlb" else ("small", 0.0)
+        assert (objective.variance, objective.vlb_weight) == learned, name
+        is_warm = name in ("cosine", "residual", "sr4")
+        # 10,000 steps, as in SR3.
+        assert training.warmup_images == (4 * 10_000 if is_warm else 0), name
+        assert (training.ema_decay, training.cooldown) == (0.9999, 0), name
+        assert isinstance(network, SR3NetworkSettings)
+        assert network.dropout == 0.2, name
+        where = ((8,), 4) if name == "sr4" else ((16,), 1)
+        assert (network.attention_resolutions, network.heads) == where, name
+
+
+@pytest.mark.parametrize("name", ["sr3", "sr4", "hybrid-vlb", "attention-input"])
+@pytest.mark.filterwarnings("ignore::sr4.diffusion.schedules.TerminalSNRWarning")
+def test_the_papers_values_are_built(name: str) -> None:
+    with torch.device("meta"):
+        network = build_network(recipe(name).model)
+    dropped = {one.dropped for one in network.modules() if isinstance(one, Dropout)}
+    assert dropped == {round(0.2 * 2**16)}
+    heads = {one.heads for one in network.modules() if isinstance(one, GroupAttention)}
+    assert heads == {4 if name == "sr4" else 1}
+    outputs = network.get_submodule("conv_out")
+    assert isinstance(outputs, torch.nn.Conv2d)
+    assert outputs.out_channels == (6 if name == "hybrid-vlb" else 3)
 
 
 def test_the_matched_control_ends_in_the_noise_of_the_baseline() -> None:

@@ -38,6 +38,7 @@ LAYERS = (
     {"ablation"},
     {"sr4"},
     {"cli"},
+    {"__main__"},
 )
 
 # Packages that `import sr4` and the core never load, and the modules that cannot live without them:
@@ -200,7 +201,7 @@ NOTHING_HEAVY = f"assert not (found := set({list(HEAVY)}) & set(sys.modules)), f
 def test_contributing_shows_the_layers() -> None:
     rows = re.findall(r"^\| (`.+?) \|", (REPOSITORY / "CONTRIBUTING.md").read_text("utf-8"), re.M)
     shown = [set(re.findall(r"`(\w+)/?`", row)) for row in rows]
-    private = {"sr4", "_version"}  # the package itself
+    private = {"__main__", "sr4", "_version"}  # the package itself
     assert shown == [names - private for names in LAYERS if names - private]
 
 
@@ -223,6 +224,7 @@ def test_the_core_imports_without_the_extras() -> None:
     """Every module that needs no heavy package imports where none of them is installed."""
     homes = tuple(f"{home}/" for homes in HEAVY.values() for home in homes)
     core = [module for module in modules() if not f"{module}/".startswith(homes)]
+    core.remove("__main__")  # runs
     names = ["sr4" if name == "sr4" else "sr4." + name.replace("/", ".") for name in core]
     assert "sr4.degradation" in names
     assert "sr4.networks.sr3" not in names

@@ -15,7 +15,7 @@ from sr4.degradation import Degradation
 from sr4.errors import MissingExtraError, ModelError, SR4Error, UsageError
 from sr4.model.diffusion_model import load_model
 from sr4.model.folder import read_config
-from sr4.runtime import BACKENDS, GRAPH, IR, IR_WEIGHTS, Network, cache_folder, open_network
+from sr4.runtime import BACKENDS, GRAPH, IR, IR_WEIGHTS, Network, open_network
 
 SHAPES = [(1, 3, 8, 8), (3, 3, 40, 24), (2, 3, 32, 64)]  # traced was (2, 3, 32, 40)
 LEVELS = (-12.0, 0.7, 9.0)
@@ -161,12 +161,32 @@ def test_openvino_for_the_usual_size_equals_torch(
         np.testing.assert_allclose(evaluate(network, shape, 0.7), expected, atol=1e-4)
 
 
-def test_openvino_keeps_what_it_compiled(tiny_exported: Path, tmp_path: Path) -> None:
+def test_openvino_keeps_what_it_compiled(
+    tiny_exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for edge in (32, 40):  # compiled for this size, and for any
+        shape = (1, 3, edge, edge)
+        first = evaluate(compiled(tiny_exported, size=32, cache=tmp_path / "deep/cache"), shape, 1)
+        with monkeypatch.context() as patch:
+            network = compiled(tiny_exported, size=32, cache=tmp_path / "deep/cache")
+            patch.setattr(network, "_model", None)  # what it would compile
+            np.testing.assert_array_equal(evaluate(network, shape, 1), first)
+    assert len(list((tmp_path / "deep/cache").iterdir())) == 2
+
+
+def test_openvino_compiles_again_what_the_cache_does_not_give_back_whole(
+    tiny_exported: Path, tmp_path: Path
+) -> None:
     shape = (1, 3, 32, 32)
-    first = evaluate(compiled(tiny_exported, size=32, cache=tmp_path / "deep/cache"), shape, 0.7)
-    assert list((tmp_path / "deep/cache").iterdir())
-    again = evaluate(compiled(tiny_exported, size=32, cache=tmp_path / "deep/cache"), shape, 0.7)
+    first = evaluate(compiled(tiny_exported, cache=tmp_path / "cache"), shape, 0.7)
+    (entry,) = (tmp_path / "cache").iterdir()
+    data = bytearray(entry.read_bytes())
+    third = len(data) // 3
+    data[third : third + 65536] = bytes(65536)  # among the weights
+    entry.write_bytes(data)
+    again = evaluate(compiled(tiny_exported, cache=tmp_path / "cache"), shape, 0.7)
     np.testing.assert_array_equal(first, again)
+    assert entry.read_bytes() != data
 
 
 def test_openvino_does_without_a_cache_that_cannot_be_written(
@@ -197,19 +217,6 @@ os.kill(os.getpid(), signal.SIGUSR1)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "survived\n", "")
-
-
-def test_the_cache_lies_where_the_platform_keeps_caches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert cache_folder() == Path("/somewhere/sr4")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == Path.home() / ".cache/sr4"
-    monkeypatch.setattr("sys.platform", "darwin")
-    assert cache_folder() == Path.home() / "Library/Caches/sr4"
-    monkeypatch.setattr("sys.platform", "win32")
-    monkeypatch.setenv("LOCALAPPDATA", "/local")
-    assert cache_folder() == Path("/local/sr4")
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])

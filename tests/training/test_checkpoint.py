@@ -14,13 +14,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from sr4.errors import RunError  # noqa: E402
+from sr4.files.whole import clear_leftovers  # noqa: E402
 from sr4.training.checkpoint import (  # noqa: E402 - needs torch
     Checkpoint,
     list_checkpoints,
     newest_checkpoint,
     optimiser_tensors,
     restore_optimiser,
-    sweep,
 )
 
 PARTS = ("network", "ema", "optimiser")
@@ -164,7 +164,7 @@ def test_what_a_kill_leaves_is_no_checkpoint(tmp_path: Path) -> None:
     path = checkpoint(8).save(tmp_path, keep=2)
     shutil.copytree(path, tmp_path / ".000000000016.tmp")
     assert list_checkpoints(tmp_path) == [path]
-    sweep(tmp_path)
+    clear_leftovers(tmp_path)
     assert names(tmp_path) == [path.name]
 
 

@@ -25,13 +25,11 @@ from sr4.degradation.known import KNOWN_LENGTH  # noqa: E402
 from sr4.errors import ModelError, UsageError  # noqa: E402
 from sr4.model.folder import read_config  # noqa: E402
 from sr4.recipes.distilled import distilled  # noqa: E402
-from sr4.training.distillation import Distillation  # noqa: E402
 from sr4.training.objectives import DenoisingObjective, noisy_condition  # noqa: E402
-from sr4.training.trainer import open_trained, train  # noqa: E402
+from sr4.training.trainer import begin, open_trained, train  # noqa: E402
 
 Tiny = Callable[..., RunSettings]
 Weights = Callable[[Path], dict[str, Any]]
-CPU = torch.device("cpu")
 
 
 def conditions(most: float, count: int = 400, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -91,7 +89,7 @@ def asked(settings: RunSettings, most: float, position: int = 16, seed: int = 0)
     batch = random_batch(settings, position)
     network = Recorder()
     objective = DenoisingObjective(settings.model, DataSettings(condition_noise=most), seed)
-    loss = objective(network, batch, CPU)
+    loss = objective(network, batch)
     return Asked(*network.asked[0], loss)
 
 
@@ -175,9 +173,9 @@ def test_a_student_sees_the_same_as_its_teacher(finished: Path) -> None:
     seen: dict[float, list[Tensor]] = {}
     for most in (0.0, 0.4):
         changed = override(settings, {"data": {"condition_noise": most}})
-        run = Distillation(changed, open_trained(finished / "model"))
+        run = begin(changed, open_trained(finished / "model"))
         seen[most] = asks = []
-        for network in (run._teacher.module, run._network):
+        for network in (run._objective._teacher.module, run._learners[0].module):
             network.register_forward_pre_hook(
                 lambda module, inputs, asks=asks: asks.append(inputs[2].clone())
             )

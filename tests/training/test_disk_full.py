@@ -115,7 +115,7 @@ def test_a_full_disk_is_one_line_and_with_room_the_run_goes_on(
     assert sorted(path.name for path in (out / "validation").iterdir()) == [
         f"{images:012d}.png" for images in (16, 32)
     ]
-    assert not list(out.rglob(".*.tmp"))
+    assert not list(out.rglob(".*.sr4"))
 
 
 def test_a_log_on_a_full_disk_is_one_line(

@@ -32,11 +32,10 @@ from sr4.runtime.torch_backend import TorchNetwork  # noqa: E402
 from sr4.training.distillation import (  # noqa: E402
     Balance,
     CleanFit,
-    Distillation,
     student_steps,
 )
 from sr4.training.optimisation import NotFiniteError  # noqa: E402
-from sr4.training.trainer import open_trained, train  # noqa: E402
+from sr4.training.trainer import begin, open_trained, train  # noqa: E402
 
 Weights = Callable[[Path], dict[str, Any]]
 MakeSource = Callable[[NDArray[np.uint8]], EncodedSource]
@@ -85,10 +84,10 @@ def test_the_student_keeps_the_teacher_but_for_its_steps(student: Student, finis
 
 def test_it_starts_from_the_teachers_weights(student: Student, finished: Path) -> None:
     teacher = open_trained(finished / "model")
-    run = Distillation(student(), teacher)
+    run = begin(student(), teacher)
     for name, tensor in open_trained(finished / "model").state_dict().items():
         assert torch.equal(run.average.state_dict()[name], tensor), name
-    both = Distillation(student(1), teacher).average.state_dict()
+    both = begin(student(1), teacher).average.state_dict()
     for name, tensor in with_mean_output(teacher.state_dict()).items():
         assert torch.equal(both[name], tensor), name
 
@@ -123,7 +122,7 @@ def test_without_a_discriminator_the_distance_falls(
     rows = np.where(np.arange(32) % 4 < 2, 64, 192).astype(np.uint8)
     pictures = np.broadcast_to(rows[:, None, None], (4, 32, 32, 3))
     settings = student(1, total_images=1000, adversarial_weight=0)
-    run = Distillation(settings, open_trained(finished / "model"))
+    run = begin(settings, open_trained(finished / "model"))
     made = batches(settings, make_source(pictures))
     losses = [float(run.step(next(made))) for _ in range(60)]
     assert np.mean(losses[-5:]) < 0.3 * losses[0]
@@ -134,7 +133,7 @@ def test_what_is_not_finite_moves_neither_of_the_two(
     student: Student, finished: Path, source: EncodedSource, part: str
 ) -> None:
     settings = student(1, teacher_steps=1)
-    run = Distillation(settings, open_trained(finished / "model"))
+    run = begin(settings, open_trained(finished / "model"))
     made = batches(settings, source)
     run.step(next(made))
     before = {name: tensor.clone() for name, tensor in run.checkpoint().network.items()} | {
@@ -145,7 +144,7 @@ def test_what_is_not_finite_moves_neither_of_the_two(
         scale = torch.tensor(float("nan"))
         return [one * scale for one in output] if isinstance(output, list) else output * scale
 
-    watched = run._teacher.module if part == "teacher" else run._discriminator
+    watched = run._objective._teacher.module if part == "teacher" else run._learners[1].module
     handle = watched.register_forward_hook(not_finite)
     with pytest.raises(NotFiniteError, match=r"^step 2: the .* is nan, of the pictures \d"):
         run.step(next(made))
@@ -165,14 +164,14 @@ def test_the_student_meets_what_its_teacher_makes_of_the_noise(
     pictures = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
     settings = student(1, total_images=1000, adversarial_weight=0, teacher_steps=4)
     settings = override(settings, {"training": {"learning_rate": 1e-3}})
-    run = Distillation(settings, open_trained(folder))
+    run = begin(settings, open_trained(folder))
     made = batches(settings, make_source(pictures))
     low_res = next(made).low_res
     teacher = load_model(folder, backend="torch")
     wanted = teacher.sample(low_res.numpy(), seeds=range(4), steps=4, sampler="ddim")
     frame, upsampled = teacher.frame(low_res), teacher.degradation.upsample(low_res)
     noise = torch.from_numpy(PictureNoise(range(4), (3, 32, 32))())
-    goal = frame.decode(run._teachers(noise, frame, upsampled)).numpy()
+    goal = frame.decode(run._objective._teachers(noise, frame, upsampled)).numpy()
     assert np.abs(goal.clip(-1, 1) - wanted).max() < 0.02  # but for the last projection
 
     def distance() -> float:
@@ -208,7 +207,7 @@ def test_the_discriminator_asks_for_detail(
     deviations = {}
     for weight in (0.0, 1.0):
         settings = student(1, total_images=1000, adversarial_weight=weight)
-        run = Distillation(settings, open_trained(finished / "model"))
+        run = begin(settings, open_trained(finished / "model"))
         made = batches(settings, source)
         for _ in range(60):
             run.step(next(made))
@@ -307,7 +306,7 @@ def test_networks_of_the_paper_can_be_distilled(tmp_path: Path) -> None:
 
     config = model_config(settings, network, Nothing(), 0)  # type: ignore[arg-type]
     student = override(distilled(config), {"training": {"batch_size": 2, "precision": "float32"}})
-    run = Distillation(student, network)
+    run = begin(student, network)
     random = np.random.default_rng(0)
     high_res = torch.from_numpy(random.random((2, 3, 64, 64), np.float32) * 2 - 1)
     low_res = build_degradation(settings.model).observe(high_res.double()).float()

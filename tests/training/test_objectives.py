@@ -30,7 +30,6 @@ from sr4.diffusion.predictions import PREDICTIONS
 from sr4.training.objectives import DenoisingObjective
 
 Float64 = NDArray[np.float64]
-CPU = torch.device("cpu")
 
 
 def model(schedule: str = "cosine", steps: int = 50, **objective: Any) -> ModelSettings:
@@ -86,19 +85,19 @@ def objective(settings: ModelSettings, seed: int = 0, **data: Any) -> DenoisingO
 
 
 def test_all_draws_follow_from_seed_and_position() -> None:
-    first = objective(model())(zeros(), batch(position=96), CPU)
+    first = objective(model())(zeros(), batch(position=96))
     torch.manual_seed(1234)  # the global generator has no part in it
-    assert torch.equal(objective(model())(zeros(), batch(position=96), CPU), first)
+    assert torch.equal(objective(model())(zeros(), batch(position=96)), first)
     for other in (
-        objective(model())(zeros(), batch(position=104), CPU),
-        objective(model(), seed=1)(zeros(), batch(position=96), CPU),
+        objective(model())(zeros(), batch(position=104)),
+        objective(model(), seed=1)(zeros(), batch(position=96)),
     ):
         assert not torch.isclose(other, first, rtol=1e-4).any()
 
 
 def test_the_network_sees_the_upsampled_picture() -> None:
     network, data = zeros(), batch()
-    loss = objective(model())(network, data, CPU)
+    loss = objective(model())(network, data)
     assert loss.shape == (8,)
     assert loss.dtype == torch.float32
     x_t, log_snr, condition = network.asked[0]
@@ -111,7 +110,7 @@ def test_the_network_sees_the_upsampled_picture() -> None:
 def test_the_times_of_a_batch_lie_one_in_each_stratum() -> None:
     network, drawn = zeros(), []
     for position in range(0, 4000, 8):
-        objective(model())(network, batch(position=position), CPU)
+        objective(model())(network, batch(position=position))
         times = np.sort(network.times)
         np.testing.assert_allclose(np.diff(times), 1 / 8, atol=1e-4)
         assert times[0] > 0
@@ -126,7 +125,7 @@ def test_the_times_of_a_batch_lie_one_in_each_stratum() -> None:
 def test_one_level_for_a_batch() -> None:
     network, drawn = zeros(), []
     for position in range(0, 4000, 8):
-        objective(model(noise_level="batch"))(network, batch(position=position), CPU)
+        objective(model(noise_level="batch"))(network, batch(position=position))
         assert np.ptp(network.times) == 0
         drawn.append(network.times[0])
     distance = np.abs(np.sort(drawn) - (np.arange(500) + 0.5) / 500).max()
@@ -136,14 +135,14 @@ def test_one_level_for_a_batch() -> None:
 def test_a_share_of_the_pictures_trains_the_last_time_alone() -> None:
     network, plain = zeros(), zeros()
     for position in range(0, 400, 8):
-        objective(model(mean_share=0.25))(network, batch(position=position), CPU)
-        objective(model())(plain, batch(position=position), CPU)
+        objective(model(mean_share=0.25))(network, batch(position=position))
+        objective(model())(plain, batch(position=position))
         assert (network.times > 1 - 1e-4).sum() == 2  # of 8, whatever the draw
         expected = np.minimum(plain.times / 0.75, 1)
         np.testing.assert_allclose(network.times, expected, atol=1e-4)
         is_zero = ~network.asked[-1][0].any(dim=(1, 2, 3))
         np.testing.assert_array_equal(is_zero, expected == 1)  # without noise, which tells nothing
-    objective(model(mean_share=1))(network, batch(), CPU)
+    objective(model(mean_share=1))(network, batch())
     np.testing.assert_allclose(network.times, 1, atol=1e-4)
 
 
@@ -156,10 +155,10 @@ def test_only_a_network_that_is_told_sees_what_is_known() -> None:
             return torch.zeros_like(x_t)
 
     data = replace(batch(), known=torch.rand(8, KNOWN_LENGTH))
-    objective(model())(Told(), data, CPU)
+    objective(model())(Told(), data)
     assert told == []
     aware = model().model_copy(update={"network": FastNetworkSettings(degradation_aware=True)})
-    objective(aware)(Told(), data, CPU)
+    objective(aware)(Told(), data)
     assert torch.equal(told[0], data.known)
 
 
@@ -177,7 +176,7 @@ def test_a_network_that_knows_has_no_loss(target: str, prediction: str) -> None:
         wanted: Tensor = PREDICTIONS[prediction].target(x_0.double(), eps, log_snr.double().numpy())
         return wanted
 
-    loss = objective(settings)(Recorder(answer), data, CPU)
+    loss = objective(settings)(Recorder(answer), data)
     np.testing.assert_allclose(loss, 0, atol=1e-6)
 
 
@@ -187,14 +186,14 @@ def test_losses_of_a_network_that_says_nothing(p: int) -> None:
     data = batch()
     x_0 = build_target(model(target="residual")).frame(data.low_res).encode(data.high_res).double()
     power = (x_0**2).mean(dim=(1, 2, 3)).numpy()
-    loss = objective(model(target="residual", prediction="x0", p=p))(zeros(), data, CPU)
+    loss = objective(model(target="residual", prediction="x0", p=p))(zeros(), data)
     np.testing.assert_allclose(loss, (x_0.abs() ** p).mean(dim=(1, 2, 3)), rtol=1e-5)
     error = 5 / np.sqrt(x_0[0].numel())
-    loss = objective(model(prediction="eps", p=p))(zeros(), data, CPU)
+    loss = objective(model(prediction="eps", p=p))(zeros(), data)
     np.testing.assert_allclose(loss, np.sqrt(2 / np.pi) if p == 1 else 1.0, rtol=2 * error)
     if p == 2:
         network = zeros()
-        loss = objective(model(target="residual", prediction="v", p=2))(network, data, CPU)
+        loss = objective(model(target="residual", prediction="v", p=2))(network, data)
         gamma = 1 / (1 + np.exp(-network.asked[0][1].double().numpy()))
         np.testing.assert_allclose(loss, gamma + (1 - gamma) * power, rtol=2 * error)
 
@@ -209,7 +208,7 @@ def test_the_bound_trains_the_variance_alone() -> None:
         output = (torch.ones(8, 6, 32, 32) / 3).requires_grad_()
         network = Recorder(lambda x_t, log_snr: output)
         settings = model("cosine-table", vlb_weight=weight, **LEARNED)
-        objective(settings)(network, batch(), CPU).sum().backward()
+        objective(settings)(network, batch()).sum().backward()
         assert output.grad is not None
         return output.grad[:, :3], output.grad[:, 3:]
 
@@ -223,7 +222,7 @@ def test_the_bound_trains_the_variance_alone() -> None:
 def test_a_bound_takes_the_steps_of_the_table() -> None:
     network = Recorder(lambda x_t, log_snr: torch.zeros(len(x_t), 6, 32, 32))
     for position in range(0, 80, 8):
-        objective(model("cosine-table", 10, **LEARNED))(network, batch(position=position), CPU)
+        objective(model("cosine-table", 10, **LEARNED))(network, batch(position=position))
         times = network.times * 10
         inside = times < 9.5  # the table's last beta is clipped
         np.testing.assert_allclose(times[inside], np.round(times[inside]), atol=1e-3)
@@ -314,13 +313,13 @@ def test_a_regression_learns_the_picture_from_nothing(p: int) -> None:
     settings = model("none", prediction="x0", p=p)
     answer = torch.full((8, 3, 32, 32), 0.25, requires_grad=True)
     network, data = Recorder(lambda x_t, log_snr: answer), batch()
-    loss = objective(settings)(network, data, CPU)
+    loss = objective(settings)(network, data)
     x_t, log_snr, _ = network.asked[0]
     assert torch.equal(x_t, torch.zeros(8, 3, 32, 32))
     assert torch.equal(log_snr, torch.full((8,), -20.0))
     error = (answer.detach() - data.high_res).abs() ** p
     torch.testing.assert_close(loss.detach(), error.mean(dim=(1, 2, 3)))
-    again = objective(settings, seed=1)(network, replace(data, position=8), CPU)
+    again = objective(settings, seed=1)(network, replace(data, position=8))
     assert torch.equal(again, loss)  # nothing is drawn
     loss.sum().backward()
     assert answer.grad is not None

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import sr4
 from sr4.errors import UsageError
 from sr4.upscaling.auto import AutoPipeline
 from sr4.upscaling.pipeline import Pipeline
 
-FACE, PHOTO = np.full((16, 16, 3), 90, np.uint8), np.full((40, 24, 3), 90, np.uint8)
+ROOT = Path(__file__).resolve().parents[2]
+FACE = np.asarray(Image.open(ROOT / "examples/astronaut-16.png"))
+PHOTO = np.full((40, 24, 3), 90, np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +39,8 @@ def test_each_picture_goes_through_its_model_and_comes_back_in_order(opened: Pip
     assert [one.evidence.kind for one in results] == ["none", "exact", "exact"]
     assert auto.upscale(FACE).raster.size == (64, 64)
     assert len(asked) == 2
-    assert auto.pipeline_for(16, 16) is opened
-    assert auto.pipeline_for(15, 16) is second
+    assert auto.pipeline_for(FACE) is opened
+    assert auto.pipeline_for(np.full((16, 16, 3), 90, np.uint8)) is second
 
 
 def test_as_many_kinds_of_evidence_as_pictures(opened: Pipeline) -> None:

@@ -111,7 +111,7 @@ def test_each_stage_draws_on_the_floats_of_the_one_before(cascade: CascadePipeli
     )
     frame = second.model.frame(second.model.pad(middle))
     level = float(second.model.schedule.log_snr(np.ones(1))[0])
-    x_0 = second.model.prediction.x_0(noisy(seen_noise, upsampled), seen_noise, level)
+    x_0 = second.model.denoiser.sample(noisy(seen_noise, upsampled), seen_noise, level)
     drawn = frame.decode(frame.constrain(x_0, consistency=True))[:, :, :40, :56]
     expected = second.model.degradation.fit(np.clip(drawn[0], -1, 1), middle[0])
     assert result.image.size == (56, 40)

@@ -27,7 +27,7 @@ from sr4.pictures.raster import checked, from_array
 from sr4.upscaling import canvas as canvas_module
 from sr4.upscaling import drawing as drawing_module
 from sr4.upscaling.canvas import result_bytes
-from sr4.upscaling.drawing import Draw
+from sr4.upscaling.draws import Draw
 from sr4.upscaling.pipeline import Pipeline, Result
 from sr4.upscaling.tiling import Tiles
 
@@ -351,8 +351,8 @@ def test_arrays(model: Pipeline) -> None:
         (np.full((4, 4, 3), 1.01), "outside [0, 1]"),
         (np.full((4, 4, 3), -0.01), "outside [0, 1]"),
         (np.full((4, 4, 3), np.nan), "not finite"),
-        ("face.png", "got the file name 'face.png'"),
-        (Path("face.png"), "got the file name 'face.png'"),
+        ("none.png", "does not exist"),
+        (Path("none.png"), "does not exist"),
         (None, "got NoneType for a picture"),
         (3, "got an array of shape ()"),
         (Image.new("RGB", (0, 4)), "not empty"),

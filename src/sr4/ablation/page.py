@@ -4,7 +4,6 @@ from results.json and samples/ alone.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +37,7 @@ from sr4.ablation.table import (
     steps_table,
 )
 from sr4.errors import MissingExtraError, SR4Error, UsageError, reason
+from sr4.files.whole import write_text
 from sr4.pictures import write_image
 
 PAGE, README, FIGURES = "index.html", "README.md", "figures"
@@ -74,8 +74,8 @@ def write_page(folder: Path) -> None:
         (folder / FIGURES).mkdir(exist_ok=True)
         for figure in content.figures:
             write_image(figure.picture, folder / _file(figure), overwrite=True)
-        _write(folder / README, "\n\n".join(_paragraphs(content)) + "\n")
-        _write(folder / PAGE, page)
+        write_text(folder / README, "\n\n".join(_paragraphs(content)) + "\n")
+        write_text(folder / PAGE, page)
     except OSError as error:
         raise SR4Error(
             f"{folder}: cannot be written ({reason(error)}); expected a writable folder: copy "
@@ -89,15 +89,6 @@ def _check_ours(path: Path) -> None:
             f"{path} exists and was not {_MARK}; expected no file of that name, or ours: move it "
             "away"
         )
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

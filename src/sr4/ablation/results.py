@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sr4.config import RunSettings, explain
 from sr4.errors import UsageError, reason
 from sr4.evaluation.report import Evaluation
+from sr4.files.whole import write_text
 
 RESULTS = "results.json"
 SAMPLES = "samples"
@@ -111,9 +112,7 @@ class Results(_Record):
 
     def write(self, folder: Path) -> None:
         """Write results.json, whole or not at all."""
-        temporary = folder / f".{RESULTS}.tmp"
-        temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        temporary.replace(folder / RESULTS)
+        write_text(folder / RESULTS, self.model_dump_json(indent=1) + "\n")
 
 
 def read_results(folder: Path) -> Results:

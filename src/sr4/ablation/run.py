@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -33,6 +35,8 @@ from sr4.data.sources import Source
 from sr4.errors import RunError, UsageError, reason
 from sr4.evaluation._optional import require
 from sr4.evaluation.evaluate import BicubicUpscaler, Upscaler, evaluate
+from sr4.files.kinds import FolderKind, holds
+from sr4.files.whole import clear_leftovers, write_text
 from sr4.machine.processors import processor
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.model.folder import find_model, read_config
@@ -46,7 +50,6 @@ from sr4.training.run_folder import (
     fingerprint,
     locked,
     read_metrics,
-    replace,
 )
 from sr4.training.trainer import describe, train
 
@@ -62,6 +65,13 @@ PAPER = (
     "regression",
 )
 STEPS = (20, 100)
+_RECORD = "ablation.json"
+ABLATION = FolderKind(
+    "holds files, but no ablation",
+    holds(_RECORD, "size", "budget", "changes", "steps", "limit", "data", "test"),
+    RunError,
+    first=(".lock",),
+)
 _BATCH = 32  # pictures at a time when scoring
 
 
@@ -87,7 +97,7 @@ class Plan:
         budget: training pictures for each; the size's own if None.
         changes: settings laid over those of each recipe, nested as `RunSettings`.
         steps: numbers of steps to score besides each system's own, where it has so many.
-        limit: test pictures.
+        limit: test pictures; validations draw no more.
     """
 
     recipes: tuple[str, ...] = PAPER
@@ -103,7 +113,9 @@ class Plan:
         Raises:
             UsageError: an unknown recipe or setting, an impossible value.
         """
-        return override(at_size(recipe(name), self.size, self.budget), self.changes)
+        settings = override(at_size(recipe(name), self.size, self.budget), self.changes)
+        pictures = min(settings.training.validation_images, self.limit)
+        return override(settings, {"training": {"validation_images": pictures}})
 
 
 def ablate(
@@ -131,7 +143,7 @@ def ablate(
         out: the folder.
 
     Returns:
-        The results, or None if a signal has stopped a training: it can go on.
+        The results, or None if a signal (SIGTERM or SIGINT) has stopped it: it can go on.
 
     Raises:
         UsageError: an unknown recipe or setting, an impossible value.
@@ -150,10 +162,35 @@ def ablate(
         ResizedSource(source, edge) for source in (data, test, val or test, show or test)
     )
     with writing(out):
+        _recorded(out)
         out.mkdir(parents=True, exist_ok=True)
     with locked(out, "runs this ablation"):
         _settle(out, plan, data, test)
-        return _Ablation(plan, settings, data, test, val, show, out, on_progress).run()
+        try:
+            with _interrupted_by_sigterm():
+                return _Ablation(plan, settings, data, test, val, show, out, on_progress).run()
+        except KeyboardInterrupt:
+            return None
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends what is done inside as Ctrl-C does, at once: files are written whole or not at
+    all. Only a training sees to both by itself, and saves what it has.
+    """
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread, which alone may handle signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @dataclass
@@ -203,7 +240,7 @@ class _Ablation:
         """Train a system up to its budget; False if a signal came before."""
         total = settings.training.total_images
         folder = self._run(name)
-        if (folder / "model").is_dir() and read_config(find_model(folder)).training_images >= total:
+        if self._is_trained(name, total):
             return True
         summary = train(
             settings,
@@ -213,6 +250,15 @@ class _Ablation:
             on_progress=lambda p: self._tell(f"training {name}", p.images, p.total, p.message),
         )
         return not summary.stopped
+
+    def _is_trained(self, name: str, total: int) -> bool:
+        """Whether a system's run has its model and, unless stopped there, its last validation."""
+        folder = self._run(name)
+        if not (folder / "model").is_dir():
+            return False
+        curve = points(read_metrics(folder), "validation", CurvePoint)
+        images = read_config(find_model(folder)).training_images
+        return min(images, curve[-1].images if curve else 0) >= total
 
     def _run(self, name: str) -> Path:
         return self.out / "runs" / name
@@ -282,7 +328,7 @@ class _Ablation:
         )
         with writing(path):
             path.parent.mkdir(exist_ok=True)
-        replace(path, score.model_dump_json(indent=1) + "\n")
+            write_text(path, score.model_dump_json(indent=1) + "\n")
         return score
 
     def _tell(self, doing: str, done: int, total: int, message: str | None = None) -> None:
@@ -313,7 +359,7 @@ def machine() -> str:
 
 def _settle(out: Path, plan: Plan, data: Source, test: Source) -> None:
     """Record what the ablation is, or refuse to go on with another one."""
-    path = out / "ablation.json"
+    path = out / _RECORD
     record = {
         "size": plan.size,
         "budget": plan.settings(plan.recipes[0]).training.total_images,
@@ -324,25 +370,28 @@ def _settle(out: Path, plan: Plan, data: Source, test: Source) -> None:
         "test": fingerprint(test),
     }
     record = json.loads(json.dumps(record))
-    if path.is_file():
-        try:
-            old = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError(
-                f"{path}: cannot be read ({reason(error)}); expected what the ablation's first "
-                "start wrote: bring back a copy, or choose another --out"
-            ) from error
+    if (old := _recorded(out)) is not None:
         changed = differences(old, record)
         if changed:
             raise RunError(
                 f"{out}: this ablation has {'; '.join(changed)}; expected the same to go on: "
                 "choose another --out for another ablation"
             )
-    elif any(path.name != ".lock" for path in out.iterdir()):
-        raise RunError(
-            f"{out}: holds files, but no ablation; expected a new or empty folder: choose another "
-            "--out"
-        )
-    replace(path, json.dumps(record, indent=2) + "\n")
-    for left in (*out.glob(".*.tmp"), *(out / SAMPLES).rglob(".*.tmp")):
-        left.unlink()  # by a process that was killed while it wrote
+    with writing(path):
+        write_text(path, json.dumps(record, indent=2) + "\n")
+    clear_leftovers(out)
+
+
+def _recorded(out: Path) -> Mapping[str, Any] | None:
+    """What the ablation in a folder is, if one has begun there; refuses what others keep there."""
+    path, found = out / _RECORD, None
+    if path.is_file():
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"{path}: cannot be read ({reason(error)}); expected what the ablation's first "
+                "start wrote: bring back a copy, or choose another --out"
+            ) from error
+    ABLATION.check_lasting(out)
+    return found

@@ -14,6 +14,7 @@ from sr4.batch.plan import PlannedPicture
 from sr4.errors import PictureError, SR4Error, UsageError
 from sr4.evidence.kinds import Evidence
 from sr4.pictures import natural_suffix
+from sr4.upscaling.auto import shipped_model_for
 from sr4.upscaling.cascade import CascadePipeline
 from sr4.upscaling.given import Picture, size_of
 from sr4.upscaling.load import load
@@ -68,7 +69,7 @@ def upscale(
         picture: a path, the bytes of a file, or what `Pipeline.upscale` takes; or a list or tuple
             of them.
         model: a name or a folder, or several joined by "+"; "auto" takes a shipped one, `sr4-fast`
-            for 16x16 to 32x32 pixels and `photo-x4` for all others.
+            for faces of 16x16 to 32x32 pixels and `photo-x4` for all other pictures.
         backend, device: as in `sr4.load`.
         options: those of `Pipeline.upscale`, such as `seed`, `samples`, `scale` or `evidence`.
 
@@ -96,13 +97,13 @@ def _upscale(
 ) -> Result:
     samples = len(sample_seeds(0, given.get("samples", 1)))
 
-    def opened(size: tuple[int, int] | None) -> Pipeline | CascadePipeline:
-        name = UpscaleOptions(model=_name(model)).model_for(size)
+    def opened(name: str, size: tuple[int, int] | None) -> Pipeline | CascadePipeline:
         draws = samples * count_draws([size], read_stages(name), 1)
         return load(name, backend=backend, device=device, draws=draws)
 
     if not isinstance(picture, (str, os.PathLike, bytes)):
-        result: Result = opened(size_of(picture)).upscale(picture, **given)
+        name = shipped_model_for(picture) if model == AUTO else _name(model)
+        result: Result = opened(name, size_of(picture)).upscale(picture, **given)
         return result
     options = dict(given)
     on_step = options.pop("on_step", None)
@@ -113,7 +114,7 @@ def _upscale(
         )
     chosen = UpscaleOptions(model=_name(model), **options)
     planned = _planned(picture)
-    pipeline = opened(planned.size)
+    pipeline = opened(chosen.model_for(planned), planned.size)
     pipeline.check_options(chosen.steps, chosen.sampler, chosen.tile, chosen.detail)
     one = _read(planned, chosen, pipeline.scale)
     assert one.picture is not None

@@ -73,7 +73,7 @@ def read(planned: PlannedPicture, options: UpscaleOptions, scale: int) -> InWork
     Args:
         scale: that of its model.
     """
-    one = InWork(planned, options.model_for(planned.size))
+    one = InWork(planned, options.model_for(planned))
     try:
         _read(one, options, scale)
     except Exception as error:  # noqa: BLE001 - whatever a reader raises, it costs one picture

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sr4.batch.plan import PlannedPicture
     from sr4.config import ModelConfig
     from sr4.evidence.choose import Blur
 
@@ -58,17 +59,11 @@ class UpscaleOptions:
         SizeWanted(self.scale, self.width, self.height)
         sample_seeds(self.seed, self.samples)
 
-    def model_for(self, size: tuple[int, int] | None) -> str:
-        """The name or folder of the model that a picture goes through.
+    def model_for(self, picture: PlannedPicture) -> str:
+        """The name or folder of the model that a picture goes through."""
+        from sr4.upscaling.choose import model_for
 
-        Args:
-            size: its width and height; None where they cannot be read.
-        """
-        from sr4.model.folder import PHOTO_MODEL, model_for
-
-        if self.model != AUTO:
-            return self.model
-        return PHOTO_MODEL if size is None else model_for(*size)
+        return model_for(is_face=picture.is_face) if self.model == AUTO else self.model
 
     def result_size(self, size: tuple[int, int], scale: int) -> tuple[int, int]:
         """Width and height of the result of a picture of that width and height.
@@ -84,13 +79,13 @@ class UpscaleOptions:
         wanted = SizeWanted(self.scale, self.width, self.height).of(*size)
         return wanted or (size[0] * scale, size[1] * scale)
 
-    def pixels_drawn(self, size: tuple[int, int] | None) -> int:
+    def pixels_drawn(self, model: str, size: tuple[int, int] | None) -> int:
         """Of a picture of that width and height: those of the results of all stages, of all
         samples. None are drawn where the size cannot be read.
         """
         if size is None:
             return 0
-        stages = read_stages(self.model_for(size))
+        stages = read_stages(model)
         scales = accumulate((stage.scale for stage in stages), operator.mul)
         return self.samples * math.prod(size) * int(sum(scale**2 for scale in scales))
 

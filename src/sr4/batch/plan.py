@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ from typing import NamedTuple
 
 from sr4.batch.provenance import is_result
 from sr4.errors import PictureError, SR4Error, UsageError
+from sr4.files.patterns import is_pattern, matching
 from sr4.pictures import READ_SUFFIXES, WRITE_SUFFIXES, natural_suffix, read_size
 from sr4.pictures.finding import list_images
 
@@ -73,6 +73,13 @@ class PlannedPicture:
             return read_size(self.content)
         except PictureError:  # said when the picture is read
             return None
+
+    @cached_property
+    def is_face(self) -> bool:
+        """Whether it shows a face and nothing else, of a size that a model for faces takes."""
+        from sr4.upscaling.choose import is_face
+
+        return is_face(self.content)
 
 
 class Plan(NamedTuple):
@@ -231,9 +238,9 @@ def _expand(text: str, out: Path) -> list[_Found]:
         raise PictureError("got an empty name; expected a file, a folder or a pattern")
     if os.path.isdir(text):
         return _expand_folder(Path(text), out)
-    if os.path.lexists(text) or not any(sign in text for sign in "*?["):
+    if os.path.lexists(text) or not is_pattern(text):
         return [_Found(Path(text), Path(Path(text).name))]
-    matches = sorted(glob.glob(os.path.expanduser(text), recursive=True))
+    matches = matching(os.path.expanduser(text))
     if not matches:
         raise PictureError(f"no file matches {text!r}; expected a pattern such as 'faces/*.png'")
     expanded = [one for match in matches for one in _expand(match, out)]

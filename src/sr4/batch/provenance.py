@@ -28,7 +28,7 @@ def provenance(picture: PlannedPicture, options: UpscaleOptions) -> dict[Path, P
     from sr4.upscaling.load import model_names
     from sr4.upscaling.provenance import common_provenance, shown
 
-    model = options.model_for(picture.size)
+    model = options.model_for(picture)
     stages = read_stages(model)
     common = common_provenance(model_names(model), stages, vars(options))
     common["input"] = _sha256(picture)

@@ -88,8 +88,9 @@ def upscale_pictures(
         options: of all pictures.
         pipelines: the models.
         overwrite: whether existing outputs are replaced.
-        is_cancelled: asked between pictures, sampling steps and bands, in any thread. Once it is
-            true nothing more is drawn; what is drawn is still written.
+        is_cancelled: asked in any thread, between pictures, sampling steps and bands, and before
+            each evaluation of a network. Once it is true nothing more is drawn; what is drawn is
+            still written.
 
     Raises:
         UsageError: an option that is impossible with a model.
@@ -98,7 +99,7 @@ def upscale_pictures(
     yield from (Failed(failure.input, failure.error) for failure in plan.failures)
     skipped = tuple(picture for picture in plan.pictures if picture.is_done)
     if skipped:
-        models = dict.fromkeys(options.model_for(picture.size) for picture in skipped)
+        models = dict.fromkeys(options.model_for(picture) for picture in skipped)
         yield Skipped(skipped, tuple(models))
     pictures = tuple(picture for picture in plan.pictures if not picture.is_done)
     if not pictures:
@@ -107,7 +108,7 @@ def upscale_pictures(
     opened: dict[str, Pipeline | CascadePipeline] = {}
     by_model: dict[str, list[PlannedPicture]] = {}
     for picture in pictures:
-        by_model.setdefault(options.model_for(picture.size), []).append(picture)
+        by_model.setdefault(options.model_for(picture), []).append(picture)
     for model, own in by_model.items():
         sizes = [picture.size for picture in own]
         draws = options.samples * count_draws(sizes, read_stages(model), CHUNK)
@@ -131,8 +132,10 @@ class _Work:
         overwrite: bool,
         is_cancelled: Callable[[], bool],
     ) -> None:
-        self._options, self._opened, self._overwrite = options, opened, overwrite
-        self._is_cancelled = is_cancelled
+        from sr4.batch.stopping import asking
+
+        self._options, self._overwrite, self._is_cancelled = options, overwrite, is_cancelled
+        self._opened = {model: asking(one, self._check) for model, one in opened.items()}
         self._is_left = threading.Event()  # by whoever iterated over the events
         self._told: SimpleQueue[Event | None] = SimpleQueue()
         self._settled: set[int] = set()  # pictures that are done or have failed, by id
@@ -192,7 +195,7 @@ class _Work:
         return self._is_left.is_set() or self._is_cancelled()
 
     def _weight(self, picture: PlannedPicture) -> int:
-        return self._options.pixels_drawn(picture.size)
+        return self._options.pixels_drawn(self._options.model_for(picture), picture.size)
 
     # The reader's thread
 
@@ -204,7 +207,7 @@ class _Work:
         for picture in pictures:
             if self._must_stop():
                 return
-            model = self._options.model_for(picture.size)
+            model = self._options.model_for(picture)
             one = read(picture, self._options, self._opened[model].scale)
             is_large = math.prod(one.result_size) > _LARGE
             if chunk and (is_large or held + one.result_bytes > _CHUNK_BYTES):
@@ -245,7 +248,7 @@ class _Work:
             assert one.picture is not None
             for frame in one.picture.frames:
                 draws = -(-frame.pixels.shape[2] // channels)
-                pixels += draws * self._options.pixels_drawn(frame.size)
+                pixels += draws * self._options.pixels_drawn(one.model, frame.size)
         return Portion(
             weight=sum(self._weight(one.planned) for one in group),
             pixels=max(1, pixels),

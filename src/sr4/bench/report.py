@@ -10,14 +10,18 @@ from pathlib import Path
 from sr4.bench.benchmark import Benchmark
 from sr4.bench.row import Row
 from sr4.bench.speed import Spread
-from sr4.errors import MissingExtraError
-from sr4.evaluation.report import check_report_folder, write_folder
+from sr4.errors import MissingExtraError, UsageError
+from sr4.evaluation.report import check_report_folder, write_report
 from sr4.evaluation.table import FIELDS, METRICS
+from sr4.files.kinds import FolderKind, holds
 from sr4.pictures import write_image
 from sr4.plots.charts import Line, Panel, draw
 
 _SCORES = [metric for metric in METRICS if metric.tables == "all"]
 RESULTS, TABLE, PLOT = "results.json", "report.md", "speed.png"
+BENCHMARK = FolderKind(
+    "holds no report of a benchmark", holds(RESULTS, "rows", "failures", "peak", "cpus"), UsageError
+)
 
 HEADER = (
     "model",
@@ -113,7 +117,7 @@ def notes(benchmark: Benchmark) -> Iterator[str]:
 
 def check_out(folder: Path, *, overwrite: bool = False, with_plot: bool = True) -> None:
     """Ask before the work whether `write` could write there; errors as there."""
-    check_report_folder(folder, overwrite=overwrite, marker=RESULTS)
+    check_report_folder(folder, overwrite=overwrite, kind=BENCHMARK)
     if with_plot and find_spec("matplotlib") is None:
         raise MissingExtraError("the plot of a benchmark", "matplotlib", "train")
 
@@ -126,8 +130,8 @@ def write(benchmark: Benchmark, folder: Path, *, overwrite: bool = False) -> Pat
         MissingExtraError: Matplotlib is not installed.
         SR4Error: it cannot be written.
     """
-    return write_folder(
-        folder, lambda place: _fill(benchmark, place), overwrite=overwrite, marker=RESULTS
+    return write_report(
+        folder, BENCHMARK, lambda place: _fill(benchmark, place), overwrite=overwrite
     )
 
 

@@ -88,7 +88,9 @@ def ablate(
             help="Numbers of steps to score, besides each system's own.",
         ),
     ] = "20,100",
-    limit: Annotated[int, typer.Option(metavar="N", min=2, help="Test pictures.")] = 64,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=2, help="Test pictures; validations draw no more.")
+    ] = 64,
     assignments: Annotated[
         list[str] | None,
         typer.Option(
@@ -140,7 +142,9 @@ def ablate(
             on_progress=tell,
         )
     if results is None:
-        console.note("sr4: stopped; a checkpoint is saved: the same command goes on from there")
+        console.note("sr4: stopped; what is done is saved: the same command goes on from there")
+        if as_json:
+            console.say_json({"stopped": True, "out": str(out)})
         return 1
     if as_json:
         console.say_json(results.model_dump(mode="json"))

@@ -151,7 +151,7 @@ def upscale(
         str | None,
         typer.Option(
             "--format",
-            metavar="png|jpg|tif|webp|gif|bmp|npy|same",
+            metavar="png|jpg|tif|webp|avif|jp2|gif|bmp|npy|same",
             help="Format of the results; same is that of each input. Default: png, or tif and npy "
             "where only these hold the pixels without loss.",
         ),
@@ -224,8 +224,8 @@ def _upscale(
     device: str,
     overwrite: bool,
 ) -> None:
-    """Plan and upscale. The first interruption ends the work after the step that is being done, so
-    that what was done is reported.
+    """Plan and upscale. The first interruption ends the work in order, so that what was done is
+    reported.
     """
     from sr4.batch.plan import plan_pictures
     from sr4.batch.provenance import made_before

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sr4.batch.plan import PlannedPicture
 
 _WHY = {
-    "sr4-fast": "16x16 to 32x32 pixels are taken for a face",
+    "sr4-fast": "taken for a face",
     "photo-x4": "taken for a photograph",
 }
 _LONG = 2**24  # pixels of a result that takes so long that people want to know how long

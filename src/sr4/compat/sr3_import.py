@@ -14,7 +14,6 @@ Its network, noise levels, order of inputs (the condition before the noisy pictu
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,6 +34,7 @@ from sr4.config import (
 )
 from sr4.diffusion.schedules import alpha_sigma
 from sr4.errors import ModelError, reason
+from sr4.files.documents import parse_json, read_bytes
 from sr4.model.export import new_folder
 from sr4.model.folder import save_model
 
@@ -44,7 +44,9 @@ if TYPE_CHECKING:
 
 _TABLE = "alphas_cumprod"  # gamma after each step of the training schedule
 _GROUPS = 32  # where its configuration names no norm_groups
-_COMMENT = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*')  # or a string, in which // is text
+# Or a string, in which // is text. One that does not end is passed over whole: to look for another
+# one inside it, from each of its quotes on, would take time by the square.
+_COMMENT = re.compile(r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"?|//[^\n]*')
 
 
 class _Part(BaseModel):
@@ -168,8 +170,8 @@ def import_sr3(
 def _read_configuration(path: Path) -> _Configuration:
     check_file(path)
     try:
-        values = json.loads(_without_comments(path.read_text(encoding="utf-8-sig")))
-    except (OSError, ValueError, RecursionError) as error:
+        values = parse_json(_without_comments(read_bytes(path).decode("utf-8-sig")))
+    except (OSError, ValueError) as error:
         raise ModelError(
             f"{path}: cannot be read ({reason(error)}); expected the JSON file that the checkpoint "
             "was trained with"

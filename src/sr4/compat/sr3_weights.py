@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -55,9 +56,12 @@ def read_sr3_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     check_file(path)
     expected = "expected the …_gen.pth of one training of SR3"
     try:
+        _check_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({reason(error)}); {expected}") from error
+    except _InflatedError as error:
+        raise ModelError(f"{path}: {error}; {expected}: save it again with torch.save") from error
     except Exception as error:  # damaged bytes make the reader raise nearly every type
         # Not in torch's words, which recommend to open the file without precautions.
         raise ModelError(
@@ -74,7 +78,33 @@ def read_sr3_checkpoint(path: Path) -> dict[str, torch.Tensor]:
                 f"{path}: holds {str(name)[:80]!r}, of type {type(value).__name__}; {expected}, "
                 "float tensors by name: if they lie further inside, save that dictionary alone"
             )
+    total = sum(tensor.numel() * tensor.element_size() for tensor in content.values())
+    if total > path.stat().st_size:  # by strides of 0, or by sharing memory
+        raise ModelError(
+            f"{path}: its tensors have {total:,} bytes, more than the file; {expected}: save "
+            "contiguous copies"
+        )
     return dict(content)
+
+
+class _InflatedError(Exception):
+    """A file that stands for more bytes than it has."""
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse what torch.save never writes: compressed parts, few bytes of which can stand for any
+    amount of memory.
+    """
+    with path.open("rb") as file:
+        is_archive = file.read(4) == b"PK\3\4"
+    if not is_archive:  # of the time before torch 1.6, in which nothing is compressed
+        return
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+    if any(one.compress_type != zipfile.ZIP_STORED for one in parts):
+        raise _InflatedError("is compressed")
+    if sum(one.file_size for one in parts) > path.stat().st_size:
+        raise _InflatedError("has parts of more bytes than the file")
 
 
 def check_file(path: Path) -> None:

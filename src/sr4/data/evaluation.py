@@ -36,6 +36,7 @@ def evaluation_batches(
     limit: int | None = None,
     corruption: Corruption | None = None,
     on_bad: Callable[[str], None] | None = None,
+    least: int = 1,
 ) -> Iterator[EvaluationBatch]:
     """The pictures of a source in order, each with its `low_res`.
 
@@ -47,8 +48,10 @@ def evaluation_batches(
         batch_size: the most pictures in a batch.
         limit: take only the first pictures.
         corruption: what low_res goes through, by draws that follow from a picture's place alone.
-        on_bad: called with what is wrong with a picture that cannot be read or is smaller than the
-            scale, which is then left out; without it, such a picture is an error.
+        on_bad: called with what is wrong with a picture that cannot be read or is too small, which
+            is then left out; without it, such a picture is an error.
+        least: pixels that each side of a picture has to have, besides being no smaller than the
+            scale.
 
     Raises:
         UsageError: a batch size or limit below 1.
@@ -57,7 +60,7 @@ def evaluation_batches(
     if batch_size < 1 or (limit is not None and limit < 1):
         raise UsageError(f"got batch size {batch_size}, limit {limit}; expected at least 1")
     count = min(len(source), limit or len(source))
-    return _batches(source, degradation, batch_size, count, corruption, on_bad)
+    return _batches(source, degradation, batch_size, count, corruption, on_bad, least)
 
 
 def _batches(
@@ -67,13 +70,14 @@ def _batches(
     count: int,
     corruption: Corruption | None,
     on_bad: Callable[[str], None] | None,
+    least: int,
 ) -> Iterator[EvaluationBatch]:
     waiting: list[NDArray[np.uint8]] = []
     bad: list[str] = []
     for index in range(count):
         pixels = None
         try:
-            pixels = _whole_multiple(source, index, degradation.scale)
+            pixels = _whole_multiple(source, index, degradation.scale, least)
         except BadPictureError as error:
             if on_bad is None:
                 raise
@@ -91,13 +95,18 @@ def _batches(
         raise DataError(f"none of the {count} pictures can be used; the first: {bad[0]}")
 
 
-def _whole_multiple(source: Source, index: int, scale: int) -> NDArray[np.uint8]:
+def _whole_multiple(source: Source, index: int, scale: int, least: int) -> NDArray[np.uint8]:
     pixels = source.read(index)
     height, width = (side - side % scale for side in pixels.shape[:2])
-    if not height or not width:
+    if min(height, width) < max(scale, least):
+        expected = (
+            f"{scale}x{scale}, the scale of the model"
+            if least <= scale
+            else f"{least}x{least} in whole multiples of the model's scale, {scale}, to be scored"
+        )
         raise BadPictureError(
             f"{source.names[index]!r} of {source.location!r} is {pixels.shape[1]}x"
-            f"{pixels.shape[0]} pixels; expected at least {scale}x{scale}, the scale of the model"
+            f"{pixels.shape[0]} pixels; expected at least {expected}"
         )
     return pixels[:height, :width]
 

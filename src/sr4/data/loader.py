@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import signal
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -42,6 +42,11 @@ class Batch:
     is_clean: torch.Tensor  # (B,) bool: whether the degradation alone has made low_res
     # What is wrong with pictures that others take the place of here, by name.
     bad: Mapping[str, str] = field(default_factory=dict)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        tensors = ("high_res", "low_res", "known", "is_clean")
+        return replace(self, **{name: getattr(self, name).to(device) for name in tensors})
 
 
 # By chance, so many bad pictures never come together: data.max_bad is at most a half.

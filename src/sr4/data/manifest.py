@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sr4.errors import DataError
+from sr4.files.kinds import FolderKind
 from sr4.files.whole import file_sha256
 
 MANIFEST_NAME = "manifest.json"
@@ -97,3 +98,10 @@ def read_manifest(folder: Path) -> Manifest | None:
             f"{str(path)!r} is damaged or of another version ({first['msg']} at "
             f"{'.'.join(map(str, first['loc']))}); expected version 1: prepare the data again"
         ) from error
+
+
+PREPARED = FolderKind(
+    "was not made by `sr4 data prepare`",
+    lambda folder: read_manifest(folder) is not None,
+    DataError,
+)

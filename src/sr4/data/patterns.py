@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from pathlib import Path
 
 from sr4.errors import DataError
 from sr4.files.paths import missing_path
+from sr4.files.patterns import is_pattern, matching
 
 _BRACES = re.compile(r"\{([^{}]*)\}")  # innermost ones
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
@@ -57,8 +57,8 @@ def matching_paths(pattern: str) -> list[Path]:
     """
     paths: list[Path] = []
     for part in expand_braces(pattern):
-        if any(character in part for character in "*?["):
-            matches = sorted(glob.glob(part, recursive=True))
+        if is_pattern(part):
+            matches = matching(part)
             if not matches:
                 raise DataError(
                     f"no file matches {part!r}; expected a pattern of tar files such as "

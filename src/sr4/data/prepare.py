@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import secrets
-import shutil
 import tarfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -20,6 +16,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
 from sr4.data.manifest import (
+    PREPARED,
     Manifest,
     PictureEntry,
     ShardEntry,
@@ -27,10 +24,12 @@ from sr4.data.manifest import (
     SourceEntry,
     read_manifest,
 )
-from sr4.data.sources import EncodedSource, open_source
+from sr4.data.sources import EncodedSource, is_deep_file, open_source
 from sr4.errors import BadPictureError, DataError, PictureError, UsageError, reason
 from sr4.files.whole import file_sha256
-from sr4.pictures.rgb import read_header
+from sr4.pictures import read_picture
+from sr4.pictures.reading import NPY
+from sr4.pictures.rgb import Header, read_header
 
 Format = Literal["png", "webp"]
 Progress = Callable[[int, int], None]  # pictures done, pictures in all
@@ -75,9 +74,8 @@ def prepare(
     if format not in _SAVE_OPTIONS:
         raise UsageError(f"got the format {format!r}; expected one of {', '.join(_SAVE_OPTIONS)}")
     source, out = open_source(src), Path(out)
-    _check_replaceable(out, overwrite)
     try:
-        with _new_folder(out) as folder:
+        with PREPARED.new(out, overwrite=overwrite) as folder:
             writer = _ShardWriter(folder, shard_images, format)
             skipped = _write_all(source, writer, size, on_progress)
             if not writer.shards:
@@ -197,54 +195,6 @@ class _ShardWriter:
         return name
 
 
-def _check_replaceable(out: Path, overwrite: bool) -> None:
-    """Nothing but an empty folder, or with overwrite an earlier result, may be in the way."""
-    if not os.path.lexists(out):
-        return
-    if not out.is_dir():
-        raise DataError(f"{str(out)!r} is a file; expected a folder to make: choose another name")
-    if not any(out.iterdir()):
-        return
-    if not overwrite:
-        raise DataError(
-            f"the folder {str(out)!r} is not empty; expected a new one: choose another name or use "
-            "--overwrite"
-        )
-    if read_manifest(out) is None:
-        raise DataError(
-            f"the folder {str(out)!r} was not made by `sr4 data prepare`, so it is not replaced: "
-            "choose another name or empty it yourself"
-        )
-
-
-@contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """A temporary folder beside `out` that takes its place if all goes well, else disappears."""
-    out = out.resolve()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{secrets.token_hex(4)}.tmp")
-    temporary.mkdir()
-    try:
-        yield temporary
-        _replace_folder(out, temporary)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _replace_folder(out: Path, new: Path) -> None:
-    if not out.exists():
-        new.rename(out)
-        return
-    old = new.with_suffix(".old")
-    out.rename(old)
-    try:
-        new.rename(out)
-    except OSError:
-        old.rename(out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
 class Summary(BaseModel):
     """What a source holds. Sizes are (width, height); counts are over the sampled pictures."""
 
@@ -264,6 +214,16 @@ class Summary(BaseModel):
     damaged: tuple[str, ...]  # shards whose checksum is not the manifest's
 
 
+def _header(data: bytes, label: str) -> Header:
+    """Of what a source reads, which is more than Pillow does."""
+    if not is_deep_file(data):
+        return read_header(data, name=label)
+    raster = read_picture(data, name=label).frames[0]
+    bands = raster.pixels.shape[2]
+    kind = "NPY" if data.startswith(NPY) else "TIFF"
+    return Header(kind, f"{bands} of {raster.pixels.dtype}", *raster.size)
+
+
 def info(spec: str | Path, *, samples: int = 1000) -> Summary:
     """Look at the headers of up to `samples` evenly spaced pictures, and verify the checksums of
     prepared shards.
@@ -276,7 +236,7 @@ def info(spec: str | Path, *, samples: int = 1000) -> Summary:
     headers, unreadable = [], []
     for index in map(int, indices):
         try:
-            headers.append(read_header(source.read_bytes(index), name=source.label(index)))
+            headers.append(_header(source.read_bytes(index), source.label(index)))
         except (DataError, PictureError) as error:
             unreadable.append(str(error))
     sizes = Counter((header.width, header.height) for header in headers)

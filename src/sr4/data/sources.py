@@ -4,7 +4,8 @@ All three hold encoded picture files by name; only the way to the bytes differs.
 open handle, each read opens and closes what it needs: so it can be sent to worker processes, used
 before and after a fork and from threads, at a cost (some 10 µs, LMDB 100 µs) far below decoding.
 
-LMDB layout: each key is a picture's name in UTF-8, suffix included; its value is the encoded file.
+LMDB layout: each key is a picture's name in UTF-8, with or without suffix; its value is the encoded
+file.
 """
 
 from __future__ import annotations
@@ -12,19 +13,19 @@ from __future__ import annotations
 import importlib
 import os
 import posixpath
-import tarfile
 import threading
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import IO, Any, Protocol, final
+from typing import Any, Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sr4.data.patterns import matching_paths
+from sr4.data.tars import file_state, index_tar
 from sr4.errors import (
     BadPictureError,
     DataError,
@@ -35,7 +36,7 @@ from sr4.errors import (
 )
 from sr4.files.documents import read_bytes
 from sr4.files.paths import missing_path
-from sr4.pictures import READ_SUFFIXES, read_picture
+from sr4.pictures import READ_SUFFIXES, read_picture, tiff
 from sr4.pictures.decoding import MAX_BYTES, check_size
 from sr4.pictures.finding import list_images
 from sr4.pictures.reading import NPY
@@ -117,11 +118,23 @@ class EncodedSource(ABC):
         )
 
 
+def is_deep_file(data: bytes) -> bool:
+    """Whether a picture file is one of those that Pillow, which gives 8 bits, does not read: NPY,
+    and TIFF of floats or of other than the usual bands.
+    """
+    if data.startswith(NPY):
+        return True
+    return data.startswith(tiff.SIGNATURES) and tiff.is_deep(data)
+
+
 def _pixels(data: bytes, label: str, channels: int) -> NDArray[np.uint8]:
-    if channels in (1, 3) and not data.startswith(NPY):
+    if channels in (1, 3) and not is_deep_file(data):
         image = read_image(data, name=label)
         return np.asarray(image) if channels == 3 else np.asarray(image.convert("L"))[:, :, None]
     raster = read_picture(data, name=label).frames[0].with_bits(8)
+    if channels in (1, 3) and raster.colour != "bands":
+        image = raster.to_pil().convert("RGB" if channels == 3 else "L")
+        return np.atleast_3d(np.asarray(image))
     pixels = raster.pixels if raster.pixels.shape[2] == channels else np.atleast_3d(raster.array)
     if pixels.shape[2] != channels:
         raise PictureError(
@@ -171,7 +184,7 @@ class TarSource(EncodedSource):
     kind = "tar"
 
     def __init__(self, path: Path) -> None:
-        self._state, places = _tar_index(path)
+        self._state, places = index_tar(path, _is_picture)
         super().__init__(str(path), list(places), [path])
         self._places = list(places.values())
 
@@ -180,7 +193,7 @@ class TarSource(EncodedSource):
         self._check_size(index, size)
         try:
             with self.paths[0].open("rb") as file:
-                if _state(file) != self._state:  # the places may hold other pictures now
+                if file_state(file) != self._state:  # the places may hold other pictures now
                     raise self._unreadable(index, "the tar has changed")
                 file.seek(offset)
                 return file.read(size)
@@ -188,55 +201,29 @@ class TarSource(EncodedSource):
             raise self._unreadable(index, reason(error)) from error
 
 
-def _state(file: IO[bytes]) -> tuple[int, int]:
-    """What changes when a file is written or replaced: its size and time."""
-    status = os.fstat(file.fileno())
-    return status.st_size, status.st_mtime_ns
-
-
-def _tar_index(path: Path) -> tuple[tuple[int, int], dict[str, tuple[int, int]]]:
-    """The state of a tar, and name to (offset, size) of the pictures in it."""
-    try:
-        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            state = _state(file)
-            places = {
-                member.name.removeprefix("./"): (member.offset_data, member.size)
-                for member in tar
-                if member.isreg() and _is_picture(member.name)
-            }
-            # tarfile stops without a word at a damaged header, so look at what it stopped at.
-            file.seek(tar.offset)
-            end = file.read(tarfile.BLOCKSIZE)
-    except tarfile.TarError as error:
-        raise DataError(
-            f"{str(path)!r} is no tar, or is truncated or damaged ({reason(error)}); expected an "
-            "uncompressed tar of pictures, a folder or an LMDB folder"
-        ) from error
-    except OSError as error:
-        raise DataError(
-            f"{str(path)!r} cannot be read ({reason(error)}); expected a tar file: check its "
-            "permissions"
-        ) from error
-    if end != bytes(tarfile.BLOCKSIZE):
-        raise DataError(
-            f"{str(path)!r} is truncated or damaged after {len(places)} pictures; expected a tar "
-            "with its end mark: get it again"
-        )
-    return state, places
-
-
+# What files of the usual formats begin with.
+_BEGINNINGS = (
+    b"\x89PNG\r\n\x1a\n",
+    b"\xff\xd8\xff",  # JPEG
+    b"RIFF",  # WebP
+    b"GIF8",
+    *tiff.SIGNATURES,
+    NPY,
+)
 _LMDB_LOCK = threading.Lock()  # LMDB refuses to open an environment twice in one process
 
 
 @final
 class LMDBSource(EncodedSource):
-    """The pictures of an LMDB folder, in the order of their keys; other keys are skipped."""
+    """The pictures of an LMDB folder, in the order of their keys; other keys are skipped.
+
+    Where no key has a suffix of pictures, as BasicSR's script makes them, the values decide.
+    """
 
     kind = "lmdb"
 
     def __init__(self, path: Path) -> None:
-        names = [key.decode("utf-8", "surrogateescape") for key in _lmdb_keys(path)]
-        super().__init__(str(path), [name for name in names if _is_picture(name)], [path])
+        super().__init__(str(path), _lmdb_names(path), [path])
 
     def read_bytes(self, index: int) -> bytes:
         key = self.names[index].encode("utf-8", "surrogateescape")
@@ -252,20 +239,30 @@ class LMDBSource(EncodedSource):
         return bytes(data)
 
 
-def _lmdb_keys(path: Path) -> list[bytes]:
+def _lmdb_names(path: Path) -> list[str]:
     try:
         with _LMDB_LOCK, _open_lmdb(path) as environment:
             pages = environment.info()["last_pgno"] + 1
             # LMDB maps the file, and reading past its end would kill the process.
             if (path / "data.mdb").stat().st_size < pages * environment.stat()["psize"]:
                 raise DataError(f"the LMDB folder {str(path)!r} is truncated: get it again")
-            with environment.begin() as transaction:
-                return [bytes(key) for key in transaction.cursor().iternext(values=False)]
+            with environment.begin(buffers=True) as transaction:
+                cursor = transaction.cursor()
+                names = [_decoded(key) for key in cursor.iternext(values=False)]
+                return [name for name in names if _is_picture(name)] or [
+                    _decoded(key)
+                    for key, value in cursor.iternext()
+                    if bytes(value[:16]).startswith(_BEGINNINGS)
+                ]
     except _import_lmdb().Error as error:
         raise DataError(
             f"{str(path)!r} cannot be opened as an LMDB folder ({reason(error)}); expected "
             "picture names as keys and encoded pictures as values"
         ) from error
+
+
+def _decoded(key: memoryview) -> str:
+    return bytes(key).decode("utf-8", "surrogateescape")
 
 
 def _open_lmdb(path: Path) -> Any:

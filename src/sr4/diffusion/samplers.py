@@ -1,7 +1,10 @@
-"""One sampling loop and the small steppers that run under it.
+"""The sampling loop and the small steppers that run under it.
 
-A denoiser is `denoise(x_t, log_snr) -> Denoised`; a sampler is a pure step from one noise level to
-the next, its memory passed in and out.
+A sampler is a pure step from one noise level to the next, its memory passed in and out. What each
+step of a sampling does is a `ReverseStep`; `sample` does them one after the other, each for the
+whole picture. Pictures too large for that go through the same steps in bands, all steps for one
+band before the next (`sr4.upscaling.tiling`), so that no step's whole variable is ever held: that
+loop runs over bands first, which is why it is another one.
 """
 
 from __future__ import annotations
@@ -30,6 +33,13 @@ class Denoised(NamedTuple):
     x_0: Array
     variance_output: Array | None = None
 
+    def rows(self, inside: slice) -> Denoised:
+        """Of some rows alone."""
+        variance = self.variance_output
+        return Denoised(
+            self.x_0[:, :, inside], None if variance is None else variance[:, :, inside]
+        )
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Step:
@@ -44,7 +54,7 @@ class Step:
         return f"Step({self.number} of {self.total}, x of shape {tuple(self.x.shape)})"
 
 
-Denoiser = Callable[[Array, float], Denoised]
+Denoise = Callable[[Array, float], Denoised]
 OnStep = Callable[[Step], None]
 
 
@@ -201,8 +211,55 @@ class DPMSolverPP2MSampler:
         return x_s, (denoised.x_0, h)
 
 
+@dataclass(frozen=True)
+class ReverseStep:
+    """One step of a sampling, from a time t to s < t.
+
+    Attributes:
+        number: from 1; total: of all steps.
+        log_snr: where the network is asked, that of t.
+        log_snr_s: that of s.
+        is_last: s is 0.
+    """
+
+    number: int
+    total: int
+    log_snr: float
+    log_snr_s: float
+    is_last: bool
+
+    def __call__(
+        self,
+        sampler: Sampler,
+        x_t: Array,
+        denoised: Denoised,
+        noise: Callable[[], Array],
+        memory: Any,
+    ) -> tuple[Array, Any]:
+        """x at s, and what the sampler remembers (None before the first step).
+
+        The step that ends at t = 0 returns the clean variable itself: there the posterior of every
+        sampler has collapsed onto it.
+        """
+        if self.is_last:
+            return denoised.x_0, None
+        transition = Transition(self.log_snr, self.log_snr_s)
+        return sampler.step(x_t, denoised, transition, noise, memory)
+
+
+def reverse_steps(times: Float64, schedule: Schedule) -> list[ReverseStep]:
+    """The steps of a sampling over times as `sample` takes them."""
+    levels, total = schedule.log_snr(times).tolist(), len(times) - 1
+    return [
+        ReverseStep(index + 1, total, level_t, level_s, bool(s == 0))
+        for index, ((level_t, level_s), s) in enumerate(
+            zip(pairwise(levels), times[1:], strict=True)
+        )
+    ]
+
+
 def sample(
-    denoise: Denoiser,
+    denoise: Denoise,
     x: Array,
     times: Float64,
     schedule: Schedule,
@@ -212,10 +269,8 @@ def sample(
 ) -> Array:
     """Run a sampler over falling times; as many evaluations as there are steps.
 
-    The step that ends at t = 0 returns the clean variable itself: there the posterior of every
-    sampler has collapsed onto it.
-
     Args:
+        denoise: called as `denoise(x_t, log_snr)`.
         x: (B, C, H, W), the variable at times[0].
         times: falling, in [0, 1]; all but the last above 0.
         noise: gives the next Gaussian noise for the whole batch.
@@ -224,20 +279,15 @@ def sample(
     Returns:
         (B, C, H, W), the variable at times[-1].
     """
-    xp, place, total = array_namespace(x), device(x), len(times) - 1
-    levels = schedule.log_snr(times)
+    xp, place = array_namespace(x), device(x)
     memory = None
 
     def native_noise() -> Array:
         return xp.asarray(noise(), dtype=x.dtype, device=place)
 
-    for index, ((level_t, level_s), s) in enumerate(zip(pairwise(levels), times[1:], strict=True)):
-        denoised = denoise(x, float(level_t))
-        if s == 0:
-            x = denoised.x_0
-        else:
-            transition = Transition(level_t, level_s)
-            x, memory = sampler.step(x, denoised, transition, native_noise, memory)
+    for step in reverse_steps(times, schedule):
+        denoised = denoise(x, step.log_snr)
+        x, memory = step(sampler, x, denoised, native_noise, memory)
         if on_step is not None:
-            on_step(Step(index + 1, total, x, denoised.x_0))
+            on_step(Step(step.number, step.total, x, denoised.x_0))
     return x

@@ -61,7 +61,7 @@ class Frame:
 
     def encode(self, high_res: Array) -> Array:
         """x_0 of pictures."""
-        x_0 = (high_res - self.base) / self.target.scale
+        x_0 = self._x_0(high_res)
         # (I - D⁺D)(high_res - base) = (I - D⁺D)(high_res - upsampled): the bases differ by D⁺(·).
         return self.target.degradation.null_space(x_0) if self.target.is_null_space else x_0
 
@@ -75,10 +75,23 @@ class Frame:
         again by a little). Applied to every prediction of x_0 inside a sampler.
         """
         picture = array_namespace(x_0).clip(self.decode(x_0), -1.0, 1.0)
-        if consistency and self.constraint is not None:
-            picture = self.constraint.correct(picture)
-        elif consistency:
-            picture = self.target.degradation.project(picture, self.low_res)
+        return self._x_0(self._fitting(picture) if consistency else picture)
+
+    def constrain_unclipped(self, x_0: Array, *, consistency: bool) -> Array:
+        """As `constrain`, for training: values may leave [-1, 1], since what is clipped has no
+        gradient.
+        """
+        picture = self.decode(x_0)
+        if self.target.is_null_space:  # it always fits
+            return self.encode(picture)
+        return self._x_0(self._fitting(picture) if consistency else picture)
+
+    def _fitting(self, picture: Array) -> Array:
+        if self.constraint is not None:
+            return self.constraint.correct(picture)
+        return self.target.degradation.project(picture, self.low_res)
+
+    def _x_0(self, picture: Array) -> Array:
         return (picture - self.base) / self.target.scale
 
 

@@ -23,6 +23,7 @@ from sr4.degradation.known import Known
 from sr4.errors import MissingExtraError, ModelError, UsageError
 from sr4.evaluation._optional import require
 from sr4.evaluation.features import EfficientNetLite0, FeatureExtractor, InceptionV3
+from sr4.evaluation.metrics import SSIM_WINDOW
 from sr4.evaluation.observed import Pixels
 from sr4.evaluation.perceptual import shared_distance
 from sr4.evaluation.report import Evaluation
@@ -209,6 +210,7 @@ def evaluate(
         limit=limit,
         corruption=corruption,
         on_bad=None if bad is None else bad.append,
+        least=1 if bad is None else SSIM_WINDOW + 2 * border,
     ):
         tally.add(batch, sampling.draws(batch))
         if on_progress:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,10 +14,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from sr4.errors import SR4Error, UsageError, reason
 from sr4.evaluation.metrics import Interval
 from sr4.evaluation.table import FIELDS, IN_PICTURES, METRICS
+from sr4.files.kinds import FolderKind, holds
 from sr4.pictures import write_image
 from sr4.plots.comparison import comparison_picture
 
 REPORT = "report.json"
+EVALUATION = FolderKind(
+    "holds no report",
+    holds(REPORT, "model", "data", "count", "nfe", "seconds_per_image", "protocol"),
+    UsageError,
+)
 
 
 class PictureScore(BaseModel):
@@ -95,7 +98,7 @@ class Evaluation(BaseModel):
             UsageError: the folder exists and is not empty (without `overwrite`).
             SR4Error: it cannot be written.
         """
-        return write_folder(folder, self._fill, overwrite=overwrite)
+        return write_report(folder, EVALUATION, self._fill, overwrite=overwrite)
 
     def _fill(self, folder: Path) -> None:
         files = {
@@ -109,16 +112,17 @@ class Evaluation(BaseModel):
             write_image(_comparison(self), folder / "comparison.png")
 
 
-def write_folder(
+def write_report(
     folder: str | Path,
+    kind: FolderKind,
     fill: Callable[[Path], None],
     *,
     overwrite: bool = False,
-    marker: str = REPORT,
 ) -> Path:
     """Make a folder of files that appears whole or not at all.
 
     Args:
+        kind: of the folder; another one is not replaced.
         fill: writes the files into the folder that it is given.
 
     Raises:
@@ -126,17 +130,9 @@ def write_folder(
         SR4Error: it cannot be written.
     """
     folder = Path(folder)
-    check_report_folder(folder, overwrite=overwrite, marker=marker)
-    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}.tmp")
     try:
-        temporary.mkdir(parents=True)
-        try:
-            fill(temporary)
-            if folder.is_dir():
-                shutil.rmtree(folder)
-            os.replace(temporary, folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        with kind.new(folder, overwrite=overwrite) as place:
+            fill(place)
     except OSError as error:
         raise SR4Error(
             f"the report {str(folder)!r} cannot be written ({reason(error)}); expected a "
@@ -146,25 +142,13 @@ def write_folder(
 
 
 def check_report_folder(
-    folder: str | Path, *, overwrite: bool = False, marker: str = REPORT
+    folder: str | Path, *, overwrite: bool = False, kind: FolderKind = EVALUATION
 ) -> None:
     """Raise UsageError if a report may not be written there; worth asking before a long evaluation.
 
-    With `overwrite`, only a folder that holds a report is replaced: one with the file `marker`.
+    With `overwrite`, only a folder of that kind is replaced.
     """
-    folder = Path(folder)
-    if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    if not overwrite:
-        raise UsageError(
-            f"{str(folder)!r} exists already; expected a new folder for the report: choose another "
-            "name"
-        )
-    if not (folder / marker).is_file():
-        raise UsageError(
-            f"{str(folder)!r} holds no report that could be replaced; expected a new folder or an "
-            "earlier report: choose another name"
-        )
+    kind.check_new(Path(folder), overwrite=overwrite)
 
 
 def _csv(pictures: tuple[PictureScore, ...]) -> str:

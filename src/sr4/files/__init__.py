@@ -1,1 +1,3 @@
-"""Files: written whole or not at all, and read from strangers within limits."""
+"""Files and folders: written whole or not at all, known as ours or not, and read from strangers
+within limits.
+"""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,8 +23,10 @@ MOST_BYTES = 1_000_000
 """Of a text; the config of a shipped model has 12,000."""
 
 _MOST_DEPTH = 32
-_MOST_INTEGER = 10**100
+_MOST_DIGITS = 100  # of a number
 _MOST_KEY = 200  # characters
+_INTEGER, _FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
+_OTHER_BASE = re.compile("0[box]")
 _TOO_DEEP = f"is nested more than {_MOST_DEPTH} deep"
 
 
@@ -64,7 +67,7 @@ def parse_json(text: str | bytes) -> Any:
         ValueError: it is none, or has keys twice, deep nesting or numbers out of any range.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_unique)
+        value = json.loads(text, object_pairs_hook=_unique, parse_int=_integer)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
     _check(value, finite=True)
@@ -72,7 +75,8 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def parse_yaml(text: str) -> Any:
-    """The value of a YAML text, as `yaml.safe_load` gives it.
+    """The value of a YAML text, as `yaml.safe_load` gives it; numbers are those of YAML 1.2
+    (section 10.3.2), of which none is to base 60: `1:30` is a text.
 
     Raises:
         ValueError: it is none, or has aliases, deep nesting or numbers out of any range.
@@ -109,6 +113,44 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
+def _integer(text: str) -> int:
+    """Of its digits; where they say so, to base 2, 8 or 16."""
+    if len(text) > _MOST_DIGITS:  # the time goes by the square
+        raise ValueError(f"has an integer of more than {_MOST_DIGITS} digits")
+    return int(text, 0 if _OTHER_BASE.match(text) else 10)
+
+
+def _yaml_integer(loader: _Loader, node: yaml.ScalarNode) -> int:
+    return _integer(loader.construct_scalar(node))
+
+
+def _yaml_float(loader: _Loader, node: yaml.ScalarNode) -> float:
+    text = loader.construct_scalar(node)
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"has a number of more than {_MOST_DIGITS} digits")
+    return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+
+
+_Loader.yaml_implicit_resolvers = {
+    sign: [(tag, pattern) for tag, pattern in resolvers if tag not in (_INTEGER, _FLOAT)]
+    for sign, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    _INTEGER,
+    re.compile(r"(?:[-+]?[0-9][0-9_]*|0b[01]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z"),
+    list("-+0123456789"),
+)
+_Loader.add_implicit_resolver(
+    _FLOAT,
+    re.compile(
+        r"(?:[-+]?(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan)\Z"
+    ),
+    list("-+.0123456789"),
+)
+_Loader.add_constructor(_INTEGER, _yaml_integer)
+_Loader.add_constructor(_FLOAT, _yaml_float)
+
+
 def _check(value: Any, *, finite: bool, depth: int = 0) -> None:
     """Refuse what is nested too deeply, and keys and numbers out of any range."""
     if depth > _MOST_DEPTH:
@@ -121,8 +163,6 @@ def _check(value: Any, *, finite: bool, depth: int = 0) -> None:
     elif isinstance(value, list):
         for inner in value:
             _check(inner, finite=finite, depth=depth + 1)
-    elif isinstance(value, int) and abs(value) > _MOST_INTEGER:
-        raise ValueError("has an integer of more than 100 digits")
     elif isinstance(value, float) and finite and not math.isfinite(value):
         raise ValueError("has a number that is not finite")
 

@@ -7,8 +7,14 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from sr4.machine.control_groups import group_folders
+
 _SYSTEM = Path("/proc/meminfo")
-_GROUP = Path("/sys/fs/cgroup")
+# Limit and use of a control group, and its cache of files among the statistics: versions 2 and 1.
+_FORMS = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 
 
 def available_memory() -> int | None:
@@ -29,12 +35,27 @@ def _of_system() -> int | None:
 
 
 def _of_container() -> int | None:
-    """By control groups, version 2. What is cached from files counts as free."""
-    with suppress(OSError, ValueError, IndexError):
-        limit, used = (int((_GROUP / f"memory.{what}").read_text()) for what in ("max", "current"))
-        facts = dict(line.split() for line in (_GROUP / "memory.stat").read_text().splitlines())
-        return limit - used + int(facts.get("inactive_file", 0))
-    return None
+    """What the control groups leave. What is cached from files counts as free."""
+    left = [one for folder in group_folders("memory") for one in _left(folder)]
+    return min(left, default=None)
+
+
+def _left(group: Path) -> list[int]:
+    """Of one control group, by each form of its files that it has and that tells a limit."""
+    found = []
+    for limit, usage, cached in _FORMS:
+        with suppress(OSError, ValueError):  # ValueError: "max", no limit
+            numbers = [int((group / name).read_text()) for name in (limit, usage)]
+            found.append(numbers[0] - numbers[1] + _statistics(group).get(cached, 0))
+    return found
+
+
+def _statistics(group: Path) -> dict[str, int]:
+    try:
+        lines = (group / "memory.stat").read_text().splitlines()
+        return {name: int(number) for name, number in (line.split() for line in lines)}
+    except (OSError, ValueError):
+        return {}
 
 
 def _of_process() -> int | None:

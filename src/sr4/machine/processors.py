@@ -12,7 +12,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
-_GROUP = Path("/sys/fs/cgroup")
+from sr4.machine.control_groups import group_folders
+
 _PIECE = 2**19  # numbers for which it is worth waking a thread
 _LEAST = 64  # pieces are multiples of this
 
@@ -36,15 +37,22 @@ def _by_affinity() -> int:
 
 def _by_quota() -> int | None:
     """Processors' worth of time that the container may use, None without a limit."""
+    found = [one for folder in group_folders("cpu") for one in _quotas(folder)]
+    return min(found, default=None)
+
+
+def _quotas(group: Path) -> list[int]:
+    """Of one control group, by each form of its files that it has and that tells a limit."""
+    found = []
+    with suppress(OSError, ValueError):  # ValueError: "max", no limit
+        limit, period = map(int, (group / "cpu.max").read_text().split())
+        found.append(-(-limit // period))
     with suppress(OSError, ValueError):
-        limit, period = (_GROUP / "cpu.max").read_text().split()
-        return None if limit == "max" else -(-int(limit) // int(period))
-    with suppress(OSError, ValueError):
-        quota, each = (
-            int((_GROUP / "cpu" / f"cpu.cfs_{what}_us").read_text()) for what in ("quota", "period")
+        limit, period = (
+            int((group / f"cpu.cfs_{what}_us").read_text()) for what in ("quota", "period")
         )
-        return None if quota <= 0 else -(-quota // each)
-    return None
+        found += [-(-limit // period)] if limit > 0 else []
+    return found
 
 
 def _by_environment() -> int | None:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from sr4.build import build_degradation, build_sampler, build_schedule, build_target
+from sr4.build import build_denoiser, build_sampler, build_schedule
 from sr4.config import (
     SAMPLERS,
     ModelConfig,
@@ -21,7 +22,6 @@ from sr4.config import (
     is_degradation_aware,
 )
 from sr4.degradation.known import CLEAN, Known
-from sr4.diffusion.predictions import PREDICTIONS
 from sr4.diffusion.samplers import Denoised, OnStep, PictureNoise, sample
 from sr4.diffusion.targets import Frame
 from sr4.errors import ModelError, UsageError, nearest
@@ -48,10 +48,9 @@ class DiffusionModel:
         self.config = config
         self.network = network
         self.name = name
-        self.degradation = build_degradation(config)
-        self._target = build_target(config)
+        self.denoiser = build_denoiser(config)
+        self.degradation = self.denoiser.target.degradation
         self.schedule = build_schedule(config.schedule)
-        self.prediction = PREDICTIONS[config.objective.prediction]
 
     def __repr__(self) -> str:
         return f"DiffusionModel({self.name!r}, x{self.config.scale}, on {self.network.name})"
@@ -170,11 +169,6 @@ class DiffusionModel:
         own = padded(constraints, (height, width), larger) if constraints else None
         drawn = self._draw(larger, self.pad(condition), told, seeds, settings, own, on_step)
         result = np.clip(drawn[..., : height * scale, : width * scale], *VALUE_RANGE)
-        if not np.isfinite(result).all():
-            raise ModelError(
-                f"{self.name}: its network gave numbers that are not finite; expected pictures: "
-                "the weights may be damaged"
-            )
         if settings.consistency:  # one by one: each takes the rounds that it needs alone
             exact = constraints or [
                 Constraint(self.degradation, PixelBox(low, 0)) for low in low_res
@@ -190,7 +184,7 @@ class DiffusionModel:
         Args:
             constraint: see `sr4.diffusion.targets.Frame`.
         """
-        return self._target.frame(low_res, constraint)
+        return self.denoiser.target.frame(low_res, constraint)
 
     def pad(self, low_res: Floats) -> Floats:
         """Pictures whose high-res size is the next multiple of the network's."""
@@ -220,9 +214,7 @@ class DiffusionModel:
 
         def denoise(x_t: Array, log_snr: float) -> Denoised:
             output = self.evaluate(x_t, log_snr, upsampled, told)
-            x_0 = self.predicted_x_0(output, x_t, log_snr, settings.detail)
-            x_0 = frame.constrain(x_0, consistency=settings.consistency)
-            return Denoised(x_0, self.variance_output(output))
+            return self.denoised(output, x_t, log_snr, frame, settings)
 
         x_0 = sample(
             denoise,
@@ -235,26 +227,13 @@ class DiffusionModel:
         )
         return network.numpy(frame.decode(x_0))
 
-    def predicted_x_0(self, output: Array, x_t: Array, log_snr: float, detail: float) -> Array:
-        """What the network's answer says of the clean variable, (B, C, H, W).
-
-        With a mean output it is `mean + detail (sample - mean)`: on such a line lie the estimators
-        that have the least error for their distance to real pictures (Freirich et al. 2021, A
-        Theory of the Distortion-Perception Tradeoff in Wasserstein Space, theorem 3).
-        """
-        channels = self.config.channels
-        sample_output = output[:, :channels]
-        if has_mean_output(self.config.network):
-            # All predictions are affine in the output, so this is the line between their x_0.
-            mean_output = output[:, channels:]
-            sample_output = mean_output + detail * (sample_output - mean_output)
-        return self.prediction.x_0(sample_output, x_t, log_snr)
-
-    def variance_output(self, output: Array) -> Array | None:
-        """The part of the network's answer that a learned variance follows from."""
-        if self.config.objective.variance != "learned":
-            return None
-        return output[:, self.config.channels :]
+    def denoised(
+        self, output: Array, x_t: Array, log_snr: float, frame: Frame, settings: SamplingSettings
+    ) -> Denoised:
+        """What the network's answer says of x_t (see `sr4.diffusion.denoiser.Denoiser`)."""
+        return self.denoiser(
+            output, x_t, log_snr, frame, consistency=settings.consistency, detail=settings.detail
+        )
 
     def told(self, known: Sequence[Known]) -> Array | None:
         """What the network is told of the degradation of each picture, (B, 6) as it takes it; None
@@ -267,19 +246,23 @@ class DiffusionModel:
     def evaluate(
         self, x_t: Array, log_snr: float, upsampled: Array, told: Array | None = None
     ) -> Array:
-        """The network's answer, of the shape that a model like this has; a graph from elsewhere
-        could give any.
+        """The network's answer, of the shape that a model like this has, and all of it numbers; a
+        graph from elsewhere could give any, and damaged weights give what would show as black.
+
+        Raises:
+            ModelError: it is something else, or the network fails.
         """
         output = self.network(x_t, log_snr, upsampled, *(() if told is None else (told,)))
-        is_double = self.config.objective.variance == "learned" or has_mean_output(
-            self.config.network
-        )
-        outputs = self.config.channels * (2 if is_double else 1)
-        expected = (x_t.shape[0], outputs, *x_t.shape[2:])
+        expected = (x_t.shape[0], self.denoiser.output_channels, *x_t.shape[2:])
         if tuple(output.shape) != expected:
             raise ModelError(
                 f"{self.name}: its network gave numbers of shape {tuple(output.shape)}; expected "
                 f"{expected}: copy or export the model again"
+            )
+        if not array_namespace(output).isfinite(output).all():
+            raise ModelError(
+                f"{self.name}: its network gave numbers that are not finite; expected pictures: "
+                "the weights may be damaged"
             )
         return output
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +11,8 @@ from pathlib import Path
 
 from sr4.config import is_degradation_aware
 from sr4.errors import MissingExtraError, ModelError, UsageError, nearest, reason
-from sr4.model.folder import CARD, find_model, read_config, save_model, write_config
-from sr4.runtime import CONFIG, GRAPH, IR
+from sr4.model.folder import CARD, MODEL, find_model, read_config, save_model, write_config
+from sr4.runtime import GRAPH, IR
 from sr4.runtime.files import check_files
 
 FORMATS = ("onnx", "openvino")
@@ -90,7 +88,7 @@ def export_model(
 
 @contextmanager
 def new_folder(out: Path, overwrite: bool) -> Iterator[Path]:
-    """A temporary folder that takes the place of `out` when all went well.
+    """A new, empty folder to be filled, which takes the place of `out` when all went well.
 
     Args:
         out: the new model folder; an empty one may be there.
@@ -100,43 +98,24 @@ def new_folder(out: Path, overwrite: bool) -> Iterator[Path]:
         ModelError: out exists or cannot be written.
     """
     try:
-        _check_place(out, overwrite)
-        place, token = out.resolve(), secrets.token_hex(8)
-        temporary, old = (place.with_name(f".{token}.{kind}") for kind in ("tmp", "old"))
-        try:
-            temporary.mkdir(parents=True)
-            yield temporary
-            if place.exists():
-                place.rename(old)
-            temporary.rename(place)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-            if place.exists():
-                shutil.rmtree(old, ignore_errors=True)
-            elif old.exists():
-                old.rename(place)
+        with MODEL.new(out, overwrite=overwrite) as folder:
+            yield folder
     except OSError as error:
         raise ModelError(
             f"{out}: cannot be written ({reason(error)}); expected a writable place with room"
         ) from error
 
 
-def _check_place(out: Path, overwrite: bool) -> None:
-    """Refuse to replace what is there, and even with overwrite all but a model folder."""
-    if not os.path.lexists(out) or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not overwrite:
-        raise ModelError(f"{out}: exists already; expected a new folder: use --overwrite")
-    if not (out / CONFIG).is_file():
-        raise ModelError(
-            f"{out}: is no model folder; expected one to replace, or a new name: choose another"
-        )
-
-
 def _convert_to_openvino(folder: Path) -> None:
     try:
-        import openvino
-    except ImportError as error:
+        from sr4.runtime.openvino_backend import openvino
+    except ModuleNotFoundError as error:
         raise MissingExtraError("export to OpenVINO", "openvino", "openvino") from error
     graph = openvino.Core().read_model(str(folder / GRAPH))
-    openvino.save_model(graph, str(folder / IR), compress_to_fp16=True)
+    try:
+        openvino.save_model(graph, str(folder / IR), compress_to_fp16=True)
+    except RuntimeError as error:  # its answer to a full disk
+        raise ModelError(
+            f"OpenVINO cannot write its files ({reason(error)}); expected a writable place with "
+            "room: make some, or choose another"
+        ) from error

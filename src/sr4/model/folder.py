@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING
 from sr4.config import ModelConfig, parse_model_config
 from sr4.errors import ModelError, nearest, reason
 from sr4.files.documents import check_own_file, parse_json, read_bytes
-from sr4.files.whole import file_sha256
+from sr4.files.kinds import FolderKind, holds
+from sr4.files.whole import file_sha256, replaced_folder, write_text
 from sr4.runtime import CONFIG, WEIGHTS
 
 if TYPE_CHECKING:
@@ -22,9 +24,13 @@ SHIPPED = Path(__file__).parents[1] / "shipped"
 DEFAULT_MODEL = "sr4-fast"
 PHOTO_MODEL = "photo-x4"
 FORMAT = 1  # of config.json
-_FACE_SIDES = frozenset(range(16, 33))  # of low-res pictures, in pixels
 
 VALUE_RANGE = (-1.0, 1.0)
+MODEL = FolderKind(
+    "is no model folder",
+    holds(CONFIG, "network", "degradation", "objective", "size_multiple"),
+    ModelError,
+)
 _MODEL_FILES = "model.*"  # weights, graph, and what other runtimes want
 _PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
 
@@ -32,13 +38,6 @@ _PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
 def shipped_models() -> dict[str, Path]:
     """The models inside the package by name."""
     return {path.parent.name: path.parent for path in sorted(SHIPPED.glob(f"[!.]*/{CONFIG}"))}
-
-
-def model_for(width: int, height: int) -> str:
-    """The shipped model for a picture of that size: the one for faces has learned 16x16 ones, and
-    makes do with up to 32x32; everything else is a photograph.
-    """
-    return DEFAULT_MODEL if {width, height} <= _FACE_SIDES else PHOTO_MODEL
 
 
 def find_model(name: str | Path) -> Path:
@@ -114,25 +113,27 @@ def weights_checksum(config: ModelConfig) -> str:
 
 
 def save_model(folder: Path, config: ModelConfig, tensors: Mapping[str, Tensor]) -> ModelConfig:
-    """Write a model folder: the tensors as they are, and the config with checksums.
+    """Write a model folder, whole or not at all: the tensors as they are, and the config with
+    checksums.
 
-    Files of other weights, such as an exported graph, do not stay.
+    Files of other weights, such as an exported graph, do not stay; all else in the folder does.
 
     Returns:
         The config as written.
     """
     from safetensors.torch import save
 
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{WEIGHTS}.tmp"
-    # Not by save_file, whose files only their owner may read.
-    temporary.write_bytes(save({name: tensor.contiguous() for name, tensor in tensors.items()}))
-    for stale in folder.glob(_MODEL_FILES):
-        if stale.name != WEIGHTS:
-            stale.unlink()
-    temporary.replace(folder / WEIGHTS)
     parameters = sum(tensor.numel() for tensor in tensors.values())
-    return write_config(folder, config.model_copy(update={"parameters": parameters}))
+    with replaced_folder(folder) as new:
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.is_dir():
+                shutil.copytree(path, new / path.name, symlinks=True)
+            elif path.name != CONFIG and not path.match(_MODEL_FILES):
+                shutil.copy2(path, new / path.name, follow_symlinks=False)
+        # Not by save_file, whose files only their owner may read.
+        weights = save({name: tensor.contiguous() for name, tensor in tensors.items()})
+        (new / WEIGHTS).write_bytes(weights)
+        return write_config(new, config.model_copy(update={"parameters": parameters}))
 
 
 def write_config(folder: Path, config: ModelConfig) -> ModelConfig:
@@ -140,7 +141,5 @@ def write_config(folder: Path, config: ModelConfig) -> ModelConfig:
     sums = {path.name: file_sha256(path) for path in sorted(folder.glob(_MODEL_FILES))}
     config = config.model_copy(update={"sha256": sums})
     text = json.dumps(config.model_dump(mode="json"), indent=2, ensure_ascii=False)
-    temporary = folder / f".{CONFIG}.tmp"
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(folder / CONFIG)
+    write_text(folder / CONFIG, text + "\n")
     return config

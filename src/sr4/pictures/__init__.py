@@ -1,11 +1,13 @@
 """Picture files of any mode and depth, with all that they carry: read, and written back."""
 
+from sr4.pictures.fitting import losses
 from sr4.pictures.metadata import NO_METADATA, Metadata, Provenance
 from sr4.pictures.raster import Raster
 from sr4.pictures.reading import (
     READ_SUFFIXES,
     Picture,
     natural_suffix,
+    picture_of,
     read_picture,
     read_provenance,
     read_size,
@@ -15,7 +17,6 @@ from sr4.pictures.writing import (
     check_output,
     check_sides,
     encode_picture,
-    losses,
     write_image,
     write_picture,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "encode_picture",
     "losses",
     "natural_suffix",
+    "picture_of",
     "read_picture",
     "read_provenance",
     "read_size",

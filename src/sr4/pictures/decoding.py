@@ -19,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from sr4.errors import PictureError, reason
 from sr4.files.paths import missing_path
+from sr4.pictures import png
 
 # Decoders log some of what they also raise, which Python prints unless somebody takes it.
 for name in ("PIL", "tifffile", "imagecodecs"):
@@ -27,6 +28,8 @@ for name in ("PIL", "tifffile", "imagecodecs"):
 # Formats with a signature of their own: others are guessed from bytes that fit anything (TGA), or
 # run a program (EPS). The frequent ones come first, since Pillow tries them in this order.
 _READ_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
+_BRANDS = 256  # bytes at a file's start that name what a file of boxes holds (ISO 14496-12, 4.3)
+_HEIF = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 
 MAX_BYTES = 2**30
 """The largest file that `read_image` reads unless told otherwise: some decoders take it whole."""
@@ -91,10 +94,41 @@ def _open_file(path: Path, label: str) -> BinaryIO:
 
 
 def open_stream(stream: BinaryIO) -> Image.Image:
-    """The picture with its header read, not decoded; raises what Pillow does."""
-    image = Image.open(stream, formats=_READ_FORMATS)
-    if image.format == "TIFF":
+    """The picture with its header read, not decoded. Of a PNG, all that its file says is in
+    `info`, "png" being a `sr4.pictures.png.Side`. Raises what Pillow does.
+    """
+    start = stream.read(_BRANDS)
+    stream.seek(0)
+    if start.startswith(png.SIGNATURE):
+        pixels, side = png.split(stream)
+        image = Image.open(pixels, formats=["PNG"])
+        image.info |= side.info()
+        return image
+    if _is_heif(start):
+        return _open_heif(stream)
+    if start.startswith((b"II", b"MM")):
         silence_libtiff()
+    return Image.open(stream, formats=_READ_FORMATS)
+
+
+def _is_heif(start: bytes) -> bool:
+    """Whether a file begins as HEIF does, and is no AVIF."""
+    if start[4:8] != b"ftyp":
+        return False
+    end = min(len(start), int.from_bytes(start[:4], "big"))
+    brands = {start[8:12], *(start[place : place + 4] for place in range(16, end, 4))}
+    return bool(brands & _HEIF) and not brands & {b"avif", b"avis"}
+
+
+def _open_heif(stream: BinaryIO) -> Image.Image:
+    try:
+        import pillow_heif
+    except ImportError:
+        raise PictureError(
+            "HEIC is not read here: install the package 'pillow-heif' (the extra 'heic' of sr4), "
+            "or convert the picture"
+        ) from None
+    image: Image.Image = pillow_heif.HeifImageFile(stream)  # type: ignore[no-untyped-call]
     return image
 
 

@@ -12,10 +12,11 @@ from sr4.files.paths import missing_path
 # fmt: off
 SUFFIXES = frozenset((
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".tif", ".tiff", ".bmp",
-    ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".avif",
+    ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".avif", ".heic", ".heif",
+    ".hif",
 ))
 # fmt: on
-"""The suffixes, in lower case, of the picture files that are read."""
+"""The suffixes, in lower case, of the picture files that are read, HEIC with its extra alone."""
 
 
 def list_images(path: str | Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:

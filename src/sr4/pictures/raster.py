@@ -31,7 +31,7 @@ _DEEP_MODES = {"I;16", "I;16B", "I;16L", "I;16N", "I", "F"}  # of Pillow; all ar
 class Span:
     """The values that stand for black and white, and their type."""
 
-    low: float
+    low: float  # of whole numbers an int, as floats do not hold all of them
     high: float
     dtype: np.dtype[Any]
 
@@ -46,11 +46,11 @@ class Span:
         dtype = pixels.dtype
         if dtype in (np.uint8, np.uint16):
             return cls(0, np.iinfo(dtype).max, dtype)
-        low, high = float(pixels.min()), float(pixels.max())
+        low, high = pixels.min().item(), pixels.max().item()
         if dtype.kind == "f" and low >= 0 and high <= 1:
             return cls(0, 1, dtype)
         if high == low:
-            high = low + max(1.0, abs(low))
+            high = low + max(1, abs(low))
         with np.errstate(all="ignore"):
             scale = np.float64(2) / (np.float64(high) - np.float64(low))
         if not 0 < scale < np.inf:
@@ -76,9 +76,19 @@ class Span:
         if self.dtype not in (np.uint8, np.uint16):  # the range may be any
             clipped = clipped.astype(np.float64)
         values = (clipped + 1) * ((self.high - self.low) / 2) + self.low
-        if self.dtype.kind != "f":
-            values = np.rint(values)
-        return np.clip(values, self.low, self.high).astype(self.dtype)
+        if self.dtype.kind == "f":
+            return np.clip(values, self.low, self.high).astype(self.dtype)
+        limits = np.iinfo(self.dtype)
+        low, high = max(int(self.low), limits.min), min(int(self.high), limits.max)
+        values = np.rint(values)
+        if self.dtype.itemsize < 8:
+            return np.clip(values, low, high).astype(self.dtype)
+        # Floats do not hold the ends of 64 bits, and what they round them to wraps around.
+        above, below = values >= float(high), values <= float(low)
+        whole = np.where(above | below, 0, values).astype(self.dtype)
+        whole[above] = high
+        whole[below] = low
+        return whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,12 +101,15 @@ class Raster:
         colour: what the N channels are: "grey" (1), "rgb" (3), "cmyk" (4) or "bands" (any number).
         span: what stands for black and white.
         alpha: (H, W) of the same type, 0 where nothing is to be seen, or None.
+        nodata: the number that stands for pixels without data, whose alpha is 0 then, and 1 that of
+            the others; None where alpha, if there is any, is transparency.
     """
 
     pixels: NDArray[Any]
     colour: Colour
     span: Span
     alpha: NDArray[Any] | None = None
+    nodata: float | None = None
 
     def __repr__(self) -> str:
         colour = self.colour + ("" if self.alpha is None else " with alpha")
@@ -109,7 +122,13 @@ class Raster:
 
     @cached_property
     def array(self) -> NDArray[Any]:
-        """(H, W, N), with alpha as one channel more; (H, W) where that makes a single channel."""
+        """(H, W, N), with alpha as one channel more; (H, W) where that makes a single channel.
+        Pixels without data hold the number that stands for it.
+        """
+        if self.alpha is not None and self.nodata is not None:
+            value = np.asarray(self.nodata).astype(self.pixels.dtype)
+            pixels = np.where(self.alpha[:, :, None] == 0, value, self.pixels)
+            return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
         if self.alpha is not None:
             return np.concatenate([self.pixels, self.alpha[:, :, None]], axis=2)
         return self.pixels[:, :, 0] if self.pixels.shape[2] == 1 else self.pixels
@@ -137,16 +156,16 @@ class Raster:
     @property
     def alpha_span(self) -> Span:
         """That of alpha: whatever the values of colour are, 1 is opaque among floats."""
-        if self.pixels.dtype.kind == "f":
+        if self.pixels.dtype.kind == "f" or self.nodata is not None:
             return Span(0, 1, self.pixels.dtype)
         return self.span
 
     def with_bits(self, bits: Literal[8, 16]) -> Raster:
         """With 8- or 16-bit numbers, each the nearest; other numbers go from their span to all of
-        that range.
+        that range, and pixels without data become transparent.
         """
         dtype = np.dtype(np.uint8 if bits == 8 else np.uint16)
-        if self.pixels.dtype == dtype:
+        if self.pixels.dtype == dtype and self.nodata is None:
             return self
         span = Span(0, np.iinfo(dtype).max, dtype)
         unit_alpha = self.unit_alpha
@@ -171,6 +190,7 @@ class Raster:
             self,
             pixels=self.span.pixels(share * self.span.unit(self.pixels) + (1 - share)),
             alpha=None,
+            nodata=None,
         )
 
     def to_pil(self) -> Image.Image:
@@ -189,7 +209,10 @@ class Raster:
             grey = self.pixels[:, :, 0]
             if self.pixels.dtype == np.uint16:
                 return Image.fromarray(grey)
-            return Image.fromarray(grey.astype(np.float32 if grey.dtype.kind == "f" else np.int32))
+            limits = np.iinfo(np.int32)
+            is_whole = grey.dtype.kind != "f"
+            is_whole = is_whole and limits.min <= grey.min() and grey.max() <= limits.max
+            return Image.fromarray(grey.astype(np.int32 if is_whole else np.float32))
         shallow = self.with_bits(8)
         if self.colour == "cmyk":
             return Image.fromarray(255 - shallow.pixels, "CMYK")
@@ -292,7 +315,12 @@ def from_array(array: NDArray[Any], channels: int = 3) -> Raster:
     return checked(shaped, colour)
 
 
-def checked(pixels: NDArray[Any], colour: Colour, alpha: NDArray[Any] | None = None) -> Raster:
+def checked(
+    pixels: NDArray[Any],
+    colour: Colour,
+    alpha: NDArray[Any] | None = None,
+    nodata: float | None = None,
+) -> Raster:
     """A raster of pixels (H, W) or (H, W, N).
 
     Raises:
@@ -306,7 +334,7 @@ def checked(pixels: NDArray[Any], colour: Colour, alpha: NDArray[Any] | None = N
         raise PictureError(f"got pixels of type {pixels.dtype}; expected numbers")
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise PictureError("got pixels that are not finite; expected numbers: replace them first")
-    return Raster(pixels, colour, Span.of(pixels), alpha)
+    return Raster(pixels, colour, Span.of(pixels), alpha, nodata)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr4.errors import PictureError
-from sr4.pictures import tiff
+from sr4.pictures import nodata, png, tiff
 from sr4.pictures.decoding import check_pixels, decoding, open_stream
 from sr4.pictures.finding import SUFFIXES
 from sr4.pictures.metadata import (
@@ -25,7 +25,7 @@ from sr4.pictures.metadata import (
     metadata_of,
     parse_provenance,
 )
-from sr4.pictures.raster import Raster, checked, from_pil
+from sr4.pictures.raster import Colour, Raster, checked, from_pil
 from sr4.pictures.rgb import orientation
 
 READ_SUFFIXES = SUFFIXES | {".npy"}
@@ -79,19 +79,60 @@ def read_picture(
     with decoding(source, name) as (stream, label):
         start = _start(stream)
         if start.startswith(NPY):
-            return Picture((_read_npy(stream, label, max_pixels),))
+            raster, notes = _read_npy(stream, label, max_pixels)
+            return Picture((raster,), notes=notes)
         if start.startswith(tiff.SIGNATURES):
-            deep = tiff.read_deep(stream, label, max_pixels)
-            if deep is not None:
-                raster, metadata, pages = deep
-                return Picture((raster,), metadata, notes=_pages_note(pages))
-            stream.seek(0)
+            return _read_tiff(stream, label, max_pixels)
         with open_stream(stream) as image:
-            frames = _count_frames(image)
-            check_pixels(label, image.width, image.height, frames, max_pixels)
-            if image.format == "PNG" and start[_PNG_DEPTH] == 16 and frames == 1:
+            first, frames = _count_frames(image)
+            check_pixels(label, image.width, image.height, first + frames, max_pixels)
+            is_deep = image.format == "PNG" and start[_PNG_DEPTH] == 16
+            if is_deep and first + frames == 1:
                 return _deep_png(stream, image)
-            return _shallow(image, frames)
+            picture = _shallow(image, first, frames)
+            if is_deep:
+                note = "its 16 bits are read as 8, as an animation's are"
+                picture = replace(picture, notes=(*picture.notes, note))
+            return picture
+
+
+def _read_tiff(stream: BinaryIO, label: str, max_pixels: int) -> Picture:
+    found = tiff.read(stream, label, max_pixels)
+    notes: tuple[str, ...] = ()
+    if found.raster is None:  # which Pillow reads without loss
+        stream.seek(0)
+        with open_stream(stream) as image:
+            image.seek(found.page)
+            check_pixels(label, image.width, image.height, 1, max_pixels)
+            image.load()  # which turns it
+            metadata, notes = metadata_of(image)
+            raster = from_pil(image)
+    else:
+        raster, metadata = found.raster, found.metadata
+    return Picture((raster,), metadata, notes=(*notes, *found.notes, *_pages_note(found.pages)))
+
+
+def _count_frames(image: Image.Image) -> tuple[int, int]:
+    """The number of the first frame, and how many there are: an animated PNG may begin with a
+    picture for those who cannot show it.
+    """
+    if image.format not in _MOVING:
+        return 0, 1
+    first = int(bool(image.info.get("default_image")))
+    return first, max(1, int(getattr(image, "n_frames", 1)) - first)
+
+
+def picture_of(image: Image.Image) -> Picture:
+    """A Pillow picture as `read_picture` gives its file: upright, with its metadata. Of an
+    animation the frame that it stands at.
+
+    Raises:
+        PictureError: it cannot be decoded.
+    """
+    raster = from_pil(image)
+    lies = orientation(image)  # of a TIFF, 1 once it is decoded
+    metadata, notes = metadata_of(image, lies)
+    return Picture((raster.turned(lies),), metadata, notes=notes)
 
 
 def natural_suffix(source: Path | bytes) -> str:
@@ -148,44 +189,58 @@ def _start(stream: BinaryIO) -> bytes:
     return start
 
 
-def _count_frames(image: Image.Image) -> int:
-    return int(getattr(image, "n_frames", 1)) if image.format in _MOVING else 1
-
-
 def _pages_note(pages: int) -> tuple[str, ...]:
-    return (f"the first of {pages} pages is taken",) if pages > 1 else ()
+    if pages < 2:
+        return ()
+    count = f"more than {pages - 1:,}" if pages > tiff.MOST_PAGES else f"{pages:,}"
+    return (f"the first of {count} pages is taken",)
 
 
-def _shallow(image: Image.Image, frames: int) -> Picture:
-    notes = () if frames > 1 else _pages_note(int(getattr(image, "n_frames", 1)))
+def _shallow(image: Image.Image, first: int, frames: int) -> Picture:
+    """The pictures of a file as Pillow holds them, with 8 bits."""
+    lies = orientation(image)
+    metadata, notes = metadata_of(image, lies)
+    if first:
+        notes += ("the default image, which is no frame of the animation, is left out",)
     if frames == 1:
-        metadata = metadata_of(image)
+        if image.format == "MPO":
+            notes += _pages_note(int(getattr(image, "n_frames", 1)))
+        image.seek(first)
         image.load()
-        return Picture((from_pil(image).turned(orientation(image)),), metadata, notes=notes)
+        return Picture((from_pil(image).turned(lies),), metadata, notes=notes)
     durations: list[float] = []
-    moving = list(_frames(image, frames, durations))
+    moving = [raster.turned(lies) for raster in _frames(image, first, frames, durations)]
     if all((raster.alpha == 255).all() for raster in moving if raster.alpha is not None):
         moving = [Raster(raster.pixels, raster.colour, raster.span) for raster in moving]
-    metadata = metadata_of(image)
-    return Picture(tuple(moving), metadata, tuple(durations), int(image.info.get("loop") or 0))
+    return Picture(tuple(moving), metadata, tuple(durations), _plays(image), notes)
 
 
-def _frames(image: Image.Image, count: int, durations: list[float]) -> Iterator[Raster]:
-    for number in range(count):
+def _frames(image: Image.Image, first: int, count: int, durations: list[float]) -> Iterator[Raster]:
+    for number in range(first, first + count):
         image.seek(number)
         raster = from_pil(image.convert("RGBA"))
         durations.append(float(image.info.get("duration") or 100))  # WebP's is known once decoded
         yield raster
 
 
+def _plays(image: Image.Image) -> int:
+    """How often an animation is shown, 0 being for ever. A GIF that says nothing of it is shown
+    once, and what it says otherwise is how often it begins anew, as browsers read it.
+    """
+    loop = image.info.get("loop")
+    if image.format != "GIF":
+        return int(loop or 0)
+    return 1 if loop is None else int(loop) and int(loop) + 1
+
+
 def _deep_png(stream: BinaryIO, image: Image.Image) -> Picture:
     """A PNG of 16 bits a channel, of which Pillow keeps 8 where there is colour or alpha."""
     import imagecodecs
 
-    metadata, lies = metadata_of(image), orientation(image)
-    stream.seek(0)
-    pixels = imagecodecs.png_decode(stream.read())
-    return Picture((split_alpha(pixels).turned(lies),), metadata)
+    lies = orientation(image)
+    metadata, notes = metadata_of(image, lies)
+    pixels = imagecodecs.png_decode(png.split(stream)[0].read())
+    return Picture((split_alpha(pixels).turned(lies),), metadata, notes=notes)
 
 
 def split_alpha(pixels: NDArray[Any]) -> Raster:
@@ -196,7 +251,7 @@ def split_alpha(pixels: NDArray[Any]) -> Raster:
     return checked(colours, "grey" if count < 3 else "rgb", alpha)
 
 
-def _read_npy(stream: BinaryIO, label: str, max_pixels: int) -> Raster:
+def _read_npy(stream: BinaryIO, label: str, max_pixels: int) -> tuple[Raster, tuple[str, ...]]:
     shape, in_columns, dtype = _npy_header(stream, label)
     check_pixels(label, shape[1], shape[0], 1, max_pixels)
     count = math.prod(shape)
@@ -209,7 +264,8 @@ def _read_npy(stream: BinaryIO, label: str, max_pixels: int) -> Raster:
     array = np.frombuffer(data, dtype, count).reshape(shape, order="F" if in_columns else "C")
     array = array.astype(dtype.newbyteorder("="))
     bands = 1 if array.ndim == 2 else shape[2]
-    return checked(array, {1: "grey", 3: "rgb"}.get(bands, "bands"))  # type: ignore[arg-type]
+    colour: Colour = "grey" if bands == 1 else "rgb" if bands == 3 else "bands"
+    return nodata.raster(array.reshape(*shape[:2], bands), colour, None)
 
 
 def _npy_header(stream: BinaryIO, label: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

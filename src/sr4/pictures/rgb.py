@@ -93,11 +93,14 @@ def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def orientation(image: Image.Image) -> int:
-    """How the pixels lie (EXIF 2.32, tag 0x0112). Of a TIFF, Pillow has turned them once loaded."""
+    """How the pixels lie, 1 to 8 (EXIF 2.32, tag 0x0112), by EXIF, or by XMP where EXIF is silent.
+    Of a TIFF, Pillow has turned them once loaded.
+    """
     try:
-        return int(image.getexif().get(ExifTag.Orientation, 1))
+        lies = int(image.getexif().get(ExifTag.Orientation, 1))
     except Exception:  # noqa: BLE001 - a damaged EXIF block does not damage the pixels
         return 1
+    return lies if lies in _UPRIGHT else 1
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

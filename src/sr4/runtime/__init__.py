@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +11,9 @@ from numpy.typing import NDArray
 
 from sr4.config import ModelConfig
 from sr4.errors import MissingExtraError, ModelError, OutOfMemoryError, UsageError, nearest, reason
+from sr4.runtime.compiled_cache import cache_folder
 from sr4.runtime.graph_check import check_graph, check_ir
+from sr4.runtime.rehearsal import check_by_rehearsal
 from sr4.runtime.weights import read_header
 
 Array = Any
@@ -121,13 +121,37 @@ def open_network(
             "or choose the torch backend"
         )
     # What a config does not list has nothing to do with the model.
+    graph = folder / GRAPH
     if backend == "openvino" and all(_has(folder, name, config) for name in (IR, IR_WEIGHTS)):
-        check_ir(folder / IR)
-        return _open_openvino(folder / IR, config)
-    check_graph(folder / GRAPH, folder / WEIGHTS, read_header(folder / WEIGHTS))
-    if backend == "openvino":
-        return _open_openvino(folder / GRAPH, config)
-    return _open_onnx(folder / GRAPH)
+        graph = folder / IR
+        check_ir(graph)
+    else:
+        check_graph(graph, folder / WEIGHTS, read_header(folder / WEIGHTS))
+    check_by_rehearsal(graph, config, backend)
+    return open_graph(graph, config, backend)
+
+
+def open_graph(graph: Path, config: ModelConfig, backend: str, *, keep: bool = True) -> Network:
+    """An exported network on "onnx" or "openvino".
+
+    Args:
+        keep: whether what is compiled of it is kept for other processes.
+    """
+    if backend == "onnx":
+        from sr4.runtime.onnx_backend import ONNXNetwork
+
+        return ONNXNetwork(graph)
+    try:
+        from sr4.runtime.openvino_backend import OpenVINONetwork
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("the openvino backend", "openvino", "openvino") from error
+    cache = cache_folder() if keep else None
+    return OpenVINONetwork(
+        graph,
+        size=config.image_size,
+        multiple=config.size_multiple,
+        cache=None if cache is None else cache / "openvino",
+    )
 
 
 def _has(folder: Path, name: str, config: ModelConfig) -> bool:
@@ -141,17 +165,6 @@ def _fastest(draws: int | None) -> str:
     return "onnx" if few or find_spec("openvino") is None else "openvino"
 
 
-def cache_folder() -> Path:
-    """Where the platform keeps what programs can make again: sr4's part of it."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or os.path.expanduser("~/AppData/Local")
-    elif sys.platform == "darwin":
-        base = os.path.expanduser("~/Library/Caches")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(base, "sr4")
-
-
 def _open_torch(folder: Path, config: ModelConfig, device: str) -> Network:
     try:
         from sr4.runtime.torch_backend import TorchNetwork
@@ -159,18 +172,3 @@ def _open_torch(folder: Path, config: ModelConfig, device: str) -> Network:
         what = f"{folder}: the torch backend"
         raise MissingExtraError(what, error.name or "torch", "train") from error
     return TorchNetwork.open(folder, config, device)
-
-
-def _open_onnx(graph: Path) -> Network:
-    from sr4.runtime.onnx_backend import ONNXNetwork
-
-    return ONNXNetwork(graph)
-
-
-def _open_openvino(graph: Path, config: ModelConfig) -> Network:
-    try:
-        from sr4.runtime.openvino_backend import OpenVINONetwork
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("the openvino backend", "openvino", "openvino") from error
-    cache = cache_folder() / "openvino"
-    return OpenVINONetwork(graph, size=config.image_size, cache=cache)

@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
-import functools
+import json
+import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
 from sr4.errors import ModelError, reason
+from sr4.files.whole import file_sha256
 from sr4.machine.processors import available_cpus
-from sr4.runtime import failure
+from sr4.runtime import IR, IR_WEIGHTS, WEIGHTS, failure
+from sr4.runtime.compiled_cache import CompiledCache
+
+
+def import_openvino() -> Any:
+    """The package, without its telemetry: this reports each import to its makers, and keeps a
+    number for the user in the home folder. Where it is not installed, the package does without; so
+    for the time of the import it is not to be found.
+
+    Raises:
+        ModuleNotFoundError: it is not installed.
+    """
+    name = "openvino_telemetry"
+    before = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        import openvino
+    finally:
+        if before is None:
+            del sys.modules[name]
+        else:
+            sys.modules[name] = before
+    return openvino
+
+
+openvino = import_openvino()
 
 Floats = NDArray[np.float32]
 
@@ -27,10 +54,12 @@ class OpenVINONetwork:
     Pictures of the usual size run on models compiled for that size, for `_GROUP` pictures and for
     one, up to a fifth faster than on the model for any size. A picture's size alone decides which,
     so that neither the batch it comes in nor earlier calls change its result by rounding. Each is
-    compiled when it is first needed, in about 0.3 s.
+    compiled when it is first needed, in about 0.3 s. Any number of threads may use it at once.
 
     Args:
         size: edge of the pictures that come most; None where there is no such size.
+        multiple: what the sides of pictures have to be multiples of. OpenVINO itself does not check
+            shapes inside a graph: others give numbers of an earlier call, or end the process.
         precision: of the arithmetic, "float32" or "bf16"; "auto" is bf16 where the processor has
             it. With bf16 outputs differ from float32 ones by about 0.01.
         cache: folder that keeps compiled models between processes; None keeps none.
@@ -43,16 +72,19 @@ class OpenVINONetwork:
         graph: Path,
         *,
         size: int | None = None,
+        multiple: int = 1,
         precision: str = "auto",
         cache: Path | None = None,
     ) -> None:
-        self._size, self._cache = size, cache
+        self._graph, self._size, self._multiple = graph, size, multiple
+        self._cache = CompiledCache(cache)
         self._core = _core()
         if precision == "auto":
             has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
             precision = "bf16" if has_bf16 else "float32"
         self.precision = precision
-        self._requests: dict[int | None, Any] = {}  # by pictures in a group; None takes any shape
+        self._compiling = threading.Lock()
+        self._compiled: dict[int | None, _Compiled] = {}  # by pictures in a group; None for any
         try:
             self._model = self._core.read_model(str(graph))
         except RuntimeError as error:
@@ -64,6 +96,10 @@ class OpenVINONetwork:
     def __call__(
         self, x_t: Floats, log_snr: float, upsampled: Floats, known: Floats | None = None
     ) -> Floats:
+        if any(side % self._multiple for side in x_t.shape[2:]):
+            raise failure(
+                "OpenVINO", x_t.shape, ValueError(f"sides are no multiples of {self._multiple}")
+            )
         inputs = {
             "x_t": np.ascontiguousarray(x_t),
             "log_snr": np.full(len(x_t), log_snr, np.float32),
@@ -86,28 +122,46 @@ class OpenVINONetwork:
             raise failure("OpenVINO", x_t.shape, error) from error
 
     def _evaluate(self, group: int | None, inputs: Mapping[str, Floats]) -> Floats:
-        if group not in self._requests:
-            shapes = {name: one.shape for name, one in inputs.items()}
-            self._requests[group] = self._compile(group, shapes).create_infer_request()
-        outputs = self._requests[group].infer(inputs, share_inputs=True)
-        return np.array(outputs[0])  # a copy: the runtime uses its buffer again
+        with self._compiling:
+            if group not in self._compiled:
+                shapes = {name: one.shape for name, one in inputs.items() if group is not None}
+                self._compiled[group] = _Compiled(self._compile(shapes))
+        return self._compiled[group](inputs)
 
-    def _compile(self, group: int | None, shapes: Mapping[str, tuple[int, ...]]) -> Any:
-        model = self._model.clone()
-        if group is not None:
-            model.reshape(dict(shapes))
+    def _compile(self, shapes: Mapping[str, tuple[int, ...]]) -> Any:
+        """The model compiled for these shapes, or for any; from the cache if it is there."""
         options = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": available_cpus(),
+            # With one, errors of an evaluation are lost, and its output is that of the one before.
+            "INFERENCE_NUM_THREADS": max(2, available_cpus()),
             "INFERENCE_PRECISION_HINT": _PRECISIONS[self.precision],
+            # Else what it prepares for each new size of pictures stays: two thirds of a megabyte.
+            "CPU_RUNTIME_CACHE_CAPACITY": 0,
         }
-        if self._cache is not None:
+        key = self._key(shapes, options)
+        kept = self._cache.read(key)
+        if kept is not None:
             try:
-                cached = options | {"CACHE_DIR": str(self._cache)}
-                return self._core.compile_model(model, "CPU", cached)
-            except RuntimeError:  # a full disk, a read-only folder: the work goes on without
-                self._cache = None
-        return self._core.compile_model(model, "CPU", options)
+                return self._core.import_model(kept, "CPU", options)
+            except RuntimeError:  # whatever makes it useless here, the graph is at hand
+                pass
+        model = self._model.clone()
+        if shapes:
+            model.reshape(dict(shapes))
+        compiled = self._core.compile_model(model, "CPU", options)
+        self._cache.write(key, compiled.export_model().getvalue())
+        return compiled
+
+    def _key(self, shapes: Mapping[str, tuple[int, ...]], options: Mapping[str, Any]) -> str:
+        """All that a compiled model depends on."""
+        weights = IR_WEIGHTS if self._graph.name == IR else WEIGHTS
+        files = [self._graph, self._graph.with_name(weights)]
+        machine = [
+            self._core.get_property("CPU", name)
+            for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")
+        ]
+        sums = [file_sha256(path) for path in files if path.is_file()]
+        return json.dumps([openvino.__version__, machine, sums, dict(shapes), dict(options)])
 
     def native(self, array: Floats) -> Floats:
         return array
@@ -116,14 +170,43 @@ class OpenVINONetwork:
         return array
 
 
-@functools.cache
+class _Compiled:
+    """A compiled model. Each evaluation has an infer request to itself, whose buffers hold its
+    outputs until they are copied; requests are used again, so that there are no more than threads.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._idle: list[Any] = []
+
+    def __call__(self, inputs: Mapping[str, Floats]) -> Floats:
+        try:
+            request = self._idle.pop()
+        except IndexError:
+            request = self._model.create_infer_request()
+        # Where there is but one processor, an evaluation can fail without a word: not unseen.
+        buffer = request.get_output_tensor().data
+        if buffer.dtype.kind == "f":
+            buffer[:] = np.nan
+        output = np.array(request.infer(inputs, share_inputs=True)[0])
+        self._idle.append(request)
+        return output
+
+
+_core_lock = threading.Lock()
+_cores: list[Any] = []
+
+
 def _core() -> Any:
     """One for the whole process, never closed. A core gives the thread that first compiles on it a
     stack for signal handlers, and when it is closed puts back what was there before it: of two
     that are closed in the order of their making, a stack that is gone, and the next signal, such as
     Ctrl-C, would end the process.
     """
-    return openvino.Core()
+    with _core_lock:
+        if not _cores:
+            _cores.append(openvino.Core())
+        return _cores[0]
 
 
 def _groups(count: int) -> list[slice]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,11 @@ from sr4.config import ModelConfig
 from sr4.errors import ModelError, UsageError, reason, shorten
 from sr4.runtime import WEIGHTS, failure
 from sr4.runtime.weights import read_header
+
+# The threads that share its work do not outlive a fork, and to wait for them would never end. One
+# thread needs no others.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 
 def open_module(folder: Path, config: ModelConfig) -> nn.Module:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from torch import Tensor
 
 from sr4.errors import PictureError, RunError, reason
 from sr4.files.documents import parse_json, read_bytes
-from sr4.files.whole import file_sha256
+from sr4.files.whole import file_sha256, remove_folder, replaced_folder
 
 _STATE = "state.json"
 _KEYS_OF_OLD = {"images", "step", "sha256"}
@@ -47,22 +45,11 @@ class Checkpoint:
             RunError: the disk is full or the folder cannot be written; older ones stay.
         """
         final = folder / f"{self.images:012d}"
-        temporary = _temporary(final)
-        shutil.rmtree(temporary, ignore_errors=True)
-        try:
-            with writing(final):
-                temporary.mkdir(parents=True)
-                self._write(temporary)
-                shutil.rmtree(final, ignore_errors=True)  # only fragments can have this name
-                temporary.rename(final)
-                _flush_folder(folder)
-        except RunError:
-            shutil.rmtree(temporary, ignore_errors=True)  # its room may be what is missing
-            raise
+        with writing(final), replaced_folder(final) as new:  # only fragments can have this name
+            self._write(new)
         with writing(folder):
             for old in list_checkpoints(folder)[:-keep]:
-                # First out of sight: a kill must not leave half of it under a checkpoint's name.
-                shutil.rmtree(old.rename(_temporary(old)))
+                remove_folder(old)
         return final
 
     def _write(self, folder: Path) -> None:
@@ -70,7 +57,6 @@ class Checkpoint:
         for name in ("network", "ema", "optimiser"):
             path = folder / f"{name}.safetensors"
             save_file({k: v.contiguous() for k, v in getattr(self, name).items()}, path)
-            _flush(path)
             sums[path.name] = file_sha256(path)
         state = {
             "images": self.images,
@@ -80,8 +66,6 @@ class Checkpoint:
             "sha256": sums,
         }
         (folder / _STATE).write_text(_signed(state), encoding="utf-8")
-        _flush(folder / _STATE)
-        _flush_folder(folder)
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
@@ -159,7 +143,8 @@ def newest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
         with writing(folder):
             for other in damaged:
                 aside = other.with_name(f"damaged-{other.name}")
-                shutil.rmtree(aside, ignore_errors=True)
+                if aside.exists():
+                    remove_folder(aside)
                 other.rename(aside)
         return checkpoint, [f"{line}: set aside, going on from {path.name}" for line in complaints]
     if complaints:
@@ -168,16 +153,6 @@ def newest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
             f"of {folder}, or delete it to train from the start"
         )
     return None, []
-
-
-def sweep(folder: Path) -> None:
-    """Remove what killed processes have left half-written or half-deleted, at any depth."""
-    for path in [*folder.rglob(".*.tmp"), *folder.rglob(".*.old")]:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            with suppress(OSError):  # it stays: it does no harm
-                path.unlink()
 
 
 @contextmanager
@@ -225,24 +200,3 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Te
         state.setdefault(int(index), {})[key] = tensor
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.tmp")
-
-
-def _flush(path: Path) -> None:
-    """Have the system put a file on the disk."""
-    with path.open("r+b") as file:  # Windows flushes writable handles only
-        os.fsync(file.fileno())
-
-
-def _flush_folder(path: Path) -> None:
-    """Have the system put a folder's list of names on the disk."""
-    if os.name == "nt":  # has no handles of folders
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sr4.build import build_schedule, build_target
+from sr4.build import build_denoiser, build_schedule
 from sr4.config import (
     DistillationSettings,
     RunSettings,
@@ -21,26 +20,24 @@ from sr4.config import (
 from sr4.data.loader import Batch
 from sr4.degradation import Degradation
 from sr4.diffusion.losses import simple_loss
-from sr4.diffusion.predictions import PREDICTIONS
 from sr4.diffusion.process import q_sample
 from sr4.diffusion.samplers import DDIMSampler, Denoised, sample
 from sr4.diffusion.targets import Frame
 from sr4.networks.discriminator import Discriminator, relativistic_loss
 from sr4.networks.fast import with_mean_output
 from sr4.runtime.torch_backend import TorchNetwork, channels_last
-from sr4.training.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
-from sr4.training.objectives import noisy_condition
-from sr4.training.optimisation import Optimisation
+from sr4.training.objectives import Learner, Losses, noisy_condition
 
-_OWN = "discriminator."  # what its tensors are called in a checkpoint
+_DISCRIMINATOR = "discriminator"  # what its tensors are called in a checkpoint
+_CLIP_NORM = 1.0  # of its gradient
 _PENALTY_EVERY = 4  # steps; it counts that many times then
 _PENALTY_NOISE = 0.1
 _BALANCE_RATE = 0.03
 _TINY = 1e-24
 
 
-class Distillation(Optimisation):
-    """A student in training, with the discriminator that it learns against.
+class Distillation:
+    """The objective of a student, which learns from its teacher and against a discriminator.
 
     The student starts from the teacher's weights and stays a denoiser: at the few times of its
     steps it makes x_0 in one evaluation. The distance of that to a goal is to become small, either
@@ -62,53 +59,53 @@ class Distillation(Optimisation):
     """
 
     def __init__(self, settings: RunSettings, teacher: nn.Module) -> None:
-        super().__init__(settings)
         assert settings.distillation is not None
         self._settings: DistillationSettings = settings.distillation
+        self._seed, self._precision = settings.training.seed, settings.training.precision
         self._condition_noise = settings.data.condition_noise
         self._schedule = build_schedule(settings.model.schedule)
         self._consistency = settings.model.sampling.consistency
         self._is_aware = is_degradation_aware(settings.model.network)
-        self._target = build_target(settings.model)
-        self._prediction = PREDICTIONS[settings.model.objective.prediction]
+        self._denoiser = build_denoiser(settings.model)
+        # A teacher may give a mean as well, but its samples are what is learnt.
+        self._of_teacher = replace(self._denoiser, second=None)
+        self._target = self._denoiser.target
         self._has_mean = has_mean_output(settings.model.network)
         self._mean_share = settings.model.objective.mean_share if self._has_mean else 0.0
-        tensors = teacher.state_dict()
-        outputs = "conv_out.bias"
-        if self._has_mean and tensors[outputs].shape != self.average.state_dict()[outputs].shape:
-            tensors = with_mean_output(tensors)
-        for network in (self._accelerator.unwrap_model(self._network), self.average):
-            network.load_state_dict(tensors)
-        device = self._accelerator.device
-        self._teacher = TorchNetwork(teacher, device, settings.training.precision)
-        self._discriminator = channels_last(Discriminator(settings.model.channels)).to(device)
-        self._balance = Balance(self._settings.steps).to(device)
-        self._judge = torch.optim.AdamW(
-            self._discriminator.parameters(),
+        self._teacher = TorchNetwork(teacher, torch.device("cpu"), self._precision)
+        self._balance = Balance(self._settings.steps)
+
+    @property
+    def state(self) -> Mapping[str, Tensor]:
+        """The balance of the pulls."""
+        return {f"{_DISCRIMINATOR}.{k}": v for k, v in self._balance.state_dict().items()}
+
+    def rivals(self, device: torch.device) -> Sequence[Learner]:
+        """The discriminator; the teacher goes to the device as well."""
+        self._teacher = TorchNetwork(self._teacher.module, device, self._precision)
+        self._balance.to(device)
+        discriminator = channels_last(Discriminator(self._denoiser.channels)).to(device)
+        optimiser = torch.optim.AdamW(
+            discriminator.parameters(),
             lr=self._settings.discriminator_rate,
             betas=(0.0, 0.99),
             weight_decay=0.0,
             fused=True,
         )
+        return (Learner(_DISCRIMINATOR, discriminator, optimiser, _CLIP_NORM),)
 
-    def step(self, batch: Batch) -> Tensor:
-        """One step of the student, then one of the discriminator; returns the student's distance.
-
-        Raises:
-            NotFiniteError: the loss or a gradient is not finite. The weights of both are as they
-                were, and the batch counts as seen.
-        """
-        self._begin(batch)
-        random = np.random.default_rng([self._training.seed, batch.position, 3])
-        device = self._accelerator.device
+    def losses(self, modules: Sequence[nn.Module], batch: Batch, step: int) -> Losses:
+        """See `Objective.losses`; the distance of the student is shown."""
+        student, discriminator = modules
+        random = np.random.default_rng([self._seed, batch.position, 3])
+        high_res, low_res, device = batch.high_res, batch.low_res, batch.high_res.device
         generator = torch.Generator(device).manual_seed(int(random.integers(2**62)))
-        high_res, low_res = batch.high_res.to(device), batch.low_res.to(device)
-        clean = CleanFit(self._target.degradation, low_res, batch.is_clean.to(device))
+        clean = CleanFit(self._target.degradation, low_res, batch.is_clean)
         frame = self._target.frame(low_res, clean)
         condition = noisy_condition(low_res, self._condition_noise, random, generator)
         upsampled = _contiguous(self._target.degradation.upsample(condition))
         real = frame.encode(high_res)
-        told = (batch.known.to(device),) if self._is_aware else ()
+        told = (batch.known,) if self._is_aware else ()
 
         steps = student_steps(self._settings, random, len(real))
         log_snr = self._schedule.log_snr(1 - steps / self._settings.steps)
@@ -121,15 +118,15 @@ class Distillation(Optimisation):
         means = round(self._mean_share * len(real))
         x_t[:means] = 0
         level = torch.as_tensor(log_snr, dtype=torch.float32, device=device)
-        output = self._network(_contiguous(x_t), level, upsampled, *told).float()
-        channels = real.shape[1]
-        x_0 = self._prediction.x_0(output[:, :channels], x_t, log_snr)
-        made = self._possible(frame, x_0)[means:]
+        output = student(_contiguous(x_t), level, upsampled, *told).float()
+        x_0 = self._denoiser.sample(output, x_t, log_snr)
+        made = frame.constrain_unclipped(x_0, consistency=self._consistency)[means:]
         goal, likely, seen, steps = goal[means:], real[means:], upsampled[means:], steps[means:]
 
         fake = made.detach().requires_grad_()
         pictures = _contiguous(torch.cat([fake, likely]))
-        scores = self._scores(pictures, seen)
+        seen = torch.cat([seen, seen])
+        scores: list[Tensor] = discriminator(pictures, seen)
         # Not squared: its gradient then has one size at all times, as the discriminator's has.
         distance: Tensor = simple_loss(fake, goal, 2).sqrt().mean()
         (pull,) = torch.autograd.grad(distance, fake)
@@ -140,31 +137,15 @@ class Distillation(Optimisation):
         pull = pull + self._settings.adversarial_weight * balanced
         aim = (made * pull).sum()  # whose gradient is `pull`
         if self._has_mean:
-            mean = self._prediction.x_0(output[:, channels:], x_t, log_snr)
-            aim = aim + simple_loss(self._possible(frame, mean), real, 2).sqrt().mean()
-        norms = {
-            "loss": distance,
-            "norm of the gradient": self._slope(aim),
-            "norm of the discriminator's gradient": self._judges_slope(
-                scores, pictures.detach(), seen, generator
-            ),
-        }
-        try:
-            self._descend(batch, norms)
-            self._judge.step()
-        finally:
-            self._judge.zero_grad()
-        return distance.detach()
-
-    def _possible(self, frame: Frame, x_0: Tensor) -> Tensor:
-        """x_0 as a sampler leaves it, but not clipped: what has left the range would have no
-        gradient.
-        """
-        picture = frame.decode(x_0)
-        if self._consistency and frame.constraint is not None and not self._target.is_null_space:
-            picture = frame.constraint.correct(picture)
-        found: Tensor = frame.encode(picture)  # of the null-space residual always fits
-        return found
+            x_0 = self._denoiser.mean(output, x_t, log_snr)
+            mean = frame.constrain_unclipped(x_0, consistency=self._consistency)
+            aim = aim + simple_loss(mean, real, 2).sqrt().mean()
+        judged = relativistic_loss(for_real, for_fake)
+        if step % _PENALTY_EVERY == 0:
+            noise = torch.randn(pictures.shape, generator=generator, device=device)
+            shaken = _contiguous(pictures.detach() + _PENALTY_NOISE * noise)
+            judged = judged + _PENALTY_EVERY * _change(discriminator(shaken, seen), scores)
+        return Losses(distance.detach(), (aim, judged))
 
     def _teachers(
         self, noise: Tensor, frame: Frame, upsampled: Tensor, told: Tensor | None = None
@@ -173,8 +154,7 @@ class Distillation(Optimisation):
 
         def denoise(x_t: Tensor, log_snr: float) -> Denoised:
             output = self._teacher(x_t, log_snr, upsampled, told)
-            x_0 = self._prediction.x_0(output[:, : x_t.shape[1]], x_t, log_snr)
-            return Denoised(frame.constrain(x_0, consistency=self._consistency))
+            return self._of_teacher(output, x_t, log_snr, frame, consistency=self._consistency)
 
         def no_noise() -> NDArray[np.float32]:
             raise AssertionError("DDIM without eta draws none")
@@ -183,46 +163,14 @@ class Distillation(Optimisation):
         found: Tensor = sample(denoise, noise, times, self._schedule, DDIMSampler(), no_noise)
         return found
 
-    def _scores(self, pictures: Tensor, upsampled: Tensor) -> list[Tensor]:
-        with self._accelerator.autocast():
-            found: list[Tensor] = self._discriminator(pictures, torch.cat([upsampled, upsampled]))
-        return found
 
-    def _judges_slope(
-        self, scores: list[Tensor], pictures: Tensor, upsampled: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        """As `_slope`, of the discriminator."""
-        for_real, for_fake = _halves(scores)
-        loss = relativistic_loss(for_real, for_fake)
-        if (self.steps + 1) % _PENALTY_EVERY == 0:
-            noise = torch.randn(pictures.shape, generator=generator, device=pictures.device)
-            shaken = self._scores(_contiguous(pictures + _PENALTY_NOISE * noise), upsampled)
-            changes = [
-                (one - other).square().mean() for one, other in zip(shaken, scores, strict=True)
-            ]
-            loss = loss + _PENALTY_EVERY * torch.stack(changes).mean()
-        self._accelerator.backward(loss)
-        norm: Tensor = self._accelerator.clip_grad_norm_(self._discriminator.parameters(), 1.0)
-        return norm
-
-    def checkpoint(self) -> Checkpoint:
-        """All that `restore` needs."""
-        plain = super().checkpoint()
-        own = {**self._discriminator.state_dict(), **self._balance.state_dict()}
-        return dataclasses.replace(
-            plain,
-            network={**plain.network, **_named(own)},
-            optimiser={**plain.optimiser, **_named(optimiser_tensors(self._judge))},
-        )
-
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """As `Optimisation.restore`."""
-        network, own = _split(checkpoint.network)
-        optimiser, judge = _split(checkpoint.optimiser)
-        super().restore(dataclasses.replace(checkpoint, network=network, optimiser=optimiser))
-        self._balance.load_state_dict({name: own.pop(name) for name in self._balance.state_dict()})
-        self._discriminator.load_state_dict(own)
-        restore_optimiser(self._judge, judge)
+def student_weights(teacher: nn.Module, student: nn.Module) -> Mapping[str, Tensor]:
+    """What a student begins with: its teacher's weights, whose outputs serve as a mean as well
+    where the student alone gives one.
+    """
+    given, own = teacher.state_dict(), student.state_dict()
+    is_same = all(own[name].shape == tensor.shape for name, tensor in given.items())
+    return given if is_same else with_mean_output(given)
 
 
 @dataclass(frozen=True)
@@ -295,11 +243,7 @@ def _halves(scores: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
     return [real for _, real in pairs], [fake for fake, _ in pairs]
 
 
-def _named(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{_OWN}{name}": tensor for name, tensor in tensors.items()}
-
-
-def _split(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Those of the student, and those of the discriminator."""
-    own = {k.removeprefix(_OWN): v for k, v in tensors.items() if k.startswith(_OWN)}
-    return {k: v for k, v in tensors.items() if not k.startswith(_OWN)}, own
+def _change(shaken: list[Tensor], scores: list[Tensor]) -> Tensor:
+    """The mean square by which scores differ, over levels."""
+    pairs = zip(shaken, scores, strict=True)
+    return torch.stack([(one - other).square().mean() for one, other in pairs]).mean()

@@ -1,55 +1,127 @@
-"""What a training step minimises: pictures in, one loss per picture out."""
+"""What a training step minimises."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sr4.build import build_schedule, build_target
+from sr4.build import build_denoiser, build_schedule
 from sr4.config import DataSettings, ModelSettings, is_degradation_aware
 from sr4.data.loader import Batch
 from sr4.diffusion.losses import hybrid_loss, simple_loss, vlb_term
-from sr4.diffusion.predictions import PREDICTIONS, learned_log_variance
+from sr4.diffusion.predictions import learned_log_variance
 from sr4.diffusion.process import Transition, q_sample
 
 Float64 = NDArray[np.float64]
 
 
-class DenoisingObjective:
-    """The denoising loss of a diffusion model (SR4 paper, equations 6 and 8).
+@dataclass(frozen=True)
+class Learner:
+    """A network in training.
 
-    All randomness follows from the seed and the batch's position in the data, so that a resumed
-    run draws what an uninterrupted one draws.
+    Attributes:
+        name: before the names of its tensors in a checkpoint; empty for the one that is wanted.
+        module: the network.
+        optimiser: of all its parameters.
+        clip_norm: its gradient is scaled down to this norm where it is larger.
+    """
+
+    name: str
+    module: nn.Module
+    optimiser: torch.optim.Optimizer
+    clip_norm: float
+
+
+class Losses(NamedTuple):
+    """What a batch costs; scalars.
+
+    Attributes:
+        shown: what the metrics show.
+        each: of each learner the one whose gradient it follows.
+    """
+
+    shown: Tensor
+    each: Sequence[Tensor]
+
+
+class Objective(Protocol):
+    """What a training minimises. All randomness follows from the seed and the batch's position in
+    the data, so that a resumed run draws what an uninterrupted one draws.
+    """
+
+    @property
+    def state(self) -> Mapping[str, Tensor]:
+        """What it changes in place from step to step, for checkpoints."""
+        ...
+
+    def rivals(self, device: torch.device) -> Sequence[Learner]:
+        """Further networks that learn beside the one that is wanted, on the device, with fresh
+        weights; what else it needs goes there, too.
+        """
+        ...
+
+    def losses(self, modules: Sequence[nn.Module], batch: Batch, step: int) -> Losses:
+        """What a batch costs.
+
+        Args:
+            modules: those of all learners, the one that is wanted first.
+            batch: on their device.
+            step: of the optimiser, from 1.
+        """
+        ...
+
+
+class DenoisingObjective:
+    """The denoising loss of a diffusion model (SR4 paper, equations 6 and 8), or, without a noise
+    schedule, that of a regression.
     """
 
     def __init__(self, model: ModelSettings, data: DataSettings, seed: int) -> None:
         self._settings = model.objective
         self._schedule = build_schedule(model.schedule)
-        self._target = build_target(model)
-        self._prediction = PREDICTIONS[model.objective.prediction]
+        self._denoiser = build_denoiser(model)
+        self._target = self._denoiser.target
         self._condition_noise = data.condition_noise
         self._seed = seed
         # The bound is a sum over the steps of a table; ModelSettings sees to it that there is one.
         self._steps = model.schedule.steps if model.objective.variance == "learned" else None
-        self._is_regression = model.schedule.kind == "none"
+        # A regression gives the mean of all pictures, or their median where p is 1: it is a
+        # denoiser of t = 1 alone.
+        self._mean_share = 1.0 if model.schedule.kind == "none" else model.objective.mean_share
         self._is_aware = is_degradation_aware(model.network)
+        self.state: Mapping[str, Tensor] = {}
 
-    def __call__(self, network: nn.Module, batch: Batch, device: torch.device) -> Tensor:
+    def rivals(self, device: torch.device) -> Sequence[Learner]:
+        """None."""
+        return ()
+
+    def losses(self, modules: Sequence[nn.Module], batch: Batch, step: int) -> Losses:
+        """See `Objective.losses`: the mean over the pictures."""
+        (network,) = modules
+        loss = self(network, batch).mean()
+        return Losses(loss.detach(), (loss,))
+
+    def __call__(self, network: nn.Module, batch: Batch) -> Tensor:
         """The loss of each picture of a batch, (B,), float32.
 
         Args:
             network: called as `network(x_t, log_snr, low_res)`.
+            batch: on its device.
         """
         random = np.random.default_rng([self._seed, batch.position, 2])
+        device = batch.high_res.device
         generator = torch.Generator(device).manual_seed(int(random.integers(2**62)))
-        high_res, low_res = batch.high_res.to(device), batch.low_res.to(device)
-        x_0 = self._target.frame(low_res).encode(high_res)
+        x_0 = self._target.frame(batch.low_res).encode(batch.high_res)
         eps = torch.randn(x_0.shape, generator=generator, device=device)
         times = self._times(random, len(x_0))
-        condition = noisy_condition(low_res, self._condition_noise, random, generator)
-        known = batch.known.to(device) if self._is_aware else None
+        condition = noisy_condition(batch.low_res, self._condition_noise, random, generator)
+        known = batch.known if self._is_aware else None
         return self.loss(network, x_0, condition, eps, times, known)
 
     def loss(
@@ -66,12 +138,9 @@ class DenoisingObjective:
         Args:
             x_0: (B, C, H, W) clean variables; eps: their noise.
             condition: (B, C, h, w), low_res as the network sees it.
-            times: (B,) in (0, 1]; with a learned variance, times of the schedule's table. A
-                regression knows neither noise nor times.
+            times: (B,) in (0, 1]; with a learned variance, times of the schedule's table.
             known: (B, 6) what the network is told of the degradation, if it takes that.
         """
-        if self._is_regression:
-            times = np.ones(len(x_0))
         log_snr = self._schedule.log_snr(times)
         x_t = self._noisy(x_0, eps, times)
         output = network(
@@ -83,7 +152,7 @@ class DenoisingObjective:
             *(() if known is None else (known,)),
         ).float()
         predicted = output[:, : x_0.shape[1]]
-        wanted = self._prediction.target(x_0, eps, log_snr)
+        wanted = self._denoiser.prediction.target(x_0, eps, log_snr)
         loss: Tensor = simple_loss(predicted, wanted, self._settings.p)
         if self._steps is None:
             return loss
@@ -92,23 +161,21 @@ class DenoisingObjective:
 
     def _noisy(self, x_0: Tensor, eps: Tensor, times: Float64) -> Tensor:
         """x_t; 0 where noise would tell nothing, and hide what there is to learn."""
-        if self._is_regression:
-            return torch.zeros_like(x_0)
         x_t: Tensor = q_sample(x_0, eps, self._schedule.log_snr(times))
-        if self._settings.mean_share > 0:
-            x_t = x_t * torch.as_tensor(times < 1, device=x_t.device)[:, None, None, None]
+        if self._mean_share > 0:
+            x_t[torch.as_tensor(times == 1, device=x_t.device)] = 0
         return x_t
 
     def _times(self, random: np.random.Generator, count: int) -> Float64:
         """Times in (0, 1], one a picture, spread evenly over a batch: each is uniform, and their
         sum varies less than that of independent ones (Kingma et al. 2021, appendix I.1). With a
-        `mean_share`, that share of all times is 1, and the others are uniform.
+        share for the mean, that share of all times is 1, and the others are uniform.
         """
         if self._settings.noise_level == "batch":
             times = np.full(count, 1 - random.random())
         else:
             times = 1 - (random.random() + random.permutation(count) / count) % 1.0
-        share = self._settings.mean_share
+        share = self._mean_share
         times = np.minimum(times / (1 - share), 1.0) if share < 1 else np.ones(count)
         return times if self._steps is None else np.ceil(times * self._steps) / self._steps
 
@@ -122,9 +189,8 @@ class DenoisingObjective:
         # beta~ of the first step is 0; as in the reference code, that of the second one serves it.
         level_1, level_2 = self._schedule.log_snr([1 / steps, 2 / steps])
         floor = np.where(is_first, np.log(Transition(level_2, level_1).variance_small), -np.inf)
-        eps_like, variance_output = output.chunk(2, dim=1)
-        predicted_x_0 = self._prediction.x_0(eps_like.detach(), x_t, log_snr)
-        log_variance = learned_log_variance(variance_output, transition, floor)
+        predicted_x_0 = self._denoiser.sample(output.detach(), x_t, log_snr)
+        log_variance = learned_log_variance(self._denoiser.variance(output), transition, floor)
         term: Tensor = vlb_term(x_0, x_t, predicted_x_0, log_variance, transition, is_first, floor)
         return steps * term
 

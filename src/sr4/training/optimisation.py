@@ -1,8 +1,10 @@
-"""The optimiser step: batch, loss, backward, clip, step, average."""
+"""The optimiser step: batch, losses, backward, clip, step, average."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import final
 
 import torch
 from accelerate import Accelerator
@@ -16,15 +18,19 @@ from sr4.errors import RunError, UsageError
 from sr4.runtime.torch_backend import channels_last
 from sr4.training.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
 from sr4.training.ema import EMA
-from sr4.training.objectives import DenoisingObjective
+from sr4.training.objectives import Learner, Objective
 
 
 class NotFiniteError(RunError):
     """A loss or a gradient is not a finite number: that step was passed over."""
 
 
+@final
 class Optimisation:
-    """A network in training, with its optimiser and the average of its weights.
+    """A network in training, with its optimiser and the average of its weights, and with whatever
+    else its objective trains beside it.
+
+    Accelerate holds the device and the precision, and wraps all networks and optimisers.
 
     Attributes:
         images: training pictures seen.
@@ -34,98 +40,106 @@ class Optimisation:
 
     Args:
         settings: the resolved recipe; its seed decides the fresh weights.
+        objective: what is minimised.
     """
 
-    def __init__(self, settings: RunSettings) -> None:
+    def __init__(self, settings: RunSettings, objective: Objective) -> None:
         training = self._training = settings.training
+        self._objective = objective
         self.images, self.steps, self.skipped = 0, 0, 0
         AcceleratorState._reset_state()  # holds one precision for all runs of a process
         self._accelerator = Accelerator(
             mixed_precision="bf16" if training.precision == "bf16" else "no"
         )
+        device = self._accelerator.device
         torch.manual_seed(training.seed)
-        network = channels_last(build_network(settings.model))
-        self._optimiser = torch.optim.AdamW(
+        network = channels_last(build_network(settings.model)).to(device)
+        optimiser = torch.optim.AdamW(
             network.parameters(),
             lr=training.learning_rate,
             betas=training.betas,
             weight_decay=training.weight_decay,
             fused=True,
         )
-        self._ema = EMA(network.to(self._accelerator.device), training.ema_decay)
+        self._ema = EMA(network, training.ema_decay)
         self.average = self._ema.module
-        self._network: nn.Module = self._accelerator.prepare_model(network).train()
-        self._objective = DenoisingObjective(settings.model, settings.data, training.seed)
+        wanted = Learner("", network.train(), optimiser, training.clip_norm)
+        self._learners = [self._prepared(one) for one in (wanted, *objective.rivals(device))]
+
+    def _prepared(self, learner: Learner) -> Learner:
+        module, optimiser = self._accelerator.prepare(learner.module, learner.optimiser)
+        return replace(learner, module=module, optimiser=optimiser)
 
     def step(self, batch: Batch) -> Tensor:
         """One optimiser step on one batch, the heart of all this; returns its loss.
 
         Raises:
-            NotFiniteError: the loss or its gradient is not finite. The weights are as they were,
-                and the batch counts as seen.
+            NotFiniteError: the loss or a gradient is not finite. All weights are as they were, and
+                the batch counts as seen.
         """
-        self._begin(batch)
-        loss = self._objective(self._network, batch, self._accelerator.device).mean()
-        norm = self._slope(loss)
-        self._descend(batch, {"loss": loss, "norm of the gradient": norm})
-        return loss.detach()
-
-    def _begin(self, batch: Batch) -> None:
         torch.manual_seed(self._training.seed + batch.position + 1)  # dropout
-        rate = learning_rate(self._training, self.images)
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
-
-    def _slope(self, loss: Tensor) -> Tensor:
-        """The gradient of a loss, left clipped in the weights; its norm before that."""
-        self._accelerator.backward(loss)
-        norm: Tensor = self._accelerator.clip_grad_norm_(
-            self._network.parameters(), self._training.clip_norm
-        )
-        return norm
-
-    def _descend(self, batch: Batch, figures: Mapping[str, Tensor]) -> None:
-        """The weights and their average move by their gradient, if all figures are finite."""
+        wanted, modules = self._learners[0], [one.module for one in self._learners]
+        for group in wanted.optimiser.param_groups:
+            group["lr"] = learning_rate(self._training, self.images)
+        losses = self._objective.losses(modules, batch.to(self._accelerator.device), self.steps + 1)
+        figures = {"loss": losses.shown}
+        for learner, loss in zip(self._learners, losses.each, strict=True):
+            self._accelerator.backward(loss)
+            whose = f"{learner.name}'s " if learner.name else ""
+            figures[f"norm of the {whose}gradient"] = self._accelerator.clip_grad_norm_(
+                learner.module.parameters(), learner.clip_norm
+            )
         self.steps += 1
         self.images += len(batch.names)
+        try:
+            self._check_finite(figures, batch)
+            for learner in self._learners:
+                learner.optimiser.step()
+        finally:
+            for learner in self._learners:
+                learner.optimiser.zero_grad()
+        self._ema.update(self._plain(wanted), self.steps)
+        return losses.shown
+
+    def _check_finite(self, figures: Mapping[str, Tensor], batch: Batch) -> None:
         for what, value in figures.items():
             if not torch.isfinite(value):
-                self._optimiser.zero_grad()
                 self.skipped += 1
                 raise NotFiniteError(
                     f"step {self.steps}: the {what} is {value.item()}, of the pictures "
                     f"{', '.join(batch.names)}"
                 )
-        self._optimiser.step()
-        self._optimiser.zero_grad()
-        self._ema.update(self._accelerator.unwrap_model(self._network), self.steps)
 
-    def begin_with(self, trained: nn.Module) -> None:
+    def _plain(self, learner: Learner) -> nn.Module:
+        """Its module without what Accelerate has put around it."""
+        module: nn.Module = self._accelerator.unwrap_model(learner.module)
+        return module
+
+    def begin_with(self, tensors: Mapping[str, Tensor]) -> None:
         """Take the weights of a trained network; parts that it lacks keep their fresh ones.
 
         Raises:
-            UsageError: it has weights that this network has not, or of another shape.
+            UsageError: there are weights that this network has not, or of another shape.
         """
-        own, given = self.average.state_dict(), trained.state_dict()
-        for name, tensor in given.items():
+        own = self.average.state_dict()
+        for name, tensor in tensors.items():
             shape = tuple(own[name].shape) if name in own else None
             if shape != tuple(tensor.shape):
                 raise UsageError(
                     f"got --init with a tensor {name!r} of shape {tuple(tensor.shape)}; expected "
                     f"{'none' if shape is None else shape}: take a model of the same network"
                 )
-        for network in (self._accelerator.unwrap_model(self._network), self.average):
-            network.load_state_dict(own | given)
+        for network in (self._plain(self._learners[0]), self.average):
+            network.load_state_dict({**own, **tensors})
 
     def checkpoint(self) -> Checkpoint:
         """All that `restore` needs."""
+        network, optimiser = dict(self._objective.state), dict[str, Tensor]()
+        for one in self._learners:
+            network |= _named(one, self._plain(one).state_dict())
+            optimiser |= _named(one, optimiser_tensors(one.optimiser))
         return Checkpoint(
-            self.images,
-            self.steps,
-            self._accelerator.unwrap_model(self._network).state_dict(),
-            self.average.state_dict(),
-            optimiser_tensors(self._optimiser),
-            self.skipped,
+            self.images, self.steps, network, self.average.state_dict(), optimiser, self.skipped
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -134,11 +148,33 @@ class Optimisation:
         Raises:
             RuntimeError, ValueError, LookupError: it is another network's.
         """
-        self._accelerator.unwrap_model(self._network).load_state_dict(checkpoint.network)
+        network, optimiser = dict(checkpoint.network), dict(checkpoint.optimiser)
+        for name, tensor in self._objective.state.items():
+            tensor.copy_(network.pop(name))
+        for one in reversed(
+            self._learners
+        ):  # the first one's names begin with nothing: what is left
+            self._plain(one).load_state_dict(_taken(one, network))
+            restore_optimiser(one.optimiser, _taken(one, optimiser))
         self.average.load_state_dict(checkpoint.ema)
-        restore_optimiser(self._optimiser, checkpoint.optimiser)
         self.images, self.steps = checkpoint.images, checkpoint.step
         self.skipped = checkpoint.skipped
+
+
+def _named(learner: Learner, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A learner's tensors by their names in a checkpoint."""
+    return {_prefix(learner) + name: tensor for name, tensor in tensors.items()}
+
+
+def _taken(learner: Learner, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of `_named`, of those of all learners, among which they are no more."""
+    prefix = _prefix(learner)
+    own = [name for name in tensors if name.startswith(prefix)]
+    return {name.removeprefix(prefix): tensors.pop(name) for name in own}
+
+
+def _prefix(learner: Learner) -> str:
+    return f"{learner.name}." if learner.name else ""
 
 
 def learning_rate(training: TrainingSettings, images: int) -> float:

@@ -27,7 +27,9 @@ from sr4.config import RunSettings
 from sr4.config.overrides import override
 from sr4.data.sources import Source
 from sr4.errors import BadPictureError, RunError, UsageError, reason
-from sr4.training.checkpoint import list_checkpoints, sweep, writing
+from sr4.files.kinds import FolderKind, fields, holds
+from sr4.files.whole import clear_leftovers, write_text
+from sr4.training.checkpoint import list_checkpoints, writing
 
 if sys.platform == "win32":
     import msvcrt
@@ -66,7 +68,7 @@ def locked(folder: Path, doing: str) -> Iterator[None]:
     """
     path = folder / ".lock"
     with writing(path):
-        file = path.open("w", encoding="utf-8")
+        file = path.open("a", encoding="utf-8")  # what others keep there stays
     with file:
         if not _take(file):
             raise RunError(
@@ -94,6 +96,21 @@ _SHOWN = 3  # differences named in one message
 _ADVICE = "expected what the run's first start wrote: bring back a copy, or choose another --out"
 
 
+def _is_run(folder: Path) -> bool:
+    """Whether a run has recorded its settings or its pictures in a folder."""
+    settings = fields(folder / "config.yaml")
+    model, training = settings.get("model"), settings.get("training")
+    return holds("data.json", "location", "pictures", "sha256")(folder) or (
+        isinstance(model, Mapping)
+        and isinstance(training, Mapping)
+        and model.keys() >= {"network", "degradation", "objective"}
+        and training.keys() >= {"total_images", "batch_size"}
+    )
+
+
+RUN = FolderKind("holds files, but no run", _is_run, RunError, first=(".lock", "checkpoints"))
+
+
 class RunFolder:
     """The files of one run.
 
@@ -101,7 +118,7 @@ class RunFolder:
         path: the folder; made if missing.
 
     Raises:
-        RunError: it cannot be made.
+        RunError: it cannot be made, or holds files of others.
     """
 
     def __init__(self, path: Path) -> None:
@@ -109,6 +126,7 @@ class RunFolder:
         self.model = path / "model"
         self.checkpoints = path / "checkpoints"
         try:
+            RUN.check_lasting(path)
             self.checkpoints.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(
@@ -124,7 +142,7 @@ class RunFolder:
         Raises:
             RunError: names what differs.
         """
-        sweep(self.path)
+        clear_leftovers(self.path)
         config, pictures = self.path / "config.yaml", self.path / "data.json"
         found = {**fingerprint(data), "samples": _samples(data)}
         if list_checkpoints(self.checkpoints):
@@ -132,8 +150,10 @@ class RunFolder:
                 self._refuse_other_settings(_read(config, yaml.safe_load), settings)
             if pictures.exists():
                 self._refuse_other_pictures(_read(pictures, json.loads), found)
-        replace(config, yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
-        replace(pictures, json.dumps(found, indent=2) + "\n")
+        with writing(config):
+            write_text(config, yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+        with writing(pictures):
+            write_text(pictures, json.dumps(found, indent=2) + "\n")
 
     def _refuse_other_settings(self, old: Mapping[str, Any], settings: RunSettings) -> None:
         try:
@@ -189,7 +209,7 @@ class MetricsLog:
             if self._path.exists():
                 text = self._path.read_text(encoding="utf-8", errors="replace")
                 lines = [line for line in text.splitlines() if 0 <= _position(line) <= resumed_at]
-            replace(self._path, "".join(f"{line}\n" for line in lines))
+            write_text(self._path, "".join(f"{line}\n" for line in lines))
             self._file = files.enter_context(self._path.open("a", encoding="utf-8"))
             # TensorBoard, too, hides what was logged at this position or later.
             board = files.enter_context(_board_file(path / "tensorboard"))
@@ -303,14 +323,6 @@ def _read(path: Path, parse: Any) -> Mapping[str, Any]:
     if not isinstance(values, Mapping):
         raise RunError(f"{path}: holds {type(values).__name__}; {_ADVICE}")
     return values
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a small file whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    with writing(path):
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
 
 
 def _differences(

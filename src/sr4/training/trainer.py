@@ -28,10 +28,11 @@ from sr4.model.folder import read_config, save_model
 from sr4.runtime.files import check_files
 from sr4.runtime.torch_backend import TorchNetwork
 from sr4.training.checkpoint import list_checkpoints, newest_checkpoint, writing
-from sr4.training.distillation import Distillation
+from sr4.training.distillation import Distillation, student_weights
+from sr4.training.objectives import DenoisingObjective
 from sr4.training.optimisation import NotFiniteError, Optimisation, learning_rate
 from sr4.training.run_folder import VALIDATION_PICTURES, MetricsLog, RunFolder, locked
-from sr4.training.validation import check_pictures, validate
+from sr4.training.validation import Stopped, check_pictures, validate
 
 _LOG_EVERY_STEPS = 20
 _MOST_SKIPPED_IN_A_ROW = 10  # steps without a finite loss and gradient
@@ -115,6 +116,20 @@ def train(
         return _Run(settings, folder, data, val, teacher, init, on_progress).to_the_end(stop)
 
 
+def begin(settings: RunSettings, teacher: nn.Module | None = None) -> Optimisation:
+    """A training at its start.
+
+    Args:
+        teacher: the trained network, for settings with a distillation.
+    """
+    if teacher is None:
+        objective = DenoisingObjective(settings.model, settings.data, settings.training.seed)
+        return Optimisation(settings, objective)
+    optimisation = Optimisation(settings, Distillation(settings, teacher))
+    optimisation.begin_with(student_weights(teacher, optimisation.average))
+    return optimisation
+
+
 def open_trained(folder: Path) -> nn.Module:
     """The network of a trained model, on the CPU.
 
@@ -147,11 +162,9 @@ class _Run:
         self.skipped_in_a_row = 0
         self.losses: list[torch.Tensor] = []
         self.loss, self.rate = math.nan, 0.0
-        self.optimisation = (
-            Optimisation(settings) if teacher is None else Distillation(settings, teacher)
-        )
+        self.optimisation = begin(settings, teacher)
         if init is not None:
-            self.optimisation.begin_with(init)
+            self.optimisation.begin_with(init.state_dict())
         if val is not None:
             check_pictures(self._describe_model(), val, self.training)
         self._resume()
@@ -160,9 +173,10 @@ class _Run:
     def to_the_end(self, stop: Callable[[], bool]) -> TrainingSummary:
         """Train until the budget is spent or a signal comes."""
         start = self.marked = time.monotonic()
+        validated = False
         with closing(self.log), closing(self._batches()) as batches:
             while not stop():
-                self._validate_if_due()
+                validated = self._validate_if_due(stop)
                 if self._is_done():
                     break
                 self._step(self._next(batches))
@@ -177,7 +191,7 @@ class _Run:
             self.folder.model,
             self.images,
             seconds,
-            not self._is_done(),
+            not (self._is_done() and validated),
             tuple(self.bad.found),
             self.optimisation.skipped,
         )
@@ -258,20 +272,25 @@ class _Run:
             max_bad=self.settings.data.max_bad,
         )
 
-    def _validate_if_due(self) -> None:
-        """Validate, unless this position has been validated before the run was stopped."""
+    def _validate_if_due(self, stop: Callable[[], bool]) -> bool:
+        """Validate, unless this position has been validated before the run was stopped; False if a
+        signal comes meanwhile.
+        """
         due = self._is_due(self.training.validate_every_images) or self._is_done()
         if self.val is None or not due or self.log.validated_at == self.images:
-            return
+            return True
         self._save_checkpoint()  # whatever happens now costs no training
         began = time.monotonic()
         picture = self.folder.path / VALIDATION_PICTURES / f"{self.images:012d}.png"
-        figures = validate(
-            self._describe_model(), self.optimisation.average, self.val, self.training, picture
-        )
+        model, average = self._describe_model(), self.optimisation.average
+        try:
+            figures = validate(model, average, self.val, self.training, picture, stop)
+        except Stopped:
+            return False
         self.log.write(self.images, "validation", figures)
         self._tell("validation: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()))
         self.marked += time.monotonic() - began  # not training time
+        return True
 
     def _resume(self) -> None:
         checkpoint, complaints = newest_checkpoint(self.folder.checkpoints)

@@ -14,6 +14,7 @@ from sr4.build import build_corruption, build_degradation
 from sr4.config import ModelConfig, TrainingSettings
 from sr4.data.evaluation import EvaluationBatch, evaluation_batches
 from sr4.data.sources import Source
+from sr4.diffusion.samplers import Step
 from sr4.evaluation.observed import Observed
 from sr4.evaluation.table import OF_PICTURES
 from sr4.model.diffusion_model import DiffusionModel
@@ -25,6 +26,10 @@ from sr4.runtime.torch_backend import TorchNetwork
 from sr4.training.checkpoint import writing
 
 _ROWS = 4
+
+
+class Stopped(Exception):
+    """A validation that was asked to end."""
 
 
 def check_pictures(config: ModelConfig, source: Source, training: TrainingSettings) -> None:
@@ -44,6 +49,7 @@ def validate(
     source: Source,
     training: TrainingSettings,
     picture: Path,
+    stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, float]:
     """The scores for validation in `sr4.evaluation.table`, PSNR (dB) and consistency (x 1e-5) among
     them, of one sample each for the first pictures of a source, in 8 bits; and a labelled picture
@@ -53,7 +59,16 @@ def validate(
     Args:
         network: the averaged network, called as `network(x_t, log_snr, low_res)`.
         picture: the PNG file to write.
+        stop: asked after each step of a sampling whether to end here.
+
+    Raises:
+        Stopped: it was; nothing is written.
     """
+
+    def end_if_asked(_: Step) -> None:
+        if stop():
+            raise Stopped
+
     device = next(network.parameters()).device
     precision = training.precision
     model = DiffusionModel(config, TorchNetwork(network, device, precision), config.recipe)
@@ -67,7 +82,12 @@ def validate(
             # What fits a corrupted picture keeps its noise.
             keeps = False if config.corruption != "none" else None
             result = model.sample(
-                batch.low_res, seeds=seeds, steps=steps, consistency=keeps, known=batch.known
+                batch.low_res,
+                seeds=seeds,
+                steps=steps,
+                consistency=keeps,
+                known=batch.known,
+                on_step=end_if_asked,
             )
             truths, drawn = quantise(batch.high_res), [quantise(result)]
             seen = Observed(truths, drawn, quantise(batch.low_res), model.degradation)

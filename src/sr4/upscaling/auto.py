@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from sr4.model.folder import model_for
-from sr4.upscaling.given import Picture, evidence_of_each, size_of
+from sr4.upscaling.choose import is_face, is_face_raster, model_for
+from sr4.upscaling.given import Picture, as_picture, evidence_of_each
 from sr4.upscaling.pipeline import Pipeline
 from sr4.upscaling.result import Result
 
@@ -17,10 +18,24 @@ if TYPE_CHECKING:
     from sr4.upscaling.pipeline import Options
 
 
+_RGB = 3
+
+
+def shipped_model_for(picture: Picture) -> str:
+    """The name of the shipped model that a picture calls for.
+
+    Raises:
+        PictureError: it is no picture.
+    """
+    if isinstance(picture, (str, Path)):
+        return model_for(is_face=is_face(Path(picture)))
+    return model_for(is_face=is_face_raster(as_picture(picture, _RGB).frames[0]))
+
+
 class AutoPipeline:
-    """Upscales each picture with the shipped model that `sr4 upscale` takes for it: pictures of
-    16x16 to 32x32 pixels count as faces, all others as photographs. Models are loaded when the
-    first picture needs them.
+    """Upscales each picture with the shipped model that `sr4 upscale` takes for it: faces of
+    16x16 to 32x32 pixels go through the one for faces, all other pictures through that for
+    photographs. Models are loaded when the first picture needs them.
 
     Args:
         open_model: gives the pipeline of a model by its name.
@@ -38,16 +53,21 @@ class AutoPipeline:
         loaded = ", ".join(sorted(self._opened)) or "nothing yet"
         return f"AutoPipeline(a model for each picture, loaded: {loaded})"
 
-    def pipeline_for(self, width: int, height: int) -> Pipeline:
-        """The pipeline that pictures of that size go through. Errors are those of `sr4.load`."""
-        name = model_for(width, height)
+    def __reduce__(self) -> tuple[type[AutoPipeline], tuple[Callable[[str], Pipeline]]]:
+        return AutoPipeline, (self._open,)
+
+    def pipeline_for(self, picture: Picture) -> Pipeline:
+        """The pipeline that a picture goes through. Errors are those of `sr4.load`."""
+        name = shipped_model_for(picture)
         with self._lock:
             if name not in self._opened:
                 self._opened[name] = self._open(name)
             return self._opened[name]
 
     @overload
-    def upscale(self, image: Picture, **options: Unpack[Options]) -> Result: ...
+    def upscale(  # type: ignore[overload-overlap]  # a str is one picture, no sequence of them
+        self, image: Picture, **options: Unpack[Options]
+    ) -> Result: ...
 
     @overload
     def upscale(self, image: Sequence[Picture], **options: Unpack[Options]) -> list[Result]: ...
@@ -71,7 +91,7 @@ class AutoPipeline:
         asked = evidence_of_each(options.get("evidence", "auto"), len(pictures))
         by_pipeline: dict[Pipeline, list[int]] = {}
         for number, one in enumerate(pictures):
-            by_pipeline.setdefault(self.pipeline_for(*size_of(one)), []).append(number)
+            by_pipeline.setdefault(self.pipeline_for(one), []).append(number)
         found: dict[int, Result] = {}
         for pipeline, numbers in by_pipeline.items():
             own: Options = {**options, "evidence": [asked[number] for number in numbers]}

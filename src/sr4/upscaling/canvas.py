@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -17,8 +17,7 @@ from sr4.evidence.sets import LEVEL, PixelBox
 from sr4.pictures import Picture
 from sr4.pictures.raster import Parts, Raster
 from sr4.upscaling.result import Result
-from sr4.upscaling.sizing import ResizedSampling, Resizing
-from sr4.upscaling.tiling import BandedSampling
+from sr4.upscaling.sizing import AnySampling, Resizing
 
 Floats = NDArray[np.float32]
 
@@ -43,29 +42,30 @@ def result_bytes(given: Raster, size: tuple[int, int], samples: int) -> int:
 
 
 def whole_result(
-    given: Raster,
-    samples: Floats,
+    parts: Parts,
+    samples: Sequence[Sequence[Floats]],
     degradation: AnyDegradation,
     evidence: Evidence,
     use_mean: bool,
 ) -> Result:
-    """The result of samples (K, N, H, W) in [-1, 1] for a picture of N channels.
+    """The result of a picture that is drawn whole.
 
     The mean needs no projection: it fits the picture as each of the samples does, D being linear.
 
     Args:
-        given: the picture.
-        degradation: from a result to it.
-        evidence: what it says.
+        parts: the picture as it goes through the model.
+        samples: of each, those of the parts, (C, H, W) in [-1, 1].
+        degradation: from a result to the picture.
+        evidence: what that says.
     """
-    canvas = _Canvas(given, degradation, evidence, len(samples))
-    canvas.put(0, samples)
+    canvas = _Canvas(parts.raster, degradation, evidence, len(samples))
+    canvas.put(0, np.stack([parts.join(of_parts) for of_parts in samples]))
     return canvas.result(use_mean=use_mean)
 
 
 def large_result(
     parts: Parts,
-    samplings: Sequence[BandedSampling | ResizedSampling],
+    samples: Sequence[Sequence[AnySampling]],
     degradation: AnyDegradation,
     evidence: Evidence,
     use_mean: bool,
@@ -75,14 +75,13 @@ def large_result(
 
     Args:
         parts: the picture as it goes through the model.
-        samplings: of each sample, those of the parts in turn.
+        samples: of each, those of the parts.
         degradation: from a result to the picture.
         evidence: what that says.
     """
-    starts = range(0, len(samplings), len(parts))
-    canvas = _Canvas(parts.raster, degradation, evidence, len(starts))
-    bands = samplings[0].bands
-    streams = [_joined(parts, samplings[start : start + len(parts)]) for start in starts]
+    canvas = _Canvas(parts.raster, degradation, evidence, len(samples))
+    bands = samples[0][0].bands
+    streams = [map(parts.join, zip(*of_parts, strict=True)) for of_parts in samples]
     for number, ((start, _), *drawn) in enumerate(zip(bands, *streams, strict=True)):
         canvas.put(start, np.stack(drawn))
         if on_step is not None:
@@ -131,10 +130,12 @@ class _Canvas:
     def result(self, *, use_mean: bool) -> Result:
         given, degradation = self._given, self._degradation
         alpha = _enlarged_alpha(given, degradation)
-        rasters = tuple(Raster(one, given.colour, given.span, alpha) for one in self._drawn)
+        rasters = tuple(
+            Raster(one, given.colour, given.span, alpha, given.nodata) for one in self._drawn
+        )
         mean = rasters[0]
         if self._count > 1:
-            mean = Raster(self._mean, given.colour, given.span, alpha)
+            mean = Raster(self._mean, given.colour, given.span, alpha, given.nodata)
         chosen = mean if use_mean else rasters[0]
         consistency, given_up = _consistency(given, chosen, degradation, self._evidence)
         return Result(
@@ -149,16 +150,18 @@ class _Canvas:
         )
 
 
-def _joined(parts: Parts, sampling: Iterable[Iterable[Floats]]) -> Iterator[Floats]:
-    """The bands (N, rows, W) of one sample."""
-    return (parts.join(bands) for bands in zip(*sampling, strict=True))
-
-
 def _enlarged_alpha(given: Raster, degradation: AnyDegradation) -> NDArray[Any] | None:
-    """The bicubic alpha, made to fit the given one: what is to be seen is not invented."""
+    """The bicubic alpha, made to fit the given one: what is to be seen is not invented. Whether a
+    pixel has data is that of the pixel that it lies in.
+    """
     low = given.unit_alpha
     if low is None:
         return None
+    if given.nodata is not None and given.alpha is not None:
+        sides = zip(result_size(given, degradation), given.alpha.shape, strict=True)
+        rows, columns = (np.arange(new) * old // new for new, old in sides)
+        enlarged: NDArray[Any] = given.alpha[rows[:, None], columns]
+        return enlarged
     enlarged = np.empty(result_size(given, degradation), given.span.dtype)
     if isinstance(degradation, SizedDegradation):
         resizing = Resizing(degradation, Constraint(degradation, PixelBox(low, 0)))

@@ -88,6 +88,9 @@ class CascadePipeline:
     def __repr__(self) -> str:
         return f"CascadePipeline({', '.join(map(repr, self.stages))})"
 
+    def __reduce__(self) -> tuple[type[CascadePipeline], tuple[tuple[Pipeline, ...]]]:
+        return CascadePipeline, (self.stages,)
+
     @property
     def first_config(self) -> ModelConfig:
         """That of the model that pictures go through first."""
@@ -104,7 +107,9 @@ class CascadePipeline:
         return "+".join(dict.fromkeys(stage.backend for stage in self.stages))
 
     @overload
-    def upscale(self, image: Picture, **options: Unpack[CascadeOptions]) -> Result: ...
+    def upscale(  # type: ignore[overload-overlap] # a str is a sequence of them, but no list
+        self, image: Picture, **options: Unpack[CascadeOptions]
+    ) -> Result: ...
 
     @overload
     def upscale(
@@ -169,7 +174,7 @@ class CascadePipeline:
             ModelError: a network fails.
         """
         wanted = SizeWanted(scale, width, height)
-        given, evidences = given_evidence(
+        given, evidences, pictures = given_evidence(
             image, self.first_config, evidence, noise, blur, consistency
         )
         used = any(one.kind != "none" for one in evidences)
@@ -192,7 +197,7 @@ class CascadePipeline:
             models=self.degradation.parts,
             own=self.degradation,
         )
-        drawings[-1].check_memory(tasks, samples)
+        drawings[-1].check_memory(tasks)
         results = results_in_turn(
             drawings, tasks, use_mean=use_mean, condition_noise=condition_noise
         )
@@ -213,7 +218,7 @@ class CascadePipeline:
                 "height": height,
             },
         )
-        results = told(results, image, {**said, **shown(seed, samples, use_mean)})
+        results = told(results, pictures, {**said, **shown(seed, samples, use_mean)})
         return results if isinstance(image, (list, tuple)) else results[0]
 
     __call__ = upscale

@@ -6,30 +6,27 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sr4.config import SamplingSettings
-from sr4.degradation.known import CLEAN, Known
-from sr4.diffusion.samplers import OnStep, PictureNoise, Step
+from sr4.diffusion.samplers import OnStep, Step
 from sr4.errors import PictureError
 from sr4.evidence.constraint import Constraint
-from sr4.evidence.kinds import Evidence
 from sr4.evidence.sets import PixelBox
 from sr4.machine.memory import available_memory
 from sr4.model.diffusion_model import DiffusionModel
-from sr4.pictures.raster import Parts
 from sr4.upscaling.canvas import (
-    AnyDegradation,
     large_result,
     result_bytes,
     result_size,
     whole_result,
 )
+from sr4.upscaling.draws import Draw, Task, at_once
 from sr4.upscaling.result import Result
-from sr4.upscaling.sizing import ResizedSampling, Resizing
+from sr4.upscaling.sizing import AnySampling, ResizedSampling
 from sr4.upscaling.tiling import BandedSampling, Tiles, check_tile, multiple, tiles_together
 
 Floats = NDArray[np.float32]
@@ -43,68 +40,6 @@ _MOST_BANDS_BYTES = 3 * 2**28  # above which tiles of very wide pictures are sma
 _NARROW_TILE = 4 * _OVERLAP  # but not smaller than that, as more would be drawn twice
 _STRIPS = 12  # bands as wide as the picture that each step of a sampling in tiles holds at once
 _BATCH_PIXELS = 16 * 128 * 128  # high-res pixels that go through the network together
-
-
-class Draw(NamedTuple):
-    """A sample to be drawn.
-
-    Attributes:
-        low_res: (C, h, w) in [-1, 1].
-        seed: decides its noise.
-        condition: what the network sees in the place of low_res, of the same shape; None for
-            low_res itself.
-        constraint: what consistency means; None for D of the sample being low_res.
-        known: what is known of the degradation of low_res.
-        resizing: what becomes of the sample in a result.
-    """
-
-    low_res: Floats
-    seed: int
-    condition: Floats | None = None
-    constraint: Constraint | None = None
-    known: Known = CLEAN
-    resizing: Resizing | None = None
-
-    def at_stage(self, stage: int, low_res: Floats, condition_noise: float) -> Draw:
-        """What a later stage, counted from this one, draws of the sample of the one before.
-
-        Args:
-            low_res: that sample.
-        """
-        seed = self.seed
-        condition = None
-        if condition_noise > 0:
-            noise = PictureNoise([_derived_seed(seed, stage, 1)], low_res.shape)()[0]
-            condition = low_res + np.float32(condition_noise) * noise
-        return Draw(low_res, _derived_seed(seed, stage), condition, resizing=self.resizing)
-
-
-def _derived_seed(seed: int, *key: int) -> int:
-    """A seed of 128 bits whose noise has nothing to do with that of the seed or of other keys.
-
-    Noise of one seed begins with the same numbers at every size, only laid out in other rows.
-    """
-    low, high = np.random.SeedSequence(seed, spawn_key=key).generate_state(2, np.uint64)
-    return int(high) << 64 | int(low)
-
-
-@dataclass(frozen=True)
-class Task:
-    """A picture to be upscaled.
-
-    Attributes:
-        parts: the picture as it goes through the model.
-        evidence: what it says.
-        degradation: from its result to it.
-        draws: of every sample those of the parts in turn.
-        repeats: how often the last model draws once more on its own result.
-    """
-
-    parts: Parts
-    evidence: Evidence
-    degradation: AnyDegradation
-    draws: Sequence[Draw]
-    repeats: int = 0
 
 
 @dataclass(frozen=True)
@@ -135,7 +70,7 @@ class Drawing:
         small = [draw for draw, is_large in zip(draws, large, strict=True) if not is_large]
         whole = iter(self._draw_whole(small))
         return [
-            self._draw_in_tiles([draw._replace(resizing=None)], self._joined)
+            self._draw_in_tiles([[draw._replace(resizing=None)]], self._joined)
             if is_large
             else next(whole)
             for draw, is_large in zip(draws, large, strict=True)
@@ -152,42 +87,31 @@ class Drawing:
             tasks: the pictures.
             use_mean: take the mean of the samples as the result's image.
         """
-        large = [self._needs_tiles(task.draws[0]) for task in tasks]
+        large = [self._needs_tiles(task.samples[0][0]) for task in tasks]
         small = [task for task, is_large in zip(tasks, large, strict=True) if not is_large]
-        whole = iter(self._draw_whole([draw for task in small for draw in task.draws]))
+        whole = iter(at_once(self._whole_and_resized, [task.samples for task in small]))
         found = []
         for task, is_large in zip(tasks, large, strict=True):
-            parts, evidence, degradation = task.parts, task.evidence, task.degradation
+            put_together = partial(
+                large_result if is_large else whole_result,
+                task.parts,
+                degradation=task.degradation,
+                evidence=task.evidence,
+                use_mean=use_mean,
+            )
             if is_large:
-                make = partial(
-                    large_result,
-                    parts,
-                    degradation=degradation,
-                    evidence=evidence,
-                    use_mean=use_mean,
-                    on_step=self.on_step,
-                )
-                found.append(self._draw_in_tiles(task.draws, make))
+                make = partial(put_together, on_step=self.on_step)
+                found.append(self._draw_in_tiles(task.samples, make))
             else:
-                drawn = [
-                    next(whole) if draw.resizing is None else draw.resizing.whole(next(whole))
-                    for draw in task.draws
-                ]
-                samples = [
-                    parts.join(drawn[start : start + len(parts)])
-                    for start in range(0, len(drawn), len(parts))
-                ]
-                together = np.stack(samples)
-                found.append(whole_result(parts.raster, together, degradation, evidence, use_mean))
+                found.append(put_together(next(whole)))
         return found
 
-    def check_memory(self, tasks: Sequence[Task], samples: int) -> None:
+    def check_memory(self, tasks: Sequence[Task]) -> None:
         """Refuse large pictures whose results do not fit the memory there is, together with what
         drawing takes in the smallest tiles.
 
         Args:
             tasks: the pictures whose results are held together.
-            samples: of each.
 
         Raises:
             PictureError: says how much is needed, and how much there is.
@@ -203,9 +127,9 @@ class Drawing:
             return
         given = largest.parts.raster
         least = 2 * multiple(self.model) if self.tile is None else self.tile
-        row = samples * given.pixels.shape[2] * width * 4
+        row = len(largest.samples) * given.pixels.shape[2] * width * 4
         needed = sum(
-            result_bytes(task.parts.raster, size, samples)
+            result_bytes(task.parts.raster, size, len(task.samples))
             for task, size in zip(tasks, sizes, strict=True)
         )
         needed += self._bytes_while_drawing(least, width, row)
@@ -224,6 +148,12 @@ class Drawing:
         if self.tile is None:
             return height * width > _WHOLE_PIXELS
         return 0 < self.tile < max(height, width)
+
+    def _whole_and_resized(self, draws: Sequence[Draw]) -> list[Floats]:
+        return [
+            drawn if draw.resizing is None else draw.resizing.whole(drawn)
+            for draw, drawn in zip(draws, self._draw_whole(draws), strict=True)
+        ]
 
     def _draw_whole(self, draws: Sequence[Draw]) -> list[Floats]:
         """The sample of each draw; all that fit go through the network together."""
@@ -261,15 +191,17 @@ class Drawing:
 
     def _draw_in_tiles(
         self,
-        draws: Sequence[Draw],
-        make: Callable[[list[BandedSampling | ResizedSampling]], Made],
+        samples: Sequence[Sequence[Draw]],
+        make: Callable[[list[list[AnySampling]]], Made],
     ) -> Made:
         """What `make` gives of draws in tiles, in smaller ones where memory does not suffice."""
         least = multiple(self.model)
-        edge = self.tile or self._affordable_tile(draws)
+        edge = self.tile or self._affordable_tile([draw for parts in samples for draw in parts])
         while True:
             overlap = _overlap(edge, least)
-            samplings = [self._in_tiles(draw, edge, overlap) for draw in draws]
+            samplings = [
+                [self._in_tiles(draw, edge, overlap) for draw in parts] for parts in samples
+            ]
             try:
                 return make(samplings)
             except MemoryError:
@@ -278,7 +210,7 @@ class Drawing:
                     raise
                 edge = smaller
 
-    def _in_tiles(self, draw: Draw, edge: int, overlap: int) -> BandedSampling | ResizedSampling:
+    def _in_tiles(self, draw: Draw, edge: int, overlap: int) -> AnySampling:
         sampling = BandedSampling(
             self.model,
             draw.low_res,
@@ -343,9 +275,9 @@ class Drawing:
         of_network = tiles * edge**2 * config.network.bytes_per_pixel(config.channels)
         return of_network + edge * self._strip_bytes(row)
 
-    def _joined(self, samplings: list[BandedSampling | ResizedSampling]) -> Floats:
+    def _joined(self, samplings: list[list[AnySampling]]) -> Floats:
         """The one sample of a sampling in bands, (C, H, W)."""
-        (sampling,) = samplings
+        ((sampling,),) = samplings
         picture = np.empty(sampling.shape, np.float32)
         places = zip(sampling.bands, sampling, strict=True)
         for number, ((start, stop), band) in enumerate(places, start=1):
@@ -372,18 +304,26 @@ def results_in_turn(
     found: dict[int, Result] = {}
     for repeats in sorted({task.repeats for task in tasks}):
         numbers = [number for number, task in enumerate(tasks) if task.repeats == repeats]
-        draws = first = [draw for number in numbers for draw in tasks[number].draws]
         *earlier, last = [*drawings, *[drawings[-1]] * repeats]
-        for stage, drawing in enumerate(earlier, start=1):
-            drawn = zip(first, drawing.samples(draws), strict=True)
-            draws = [one.at_stage(stage, low, condition_noise) for one, low in drawn]
-        waiting = iter(draws)
+        draws_of_last = partial(_after, earlier, condition_noise)
+        samples = at_once(draws_of_last, [tasks[number].samples for number in numbers])
         ready = [
-            replace(tasks[number], draws=[next(waiting) for _ in tasks[number].draws])
-            for number in numbers
+            replace(tasks[number], samples=one)
+            for number, one in zip(numbers, samples, strict=True)
         ]
         found.update(zip(numbers, last.results(ready, use_mean), strict=True))
     return [found[number] for number in range(len(tasks))]
+
+
+def _after(
+    earlier: Sequence[Drawing], condition_noise: float, first: Sequence[Draw]
+) -> Sequence[Draw]:
+    """What is to be drawn after the earlier stages, the first of which takes `first`."""
+    draws = first
+    for stage, drawing in enumerate(earlier, start=1):
+        drawn = zip(first, drawing.samples(draws), strict=True)
+        draws = [one.at_stage(stage, low, condition_noise) for one, low in drawn]
+    return draws
 
 
 def _overlap(edge: int, least: int) -> int:

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,29 +14,32 @@ from PIL import Image
 
 from sr4.config import ModelConfig
 from sr4.errors import PictureError, UsageError
-from sr4.evidence.choose import Blur, check_evidence, choose, pillow_origin
+from sr4.evidence.choose import (
+    Blur,
+    Origin,
+    check_evidence,
+    choose,
+    file_origin,
+    pillow_origin,
+)
 from sr4.evidence.kinds import Evidence
-from sr4.pictures import NO_METADATA, Metadata
 from sr4.pictures import Picture as FilePicture
-from sr4.pictures.metadata import metadata_of
-from sr4.pictures.raster import Parts, Raster, from_array, from_pil
-from sr4.pictures.rgb import orientation
+from sr4.pictures import picture_of, read_picture, read_size
+from sr4.pictures.raster import Parts, Raster, from_array
 from sr4.upscaling.result import Result
 
-Picture = Image.Image | NDArray[Any] | Raster
+Picture = str | Path | Image.Image | NDArray[Any] | Raster
 
 _RGB = 3
 _PAGES = ("TIFF", "MPO")  # formats whose further frames are no animation
 
 
-def given_pictures(image: object, channels: int) -> list[Parts]:
-    """A picture, or each of a list or tuple, as it goes through a model of that many channels.
+class Given(NamedTuple):
+    """Pictures as they go through a model, what each says, and all that its file holds."""
 
-    Raises:
-        PictureError: a picture that cannot be taken.
-    """
-    pictures: Sequence[object] = image if isinstance(image, (list, tuple)) else [image]
-    return [Parts(as_raster(picture, channels), channels) for picture in pictures]
+    parts: list[Parts]
+    evidences: list[Evidence]
+    pictures: list[FilePicture]
 
 
 def given_evidence(
@@ -46,8 +49,8 @@ def given_evidence(
     noise: float | None,
     blur: Blur,
     consistency: bool | None,
-) -> tuple[list[Parts], list[Evidence]]:
-    """`given_pictures`, with the evidence of each; see `Pipeline.upscale`.
+) -> Given:
+    """A picture, or each of a list or tuple, with its evidence; see `Pipeline.upscale`.
 
     Args:
         config: of the model that the pictures go through first.
@@ -61,8 +64,9 @@ def given_evidence(
     for one in asked:
         check_evidence(one, noise, blur, consistency)
     # Before the pictures are decoded, after which their files may be out of reach.
-    origins = [pillow_origin(one) if isinstance(one, Image.Image) else None for one in pictures]
-    given = given_pictures(image, config.channels)
+    origins = [_origin(one) for one in pictures]
+    opened = [as_picture(picture, config.channels) for picture in pictures]
+    given = [Parts(one.frames[0], config.channels) for one in opened]
     found = []
     for parts, origin, kind in zip(given, origins, asked, strict=True):
         if not isinstance(kind, Evidence):
@@ -74,7 +78,7 @@ def given_evidence(
                 blur=blur,
             )
         found.append(kind)
-    return given, found
+    return Given(given, found, opened)
 
 
 def evidence_of_each(evidence: object, count: int) -> Sequence[str | Evidence]:
@@ -93,27 +97,35 @@ def evidence_of_each(evidence: object, count: int) -> Sequence[str | Evidence]:
 
 
 def size_of(picture: object) -> tuple[int, int]:
-    """Width and height of what `Pipeline.upscale` takes; a Pillow picture is not decoded for that.
+    """Width and height of what `Pipeline.upscale` takes; files and Pillow pictures are not decoded
+    for that.
 
     Raises:
         PictureError: it is no picture.
     """
-    return picture.size if isinstance(picture, Image.Image) else as_raster(picture, _RGB).size
+    if isinstance(picture, (str, Path)):
+        return read_size(Path(picture))
+    if isinstance(picture, Image.Image):
+        return picture.size
+    return as_picture(picture, _RGB).frames[0].size
 
 
-def as_raster(picture: object, channels: int) -> Raster:
-    """Of a PIL picture, an array or a raster, for a model of that many channels.
+def as_picture(picture: object, channels: int) -> FilePicture:
+    """Of a file, a PIL picture, an array or a raster, for a model of that many channels.
 
     Raises:
         PictureError: it is none of these, or cannot be taken.
     """
     if isinstance(picture, (str, Path)):
-        raise PictureError(
-            f"got the file name {str(picture)!r}; expected a picture: open it with PIL.Image.open, "
-            "or call sr4.upscale"
-        )
+        opened = read_picture(picture)
+        if len(opened.frames) > 1:
+            raise PictureError(
+                f"{str(picture)!r} is an animation of {len(opened.frames)} frames; expected one "
+                "picture: use sr4.upscale, or give the frames as a list"
+            )
+        return opened
     if isinstance(picture, Raster):
-        return picture
+        return FilePicture((picture,))
     if isinstance(picture, Image.Image):
         frames = 1 if picture.format in _PAGES else getattr(picture, "n_frames", 1)
         if frames > 1:
@@ -122,8 +134,7 @@ def as_raster(picture: object, channels: int) -> Raster:
                 "the file and does all of them",
                 stacklevel=2,
             )
-        raster = from_pil(picture)
-        return raster.turned(orientation(picture))  # of a TIFF, Pillow has turned the pixels by now
+        return picture_of(picture)
     try:
         array = np.asarray(picture)
     except (TypeError, ValueError, RuntimeError):  # such as a tensor of another device
@@ -133,21 +144,24 @@ def as_raster(picture: object, channels: int) -> Raster:
             f"got {type(picture).__name__} for a picture; expected a PIL picture or an array "
             "(height, width) or (height, width, channels)"
         )
-    return from_array(array, channels)
+    return FilePicture((from_array(array, channels),))
 
 
-def told(results: Sequence[Result], image: object, provenance: Mapping[str, Any]) -> list[Result]:
+def _origin(picture: object) -> Origin | None:
+    """What is known of the file of a picture."""
+    if isinstance(picture, (str, Path)):
+        return file_origin(Path(picture))
+    return pillow_origin(picture) if isinstance(picture, Image.Image) else None
+
+
+def told(
+    results: Sequence[Result], pictures: Sequence[FilePicture], provenance: Mapping[str, Any]
+) -> list[Result]:
     """Results that know what the pictures given say, and how they were made."""
-    pictures: Sequence[object] = image if isinstance(image, (list, tuple)) else [image]
     found = []
-    for result, picture in zip(results, pictures, strict=True):
-        given = FilePicture(result.given.frames, _metadata(picture))
+    for result, given in zip(results, pictures, strict=True):
         evidence, asked = result.evidence, provenance["evidence"]
         kind = asked if isinstance(asked, str) else evidence.kind
         said = {**provenance, "evidence": kind, "found": dict(evidence.numbers)}
         found.append(replace(result, given=given, provenance=said))
     return found
-
-
-def _metadata(picture: object) -> Metadata:
-    return metadata_of(picture) if isinstance(picture, Image.Image) else NO_METADATA

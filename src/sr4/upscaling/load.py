@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Literal, overload
 
 from sr4.errors import UsageError
 from sr4.model.diffusion_model import load_model
-from sr4.model.folder import DEFAULT_MODEL, PHOTO_MODEL
+from sr4.model.folder import DEFAULT_MODEL, PHOTO_MODEL, shipped_models
 from sr4.upscaling.auto import AutoPipeline
 from sr4.upscaling.cascade import CascadePipeline
 from sr4.upscaling.pipeline import Pipeline
@@ -53,16 +54,20 @@ def load(
         MissingExtraError: the backend's runtime is not installed.
     """
     if name == AUTO:
-        return AutoPipeline(
-            lambda one: Pipeline(load_model(one, backend=backend, device=device, draws=draws))
-        )
+        return AutoPipeline(partial(_open, backend=backend, device=device, draws=draws))
     names = model_names(name)
-    opened = {
-        one: Pipeline(load_model(one, backend=backend, device=device, draws=draws))
-        for one in dict.fromkeys(names)
-    }
+    opened = {one: _open(one, backend, device, draws) for one in dict.fromkeys(names)}
     stages = [opened[one] for one in names]
     return CascadePipeline(stages) if len(stages) > 1 else stages[0]
+
+
+def _open(name: str, backend: str, device: str, draws: int | None = None) -> Pipeline:
+    """The pipeline of one model; copies of it are on the same runtime, whatever "auto" would take
+    then, and find its folder from anywhere.
+    """
+    model = load_model(name, backend=backend, device=device, draws=draws)
+    place = name if name in shipped_models() else os.path.abspath(name)
+    return Pipeline(model, partial(_open, place, model.network.name, device))
 
 
 def model_names(name: str | Path) -> list[str]:

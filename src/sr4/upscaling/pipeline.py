@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypedDict, overload
 
 from sr4.config import ModelConfig
@@ -14,7 +14,8 @@ from sr4.evidence.choose import AUTO, Blur
 from sr4.evidence.kinds import Evidence
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.pictures.raster import Parts
-from sr4.upscaling.drawing import Draw, Drawing, Task, results_in_turn
+from sr4.upscaling.drawing import Drawing, results_in_turn
+from sr4.upscaling.draws import Draw, Task
 from sr4.upscaling.given import Picture, given_evidence, told
 from sr4.upscaling.provenance import common_provenance, shown
 from sr4.upscaling.result import Result
@@ -51,7 +52,12 @@ class Options(SharedOptions, total=False):
 
 
 class Pipeline:
-    """Upscales pictures with a diffusion model.
+    """Upscales pictures with a diffusion model. Any number of threads may use one at once; pickled
+    and deep copies open the model again.
+
+    Args:
+        model: the model.
+        reopen: makes the same pipeline again, wherever a copy is wanted; it is pickled itself.
 
     Examples:
         >>> import sr4
@@ -59,8 +65,17 @@ class Pipeline:
         >>> model.upscale(picture, seed=0).image.save("large.png")
     """
 
-    def __init__(self, model: DiffusionModel) -> None:
+    def __init__(self, model: DiffusionModel, reopen: Callable[[], Pipeline] | None = None) -> None:
         self.model = model
+        self._reopen = reopen
+
+    def __reduce__(self) -> tuple[Callable[[], Pipeline], tuple[()]]:
+        if self._reopen is None:
+            raise UsageError(
+                f"got a pipeline of the model {self.model.name!r}, made in memory, to pickle or "
+                "copy; expected one of a folder: open it with sr4.load"
+            )
+        return self._reopen, ()
 
     def __repr__(self) -> str:
         return f"Pipeline({self.model.name!r}, x{self.scale}, on {self.backend})"
@@ -86,7 +101,9 @@ class Pipeline:
         return self.model.network.name
 
     @overload
-    def upscale(self, image: Picture, **options: Unpack[Options]) -> Result: ...
+    def upscale(  # type: ignore[overload-overlap] # a str is a sequence of them, but no list
+        self, image: Picture, **options: Unpack[Options]
+    ) -> Result: ...
 
     @overload
     def upscale(self, image: Sequence[Picture], **options: Unpack[Options]) -> list[Result]: ...
@@ -114,11 +131,12 @@ class Pipeline:
         """Upscale a picture, or each of a list.
 
         Args:
-            image: a PIL picture of any mode, which is turned upright as its EXIF says; or an array
-                (h, w) or (h, w, N), of uint8, uint16 or floats in [0, 1], N being the model's
-                channels, or 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA); or a Raster. Or a list
-                or tuple of them, in which sizes may differ. Alpha is enlarged apart, without the
-                network.
+            image: a picture file by its path; a PIL picture of any mode; an array (h, w) or
+                (h, w, N), of uint8, uint16 or floats in [0, 1], N being the model's channels, or 1
+                (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA); or a Raster. Or a list or tuple of
+                them, in which sizes may differ. Files and PIL pictures are turned upright as EXIF
+                says, and results keep their profile and metadata. Alpha is enlarged apart, without
+                the network.
             steps: network evaluations a sample; the model's own by default.
             sampler: "ddpm", "ddim" or "dpmpp"; the model's own by default.
             seed: sample k of every picture uses seed + k, so that a picture gives the same
@@ -161,7 +179,9 @@ class Pipeline:
             ModelError: the network fails.
         """
         wanted = SizeWanted(scale, width, height)
-        given, evidences = given_evidence(image, self.config, evidence, noise, blur, consistency)
+        given, evidences, pictures = given_evidence(
+            image, self.config, evidence, noise, blur, consistency
+        )
         used = any(one.kind != "none" for one in evidences)
         drawing = self.drawing(steps, sampler, used, tile, on_step, detail)
         tasks = planned(
@@ -172,7 +192,7 @@ class Pipeline:
             models=(self.model.degradation,),
             own=self.model.degradation,
         )
-        drawing.check_memory(tasks, samples)
+        drawing.check_memory(tasks)
         results = results_in_turn([drawing], tasks, use_mean=use_mean)
         said = common_provenance(
             [self.model.name],
@@ -191,7 +211,7 @@ class Pipeline:
                 "height": height,
             },
         )
-        results = told(results, image, {**said, **shown(seed, samples, use_mean)})
+        results = told(results, pictures, {**said, **shown(seed, samples, use_mean)})
         return results if isinstance(image, (list, tuple)) else results[0]
 
     __call__ = upscale
@@ -243,7 +263,7 @@ def planned(
     models: Sequence[Degradation],
     own: Degradation | DegradationChain,
 ) -> list[Task]:
-    """What models in turn are to draw for pictures: of every sample the parts in turn.
+    """What models in turn are to draw for pictures.
 
     Args:
         models: the D of each.
@@ -266,9 +286,11 @@ def planned(
             ]
         constraints = [evidence.constraint(part, models[0]) for part in split]
         draws = [
-            Draw(part, seed, constraint=constraint, known=evidence.known, resizing=end)
+            [
+                Draw(part, seed, constraint=constraint, known=evidence.known, resizing=end)
+                for part, constraint, end in zip(split, constraints, ends, strict=True)
+            ]
             for seed in seeds
-            for part, constraint, end in zip(split, constraints, ends, strict=True)
         ]
         tasks.append(Task(parts, evidence, sized or own, draws, size.repeats))
     return tasks

@@ -15,7 +15,7 @@ from PIL import Image
 
 from sr4.errors import PictureError
 from sr4.evidence.kinds import Evidence
-from sr4.pictures import Picture, Provenance, losses, write_picture
+from sr4.pictures import Metadata, Picture, Provenance, losses, write_picture
 from sr4.pictures.raster import Raster
 from sr4.upscaling.notebook import html
 
@@ -50,6 +50,8 @@ class Result:
         provenance: how the result was made, which `save` writes into the file.
         frames: of an animation, the results of all frames, this being the first of them; else this
             one.
+        metadata: what the file of the input said besides its pixels, as far as it is true of the
+            result; its profile, EXIF, XMP and resolution are in `info` of the Pillow pictures.
     """
 
     raster: Raster
@@ -74,6 +76,10 @@ class Result:
             parts.append(f"{len(self.rasters)} samples")
         parts += [str(self.evidence), f"consistency {self.consistency:.3g}"]
         return f"Result({', '.join(parts)})"
+
+    @property
+    def metadata(self) -> Metadata:
+        return self.given.metadata.for_size(self.raster.size)
 
     def _repr_html_(self) -> str:
         return html(self)
@@ -112,15 +118,12 @@ class Result:
     @cached_property
     def _pictures(self) -> dict[int, Image.Image]:
         rasters = {id(one): one for one in (self.raster, *self.rasters, self.mean_raster)}
-        return {key: self._to_pil(one) for key, one in rasters.items()}
+        return {key: self._picture(one) for key, one in rasters.items()}
 
-    def _to_pil(self, raster: Raster) -> Image.Image:
-        """With the colour profile, which Pillow writes into the files that it makes."""
-        image = raster.to_pil()
-        profile = self.given.metadata.for_colour(raster.colour).icc
-        if profile is not None:
-            image.info["icc_profile"] = profile
-        return image
+    def _picture(self, raster: Raster) -> Image.Image:
+        picture = raster.to_pil()
+        picture.info |= self.metadata.for_colour(raster.colour).info()
+        return picture
 
     @property
     def image(self) -> Image.Image:

@@ -204,6 +204,9 @@ class ResizedSampling:
         return self.resizing.of(iter(self.sampling), self.sampling.shape[1])
 
 
+AnySampling = BandedSampling | ResizedSampling
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 

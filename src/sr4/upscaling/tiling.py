@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 from sr4.build import build_sampler
 from sr4.config import SamplingSettings
 from sr4.degradation.known import CLEAN, Known
-from sr4.diffusion.process import Transition
-from sr4.diffusion.samplers import Denoised, PictureNoise
+from sr4.diffusion.samplers import PictureNoise, ReverseStep, reverse_steps
 from sr4.errors import UsageError
 from sr4.evidence.constraint import Constraint
 from sr4.evidence.sets import PixelBox
@@ -174,7 +173,7 @@ class BandedSampling:
         self.rows = Tiles(self._shape[1], tile, overlap)
         self.columns = Tiles(self._shape[2], tile, overlap)
         self._noise = PictureNoise([seed], self._shape)
-        self._levels = model.schedule.log_snr(model.schedule.times(settings.steps))
+        self._steps = reverse_steps(model.schedule.times(settings.steps), model.schedule)
         self._sampler = build_sampler(settings, model.config.objective.variance)
         stride = tile - overlap
         edges = [*range(0, self._shape[1], stride), self._shape[1]]
@@ -188,39 +187,32 @@ class BandedSampling:
         stream: Stream = (
             (temperature * self._noise_rows(0, *band)[0], None) for band in self._padded_bands
         )
-        for number in range(self.settings.steps):
-            stream = self._step(number, stream)
+        for step in self._steps:
+            stream = self._bands_after(step, stream)
         return self._results(stream)
 
-    def _step(self, number: int, stream: Stream) -> Stream:
-        """One step of the sampler: bands of x_t become bands of x_s, or at the end of x_0."""
+    def _bands_after(self, step: ReverseStep, stream: Stream) -> Stream:
+        """Bands of x_t become bands of x_s."""
         model = self.model
-        level, following = self._levels[number : number + 2]
         memories: deque[Any] = deque()
         x = RowWindow(_without_memories(stream, memories))
-        strips = _Strips(self, x, float(level))
+        strips = _Strips(self, x, step.log_snr)
         outputs = RowWindow(iter(strips))
         for start, stop in self._padded_bands:
             around, inside = self._around(start, stop)
             x_t, output = x.rows(*around)[None], outputs.rows(*around)[None]
-            x_0 = model.predicted_x_0(output, x_t, level, self.settings.detail)
             top, bottom = (row // self._scale for row in around)
             own = self._padded_constraint.rows(top, bottom)
             frame = model.frame(self._low(*around)[None], own)
-            x_0 = frame.constrain(x_0, consistency=self.settings.consistency)[:, :, inside]
-            if number + 1 == self.settings.steps:
-                yield x_0[0], None
-            else:
-                variance = model.variance_output(output)
-                variance = None if variance is None else variance[:, :, inside]
-                x_s, memory = self._sampler.step(
-                    x_t[:, :, inside],
-                    Denoised(x_0, variance),
-                    Transition(level, following),
-                    partial(self._noise_rows, number + 1, start, stop),
-                    memories.popleft(),
-                )
-                yield x_s[0], memory
+            denoised = model.denoised(output, x_t, step.log_snr, frame, self.settings)
+            x_s, memory = step(
+                self._sampler,
+                x_t[:, :, inside],
+                denoised.rows(inside),
+                partial(self._noise_rows, step.number, start, stop),
+                memories.popleft(),
+            )
+            yield x_s[0], memory
             outputs.forget(around[0])
             x.forget(min(around[0], strips.reached))
 

@@ -1,0 +1,89 @@
+"""From a network's output to the clean variable of a possible picture: the one place that does it.
+
+Whole pictures, tiles, training and distillation differ in where the output comes from, not in what
+it means.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from numpy.typing import ArrayLike
+
+from sr4.diffusion.predictions import Prediction
+from sr4.diffusion.samplers import Denoised
+from sr4.diffusion.targets import Frame, Target
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Denoiser:
+    """What a network's output (B, O, H, W) says about x_t.
+
+    Args:
+        target: what x_0 stands for.
+        prediction: what the first C channels are; with a `second` mean, the last C as well.
+        channels: C, of a picture.
+        second: what another C channels of the output hold: nothing, the variance of the reverse
+            step, or the mean of all pictures that fit, beside a sample of them.
+    """
+
+    target: Target
+    prediction: Prediction
+    channels: int
+    second: Literal["variance", "mean"] | None = None
+
+    @property
+    def output_channels(self) -> int:
+        """O."""
+        return self.channels * (2 if self.second else 1)
+
+    def __call__(
+        self,
+        output: Array,
+        x_t: Array,
+        log_snr: ArrayLike,
+        frame: Frame,
+        *,
+        consistency: bool,
+        detail: float = 1.0,
+    ) -> Denoised:
+        """The x_0 that a sampler goes on with, constrained (see `Frame.constrain`), and the
+        variance output.
+
+        Args:
+            frame: of `target`, for the `low_res` of x_t.
+            consistency: keep to the pictures that fit `low_res`.
+            detail: see `blend`.
+        """
+        x_0 = self.blend(output, x_t, log_snr, detail)
+        return Denoised(frame.constrain(x_0, consistency=consistency), self.variance(output))
+
+    def sample(self, output: Array, x_t: Array, log_snr: ArrayLike) -> Array:
+        """The x_0 of the first output, not constrained: (B, C, H, W)."""
+        return self.prediction.x_0(output[:, : self.channels], x_t, log_snr)
+
+    def mean(self, output: Array, x_t: Array, log_snr: ArrayLike) -> Array:
+        """Likewise, of the output for the mean of all pictures that fit."""
+        assert self.second == "mean"
+        return self.prediction.x_0(output[:, self.channels :], x_t, log_snr)
+
+    def blend(self, output: Array, x_t: Array, log_snr: ArrayLike, detail: float) -> Array:
+        """The x_0 between mean (`detail` 0) and sample (1), `mean + detail (sample - mean)`, where
+        the network gives both; else of the sample.
+
+        On such a line lie the estimators that have the least error for their distance to real
+        pictures (Freirich et al. 2021, A Theory of the Distortion-Perception Tradeoff in
+        Wasserstein Space, theorem 3).
+        """
+        if self.second != "mean":
+            return self.sample(output, x_t, log_snr)
+        # All predictions are affine in the output, so this is the line between their x_0.
+        sample, mean = output[:, : self.channels], output[:, self.channels :]
+        return self.prediction.x_0(mean + detail * (sample - mean), x_t, log_snr)
+
+    def variance(self, output: Array) -> Array | None:
+        """What a learned variance follows from, (B, C, H, W), where there is one."""
+        return output[:, self.channels :] if self.second == "variance" else None

@@ -1,0 +1,136 @@
+"""EXIF of a picture that is turned upright and enlarged: what stays true is kept."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from PIL import ExifTags, Image
+
+from sr4.pictures.resolution import Resolution
+
+_Tag, _IFD = ExifTags.Base, ExifTags.IFD
+# What EXIF says of the scene and the camera. The rest of its first folder describes how the pixels
+# lie in that one file, and is written anew.
+_KEPT = (
+    _Tag.ImageDescription, _Tag.Make, _Tag.Model, _Tag.XResolution, _Tag.YResolution,
+    _Tag.ResolutionUnit, _Tag.Software, _Tag.DateTime, _Tag.Artist, _Tag.HostComputer,
+    _Tag.Copyright, _Tag.Rating, _Tag.RatingPercent, _Tag.XPTitle, _Tag.XPComment, _Tag.XPAuthor,
+    _Tag.XPKeywords, _Tag.XPSubject,
+)  # fmt: skip
+# These hold places inside the file that they came from, places among its pixels, and what is no
+# longer true of these; the folder of interoperability is carried by itself.
+_STALE = (
+    _Tag.MakerNote, _Tag.ExifImageWidth, _Tag.ExifImageHeight, _Tag.ComponentsConfiguration,
+    _Tag.CompressedBitsPerPixel, _Tag.ExifInteroperabilityOffset,
+    0x9214, 0xA214,  # area and place of the subject
+    0xEA1C, 0xEA1D,  # padding, and how far a maker's notes were moved
+)  # fmt: skip
+# Numbers of pixels along each axis for a length.
+_DENSITIES = (
+    (_Tag.XResolution, _Tag.YResolution),
+    (_Tag.FocalPlaneXResolution, _Tag.FocalPlaneYResolution),
+)
+_CENTIMETRE, _INCH = 3, 2
+_FOLDERS = (_IFD.Exif, _IFD.GPSInfo)
+
+
+def kept(given: Image.Exif, *, turned: bool) -> bytes | None:
+    """What stays true, as a block of EXIF; None where that is nothing.
+
+    Args:
+        turned: whether rows became columns.
+
+    Raises:
+        Exception: of any type, as Pillow does for what is damaged.
+    """
+    found = Image.Exif()
+    for tag in _KEPT:
+        if tag in given:
+            found[tag] = given[tag]
+    for folder in _FOLDERS:
+        inner = {tag: value for tag, value in given.get_ifd(folder).items() if tag not in _STALE}
+        if folder == _IFD.Exif:
+            interoperability = _interoperability(given)
+            if interoperability:
+                inner[_IFD.Interop] = interoperability
+        if inner:
+            found.get_ifd(folder).update(inner)
+            found[folder] = found.get_ifd(folder)
+    if turned:
+        for folder in _with_densities(found):
+            _swap(folder)
+    return found.tobytes() if len(found) else None
+
+
+def _interoperability(given: Image.Exif) -> dict[int, Any]:
+    try:
+        return dict(given.get_ifd(_IFD.Interop))
+    except KeyError:  # there is none
+        return {}
+
+
+def _with_densities(found: Image.Exif) -> list[Any]:
+    """The folders that may state one; asking for a folder that is not there would make it."""
+    return [found, found.get_ifd(_IFD.Exif)] if _IFD.Exif in found else [found]
+
+
+def _swap(folder: Any) -> None:
+    for across, down in _DENSITIES:
+        if across in folder and down in folder:
+            folder[across], folder[down] = folder[down], folder[across]
+
+
+def scaled(block: bytes, across: float, down: float) -> bytes:
+    """With as many times more pixels for each length along the axes."""
+    found = loaded(block)
+    for folder in _with_densities(found):
+        for pair in _DENSITIES:
+            for tag, factor in zip(pair, (across, down), strict=True):
+                value = _number(folder.get(tag))
+                if value is not None:
+                    folder[tag] = value * factor
+    return found.tobytes()
+
+
+def resolution(block: bytes | None) -> Resolution | None:
+    """That which a block of EXIF states."""
+    if block is None:
+        return None
+    found = loaded(block)
+    across, down = (_number(found.get(tag)) for tag in _DENSITIES[0])
+    unit = found.get(_Tag.ResolutionUnit, _INCH)
+    if across is None or down is None or unit not in (_INCH, _CENTIMETRE):
+        return None
+    inches = 2.54 if unit == _CENTIMETRE else 1
+    return Resolution(across * inches, down * inches)
+
+
+def with_resolution(block: bytes | None, stated: Resolution) -> bytes:
+    """With a resolution, if it states none yet."""
+    found = loaded(block)
+    if _Tag.XResolution not in found:
+        found[_Tag.XResolution], found[_Tag.YResolution] = stated.across, stated.down
+        found[_Tag.ResolutionUnit] = _INCH if stated.is_absolute else 1
+    return found.tobytes()
+
+
+def loaded(block: bytes | None) -> Image.Exif:
+    """A block of EXIF to be changed, with all its folders."""
+    found = Image.Exif()
+    found.load(block or b"")
+    for folder in _FOLDERS:
+        if folder in found:
+            inner = found.get_ifd(folder)
+            if folder == _IFD.Exif and (interoperability := _interoperability(found)):
+                inner[_IFD.Interop] = interoperability
+            found[folder] = inner
+    return found
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return number if math.isfinite(number) and number > 0 else None

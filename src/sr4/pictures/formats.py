@@ -1,0 +1,176 @@
+"""Formats of picture files: what each has a place for, and how it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import features
+
+from sr4.errors import PictureError
+from sr4.pictures import exif, png_writing
+from sr4.pictures.decoding import silence_libtiff
+from sr4.pictures.reading import Picture
+from sr4.pictures.tiff_writing import write_deep
+
+_CLASSIC_TIFF = 2**31  # bytes of pixels up to which every file has less than 4 GB
+_TIFF_XMP = 700  # the tag
+_MOST_PLAYS = 65_535  # of an animation, in 16 bits
+# Kinds of metadata, by the names that `Metadata` has for them.
+_ALL = frozenset(("icc", "exif", "xmp", "text", "colour", "resolution"))
+_USUAL = frozenset(("icc", "exif", "xmp", "resolution"))
+
+
+@dataclass(frozen=True)
+class Format:
+    """What a format has a place for.
+
+    Attributes:
+        write: writes a picture that has nothing else.
+        bits: the most of whole numbers; 0 for numbers of any kind.
+        holds: kinds of metadata, by their names in `Metadata`.
+        most_exif, most_xmp: bytes of a block.
+        counts: whether it says how often an animation is shown.
+        side: the most pixels along each axis; area: in all.
+    """
+
+    write: Callable[[BinaryIO, Picture], None]
+    bits: int
+    alpha: bool = False
+    cmyk: bool = False
+    grey: bool = True
+    moves: bool = False
+    counts: bool = True
+    holds: frozenset[str] = frozenset()
+    most_exif: int = 2**31 - 1
+    most_xmp: int = 2**31 - 1
+    side: int = 2**31 - 1
+    area: int = 2**62
+
+
+def format_of(path: Path) -> Format:
+    """That of a file, by its suffix.
+
+    Raises:
+        PictureError: it is unknown.
+    """
+    form = FORMATS.get(Path(path).suffix.lower())
+    if form is None:
+        raise PictureError(
+            f"got the output {str(path)!r}; expected one of the suffixes {', '.join(FORMATS)}"
+        )
+    return form
+
+
+def _pillow(
+    file_format: str, *, says: tuple[str, ...] = (), **options: Any
+) -> Callable[[BinaryIO, Picture], None]:
+    """Writes by Pillow; `says` are its names for the metadata that it takes for this format."""
+
+    def write(file: BinaryIO, picture: Picture) -> None:
+        first, *others = [raster.to_pil() for raster in picture.frames]
+        given = picture.metadata.info()
+        extra: dict[str, Any] = {key: given[key] for key in says if key in given}
+        if file_format == "PNG":
+            extra["pnginfo"] = png_writing.said(picture.metadata)
+        if others:
+            durations = [round(one) for one in picture.durations]
+            extra |= {"save_all": True, "append_images": others, "duration": durations}
+            extra |= {"loop": min(picture.loop, _MOST_PLAYS), "disposal": 2}
+            if file_format == "GIF":
+                extra |= _gif_loop(picture.loop)
+            if file_format == "WEBP":
+                del extra["disposal"]  # it shows each frame anew by itself
+        first.save(file, format=file_format, **extra, **options)
+
+    return write
+
+
+def _gif_loop(plays: int) -> dict[str, int | None]:
+    """A GIF says how often it begins anew, and nothing if it is shown once."""
+    return {"loop": None if plays == 1 else min(max(0, plays - 1), _MOST_PLAYS)}
+
+
+_write_animated_png = _pillow(
+    "PNG", says=("icc_profile", "exif", "dpi"), compress_level=png_writing.LEVEL
+)
+
+
+def _write_png(file: BinaryIO, picture: Picture) -> None:
+    if len(picture.frames) > 1:
+        _write_animated_png(file, picture)
+    else:
+        png_writing.write(file, picture)
+
+
+def _write_tiff(file: BinaryIO, picture: Picture) -> None:
+    raster, metadata = picture.frames[0], picture.metadata
+    is_small = raster.pixels.nbytes <= _CLASSIC_TIFF
+    if not is_small or raster.is_deep or raster.colour == "bands" or raster.nodata is not None:
+        write_deep(file, raster, metadata)
+        return
+    silence_libtiff()
+    tags = exif.loaded(metadata.exif)
+    if metadata.xmp is not None:
+        tags[_TIFF_XMP] = metadata.xmp
+    options: dict[str, Any] = {key: metadata.info().get(key) for key in ("icc_profile", "dpi")}
+    if not metadata.has_inner_exif:  # which Pillow writes in uncompressed files alone
+        options["compression"] = "tiff_deflate"
+    given = {key: value for key, value in options.items() if value is not None}
+    raster.to_pil().save(file, format="TIFF", exif=tags, **given)
+
+
+def _write_npy(file: BinaryIO, picture: Picture) -> None:
+    np.save(file, picture.frames[0].array, allow_pickle=False)
+
+
+_JPEG = Format(
+    _pillow("JPEG", says=("icc_profile", "exif", "xmp", "dpi"), quality=95, subsampling=0),
+    8,
+    cmyk=True,
+    holds=_USUAL,
+    most_exif=65_000,  # of a segment; longer ones would go into several
+    most_xmp=65_502,
+    side=65_500,  # of libjpeg
+)
+_TIFF = Format(_write_tiff, 0, alpha=True, cmyk=True, holds=_USUAL)
+_AVIF = Format(
+    _pillow("AVIF", says=("icc_profile", "exif", "xmp"), quality=95, subsampling="4:4:4"),
+    8,
+    alpha=True,
+    grey=False,
+    moves=True,
+    counts=False,
+    holds=_USUAL,
+    side=65_536,
+)
+_JPEG_2000 = Format(_pillow("JPEG2000", irreversible=False), 8, alpha=True)
+
+FORMATS: Mapping[str, Format] = {
+    # libpng writes and reads no longer sides unless programs ask for them.
+    ".png": Format(_write_png, 16, alpha=True, moves=True, holds=_ALL, side=1_000_000),
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
+    ".webp": Format(
+        _pillow("WEBP", says=("icc_profile", "exif", "xmp"), lossless=True),
+        8,
+        alpha=True,
+        grey=False,
+        moves=True,
+        holds=_USUAL,
+        side=16_383,
+    ),
+    ".tif": _TIFF,
+    ".tiff": _TIFF,
+    **({".avif": _AVIF} if features.check("avif") else {}),
+    **({".jp2": _JPEG_2000} if features.check("jpg_2000") else {}),
+    ".bmp": Format(  # files of less than 4 GB
+        _pillow("BMP", says=("dpi",)), 8, holds=frozenset(("resolution",)), area=2**30
+    ),
+    ".gif": Format(_pillow("GIF"), 8, alpha=True, moves=True, side=65_535),
+    ".npy": Format(_write_npy, 0, alpha=True),
+}
+"""By suffix, in lower case."""

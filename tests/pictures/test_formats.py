@@ -1,0 +1,131 @@
+"""Formats: how often animations are shown, and what AVIF, JPEG 2000 and HEIC need."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, features
+
+from sr4.errors import PictureError
+from sr4.pictures import Metadata, Picture, losses, read_picture, write_picture
+from sr4.pictures.raster import Raster, checked, from_array, from_pil
+
+SHADES = [Image.new("RGB", (8, 6), (60 * number, 0, 90)) for number in range(3)]
+NETSCAPE = b"NETSCAPE2.0\x03\x01"
+
+
+def gif(repeats: int | None) -> bytes:
+    buffer = io.BytesIO()
+    SHADES[0].save(
+        buffer, "GIF", save_all=True, append_images=SHADES[1:], duration=50, loop=repeats
+    )
+    assert (NETSCAPE in buffer.getvalue()) == (repeats is not None)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(("repeats", "plays"), [(None, 1), (0, 0), (1, 2), (4, 5)])
+def test_a_gif_is_shown_once_more_than_it_begins_anew(
+    tmp_path: Path, repeats: int | None, plays: int
+) -> None:
+    picture = read_picture(gif(repeats))
+    assert picture.loop == plays
+    for suffix in (".png", ".webp", ".gif"):
+        write_picture(picture, tmp_path / f"a{suffix}")
+        assert read_picture(tmp_path / f"a{suffix}").loop == plays
+    data = (tmp_path / "a.png").read_bytes()
+    assert int.from_bytes(data[data.index(b"acTL") + 8 :][:4], "big") == plays
+    data = (tmp_path / "a.gif").read_bytes()
+    assert (NETSCAPE in data) == (repeats is not None)
+    if repeats is not None:
+        place = data.index(NETSCAPE) + len(NETSCAPE)
+        assert int.from_bytes(data[place : place + 2], "little") == repeats
+
+
+def test_the_default_image_of_an_animation_is_no_frame() -> None:
+    for frames in (SHADES[1:], SHADES[1:2]):
+        buffer = io.BytesIO()
+        SHADES[0].save(
+            buffer, "PNG", save_all=True, default_image=True, append_images=frames, duration=70
+        )
+        picture = read_picture(buffer.getvalue())
+        found = [frame.pixels[0, 0].tolist() for frame in picture.frames]
+        assert found == [list(frame.getpixel((0, 0))) for frame in frames]
+        assert picture.notes == (
+            "the default image, which is no frame of the animation, is left out",
+        )
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("colour", ["grey", "rgb"])
+@pytest.mark.skipif(not features.check("jpg_2000"), reason="Pillow without JPEG 2000")
+def test_jpeg_2000_is_lossless(tmp_path: Path, colour: str, alpha: bool) -> None:
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (24, 20, 1 if colour == "grey" else 3), dtype=np.uint8)
+    seen = random.integers(0, 256, (24, 20), dtype=np.uint8) if alpha else None
+    write_picture(Picture((checked(pixels, colour, seen),)), tmp_path / "a.jp2")  # type: ignore[arg-type]
+    (found,) = read_picture(tmp_path / "a.jp2").frames
+    np.testing.assert_array_equal(found.pixels, pixels)
+    assert (found.alpha is None) == (seen is None)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="Pillow without AVIF")
+def test_avif_is_near_and_holds_metadata(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 255, 64).astype(np.uint8)[None, :, None].repeat(48, 0).repeat(3, 2)
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    picture = Picture((from_array(ramp),), Metadata(icc=icc))
+    assert losses(picture, tmp_path / "a.avif") == ()
+    write_picture(picture, tmp_path / "a.avif", provenance={"software": "sr4"})
+    found = read_picture(tmp_path / "a.avif")
+    assert found.metadata.icc == icc
+    assert np.abs(found.frames[0].pixels.astype(int) - ramp).max() <= 4
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="Pillow without AVIF")
+def test_an_animation_of_avif_does_not_count(tmp_path: Path) -> None:
+    picture = Picture(tuple(map(from_pil, SHADES)), durations=(50, 50, 50), loop=3)
+    assert losses(picture, tmp_path / "a.avif") == (".avif does not say how often it is shown (3)",)
+    write_picture(picture, tmp_path / "a.avif")
+    assert len(read_picture(tmp_path / "a.avif").frames) == 3
+
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
+
+
+def test_heic_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(PictureError, match=r"HEIC is not read here: install .*'pillow-heif'"):
+        read_picture(HEIC)
+
+
+def test_heic_is_read_upright(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    exif = Image.Exif()
+    exif[0x112], exif[0x10F] = 6, "a phone"
+    image = Image.new("RGB", (64, 32), (200, 40, 40))
+    heif.from_pillow(image).save(tmp_path / "a.heic", quality=95, exif=exif.tobytes())
+    picture = read_picture(tmp_path / "a.heic")
+    assert picture.frames[0].size == (32, 64)
+    assert np.abs(picture.frames[0].pixels.astype(int) - [200, 40, 40]).max() < 8
+    found = Image.Exif()
+    found.load(picture.metadata.exif or b"")
+    assert (found.get(0x112), found[0x10F]) == (None, "a phone")
+    with pytest.raises(PictureError):
+        read_picture(HEIC)
+
+
+@pytest.mark.parametrize("dtype", [np.uint64, np.int64, np.uint32, np.int32])
+def test_the_ends_of_a_type_come_back(dtype: type) -> None:
+    limits = np.iinfo(dtype)
+    ends = np.array([[limits.min, limits.max], [limits.max, limits.min]], dtype)
+    raster: Raster = checked(ends, "grey")
+    for wider in (np.float32, np.float64):
+        unit = np.array([[-1, 1], [1.5, -1.5]], wider)
+        np.testing.assert_array_equal(raster.span.pixels(unit), ends)
+    flat = checked(np.full((2, 2), limits.max, dtype), "grey")
+    np.testing.assert_array_equal(flat.span.pixels(np.array([-1.0, 0.0, 1.0])), limits.max)
+    shown = np.asarray(raster.to_pil())
+    assert shown[0, 1] > shown[0, 0]
