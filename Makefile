@@ -1,5 +1,6 @@
 # make demo         a 16x16 face becomes a 128x128 one, on the CPU, without torch
 # make test         linter, type checker and all tests
+# make docs         the documentation site, in build/site
 # make constraints  pins what the last `make test` ran with
 # make clean        removes what the others made, constraints.txt aside
 #
@@ -11,7 +12,7 @@ PYTHON ?= python3
 PIN = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 PIP_INSTALL = -m pip --quiet --quiet --disable-pip-version-check install
 
-.PHONY: demo test constraints clean
+.PHONY: demo test docs constraints clean
 
 demo: .venv-demo/ready
 	.venv-demo/bin/python examples/demo.py demo
@@ -22,6 +23,9 @@ test: .venv-test/ready
 	.venv-test/bin/mypy
 	.venv-test/bin/python -m pytest
 
+docs: .venv-test/ready
+	NO_MKDOCS_2_WARNING=true .venv-test/bin/mkdocs build --strict
+
 .venv-demo/ready: pyproject.toml constraints.txt
 	@echo "Installing sr4 into .venv-demo"
 	$(PYTHON) -m venv .venv-demo
@@ -31,7 +35,7 @@ test: .venv-test/ready
 .venv-test/ready: pyproject.toml constraints.txt
 	@echo "Installing sr4, PyTorch and the test tools into .venv-test (some minutes)"
 	$(PYTHON) -m venv .venv-test
-	$(PIN) .venv-test/bin/python $(PIP_INSTALL) --editable ".[train,openvino,heic,dev]"
+	$(PIN) .venv-test/bin/python $(PIP_INSTALL) --editable ".[train,openvino,heic,docs,dev]"
 	@touch $@
 
 constraints: .venv-test/ready

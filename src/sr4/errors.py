@@ -63,10 +63,10 @@ def shorten(text: str, most: int = 80) -> str:
     return text if len(text) <= most else f"{text[:most]}..."
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: object, known: Iterable[str]) -> str:
     """The end of an "unknown name" message: the nearest known name, or all of them."""
     names = sorted(known)
-    close = difflib.get_close_matches(shorten(name), names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(shorten(str(name)), names, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
 
 

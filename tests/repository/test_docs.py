@@ -24,7 +24,8 @@ from sr4.recipes import OURS, RECIPES, recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [
-    path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))
+    path.relative_to(ROOT).as_posix()
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/[!r]*/*.md"))
 ]
 RESULTS = ROOT / "docs" / "results"  # written when the long runs are done
 

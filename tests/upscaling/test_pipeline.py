@@ -353,7 +353,8 @@ def test_arrays(model: Pipeline) -> None:
         (np.full((4, 4, 3), np.nan), "not finite"),
         ("none.png", "does not exist"),
         (Path("none.png"), "does not exist"),
-        (None, "got an array of shape ()"),
+        (None, "got NoneType for a picture"),
+        (3, "got an array of shape ()"),
         (Image.new("RGB", (0, 4)), "not empty"),
         (Image.fromarray(np.full((4, 4), np.nan, np.float32)), "not finite"),
         (checked(np.zeros((4, 4, 5), np.uint8), "bands"), "5 bands for a model of 3 channels"),
@@ -627,6 +628,7 @@ def test_a_model_of_grey_takes_every_channel_alone(
 
 def test_the_public_names() -> None:
     assert sr4.__all__ == [
+        "AutoPipeline",
         "CascadePipeline",
         "Degradation",
         "Pipeline",
@@ -634,6 +636,7 @@ def test_the_public_names() -> None:
         "SR4Error",
         "__version__",
         "load",
+        "upscale",
     ]
     assert dir(sr4) == sr4.__all__
     assert all(hasattr(sr4, name) for name in sr4.__all__)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sr4._version import __version__
 from sr4.batch.options import UpscaleOptions, read_stages
 from sr4.errors import PictureError
 
@@ -15,10 +14,8 @@ if TYPE_CHECKING:
     from sr4.batch.plan import PlannedPicture
     from sr4.pictures import Provenance
 
-NOTE = "contains generated detail"
 # What a result says of how it was made that is no option: it follows from them and the input.
 _FOUND = {"software": "", "found": ""}
-_SIZES = ("scale", "width", "height")
 
 
 def provenance(picture: PlannedPicture, options: UpscaleOptions) -> dict[Path, Provenance]:
@@ -28,29 +25,13 @@ def provenance(picture: PlannedPicture, options: UpscaleOptions) -> dict[Path, P
         PictureError: the picture cannot be read.
         ModelError: its model cannot be.
     """
-    from sr4.runtime import WEIGHTS
     from sr4.upscaling.load import model_names
+    from sr4.upscaling.provenance import common_provenance, shown
 
     model = options.model_for(picture)
     stages = read_stages(model)
-    sampling = [stage.sampling for stage in stages]
-    common = {
-        "software": f"sr4 {__version__}",
-        "note": NOTE,
-        "model": "+".join(Path(one).name for one in model_names(model)),
-        "sha256": "+".join(stage.sha256.get(WEIGHTS, "") for stage in stages),
-        "steps": _joined(options.steps or one.steps for one in sampling),
-        "sampler": _joined(options.sampler or one.sampler for one in sampling),
-        "detail": _joined(
-            one.detail if options.detail is None else options.detail for one in sampling
-        ),
-        "consistency": options.consistency is not False,
-        **{key: getattr(options, key) for key in ("evidence", "noise", "blur")},
-        # Left out where the model decides, as results of earlier versions have it.
-        **{key: side for key in _SIZES if (side := getattr(options, key)) is not None},
-        "tile": options.tile,
-        "input": _sha256(picture),
-    }
+    common = common_provenance(model_names(model), stages, vars(options))
+    common["input"] = _sha256(picture)
     seed, several = options.seed, {"seed": options.seed, "samples": options.samples}
     said = {
         path: {**common, "shows": "a sample", "seed": seed + number}
@@ -58,9 +39,7 @@ def provenance(picture: PlannedPicture, options: UpscaleOptions) -> dict[Path, P
     }
     if picture.uncertainty:
         said[picture.uncertainty] = {**common, "shows": "the deviation of samples", **several}
-    result = {"shows": "the mean of samples", **several}
-    if not options.use_mean:
-        result = {"shows": "a sample", "seed": seed}
+    result = shown(seed, options.samples, options.use_mean)
     return {**said, picture.output: {**common, **result}}
 
 
@@ -90,12 +69,6 @@ def _sha256(picture: PlannedPicture) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _joined(values: Iterable[Any]) -> Any:
-    """The one value, or those of the stages of a cascade."""
-    several = list(values)
-    return several[0] if len(several) == 1 else several
 
 
 def _says(path: Path, wanted: Provenance) -> bool:

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict
 from sr4.diffusion.samplers import OnStep, Step
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.runtime import Network
-from sr4.upscaling.pipeline import Picture, Pipeline
+from sr4.upscaling.given import Picture
+from sr4.upscaling.pipeline import Pipeline
 
 LONG_SECONDS = 10.0  # a picture that takes longer is computed from its first steps
 LONG_STEPS = 500  # but up to that many steps, one is really drawn, too

@@ -41,13 +41,17 @@ class Denoised(NamedTuple):
         )
 
 
-class Step(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class Step:
     """What `on_step` sees after each step: its number from 1, the total, the new x and x_0."""
 
     number: int
     total: int
     x: Array
     x_0: Array
+
+    def __repr__(self) -> str:
+        return f"Step({self.number} of {self.total}, x of shape {tuple(self.x.shape)})"
 
 
 Denoise = Callable[[Array, float], Denoised]

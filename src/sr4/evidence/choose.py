@@ -76,7 +76,9 @@ def file_origin(path: Path | bytes) -> Origin | None:
 
 
 def pillow_origin(image: Image.Image) -> Origin | None:
-    """That of a picture that Pillow has opened; None for one that was made in memory."""
+    """That of a picture that Pillow has opened, which is turned upright before it is upscaled; None
+    for one that was made in memory.
+    """
     if image.format is None:
         return None
     source: Path | bytes | None = None

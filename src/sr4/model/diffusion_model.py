@@ -50,6 +50,9 @@ class DiffusionModel:
         self.degradation = self.denoiser.target.degradation
         self.schedule = build_schedule(config.schedule)
 
+    def __repr__(self) -> str:
+        return f"DiffusionModel({self.name!r}, x{self.config.scale}, on {self.network.name})"
+
     def sampling(
         self,
         steps: int | None = None,

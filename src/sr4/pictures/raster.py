@@ -99,7 +99,7 @@ class Span:
         return whole
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Raster:
     """The pixels of one picture.
 
@@ -118,6 +118,10 @@ class Raster:
     span: Span
     alpha: NDArray[Any] | None = None
     nodata: float | None = None
+
+    def __repr__(self) -> str:
+        colour = self.colour + ("" if self.alpha is None else " with alpha")
+        return f"Raster({self.size[0]}x{self.size[1]}, {colour}, {self.pixels.dtype})"
 
     @property
     def size(self) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from sr4.degradation.protocols import Degrades
 from sr4.diffusion.samplers import OnStep, Step
 from sr4.evidence.kinds import Evidence
 from sr4.evidence.sets import LEVEL
+from sr4.pictures import Picture
 from sr4.pictures.raster import Parts, Raster
 from sr4.upscaling.result import Result
 from sr4.upscaling.sizing import AnySampling
@@ -142,6 +143,7 @@ class _Canvas:
             consistency=consistency,
             evidence=self._evidence,
             given_up=given_up,
+            given=Picture((given,)),
         )
 
 

@@ -16,15 +16,14 @@ from sr4.errors import UsageError
 from sr4.evidence.choose import AUTO, Blur
 from sr4.evidence.kinds import Evidence
 from sr4.upscaling.drawing import Drawing, results_in_turn
+from sr4.upscaling.given import Picture, given_evidence, told
 from sr4.upscaling.pipeline import (
-    Picture,
     Pipeline,
     SharedOptions,
-    given_evidence,
     planned,
     sample_seeds,
-    with_metadata,
 )
+from sr4.upscaling.provenance import common_provenance, shown
 from sr4.upscaling.result import Result
 from sr4.upscaling.sizing import SizeWanted
 
@@ -62,7 +61,7 @@ class CascadePipeline:
         UsageError: there are none, something else is among them, or their channels or the ranges of
             their values differ.
 
-    Example:
+    Examples:
         >>> import sr4
         >>> cascade = sr4.CascadePipeline([sr4.load("sr4-fast"), sr4.load("runs/x4")])
         >>> cascade.upscale(picture, steps=(1, 10)).image.save("large.png")
@@ -91,6 +90,9 @@ class CascadePipeline:
             )
         self.stages: tuple[Pipeline, ...] = tuple(found)
         self.degradation = DegradationChain(tuple(one.model.degradation for one in found))
+
+    def __repr__(self) -> str:
+        return f"CascadePipeline({', '.join(map(repr, self.stages))})"
 
     def __reduce__(self) -> tuple[type[CascadePipeline], tuple[tuple[Pipeline, ...]]]:
         return CascadePipeline, (self.stages,)
@@ -178,7 +180,7 @@ class CascadePipeline:
             ModelError: a network fails.
         """
         wanted = SizeWanted(scale, width, height)
-        given, evidences, metadata = given_evidence(
+        given, evidences, pictures = given_evidence(
             image, self.first_config, evidence, noise, blur, consistency
         )
         used = any(one.constrains for one in evidences)
@@ -205,8 +207,27 @@ class CascadePipeline:
         results = results_in_turn(
             drawings, tasks, use_mean=use_mean, condition_noise=condition_noise
         )
-        results = with_metadata(results, metadata)
+        said = common_provenance(
+            [stage.model.name for stage in self.stages],
+            [stage.config for stage in self.stages],
+            {
+                "steps": steps,
+                "sampler": sampler,
+                "detail": detail,
+                "evidence": evidence,
+                "noise": noise,
+                "consistency": consistency,
+                "blur": blur,
+                "tile": tile,
+                "scale": scale,
+                "width": width,
+                "height": height,
+            },
+        )
+        results = told(results, pictures, {**said, **shown(seed, samples, use_mean)})
         return results if isinstance(image, (list, tuple)) else results[0]
+
+    __call__ = upscale
 
     def check_options(
         self,

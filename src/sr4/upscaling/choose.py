@@ -8,7 +8,7 @@ import numpy as np
 
 from sr4.errors import PictureError
 from sr4.model.folder import DEFAULT_MODEL, PHOTO_MODEL
-from sr4.pictures import read_size
+from sr4.pictures import Raster, read_size
 from sr4.pictures.rgb import read_image
 
 _FACE_SIDES = frozenset(range(16, 33))  # of low-res faces that the model for them knows, in pixels
@@ -27,6 +27,15 @@ def is_face(content: Path | bytes) -> bool:
         return recogniser().is_face(np.asarray(read_image(content)))
     except PictureError:
         return False
+
+
+def is_face_raster(raster: Raster) -> bool:
+    """The same of the pixels of a picture."""
+    from sr4.upscaling.recogniser import recogniser
+
+    if not {*raster.size} <= _FACE_SIDES or raster.colour == "bands":
+        return False
+    return recogniser().is_face(np.asarray(raster.with_bits(8).to_pil().convert("RGB")))
 
 
 def model_for(*, is_face: bool) -> str:

@@ -2,44 +2,29 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, overload
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from typing import TYPE_CHECKING, TypedDict, overload
 
 from sr4.config import ModelConfig
 from sr4.degradation import Degradation
 from sr4.degradation.protocols import Degrades
 from sr4.diffusion.samplers import OnStep
-from sr4.errors import PictureError, UsageError
-from sr4.evidence.choose import (
-    AUTO,
-    Blur,
-    Origin,
-    check_evidence,
-    choose,
-    file_origin,
-    pillow_origin,
-)
+from sr4.errors import UsageError
+from sr4.evidence.choose import AUTO, Blur
 from sr4.evidence.kinds import Evidence
 from sr4.model.diffusion_model import DiffusionModel
-from sr4.pictures import Metadata, picture_of, read_picture
-from sr4.pictures import Picture as Opened
-from sr4.pictures.raster import Parts, Raster, from_array
+from sr4.pictures.raster import Parts
 from sr4.upscaling.drawing import Drawing, results_in_turn
 from sr4.upscaling.draws import Draw, Task
+from sr4.upscaling.given import Picture, given_evidence, told
+from sr4.upscaling.provenance import common_provenance, shown
 from sr4.upscaling.result import Result
 from sr4.upscaling.sizing import Resizing, Size, SizeWanted
 from sr4.upscaling.tiling import check_tile
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-Picture = str | Path | Image.Image | NDArray[Any] | Raster
 
 
 class SharedOptions(TypedDict, total=False):
@@ -75,7 +60,7 @@ class Pipeline:
         model: the model.
         reopen: makes the same pipeline again, wherever a copy is wanted; it is pickled itself.
 
-    Example:
+    Examples:
         >>> import sr4
         >>> model = sr4.load("sr4-fast")
         >>> model.upscale(picture, seed=0).image.save("large.png")
@@ -92,6 +77,9 @@ class Pipeline:
                 "copy; expected one of a folder: open it with sr4.load"
             )
         return self._reopen, ()
+
+    def __repr__(self) -> str:
+        return f"Pipeline({self.model.name!r}, x{self.scale}, on {self.backend})"
 
     @property
     def config(self) -> ModelConfig:
@@ -179,8 +167,9 @@ class Pipeline:
                 default results above 512x512 are made of tiles: twice as large as the pictures that
                 the model was trained on, larger where fewer pixels are then drawn twice, and
                 smaller where memory is short.
-            on_step: called after each sampling step of each batch, or band of a result made of
-                tiles; see `sr4.diffusion.samplers.sample`. Raising from it cancels.
+            on_step: called with a `sr4.diffusion.samplers.Step` (its number, how many there are, x
+                and x_0 in the model's own scale) after each sampling step of each batch, or band of
+                a result made of tiles. Raising from it cancels.
 
         Returns:
             A Result, or a list of them in the order given.
@@ -191,7 +180,7 @@ class Pipeline:
             ModelError: the network fails.
         """
         wanted = SizeWanted(scale, width, height)
-        given, evidences, metadata = given_evidence(
+        given, evidences, pictures = given_evidence(
             image, self.config, evidence, noise, blur, consistency
         )
         used = any(one.constrains for one in evidences)
@@ -205,8 +194,28 @@ class Pipeline:
             own=self.model.degradation,
         )
         drawing.check_memory(tasks)
-        results = with_metadata(results_in_turn([drawing], tasks, use_mean=use_mean), metadata)
+        results = results_in_turn([drawing], tasks, use_mean=use_mean)
+        said = common_provenance(
+            [self.model.name],
+            [self.config],
+            {
+                "steps": steps,
+                "sampler": sampler,
+                "detail": detail,
+                "evidence": evidence,
+                "noise": noise,
+                "consistency": consistency,
+                "blur": blur,
+                "tile": tile,
+                "scale": scale,
+                "width": width,
+                "height": height,
+            },
+        )
+        results = told(results, pictures, {**said, **shown(seed, samples, use_mean)})
         return results if isinstance(image, (list, tuple)) else results[0]
+
+    __call__ = upscale
 
     def drawing(
         self,
@@ -222,6 +231,8 @@ class Pipeline:
         Raises:
             UsageError: an impossible one.
         """
+        if on_step is not None and not callable(on_step):
+            raise UsageError(f"got on_step {on_step!r}; expected a function of a Step")
         settings = self.model.sampling(steps, sampler, consistency, detail)
         return Drawing(self.model, settings, tile, on_step)
 
@@ -242,63 +253,6 @@ class Pipeline:
             UsageError: says which do.
         """
         check_tile(self.model, tile)
-
-
-class Given(NamedTuple):
-    """Pictures as they go through a model, what each says, and what its file says besides."""
-
-    parts: list[Parts]
-    evidences: list[Evidence]
-    metadata: list[Metadata]
-
-
-def given_evidence(
-    image: object,
-    config: ModelConfig,
-    evidence: str | Evidence | Sequence[str | Evidence],
-    noise: float | None,
-    blur: Blur,
-    consistency: bool | None,
-) -> Given:
-    """A picture, or each of a list or tuple, with its evidence; see `Pipeline.upscale`.
-
-    Args:
-        config: of the model that the pictures go through first.
-
-    Raises:
-        PictureError: a picture that cannot be taken, or has not the evidence asked for.
-        UsageError: options that exclude each other, or too few or many kinds of evidence.
-    """
-    pictures: Sequence[object] = image if isinstance(image, (list, tuple)) else [image]
-    asked = [evidence] * len(pictures) if isinstance(evidence, (str, Evidence)) else evidence
-    if len(asked) != len(pictures):
-        raise UsageError(
-            f"got {len(asked)} kinds of evidence for {len(pictures)} pictures; expected as many"
-        )
-    for one in asked:
-        check_evidence(one, noise, blur, consistency)
-    # Before the pictures are decoded, after which their files may be out of reach.
-    origins = [_origin(one) for one in pictures]
-    opened = [_as_picture(picture, config) for picture in pictures]
-    given = [Parts(one.frames[0], config.channels) for one in opened]
-    found = []
-    for parts, origin, kind in zip(given, origins, asked, strict=True):
-        if not isinstance(kind, Evidence):
-            kind = choose(
-                parts.raster,
-                origin,
-                "none" if consistency is False else kind,
-                noise=noise,
-                blur=blur,
-            )
-        found.append(kind)
-    return Given(given, found, [one.metadata for one in opened])
-
-
-def with_metadata(results: Sequence[Result], metadata: Sequence[Metadata]) -> list[Result]:
-    """Results that say what the files of their pictures did, as far as it is true of them."""
-    pairs = zip(results, metadata, strict=True)
-    return [replace(one, metadata=said.for_size(one.raster.size)) for one, said in pairs]
 
 
 def planned(
@@ -347,34 +301,18 @@ def sample_seeds(seed: int, samples: int) -> range:
     """The seed of each sample.
 
     Raises:
-        UsageError: there are none.
+        UsageError: there are none, or these are no whole numbers.
     """
-    if samples < 1:
-        raise UsageError(f"got {samples} samples; expected at least 1")
-    return range(seed, seed + samples)
+    first, count = _whole(seed), _whole(samples)
+    if first is None or first < 0:
+        raise UsageError(f"got seed {seed!r}; expected a whole number of at least 0")
+    if count is None or count < 1:
+        raise UsageError(f"got {samples!r} samples; expected a whole number of at least 1")
+    return range(first, first + count)
 
 
-def _origin(picture: object) -> Origin | None:
-    """What is known of the file of a picture."""
-    if isinstance(picture, (str, Path)):
-        return file_origin(Path(picture))
-    return pillow_origin(picture) if isinstance(picture, Image.Image) else None
-
-
-def _as_picture(picture: object, config: ModelConfig) -> Opened:
-    """Of a file, a PIL picture, an array or a raster, as a model takes it."""
-    if isinstance(picture, (str, Path)):
-        opened = read_picture(picture)
-        if len(opened.frames) > 1:
-            raise PictureError(
-                f"{str(picture)!r} is an animation of {len(opened.frames)} frames; expected one "
-                "picture: use `sr4 upscale`, or give the frames as a list"
-            )
-    elif isinstance(picture, Image.Image):
-        opened = picture_of(picture)
-    elif isinstance(picture, Raster):
-        opened = Opened((picture,))
-    else:
-        raster = from_array(np.asarray(picture), config.channels, config.data_range)
-        opened = Opened((raster,))
-    return opened.for_model(config.channels, config.data_range)
+def _whole(value: object) -> int | None:
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+import warnings
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sr4.errors import PictureError
 from sr4.evidence.kinds import Evidence
-from sr4.pictures import NO_METADATA, Metadata, Raster
+from sr4.pictures import Metadata, Picture, Provenance, losses, write_picture
+from sr4.pictures.raster import Raster
+from sr4.upscaling.notebook import html
 
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """What `upscale` gives for one picture: in the mode and the depth of the picture given, so far
     as Pillow has such pictures; `raster` and `rasters` have it always. Pictures that are equal by
-    definition are one object.
+    definition are one object. A notebook shows it beside its input.
+
+    Examples:
+        >>> result = sr4.upscale("holiday.jpg", samples=8)
+        >>> result
+        Result(4000x3000 of 1000x750, by photo-x4, jpeg (quality 90, 4:2:0), consistency 0.004)
+        >>> result.save("large.png")
 
     Attributes:
         raster: the result: the first sample, or the mean where that was asked for.
@@ -34,6 +46,10 @@ class Result:
         evidence: what the input was taken to say.
         given_up: (h, w), the pixels of the input that the result is off by more than a level from,
             for no picture fits them, or because it was not asked to.
+        given: the picture given, upright, with what its file says.
+        provenance: how the result was made, which `save` writes into the file.
+        frames: of an animation, the results of all frames, this being the first of them; else this
+            one.
         metadata: what the file of the input said besides its pixels, as far as it is true of the
             result; its profile, EXIF, XMP and resolution are in `info` of the Pillow pictures.
     """
@@ -45,7 +61,59 @@ class Result:
     consistency: float
     evidence: Evidence
     given_up: NDArray[np.bool_]
-    metadata: Metadata = NO_METADATA
+    given: Picture
+    provenance: Provenance | None = None
+    later_frames: tuple[Result, ...] = ()
+
+    def __repr__(self) -> str:
+        (width, height), before = self.raster.size, self.given.frames[0].size
+        parts = [f"{width}x{height} of {before[0]}x{before[1]}"]
+        if self.later_frames:
+            parts.append(f"{len(self.frames)} frames")
+        if self.provenance is not None:
+            parts.append(f"by {self.provenance['model']}")
+        if len(self.rasters) > 1:
+            parts.append(f"{len(self.rasters)} samples")
+        parts += [str(self.evidence), f"consistency {self.consistency:.3g}"]
+        return f"Result({', '.join(parts)})"
+
+    @property
+    def metadata(self) -> Metadata:
+        return self.given.metadata.for_size(self.raster.size)
+
+    def _repr_html_(self) -> str:
+        return html(self)
+
+    @property
+    def frames(self) -> tuple[Result, ...]:
+        return (self, *self.later_frames)
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the result as `sr4 upscale` does: whole or not at all, in the format of the suffix,
+        with colour profile and metadata of the picture given, and with how it was made. All frames
+        of an animation are written.
+
+        Warns:
+            UserWarning: the format loses something of the result.
+
+        Raises:
+            PictureError: `path` exists (without `overwrite`), its folder is missing or read-only,
+                its suffix is unknown, or the format cannot hold the result.
+        """
+        if not isinstance(path, (str, os.PathLike)):
+            raise PictureError(
+                f"got {type(path).__name__} for a file name; expected a path such as 'large.png'"
+            )
+        target = Path(path)
+        if not overwrite and os.path.lexists(target):
+            raise PictureError(
+                f"{str(path)!r} exists already; expected a new file: pass overwrite=True to "
+                "replace it"
+            )
+        picture = replace(self.given, frames=tuple(one.raster for one in self.frames))
+        for lost in losses(picture, target):
+            warnings.warn(f"{target}: {lost}", stacklevel=2)
+        write_picture(picture, target, provenance=self.provenance, overwrite=overwrite)
 
     @cached_property
     def _pictures(self) -> dict[int, Image.Image]:

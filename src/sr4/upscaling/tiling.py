@@ -332,6 +332,8 @@ def check_tile(model: DiffusionModel, tile: int | None) -> None:
         UsageError: says which do.
     """
     least = multiple(model)
+    if tile is not None and not isinstance(tile, (int, np.integer)):
+        raise UsageError(f"got tiles of {tile!r} pixels; expected a whole number, or 0 for none")
     if tile and (tile < 2 * least or tile % least):
         below = max(2 * least, tile // least * least)
         raise UsageError(

@@ -1,0 +1,159 @@
+"""`sr4.upscale`: a file or a picture in, its result out, by the choices of the command line."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from sr4.batch.in_work import InWork, read
+from sr4.batch.options import AUTO, UpscaleOptions, count_draws, read_stages
+from sr4.batch.plan import PlannedPicture
+from sr4.errors import PictureError, SR4Error, UsageError
+from sr4.evidence.kinds import Evidence
+from sr4.pictures import natural_suffix
+from sr4.upscaling.auto import shipped_model_for
+from sr4.upscaling.cascade import CascadePipeline
+from sr4.upscaling.given import Picture, size_of
+from sr4.upscaling.load import load
+from sr4.upscaling.pipeline import Options, Pipeline, sample_seeds
+from sr4.upscaling.result import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from typing_extensions import Unpack
+
+    Given = str | os.PathLike[str] | bytes | Picture
+
+
+@overload
+def upscale(  # type: ignore[overload-overlap]  # a str is one picture, never a sequence of them
+    picture: Given,
+    *,
+    model: str | Path = ...,
+    backend: str = ...,
+    device: str = ...,
+    **options: Unpack[Options],
+) -> Result: ...
+
+
+@overload
+def upscale(
+    picture: Sequence[Given],
+    *,
+    model: str | Path = ...,
+    backend: str = ...,
+    device: str = ...,
+    **options: Unpack[Options],
+) -> list[Result]: ...
+
+
+def upscale(
+    picture: Given | Sequence[Given],
+    *,
+    model: str | Path = AUTO,
+    backend: str = "auto",
+    device: str = "auto",
+    **options: Unpack[Options],
+) -> Result | list[Result]:
+    """The result of a picture file, or of a picture, as `sr4 upscale` makes it: the model by the
+    picture, upright, in its own mode and depth, held to what its file says, all frames of an
+    animation.
+
+    It loads the model each time; for many pictures, `sr4.load` one and call its `upscale`.
+
+    Args:
+        picture: a path, the bytes of a file, or what `Pipeline.upscale` takes; or a list or tuple
+            of them.
+        model: a name or a folder, or several joined by "+"; "auto" takes a shipped one, `sr4-fast`
+            for faces of 16x16 to 32x32 pixels and `photo-x4` for all other pictures.
+        backend, device: as in `sr4.load`.
+        options: those of `Pipeline.upscale`, such as `seed`, `samples`, `scale` or `evidence`.
+
+    Returns:
+        A Result, or a list of them in the order given.
+
+    Warns:
+        UserWarning: something of the file was left out, such as further pages.
+
+    Raises:
+        PictureError: the picture cannot be read, or is one that the model cannot take.
+        UsageError: an impossible option.
+        ModelError: there is no such model, or it is damaged, or fails.
+
+    Examples:
+        >>> sr4.upscale("holiday.jpg").save("large.png")
+    """
+    if isinstance(picture, (list, tuple)):
+        return [_upscale(one, model, backend, device, options) for one in picture]
+    return _upscale(picture, model, backend, device, options)
+
+
+def _upscale(
+    picture: Any, model: str | Path, backend: str, device: str, given: Mapping[str, Any]
+) -> Result:
+    samples = len(sample_seeds(0, given.get("samples", 1)))
+
+    def opened(name: str, size: tuple[int, int] | None) -> Pipeline | CascadePipeline:
+        draws = samples * count_draws([size], read_stages(name), 1)
+        return load(name, backend=backend, device=device, draws=draws)
+
+    if not isinstance(picture, (str, os.PathLike, bytes)):
+        name = shipped_model_for(picture) if model == AUTO else _name(model)
+        result: Result = opened(name, size_of(picture)).upscale(picture, **given)
+        return result
+    options = dict(given)
+    on_step = options.pop("on_step", None)
+    if isinstance(options.get("evidence"), (Evidence, list, tuple)):
+        raise UsageError(
+            "got an Evidence, or several kinds, for a file; expected a kind, such as 'jpeg': open "
+            "the picture and use Pipeline.upscale for what is made by hand"
+        )
+    chosen = UpscaleOptions(model=_name(model), **options)
+    planned = _planned(picture)
+    pipeline = opened(chosen.model_for(planned), planned.size)
+    pipeline.check_options(chosen.steps, chosen.sampler, chosen.tile, chosen.detail)
+    one = _read(planned, chosen, pipeline)
+    assert one.picture is not None
+    results = pipeline.upscale(
+        one.picture.frames,
+        **chosen.for_pipeline(),
+        evidence=one.evidences,
+        on_step=on_step,
+    )
+    said = one.provenance[planned.output]
+    first, *later = [replace(result, provenance=said) for result in results]
+    return replace(first, given=one.picture, later_frames=tuple(later))
+
+
+def _name(model: object) -> str:
+    """A model's name, as options hold it; what is none is refused by `load`."""
+    return os.fspath(model) if isinstance(model, os.PathLike) else model  # type: ignore[return-value]
+
+
+def _planned(given: str | os.PathLike[str] | bytes) -> PlannedPicture:
+    """The picture, with a name for its result that no file gets."""
+    if isinstance(given, bytes):
+        name = Path("picture")
+        return PlannedPicture(name, name.with_suffix(natural_suffix(given)), data=given)
+    if not os.fspath(given):
+        raise PictureError("got an empty name; expected a picture file")
+    source = Path(given)
+    return PlannedPicture(source, Path("result").with_suffix(natural_suffix(source)))
+
+
+def _read(
+    planned: PlannedPicture, options: UpscaleOptions, pipeline: Pipeline | CascadePipeline
+) -> InWork:
+    one = read(planned, options, pipeline)
+    if isinstance(one.error, SR4Error):
+        raise one.error
+    if one.error is not None:
+        raise PictureError(f"{planned.source}: {one.reason}") from one.error
+    assert one.picture is not None
+    for note in one.picture.notes:
+        warnings.warn(f"{planned.source}: {note}", stacklevel=3)
+    return one
