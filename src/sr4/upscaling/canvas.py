@@ -14,7 +14,8 @@ from sr4.diffusion.samplers import OnStep, Step
 from sr4.evidence.kinds import Evidence
 from sr4.evidence.sets import LEVEL
 from sr4.pictures import Picture
-from sr4.pictures.raster import Parts, Raster
+from sr4.pictures.parts import Parts
+from sr4.pictures.raster import Raster
 from sr4.upscaling.result import Result
 from sr4.upscaling.sizing import AnySampling
 

@@ -14,7 +14,7 @@ from sr4.degradation.protocols import Degrades
 from sr4.diffusion.samplers import PictureNoise
 from sr4.evidence.constraint import Constraint
 from sr4.evidence.kinds import Evidence
-from sr4.pictures.raster import Parts
+from sr4.pictures.parts import Parts
 from sr4.upscaling.sizing import Resizing
 
 Floats = NDArray[np.float32]

@@ -25,7 +25,8 @@ from sr4.evidence.choose import (
 from sr4.evidence.kinds import Evidence
 from sr4.pictures import Picture as FilePicture
 from sr4.pictures import picture_of, read_picture, read_size
-from sr4.pictures.raster import Parts, Range, Raster, from_array
+from sr4.pictures.parts import Parts
+from sr4.pictures.raster import Range, Raster, from_array
 from sr4.upscaling.result import Result
 
 Picture = str | Path | Image.Image | NDArray[Any] | Raster

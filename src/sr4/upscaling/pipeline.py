@@ -14,7 +14,7 @@ from sr4.errors import UsageError
 from sr4.evidence.choose import AUTO, Blur
 from sr4.evidence.kinds import Evidence
 from sr4.model.diffusion_model import DiffusionModel
-from sr4.pictures.raster import Parts
+from sr4.pictures.parts import Parts
 from sr4.upscaling.drawing import Drawing, results_in_turn
 from sr4.upscaling.draws import Draw, Task
 from sr4.upscaling.given import Picture, given_evidence, told
