@@ -23,7 +23,7 @@ from sr4.ablation.figures import (
 )
 from sr4.ablation.grids import denoising_strips, sample_files, sample_grid
 from sr4.ablation.results import LossPoint, Results, Row
-from sr4.ablation.table import METRICS
+from sr4.evaluation.table import METRICS
 from sr4.plots.charts import Line, Panel, draw, spread
 from sr4.recipes import recipe
 

@@ -121,7 +121,7 @@ def long_fit(pictures: Float64, low_res: Float64, rounds: int) -> Float64:
     return fitted
 
 
-def photograph(height: int, width: int, contrast: float) -> tuple[Float64, Float64]:
+def photograph(height: int, width: int, contrast: float) -> tuple[Any, Any]:
     """Smooth with sharp edges, and with black and white areas where the contrast is high; then a
     guess at it.
     """

@@ -108,7 +108,9 @@ def test_a_config_that_parsers_disagree_on(folder: Path, start: str, said: str) 
     assert said in refusal(folder)
 
 
-def test_a_network_that_contradicts_itself_is_the_models_fault(tiny_model: Path, tmp_path: Path):
+def test_a_network_that_contradicts_itself_is_the_models_fault(
+    tiny_model: Path, tmp_path: Path
+) -> None:
     folder = Path(shutil.copytree(tiny_model, tmp_path / "mine"))
     seal(folder, network={"kind": "sr3", "heads": 7}, size_multiple=16, image_size=128)
     assert "heads 7" in refusal(folder, "torch")
@@ -418,7 +420,9 @@ def test_what_did_well_once_is_not_tried_again(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     load_model(folder, backend="onnx")
     tried: list[Any] = []
-    monkeypatch.setattr(rehearsal.subprocess, "run", lambda *words, **_: tried.append(words))
+    monkeypatch.setattr(
+        "sr4.runtime.rehearsal.subprocess.run", lambda *words, **_: tried.append(words)
+    )
     load_model(folder, backend="onnx")
     load_model("sr4-fast", backend="onnx")  # the package's own
     assert tried == []
