@@ -52,7 +52,7 @@ class Format:
 
 
 def format_of(path: Path) -> Format:
-    """That of a file, by its suffix.
+    """The format of a file, by its suffix.
 
     Raises:
         PictureError: it is unknown.

@@ -98,7 +98,7 @@ class DenoisingObjective:
         self.state: Mapping[str, Tensor] = {}
 
     def rivals(self, device: torch.device) -> Sequence[Learner]:
-        """None."""
+        """No rivals: the denoising objective trains the network alone."""
         return ()
 
     def losses(self, modules: Sequence[nn.Module], batch: Batch, step: int) -> Losses:
