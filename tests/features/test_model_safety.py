@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from sr4.errors import ModelError
+from sr4.machine.memory import peak_memory
 from sr4.model.diffusion_model import load_model
 from sr4.model.folder import read_config
 from sr4.runtime import rehearsal
@@ -133,10 +134,14 @@ def test_links_to_files_outside(folder: Path, tmp_path: Path, name: str, sums: b
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
-def test_links_within_the_folder_are_followed(folder: Path) -> None:
+def test_links_within_the_folder_are_followed(folder: Path, tiny_exported: Path) -> None:
     (folder / WEIGHTS).rename(folder / "blob")
     (folder / WEIGHTS).symlink_to("blob")
-    load_model(folder, backend="torch")
+    grey = np.zeros((1, 3, 8, 8), np.float32)
+    drawn = [
+        load_model(one, backend="torch").sample(grey, seeds=[0]) for one in (folder, tiny_exported)
+    ]
+    np.testing.assert_array_equal(drawn[0], drawn[1])
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
@@ -366,7 +371,9 @@ def test_what_constants_unfold_to_is_bounded(folder: Path) -> None:
         model.graph.output.append(out)
 
     change_graph(folder, unfold)
+    before = peak_memory() or 0
     load_model(folder, backend="onnx")
+    assert (peak_memory() or 0) - before < 1e9
 
 
 def constant(name: str, value: Any) -> Any:
