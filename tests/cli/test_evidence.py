@@ -63,7 +63,8 @@ def test_json_and_provenance_say_it_with_numbers(
     again = run(*words)  # the same options: nothing is left to do
     assert again.json["done_before"] == [{"input": str(photo), "output": str(out)}]
     other = run(*words[:-3], "--blur", 0.6)  # other options: another result
-    assert "exists already" in other.errors[0]
+    assert other.code == 1
+    assert str(out) in other.errors[0]
 
 
 def test_python_and_the_command_line_give_the_same(

@@ -32,7 +32,7 @@ from sr4.pictures.reading import NPY
 from sr4.pictures.rgb import Header, read_header
 
 Format = Literal["png", "webp"]
-Progress = Callable[[int, int], None]  # pictures done, pictures in all
+OnProgress = Callable[[int, int], None]  # pictures done, pictures in all
 
 _SAVE_OPTIONS: dict[Format, dict[str, int]] = {"png": {}, "webp": {"quality": 92, "method": 4}}
 
@@ -45,7 +45,7 @@ def prepare(
     shard_images: int = 1000,
     format: Format = "png",
     overwrite: bool = False,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Manifest:
     """Cut the pictures of a source square, bring them to one size and write them as tar shards.
 
@@ -103,7 +103,7 @@ def prepare(
 
 
 def _write_all(
-    source: EncodedSource, writer: _ShardWriter, size: int, on_progress: Progress | None
+    source: EncodedSource, writer: _ShardWriter, size: int, on_progress: OnProgress | None
 ) -> list[SkippedEntry]:
     """Write every picture that can be used; the others, with the reason."""
     skipped = []
