@@ -91,7 +91,7 @@ class Plane:
         return replace(self, levels=levels, slack=np.pad(self.slack, more, constant_values=np.inf))
 
     def cut(self, rows: slice, columns: slice) -> Plane:
-        """Some of its blocks."""
+        """The plane of some of the blocks."""
         return replace(self, levels=self.levels[rows, columns], slack=self.slack[rows, columns])
 
     def outside(self, samples: Array, margin: float) -> Array:

@@ -57,7 +57,7 @@ class Objective(Protocol):
 
     @property
     def state(self) -> Mapping[str, Tensor]:
-        """What it changes in place from step to step, for checkpoints."""
+        """The tensors that the objective changes in place from step to step, for checkpoints."""
         ...
 
     def rivals(self, device: torch.device) -> Sequence[Learner]:
