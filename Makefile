@@ -1,5 +1,5 @@
 # make demo         a 16x16 face becomes a 128x128 one, on the CPU, without torch
-# make test         linter, type checker and all tests
+# make test         linter, type checker and all tests, with the lines and branches they reach
 # make docs         the documentation site, in build/site
 # make constraints  pins what the last `make test` ran with
 # make clean        removes what the others made, constraints.txt aside
@@ -21,7 +21,7 @@ test: .venv-test/ready
 	.venv-test/bin/ruff check .
 	.venv-test/bin/ruff format --check .
 	.venv-test/bin/mypy
-	.venv-test/bin/python -m pytest
+	.venv-test/bin/python -m pytest --cov
 
 docs: .venv-test/ready
 	NO_MKDOCS_2_WARNING=true .venv-test/bin/mkdocs build --strict

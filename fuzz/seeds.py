@@ -140,7 +140,7 @@ def _deep() -> list[Seed]:
         unit = (deep / 65535).astype(np.float32)
         for count in (2, 3, 4):
             pixels = deep[:, :, :count].copy()
-            seeds.append(Seed("PNG", "png", imagecodecs.png_encode(pixels)))
+            seeds.append(Seed("PNG", "png", bytes(imagecodecs.png_encode(pixels))))
         kinds: list[tuple[np.ndarray, dict[str, Any]]] = [
             (deep[:, :, :3], {"photometric": "rgb"}),
             (deep[:, :, :3], {"photometric": "rgb", "compression": "lzw", "predictor": True}),

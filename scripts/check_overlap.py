@@ -173,8 +173,8 @@ def candidates(
             kept.sort(key=lambda found: -found[0])
             del kept[most:]
     for kept in best:
-        for _, window, place in kept:
-            yield window, place
+        for _, window, found in kept:
+            yield window, found
 
 
 def detail(image: Image.Image) -> Array:

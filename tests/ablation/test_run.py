@@ -30,6 +30,8 @@ from sr4.training.run_folder import locked  # noqa: E402
 KILLS = 6
 DRIVER = Path(__file__).with_name("ablation_driver.py")
 _spec = importlib.util.spec_from_file_location("ablation_driver", DRIVER)
+assert _spec is not None
+assert _spec.loader is not None
 driver = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(driver)
 

@@ -60,7 +60,7 @@ def test_bytes_and_pictures_give_what_the_file_gives(tiny_exported: Path, tmp_pa
     path = tmp_path / "a.png"
     smooth().save(path)
     options: dict[str, Any] = {"model": tiny_exported, "backend": "onnx", "samples": 2}
-    given = [path, str(path), path.read_bytes(), smooth(), np.asarray(smooth())]
+    given: list[Any] = [path, str(path), path.read_bytes(), smooth(), np.asarray(smooth())]
     results = sr4.upscale(given, **options)
     for one in results:
         np.testing.assert_array_equal(one.mean, results[0].mean)
@@ -74,7 +74,7 @@ def test_all_frames_of_an_animation(tiny_exported: Path, tmp_path: Path) -> None
     assert "2 frames" in repr(result)
     result.save(tmp_path / "large.png")
     with Image.open(tmp_path / "large.png") as written:
-        assert (written.n_frames, written.size) == (2, (160, 96))  # type: ignore[attr-defined]
+        assert (written.n_frames, written.size) == (2, (160, 96))
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ Upscale = Callable[..., list[Event]]
 
 def encoded(image: Image.Image, file_format: str = "PNG", **options: object) -> bytes:
     file = io.BytesIO()
-    image.save(file, file_format, **options)  # type: ignore[arg-type]
+    image.save(file, file_format, **options)
     return file.getvalue()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -25,7 +26,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path.touch()
 
 
-def pairs(*inputs: str, out: str | None = None, **options: bool) -> dict[str, str]:
+def pairs(*inputs: str, out: str | None = None, **options: Any) -> dict[str, str]:
     pictures, failures = plan_pictures(inputs, Path(out) if out else None, **options)
     assert failures == []
     return {str(picture.source): str(picture.output) for picture in pictures}

@@ -141,7 +141,7 @@ def test_all_of_it_survives_json(found: Benchmark) -> None:
 
 def test_random_weights_are_timed_and_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = at_size(recipe("sr3"), "tiny")
-    monkeypatch.setitem(RECIPES, "sr3", lambda: settings)  # type: ignore[arg-type]
+    monkeypatch.setitem(RECIPES, "sr3", lambda: settings)
     monkeypatch.setattr("sr4.bench.speed.LONG_SECONDS", 0.0)
     job = Job(model="sr3", random=True, backend="torch", steps=2000, quick=True)
     row = measure(job, lambda done, total, doing: None)

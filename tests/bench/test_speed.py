@@ -29,7 +29,7 @@ class Sleeper:
     def __init__(self) -> None:
         self.calls = 0
 
-    def __call__(self, x_t: Floats, log_snr: float, upsampled: Floats) -> Floats:
+    def __call__(self, x_t: Floats, log_snr: float, upsampled: Floats, known: Any = None) -> Floats:
         self.calls += 1
         time.sleep(NAP)
         return np.zeros_like(x_t)

@@ -50,7 +50,7 @@ def test_models_are_measured(run: Run, tiny_exported: Path, tmp_path: Path) -> N
 
     again = run(*words)
     assert again.code == 2
-    assert "exists already" in again.errors[0]
+    assert str(out) in again.errors[0]
     done = run(*words, "--overwrite")
     assert done.code == 0
     header, cells, *legend = done.out.splitlines()

@@ -24,7 +24,7 @@ def test_names_joined_by_plus_are_a_cascade(
     (result,) = done.json["results"]
     assert (done.json["model"], done.json["backend"]) == (name, "torch")
     assert (result["width"], result["height"]) == (128, 128)
-    options = {"seed": 4, "samples": 2, "evidence": "none"}
+    options: Any = {"seed": 4, "samples": 2, "evidence": "none"}
     expected = sr4.load(name).upscale(Image.open(face), **options)
     assert result["consistency"] == expected.consistency
     for path, sample in zip(result["samples"], expected.samples, strict=True):

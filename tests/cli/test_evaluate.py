@@ -43,7 +43,7 @@ def test_a_model_is_scored(run: Run, faces: Path, tiny_model: Path, tmp_path: Pa
 
     again = run(*words)
     assert again.code == 2
-    assert "exists already" in again.errors[0]
+    assert str(report) in again.errors[0]
     assert run(*words, "--overwrite").code == 0
 
 

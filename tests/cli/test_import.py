@@ -106,7 +106,7 @@ def test_one_line_says_what_was_made(run: Run, words: list[Any], tmp_path: Path)
         f"{tmp_path / 'mine'}  x4, {parameters / 1e6:.1f} M parameters, 10 steps of ddpm; terms of "
         "the weights: unknown\n"
     )
-    assert "exists already" in run(*words).errors[0]
+    assert str(tmp_path / "mine") in run(*words).errors[0]
     assert run(*words, "--overwrite").code == 0
 
 

@@ -100,7 +100,19 @@ def test_a_process_ends_in_what_upscale_gives(
     run: Run, face: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     out, large = tmp_path / "process.png", tmp_path / "large.png"
-    words = (tiny_model, face, "-o", out, "--steps", 5, "--moments", 3, "--seed", 7, "--json")
+    words: tuple[object, ...] = (
+        tiny_model,
+        face,
+        "-o",
+        out,
+        "--steps",
+        5,
+        "--moments",
+        3,
+        "--seed",
+        7,
+        "--json",
+    )
     done = run("plot", "process", *words)
     assert (done.code, done.err) == (0, "")
     assert done.json == {"file": str(out), "steps": [1, 3, 5]}

@@ -20,7 +20,7 @@ from sr4.recipes import RECIPES, recipe
 
 Run = Callable[..., Any]
 
-TINY = {
+TINY: dict[str, Any] = {
     "model": {
         "image_size": 32,
         "degradation": {"scale": 4},

@@ -19,7 +19,7 @@ def smooth(size: int = 48, channels: int = 3) -> Pixels:
 
 def changed(pixels: Pixels, size: int, seed: int = 0, **settings: float) -> Pixels:
     settings = {"share": 1, "rotation": 0, "zoom": 1, "shift": 0} | settings
-    return Augmentation(flip=False, **settings)(pixels, size, np.random.default_rng(seed))  # type: ignore[arg-type]
+    return Augmentation(flip=False, **settings)(pixels, size, np.random.default_rng(seed))
 
 
 def draws(seed: int) -> NDArray[np.float64]:

@@ -209,10 +209,10 @@ def test_the_file_is_the_picture_and_of_the_quality_that_is_known() -> None:
         if one.known.quality is not None:
             assert 30 <= one.known.quality <= 95
             with Image.open(io.BytesIO(one.file)) as picture:
-                table = picture.quantization[0]  # type: ignore[attr-defined]
+                table = picture.quantization[0]
             reference = jpeg_file(np.zeros((8, 8, 3), np.uint8), int(one.known.quality))
             with Image.open(io.BytesIO(reference)) as expected:
-                assert table == expected.quantization[0]  # type: ignore[attr-defined]
+                assert table == expected.quantization[0]
 
 
 def test_what_is_known_is_forgotten_now_and_then() -> None:

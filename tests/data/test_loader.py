@@ -292,7 +292,7 @@ def test_nothing_but_bad_pictures_stops_at_once(
     tried: list[int] = []
 
     class Hopeless(_Threads):
-        names = tuple(map(str, range(count)))
+        names: Any = tuple(map(str, range(count)))
 
         def __len__(self) -> int:
             return count
@@ -301,10 +301,11 @@ def test_nothing_but_bad_pictures_stops_at_once(
             tried.append(index)
             raise BadPictureError(f"{index} is bad")
 
+    hopeless: Any = Hopeless()
     with pytest.raises(
         DataError, match=f"makes {read} bad of the {count} .* at most {most} "
     ) as error:
-        stream(Hopeless(), 1, max_bad=share)
+        stream(hopeless, 1, max_bad=share)
     assert "\n" not in str(error.value)
     assert len(tried) == len(set(tried)) == read
     assert str(error.value).startswith(f"{tried[-1]} is bad")

@@ -256,7 +256,7 @@ def test_any_depth_and_number_of_channels_as_tif(
 ) -> None:
     folder, out = tmp_path / "src", tmp_path / "out"
     folder.mkdir()
-    given = (np.random.default_rng(0).random((16, 20, channels)) * 250).astype(dtype)
+    given: np.ndarray = (np.random.default_rng(0).random((16, 20, channels)) * 250).astype(dtype)
     np.save(folder / "a.npy", given)
     np.save(folder / "b.npy", given[:12, :12])
     np.save(folder / "c.npy", np.zeros((16, 16, channels + 5), dtype))

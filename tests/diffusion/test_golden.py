@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from sr4.diffusion.predictions import PREDICTIONS, learned_log_variance
 from sr4.diffusion.process import Transition, q_sample
 from sr4.diffusion.schedules import TableSchedule, alpha_sigma, cosine_table, linear_schedule
 
-Golden = Mapping[str, NDArray[np.generic]]
+Golden = Mapping[str, NDArray[Any]]
 pytestmark = pytest.mark.filterwarnings("ignore::sr4.diffusion.schedules.TerminalSNRWarning")
 
 
@@ -44,7 +45,7 @@ class Chain:
         )
 
 
-def close(got: NDArray[np.generic], expected: NDArray[np.generic]) -> None:
+def close(got: NDArray[Any], expected: NDArray[Any]) -> None:
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
 
 

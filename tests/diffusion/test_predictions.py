@@ -53,7 +53,7 @@ def test_v_is_the_velocity_along_the_circle(pictures: tuple[Float64, Float64]) -
     phi, step = 0.7, 1e-6
 
     def x(angle: float) -> Float64:
-        return q_sample(x_0, eps, 2 * np.log(np.cos(angle) / np.sin(angle)))  # type: ignore[no-any-return]
+        return q_sample(x_0, eps, 2 * np.log(np.cos(angle) / np.sin(angle)))
 
     slope = (x(phi + step) - x(phi - step)) / (2 * step)
     log_snr = 2 * np.log(np.cos(phi) / np.sin(phi))
@@ -90,7 +90,7 @@ def test_the_learned_variance_lies_between_the_fixed_ones() -> None:
         log_variance = learned_log_variance(output * ones, transition)
         assert log_variance.shape == ones.shape
         assert np.ptp(log_variance, axis=(1, 2, 3)).max() == 0
-        return log_variance[:, 0, 0, 0]  # type: ignore[no-any-return]
+        return log_variance[:, 0, 0, 0]
 
     np.testing.assert_allclose(column(-1), small, rtol=1e-14)
     np.testing.assert_allclose(column(1), large, rtol=1e-14)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, localcontext
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,7 +88,7 @@ def test_neighbouring_steps_have_the_betas_of_the_table() -> None:
     index = np.array([2, 3, 100, 1000, 1999, 2000])
     beta, gamma, before = table.betas[index - 1], gammas[index], gammas[index - 1]
     transition = Transition(table.log_snr(index / 2000), table.log_snr((index - 1) / 2000))
-    close = {"rtol": 1e-8}  # gamma of 1 - 1e-6 has lost digits, not the posterior
+    close: Any = {"rtol": 1e-8}  # gamma of 1 - 1e-6 has lost digits, not the posterior
     np.testing.assert_allclose(transition.variance_large, beta, **close)
     small = (1 - before) / (1 - gamma) * beta
     np.testing.assert_allclose(transition.variance_small, small, **close)

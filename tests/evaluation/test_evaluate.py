@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,10 +64,10 @@ class Upscaler:
 
     def __init__(self, noise: float = 0.1) -> None:
         self.noise = noise
-        self.calls: list[dict] = []
+        self.calls: list[dict[str, Any]] = []
 
-    def sampling(  # type: ignore[no-untyped-def]
-        self, steps: int | None = None, sampler: str | None = None, consistency=None
+    def sampling(
+        self, steps: int | None = None, sampler: str | None = None, *_: Any, **__: Any
     ) -> SamplingSettings:
         if sampler == "unknown":
             raise UsageError("unknown sampler")
@@ -75,7 +76,15 @@ class Upscaler:
     def nfe(self, steps: int | None = None, sampler: str | None = None) -> int:
         return self.sampling(steps, sampler).steps
 
-    def sample(self, low_res, *, seeds, steps=None, sampler=None, consistency=None):  # type: ignore[no-untyped-def]
+    def sample(
+        self,
+        low_res: np.ndarray,
+        *,
+        seeds: Sequence[int],
+        steps: int | None = None,
+        sampler: str | None = None,
+        **_: Any,
+    ) -> np.ndarray:
         self.calls.append({"seeds": list(seeds), "steps": steps, "sampler": sampler})
         upsampled = self.degradation.upsample(low_res)
         noise = [np.random.default_rng(seed).normal(size=upsampled.shape[1:]) for seed in seeds]
@@ -96,7 +105,7 @@ class PerfectUpscaler(Upscaler):
     def _key(low_res: np.ndarray) -> bytes:
         return quantise(low_res).tobytes()
 
-    def sample(self, low_res, *, seeds, steps=None, sampler=None, consistency=None):  # type: ignore[no-untyped-def]
+    def sample(self, low_res: np.ndarray, **_: Any) -> np.ndarray:
         return np.stack([self.known[self._key(one)] for one in low_res])
 
 
@@ -146,7 +155,7 @@ def test_bicubic_scores_equal_those_computed_by_hand(source: Pictures) -> None:
 
 def test_colour_drift_is_in_levels_of_8_bits(source: Pictures) -> None:
     class Tinted(Upscaler):
-        def sample(self, low_res, **_):  # type: ignore[no-untyped-def]
+        def sample(self, low_res: np.ndarray, **_: Any) -> np.ndarray:
             tint = np.array([8, 4, 0], dtype=np.float32)[:, None, None] / 127.5
             return self.degradation.pseudo_inverse(low_res) + tint
 
@@ -317,7 +326,7 @@ def test_a_border_is_left_out_of_the_scores_of_pixels(source: Pictures) -> None:
     """With errors at the edges alone, what is inside is perfect; consistency sees all."""
 
     class Framed(Upscaler):
-        def sample(self, low_res, **options):  # type: ignore[no-untyped-def]
+        def sample(self, low_res: np.ndarray, **options: Any) -> np.ndarray:
             index = options["seeds"][0]
             truth = to_array(source.pictures[index])[None]
             truth[..., :4, :] = truth[..., -4:, :] = truth[..., :4] = truth[..., -4:] = 0
@@ -434,7 +443,7 @@ class Broken(Upscaler):
         super().__init__()
         self.result = result
 
-    def sample(self, low_res, *, seeds, steps=None, sampler=None, consistency=None):  # type: ignore[no-untyped-def]
+    def sample(self, low_res: np.ndarray, **_: Any) -> np.ndarray:
         return np.broadcast_to(self.result, (len(low_res), *self.result.shape))
 
 

@@ -94,7 +94,7 @@ def test_the_truth_never_leaves_the_set(
 ) -> None:
     """What was blurred and downscaled as D says, put into 8 bits and compressed."""
     degradation = Degradation(scale, blur)
-    truth = scene(size[0] * scale, size[1] * scale, seed)
+    truth: Any = scene(size[0] * scale, size[1] * scale, seed)
     options: dict[str, Any] = {"subsampling": subsampling, "progressive": progressive}
     if tables is None:
         options["quality"] = quality

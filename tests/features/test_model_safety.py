@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from sr4.errors import ModelError
+from sr4.machine.memory import peak_memory
 from sr4.model.diffusion_model import load_model
 from sr4.model.folder import read_config
 from sr4.runtime import rehearsal
@@ -108,7 +109,9 @@ def test_a_config_that_parsers_disagree_on(folder: Path, start: str, said: str) 
     assert said in refusal(folder)
 
 
-def test_a_network_that_contradicts_itself_is_the_models_fault(tiny_model: Path, tmp_path: Path):
+def test_a_network_that_contradicts_itself_is_the_models_fault(
+    tiny_model: Path, tmp_path: Path
+) -> None:
     folder = Path(shutil.copytree(tiny_model, tmp_path / "mine"))
     seal(folder, network={"kind": "sr3", "heads": 7}, size_multiple=16, image_size=128)
     assert "heads 7" in refusal(folder, "torch")
@@ -131,10 +134,14 @@ def test_links_to_files_outside(folder: Path, tmp_path: Path, name: str, sums: b
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
-def test_links_within_the_folder_are_followed(folder: Path) -> None:
+def test_links_within_the_folder_are_followed(folder: Path, tiny_exported: Path) -> None:
     (folder / WEIGHTS).rename(folder / "blob")
     (folder / WEIGHTS).symlink_to("blob")
-    load_model(folder, backend="torch")
+    grey = np.zeros((1, 3, 8, 8), np.float32)
+    drawn = [
+        load_model(one, backend="torch").sample(grey, seeds=[0]) for one in (folder, tiny_exported)
+    ]
+    np.testing.assert_array_equal(drawn[0], drawn[1])
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
@@ -364,7 +371,9 @@ def test_what_constants_unfold_to_is_bounded(folder: Path) -> None:
         model.graph.output.append(out)
 
     change_graph(folder, unfold)
+    before = peak_memory() or 0
     load_model(folder, backend="onnx")
+    assert (peak_memory() or 0) - before < 1e9
 
 
 def constant(name: str, value: Any) -> Any:
@@ -418,7 +427,9 @@ def test_what_did_well_once_is_not_tried_again(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     load_model(folder, backend="onnx")
     tried: list[Any] = []
-    monkeypatch.setattr(rehearsal.subprocess, "run", lambda *words, **_: tried.append(words))
+    monkeypatch.setattr(
+        "sr4.runtime.rehearsal.subprocess.run", lambda *words, **_: tried.append(words)
+    )
     load_model(folder, backend="onnx")
     load_model("sr4-fast", backend="onnx")  # the package's own
     assert tried == []

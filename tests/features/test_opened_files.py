@@ -20,7 +20,9 @@ ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 @pytest.fixture(scope="module")
 def model(tiny_exported: Path) -> Pipeline:
-    return sr4.load(tiny_exported, backend="onnx")
+    pipeline = sr4.load(tiny_exported, backend="onnx")
+    assert isinstance(pipeline, Pipeline)
+    return pipeline
 
 
 def phone(tmp_path: Path, suffix: str) -> Path:

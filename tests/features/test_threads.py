@@ -17,6 +17,7 @@ import pytest
 import sr4
 from sr4.errors import UsageError
 from sr4.model.diffusion_model import load_model
+from sr4.upscaling.pipeline import Pipeline
 
 BACKENDS = ("onnx", "openvino", "torch")
 THREADS = 8
@@ -78,6 +79,7 @@ def test_copies_open_the_model_again(
     monkeypatch.chdir(tiny_exported.parent)
     model, picture = sr4.load(tiny_exported.name, backend=backend), np.zeros((8, 8, 3), np.uint8)
     pickled = pickle.dumps(model)
+    assert isinstance(model, Pipeline)
     assert len(pickled) < 1000  # no weights
     monkeypatch.chdir("/")  # another process may run elsewhere
     for other in (pickle.loads(pickled), copy.deepcopy(model)):  # noqa: S301 - ours

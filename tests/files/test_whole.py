@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -70,11 +71,11 @@ def killed(act: Callable[[], object], at: int) -> bool:
 
         sync = os.fsync
 
-        def counted_sync(handle: int) -> None:
+        def counted_sync(handle: Any) -> None:
             count("os.fsync")
             sync(handle)
 
-        os.fsync = counted_sync
+        os.fsync = counted_sync  # type: ignore[assignment]
         sys.addaudithook(count)
         try:
             act()
@@ -214,7 +215,7 @@ def test_all_is_on_the_disk_before_it_has_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: str
 ) -> None:
     done: list[str] = []
-    names = {"fsync": os.fsync, "rename": os.rename, "replace": os.replace}
+    names: dict[str, Any] = {"fsync": os.fsync, "rename": os.rename, "replace": os.replace}
 
     def sync(handle: int) -> None:
         place = os.readlink(f"/proc/self/fd/{handle}") if os.path.isdir("/proc/self/fd") else "?"
@@ -276,7 +277,7 @@ def test_a_sync_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     """A full disk may be noticed only here."""
     old_folder(tmp_path / "made")
     for nth in range(1, 6):
-        calls = []
+        calls: list[int] = []
 
         def fail(_: int, nth: int = nth, calls: list[int] = calls) -> None:
             calls.append(1)
@@ -384,9 +385,9 @@ def test_what_only_has_the_name_of_a_leftover_stays(tmp_path: Path, in_the_way: 
     assert not is_leftover(place)
     recover(tmp_path / "made")
     clear_leftovers(tmp_path)
-    for act in (lambda: write_text(tmp_path / "made", "x"), lambda: make_folder(tmp_path / "made")):
+    for act in (partial(write_text, text="x"), make_folder):
         with pytest.raises(OSError, match="which sr4 did not make, is in the way"):
-            act()
+            act(tmp_path / "made")
     assert tree(tmp_path) == before
 
 

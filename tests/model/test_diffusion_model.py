@@ -47,7 +47,10 @@ class Recorder:
         self.formula = formula or (lambda x_t, log_snr: np.zeros_like(x_t))
         self.calls: list[Call] = []
 
-    def __call__(self, x_t: np.ndarray, log_snr: float, upsampled: np.ndarray) -> np.ndarray:
+    def __call__(
+        self, x_t: np.ndarray, log_snr: float, upsampled: np.ndarray, known: Any = None
+    ) -> np.ndarray:
+        assert known is None
         self.calls.append((x_t, log_snr, upsampled))
         return self.formula(x_t, log_snr)
 
@@ -162,8 +165,7 @@ def test_any_size_is_padded_for_the_network_and_cropped(
     network = Recorder()
     model = DiffusionModel(make_config(scale, multiple), network, "x")
     low_res = np.random.default_rng(height).uniform(-0.5, 0.5, (1, 3, height, width))
-    low_res = low_res.astype(np.float32)
-    result = model.sample(low_res, seeds=[0], steps=1)
+    result = model.sample(low_res.astype(np.float32), seeds=[0], steps=1)
     assert result.shape == (1, 3, height * scale, width * scale)
     ((x_t, _, upsampled),) = network.calls
     assert x_t.shape == upsampled.shape
@@ -278,9 +280,11 @@ def test_a_network_is_told_what_is_known() -> None:
     told: list[np.ndarray] = []
 
     class Told(Recorder):
-        def __call__(self, *arguments: Any) -> np.ndarray:
-            told.extend(arguments[3:])
-            return np.zeros_like(arguments[0])
+        def __call__(
+            self, x_t: np.ndarray, log_snr: float, upsampled: np.ndarray, known: Any = None
+        ) -> np.ndarray:
+            told.extend([] if known is None else [known])
+            return np.zeros_like(x_t)
 
     config = make_config(sampling=SamplingSettings(steps=1))
     low_res, known = smooth(8, batch=2), [Known(noise=4.0), Known(quality=50.0)]

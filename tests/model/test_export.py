@@ -218,7 +218,7 @@ def test_a_place_that_cannot_be_written(tiny_model: Path, tmp_path: Path) -> Non
     ],
 )
 def test_unknown_options(
-    tiny_model: Path, tmp_path: Path, options: dict[str, str], said: str
+    tiny_model: Path, tmp_path: Path, options: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
         export_model(tiny_model, tmp_path / "out", **options)
@@ -243,7 +243,9 @@ def test_weights_beyond_float16(tiny_model: Path, tmp_path: Path) -> None:
 def test_a_graph_that_differs_from_torch_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Linear(torch.nn.Module):
+    from torch import nn
+
+    class Linear(nn.Module):
         """The smallest thing that exports: one weight a channel."""
 
         size_multiple = 2

@@ -32,7 +32,7 @@ def test_every_weight_learns_and_every_pixel_counts() -> None:
     torch.manual_seed(0)
     discriminator = Discriminator(widths=(8, 16))
     x_0 = torch.randn(1, 3, 16, 16, requires_grad=True)
-    sum(one.sum() for one in discriminator(x_0, torch.randn(1, 3, 16, 16))).backward()  # type: ignore[union-attr]
+    sum(one.sum() for one in discriminator(x_0, torch.randn(1, 3, 16, 16))).backward()
     assert x_0.grad is not None
     assert (x_0.grad != 0).all()
     for name, weight in discriminator.named_parameters():

@@ -28,6 +28,7 @@ def test_a_map_is_watched_inside_the_context_only() -> None:
         assert figures() == {}
         for convolution in (network.input_attention.query, network.input_attention.key):
             nn.init.zeros_(convolution.weight)
+            assert convolution.bias is not None
             nn.init.ones_(convolution.bias)  # product 8, divided by its root: sigmoid of 8 ** 0.5
         network(pictures, level, pictures)
     seen = figures()

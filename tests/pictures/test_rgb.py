@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr4.errors import PictureError
-from sr4.pictures.finding import list_images
-from sr4.pictures.pixels import quantise, to_array, to_image
 from sr4.pictures.rgb import read_header, read_image
 
 
@@ -44,60 +42,6 @@ def refused(source: Any, **options: Any) -> str:
     assert message
     assert "\n" not in message
     return message
-
-
-# Arrays
-
-
-def test_every_level_survives_the_way_to_models_and_back() -> None:
-    levels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
-    array = to_array(Image.fromarray(levels))
-    assert array.shape == (3, 16, 16)
-    assert array.dtype == np.float32
-    assert array.min() == -1.0
-    assert array.max() == 1.0
-    assert np.array_equal(quantise(array), levels)
-    assert np.array_equal(np.asarray(to_image(array)), levels)
-
-
-def test_array_values_are_the_nearest_floats() -> None:
-    levels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
-    exact = levels[:, :, 0].astype(np.float64) / 127.5 - 1
-    assert np.array_equal(to_array(levels)[0], exact.astype(np.float32))
-
-
-def test_arrays_keep_leading_axes_and_the_place_of_each_pixel() -> None:
-    pixels = np.stack([noise(5, 7, seed=1), noise(5, 7, seed=2)])
-    array = to_array(pixels)
-    assert array.shape == (2, 3, 5, 7)
-    assert array[1, 2, 3, 4] == np.float32(pixels[1, 3, 4, 2] / 127.5 - 1)
-    assert np.array_equal(quantise(array), pixels)
-
-
-def test_grey_pictures_have_one_channel() -> None:
-    grey = Image.fromarray(noise(4, 6)[:, :, 0])
-    array = to_array(grey)
-    assert array.shape == (1, 4, 6)
-    assert to_image(array).mode == "L"
-    assert np.array_equal(np.asarray(to_image(array)), np.asarray(grey))
-
-
-def test_quantise_rounds_and_clips() -> None:
-    # Levels 0, 127.4, 127.6, 255, then outside the range.
-    values = [-1.0, 127.4 / 127.5 - 1, 127.6 / 127.5 - 1, 1.0, -7.0, 7.0, -np.inf, np.inf]
-    result = quantise(np.array(values).reshape(1, 1, -1)).ravel()
-    assert result.tolist() == [0, 127, 128, 255, 0, 255, 0, 255]
-
-
-def test_wrong_arrays_are_refused() -> None:
-    with pytest.raises(PictureError, match="not a number"):
-        quantise(np.array([[[np.nan]]]))
-    with pytest.raises(PictureError, match="uint8"):
-        to_array(np.zeros((2, 2, 3)))  # type: ignore[arg-type]
-    with pytest.raises(PictureError, match="RGBA"):
-        to_array(Image.new("RGBA", (2, 2)))
-    with pytest.raises(PictureError, match="channels"):
-        to_image(np.zeros((2, 4, 4)))
 
 
 # Reading
@@ -336,38 +280,6 @@ def test_damaged_bytes_raise_nothing_but_picture_errors(
         message = str(error)
     assert mode == "RGB"
     assert "\n" not in message
-
-
-# Listing
-
-
-def test_folders_are_searched_in_a_fixed_order(tmp_path: Path) -> None:
-    names = ["b.png", "a/2.JPG", "a/10.webp", "a/b/x.tiff", "c.txt", ".hidden.png", ".git/d.png"]
-    for name in names:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    listed = [path.relative_to(tmp_path).as_posix() for path in list_images(tmp_path)]
-    assert listed == ["a/10.webp", "a/2.JPG", "a/b/x.tiff", "b.png"]
-
-
-def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
-    (tmp_path / "data/inner").mkdir(parents=True)
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "data/inner/a.png").touch()
-    (tmp_path / "elsewhere/b.png").touch()
-    (tmp_path / "data/inner/up").symlink_to(tmp_path / "data")
-    (tmp_path / "data/more").symlink_to(tmp_path / "elsewhere")
-    listed = [path.relative_to(tmp_path).as_posix() for path in list_images(tmp_path / "data")]
-    assert listed == ["data/inner/a.png", "data/more/b.png"]
-
-
-def test_listing_what_is_no_folder(tmp_path: Path) -> None:
-    (tmp_path / "faces").mkdir()
-    with pytest.raises(PictureError, match=r"did you mean .*faces"):
-        list_images(tmp_path / "face")
-    (tmp_path / "file").touch()
-    with pytest.raises(PictureError, match="cannot be listed"):
-        list_images(tmp_path / "file")
 
 
 @pytest.mark.parametrize("kind", ["path", "bytes", "stream"])

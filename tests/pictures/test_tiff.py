@@ -48,7 +48,7 @@ def without_extra_samples(array: np.ndarray) -> bytes:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_a_fourth_sample_of_which_nothing_is_said_is_alpha(dtype: type) -> None:
+def test_a_fourth_sample_of_which_nothing_is_said_is_alpha(dtype: Any) -> None:
     array = RGBA.astype(dtype) * (257 if dtype == np.uint16 else 1)
     (raster,) = read_picture(without_extra_samples(array)).frames
     assert raster.colour == "rgb"
@@ -126,7 +126,7 @@ def test_a_strip_is_measured_before_it_is_decoded(kind: str, monkeypatch: Any) -
     compression, data = INNER[kind]
     monkeypatch.setattr(tifffile.TiffPage, "asarray", lambda page: pytest.fail("it was decoded"))
     page = {256: 16, 257: 16, 258: 16, 259: compression, 262: 1, 277: 1, 278: 16}
-    bad = by_hand({tag: (3, value) for tag, value in page.items()}, data)
+    bad = by_hand({tag: (3, value) for tag, value in page.items()}, bytes(data))
     with pytest.raises(PictureError, match="of 16x16 holds a picture of 2000x2000"):
         read_picture(bad)
 

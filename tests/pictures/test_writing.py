@@ -29,7 +29,7 @@ from sr4.pictures import (
     write_picture,
     writing,
 )
-from sr4.pictures.raster import Colour, checked, from_array, from_pil
+from sr4.pictures.raster import Colour, Raster, checked, from_array, from_pil
 from sr4.pictures.rgb import read_header, read_image
 
 _NOISE = np.random.default_rng(0).integers(0, 256, (24, 20, 3), dtype=np.uint8)
@@ -181,7 +181,7 @@ def test_a_disk_that_fills_up_leaves_nothing(
 ) -> None:
     """At whatever byte, the last one too; encoders that write by themselves do not all notice."""
     noise = np.random.default_rng(0).integers(0, 256, (150, 140, 3), dtype=np.uint8)
-    frames = (from_array(noise),)
+    frames: tuple[Raster, ...] = (from_array(noise),)
     if kind == "deep":
         frames = (from_array(noise.astype(np.uint16) * 257),)
     elif kind == "moving":
@@ -198,7 +198,9 @@ def test_a_disk_that_fills_up_leaves_nothing(
         assert os.listdir(path.parent) == []
     with largest_file(size):
         write_picture(picture, path)
-    assert path.read_bytes() == whole.read_bytes()
+    assert path.stat().st_size == size
+    if (suffix, kind) != (".avif", "moving"):  # which says when it was made
+        assert path.read_bytes() == whole.read_bytes()
     assert capfd.readouterr() == ("", "")
 
 
@@ -432,7 +434,7 @@ def test_animations(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize("shape", [(37, 11, 3), (37, 11, 4), (1, 11, 3), (5, 300), (64, 11, 2)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_a_large_png_is_written_in_strips(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], dtype: type
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], dtype: Any
 ) -> None:
     """Strips of some rows, or of one where a row is larger than a strip is to be."""
     array = np.random.default_rng(0).integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)

@@ -160,7 +160,7 @@ def long_functions(source: str) -> list[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             body = node.body[1:] if ast.get_docstring(node) else node.body
-            lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+            lines = (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
             if lines >= FUNCTION_LINES:
                 faults.append(f"line {node.lineno}: {node.name} has {lines} lines")
     return faults

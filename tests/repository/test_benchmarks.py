@@ -46,7 +46,7 @@ def figures() -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "warm-up 2 of 2: float32 " in done.stderr
-    return json.loads(done.stdout)  # type: ignore[no-any-return]
+    return json.loads(done.stdout)
 
 
 def test_the_figures_fit_each_other(figures: dict[str, Any]) -> None:

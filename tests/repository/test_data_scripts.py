@@ -214,7 +214,8 @@ def test_the_woman_of_set5_is_found(shared: Path) -> None:
     )
     assert picture.size in ((481, 321), (321, 481))
     kept = [n for n, name in enumerate(train.names) if name.endswith(("302003.jpg", "12074.jpg"))]
-    train.names, train.grey = ([of[n] for n in kept] for of in (train.names, train.grey))
+    train.names = [train.names[n] for n in kept]
+    train.grey = [train.grey[n] for n in kept]
     best, *rest = check_overlap.matches(train, test, check_overlap.ANYWHERE, most=2)
     assert train.names[best.train].endswith("train-302003.jpg")
     assert test.names[best.test].endswith("Set5/img_005.png")

@@ -14,15 +14,15 @@ from sr4.config import NETWORKS
 
 ROOT = Path(sr4.__file__).parent
 HOMES = (
+    "build.py",
+    "compat/",  # another project's checkpoints are about one network by their nature
     "config/",
-    "networks/",
-    "recipes/",
-    "evidence/",
     "diffusion/schedules.py",
     "diffusion/targets.py",
+    "evidence/",
+    "networks/",
+    "recipes/",
 )
-# A module of another project's checkpoints is about one network by its nature.
-HOMES = (*HOMES, "build.py", "compat/")
 OF_SCHEDULES = {"CosineSchedule", "linear_schedule", "cosine_table", "single_step"}
 KINDS = re.compile(
     r"(schedule|network|evidence)\.kind (==|!=|in|not in) |objective\.target (==|!=|in) "

@@ -99,7 +99,7 @@ def test_whole_samplings_agree_between_runtimes(tiny_exported: Path) -> None:
     low_res = low_res.astype(np.float32)
     onnx, torch = (load_model(tiny_exported, backend=name) for name in ("onnx", "torch"))
     for sampler in ("ddpm", "ddim", "dpmpp"):
-        options = {"seeds": [1, 2], "steps": 3, "sampler": sampler}
+        options: dict[str, Any] = {"seeds": [1, 2], "steps": 3, "sampler": sampler}
         np.testing.assert_allclose(
             onnx.sample(low_res, **options), torch.sample(low_res, **options), atol=1e-4
         )
@@ -310,9 +310,11 @@ def test_shapes_that_the_graph_does_not_take(tiny_exported: Path, backend: str) 
 
 def test_an_accelerator_whose_memory_is_full() -> None:
     torch = pytest.importorskip("torch")
+    from torch import nn
+
     from sr4.runtime.torch_backend import TorchNetwork
 
-    class Greedy(torch.nn.Module):
+    class Greedy(nn.Module):
         def forward(self, *inputs: object) -> None:
             raise torch.OutOfMemoryError("tried to allocate 20 GiB\nof 16")
 

@@ -15,7 +15,7 @@ def test_a_normalisation_gives_what_it_gave() -> None:
     network = torch.nn.Sequential(ChannelNorm(12))
     x = 3 * torch.randn(2, 12, 3, 5, generator=torch.Generator().manual_seed(1)) + 1
     torch.testing.assert_close(lowered(network)(x), network(x), rtol=1e-5, atol=1e-5)
-    assert type(lowered(network)[0]) is not ChannelNorm
+    assert type(lowered(network).get_submodule("0")) is not ChannelNorm
 
 
 def test_a_network_keeps_its_tensors_and_stays_itself() -> None:

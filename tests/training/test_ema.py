@@ -29,13 +29,15 @@ def test_average_is_the_closed_form() -> None:
     kept_later = np.append(np.cumprod(keep[::-1])[::-1], 1.0)
     shares = np.append(1.0, 1 - keep) * kept_later
     assert shares.sum() == pytest.approx(1)
-    np.testing.assert_allclose(ema.module.weight.numpy()[0], shares @ values, rtol=1e-12)
+    np.testing.assert_allclose(
+        ema.module.get_parameter("weight").numpy()[0], shares @ values, rtol=1e-12
+    )
 
 
 def test_average_is_apart_from_the_network() -> None:
     network = torch.nn.Linear(2, 2).train()
     ema = EMA(network, 0.9)
-    before = ema.module.weight.clone()
+    before = ema.module.get_parameter("weight").clone()
     with torch.no_grad():
         network.weight.add_(1)
     assert torch.equal(ema.module.weight, before)

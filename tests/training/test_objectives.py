@@ -40,7 +40,7 @@ def model(schedule: str = "cosine", steps: int = 50, **objective: Any) -> ModelS
         image_size=32,
         network=SR3NetworkSettings() if learned else FastNetworkSettings(),
         degradation=DegradationSettings(scale=4),
-        schedule=ScheduleSettings(kind=schedule, steps=steps),  # type: ignore[arg-type]
+        schedule=ScheduleSettings(kind=schedule, steps=steps),
         objective=ObjectiveSettings(**objective),
         sampling=SamplingSettings(steps=1, temperature=temperature),
     )
@@ -198,7 +198,7 @@ def test_losses_of_a_network_that_says_nothing(p: int) -> None:
         np.testing.assert_allclose(loss, gamma + (1 - gamma) * power, rtol=2 * error)
 
 
-LEARNED = {"variance": "learned", "p": 2}
+LEARNED: dict[str, Any] = {"variance": "learned", "p": 2}
 
 
 def test_the_bound_trains_the_variance_alone() -> None:

@@ -56,7 +56,7 @@ class Duel:
         self.steps: list[int] = []
         self.rivals_loss = 1.0
 
-    def rivals(self, device: torch.device) -> Sequence[Learner]:
+    def rivals(self, device: Any) -> Sequence[Learner]:
         optimiser = torch.optim.SGD(self.rival.parameters(), lr=0.1, momentum=0.5)
         return (Learner("rival", self.rival.to(device), optimiser, self.clip_norm),)
 
@@ -64,7 +64,7 @@ class Duel:
         self.steps.append(step)
         self.count += 1
         ours = torch.stack([one.square().sum() for one in modules[0].parameters()]).sum()
-        theirs = modules[1].weight.square().sum() * self.rivals_loss
+        theirs = modules[1].get_parameter("weight").square().sum() * self.rivals_loss
         return Losses(ours.detach(), (ours, theirs))
 
 

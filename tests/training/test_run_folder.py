@@ -34,6 +34,11 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
+def samples(folder: Path) -> dict[str, str]:
+    """The checksums by which a run knows its pictures again."""
+    return dict(json.loads((folder / "data.json").read_text(encoding="utf-8"))["samples"])
+
+
 def test_the_same_settings_may_go_on(run: Path, tiny: Tiny, source: EncodedSource) -> None:
     before = files(run)
     RunFolder(run).settle(tiny(), source)
@@ -200,13 +205,14 @@ def test_a_picture_may_be_repaired(
     run: Path, tiny: Tiny, source: EncodedSource, tmp_path: Path
 ) -> None:
     """Or come to harm: as a bad one, another takes its place."""
-    folder = tmp_path / "folder"
+    folder, known = tmp_path / "folder", samples(run)
     folder.mkdir()
     for number, name in enumerate(source.names):
         (folder / name).write_bytes(source.read_bytes(number))
     for damaged in (True, False):
         (folder / "04.png").write_bytes(source.read_bytes(4)[: 99 if damaged else None])
         RunFolder(run).settle(tiny(), open_source(folder))
+        assert set(known) ^ set(samples(run)) == ({"04.png"} if damaged else set())
 
 
 def test_a_folder_that_cannot_be_is_one_line(tmp_path: Path) -> None:
@@ -267,10 +273,13 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
 
 def test_a_killed_process_keeps_no_lock_by_its_readers(tmp_path: Path) -> None:
     """Processes that read ahead live on for seconds after their parent was killed."""
+    path = RunFolder(tmp_path).path
     with another_process(tmp_path, with_reader=True) as holder:
+        with pytest.raises(RunError), locked(path, "trains this run"):
+            pytest.fail("locked twice")
         os.kill(holder, signal.SIGKILL)
         os.waitid(os.P_PID, holder, os.WEXITED | os.WNOWAIT)
-        with locked(RunFolder(tmp_path).path, "trains this run"):
+        with locked(path, "trains this run"):
             pass
 
 

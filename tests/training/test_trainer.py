@@ -23,8 +23,10 @@ torch = pytest.importorskip("torch")
 
 from torch.optim.optimizer import register_optimizer_step_pre_hook  # noqa: E402
 
+from sr4.build import build_degradation  # noqa: E402
 from sr4.config import RunSettings, TrainingSettings  # noqa: E402
 from sr4.config.overrides import override  # noqa: E402
+from sr4.data.loader import training_batches  # noqa: E402
 from sr4.data.sources import EncodedSource, Source, open_source  # noqa: E402
 from sr4.errors import DataError, RunError, UsageError  # noqa: E402
 from sr4.model.diffusion_model import load_model  # noqa: E402
@@ -33,6 +35,7 @@ from sr4.training.checkpoint import Checkpoint  # noqa: E402
 from sr4.training.objectives import DenoisingObjective  # noqa: E402
 from sr4.training.optimisation import learning_rate  # noqa: E402
 from sr4.training.trainer import Progress, describe, train  # noqa: E402
+from sr4.training.validation import validate as validate_really  # noqa: E402
 
 Tiny = Callable[..., RunSettings]
 Weights = Callable[[Path], dict[str, Any]]
@@ -294,11 +297,10 @@ def test_a_signal_ends_a_validation(
     tiny: Tiny, source: EncodedSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last one, too: the run goes on with it."""
-    real = trainer.validate
 
     def validate(*arguments: Any) -> dict[str, float]:
         os.kill(os.getpid(), signal.SIGTERM)
-        return real(*arguments)
+        return validate_really(*arguments)
 
     settings = tiny(validate_every_images=10**6)
     with monkeypatch.context() as patch:
@@ -435,9 +437,9 @@ def test_a_run_that_is_never_finite_any_more_stops(
 
 
 def stream(settings: RunSettings, source: Source, position: int) -> Iterator[Any]:
-    return trainer.training_batches(
+    return training_batches(
         source,
-        degradation=trainer.build_degradation(settings.model),
+        degradation=build_degradation(settings.model),
         size=32,
         batch_size=4,
         seed=0,

@@ -57,4 +57,4 @@ def test_auto_is_what_load_takes_without_a_name() -> None:
 @pytest.mark.parametrize("name", [None, "", 3, b"sr4-fast", []])
 def test_what_is_no_name_of_a_model_is_refused(name: object) -> None:
     with pytest.raises(UsageError, match="expected a name, such as 'photo-x4'"):
-        sr4.load(name)  # type: ignore[arg-type]
+        sr4.load(name)  # type: ignore[call-overload]

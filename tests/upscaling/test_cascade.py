@@ -37,7 +37,7 @@ class Network:
         self.answer = answer
         self.asked: list[tuple[Floats, Floats]] = []
 
-    def __call__(self, x_t: Floats, log_snr: float, upsampled: Floats) -> Floats:
+    def __call__(self, x_t: Floats, log_snr: float, upsampled: Floats, known: Any = None) -> Floats:
         self.asked.append((x_t, upsampled))
         return self.answer(x_t, upsampled)
 
@@ -47,7 +47,7 @@ class Network:
     numpy = native
 
 
-def noisy(x_t: Floats, upsampled: Floats) -> Floats:
+def noisy(x_t: Floats, upsampled: Floats, known: Any = None) -> Floats:
     """As bad a guess as any, of each pixel by itself."""
     return np.asarray(0.6 * x_t - 0.3 * upsampled, np.float32)
 

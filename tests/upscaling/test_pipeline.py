@@ -28,13 +28,16 @@ from sr4.upscaling import canvas as canvas_module
 from sr4.upscaling import drawing as drawing_module
 from sr4.upscaling.canvas import result_bytes
 from sr4.upscaling.draws import Draw
-from sr4.upscaling.pipeline import Pipeline, Result
+from sr4.upscaling.pipeline import Pipeline
+from sr4.upscaling.result import Result
 from sr4.upscaling.tiling import Tiles
 
 
 @pytest.fixture(scope="module")
 def model(tiny_exported: Path) -> Pipeline:
-    return sr4.load(tiny_exported, backend="onnx")
+    pipeline = sr4.load(tiny_exported, backend="onnx")
+    assert isinstance(pipeline, Pipeline)
+    return pipeline
 
 
 def smooth(width: int = 6, height: int = 6, seed: int = 0, contrast: int = 127) -> Image.Image:
@@ -232,7 +235,7 @@ def test_transparency_is_enlarged_and_fits(model: Pipeline) -> None:
     alpha = smooth(16, 12, seed=1).convert("L")
     picture.putalpha(alpha)
     results = [model.upscale(picture, steps=1, seed=seed).array[:, :, 3] for seed in (0, 1)]
-    np.testing.assert_array_equal(*results)  # nothing of it is drawn
+    np.testing.assert_array_equal(results[0], results[1])  # nothing of it is drawn
     back = Degradation(4)(results[0] / 255.0)
     assert np.abs(back - np.asarray(alpha) / 255).max() < 2 / 255
 
@@ -246,7 +249,7 @@ def test_hidden_colours_do_not_bleed(model: Pipeline) -> None:
         array[:, :, 3] = 0
         array[disc] = (200, 30, 30, 255)
         results.append(pixels(model.upscale(Image.fromarray(array), steps=1).image))
-    np.testing.assert_array_equal(*results)
+    np.testing.assert_array_equal(results[0], results[1])
 
 
 def test_16_bits_are_kept(model: Pipeline) -> None:
@@ -281,7 +284,7 @@ def test_numbers_of_any_range_come_back_in_it(model: Pipeline) -> None:
     ],
 )  # fmt: skip
 def test_extreme_ranges_stay_in_their_type(
-    model: Pipeline, low: float, high: float, dtype: type
+    model: Pipeline, low: float, high: float, dtype: Any
 ) -> None:
     ramp = np.linspace(low, high, 12).astype(dtype)[None].repeat(9, 0)
     result = model.upscale(checked(ramp, "grey"), steps=1)
@@ -456,7 +459,8 @@ class Stand:
     def __init__(self, network: Any, call: Callable[..., Any]) -> None:
         self._network, self._call = network, call
 
-    def __call__(self, x_t: Any, log_snr: float, upsampled: Any) -> Any:
+    def __call__(self, x_t: Any, log_snr: float, upsampled: Any, known: Any = None) -> Any:
+        assert known is None
         return self._call(x_t, log_snr, upsampled)
 
     def __getattr__(self, name: str) -> Any:
@@ -667,7 +671,7 @@ def test_the_network_is_told_what_the_evidence_knows_whole_and_in_tiles() -> Non
     class Told:
         name = "told"
 
-        def __call__(self, x_t: Any, log_snr: float, upsampled: Any, known: Any) -> Any:
+        def __call__(self, x_t: Any, log_snr: float, upsampled: Any, known: Any = None) -> Any:
             told.extend(known)
             return np.zeros((len(x_t), 6, *x_t.shape[2:]), np.float32)
 

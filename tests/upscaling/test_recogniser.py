@@ -34,7 +34,7 @@ def test_other_pictures_are_none(side: int) -> None:
     others = [small(whole, box, side) for box in boxes]
     others += [small(cat, (0, 0, 300, 300), side), small(data.astronaut(), (0, 0, 512, 512), side)]
     others.append(np.full((side, side, 3), 128, np.uint8))
-    others.append(np.tile(np.uint8([[[0], [255]]]).repeat(3, 2), (side, side // 2, 1)))
+    others.append(np.tile(np.array([[[0], [255]]], np.uint8).repeat(3, 2), (side, side // 2, 1)))
     assert [recogniser().is_face(one) for one in others] == [False] * len(others)
 
 

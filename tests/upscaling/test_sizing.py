@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from sr4.model.folder import PHOTO_MODEL
 from sr4.upscaling import drawing as drawing_module
 from sr4.upscaling import sizing
 from sr4.upscaling.cascade import CascadePipeline
-from sr4.upscaling.pipeline import Pipeline, Result
+from sr4.upscaling.pipeline import Pipeline
+from sr4.upscaling.result import Result
 from sr4.upscaling.sizing import Resizing, Size, SizeWanted
 
 
@@ -100,7 +102,8 @@ def test_sizes_of_all_that_comes_back(model: Pipeline, mode: str, scale: float) 
 def test_without_change_at_the_own_factor(model: Pipeline) -> None:
     given = smooth(9, 7)
     plain = np.asarray(model.upscale(given).image)
-    for options in ({"scale": 4}, {"width": 36}, {"width": 36, "height": 28}):
+    same: list[dict[str, Any]] = [{"scale": 4}, {"width": 36}, {"width": 36, "height": 28}]
+    for options in same:
         np.testing.assert_array_equal(np.asarray(model.upscale(given, **options).image), plain)
 
 
@@ -125,7 +128,9 @@ def test_above_the_own_factor_it_is_the_cascade_scaled_down(model: Pipeline) -> 
         for one in (cascade.upscale(given).image, given)
     )
     d = SizedDegradation((42, 54), (7, 9))
-    fitted = Constraint(d, PixelBox(low, 0)).fit(np.clip(resize(large, 42, 54), -1, 1))
+    fitted = Constraint(d, PixelBox(low.astype(np.float32), 0)).fit(
+        resize(large, 42, 54).clip(-1, 1)
+    )
     off = np.asarray(drawn.image) - (np.moveaxis(fitted, 0, -1) + 1) * 127.5
     assert np.abs(off).max() < 2
 
@@ -164,7 +169,7 @@ def test_bands_are_the_whole(monkeypatch: pytest.MonkeyPatch, ratio: float, mode
 def test_results_in_tiles(model: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sizing, "_BAND_PIXELS", 2000)
     monkeypatch.setattr(drawing_module, "_WHOLE_PIXELS", 2000)
-    given, bands = smooth(24, 40, "RGBA"), []
+    given, bands = smooth(24, 40, "RGBA"), list[object]()
     result = model.upscale(given, scale=2.6, tile=32, on_step=bands.append)
     assert result.image.size == (62, 104)
     assert result.consistency < 0.3

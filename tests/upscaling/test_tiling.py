@@ -29,7 +29,7 @@ class Blur:
     def __init__(self) -> None:
         self.largest = 0
 
-    def __call__(self, x_t: Floats, log_snr: float, upsampled: Floats) -> Floats:
+    def __call__(self, x_t: Floats, log_snr: float, upsampled: Floats, known: Any = None) -> Floats:
         self.largest = max(self.largest, *x_t.shape[2:])
         height, width = x_t.shape[2:]
         padded = np.pad(x_t, ((0, 0), (0, 0), (3, 3), (3, 3)))
@@ -74,7 +74,7 @@ def drawn_in_bands(
 def test_tiles_give_the_picture_that_one_piece_gives(
     model: DiffusionModel, low_res: Floats, sampler: str, steps: int, tile: int, overlap: int
 ) -> None:
-    settings = {"sampler": sampler, "steps": steps, "consistency": False}
+    settings: dict[str, Any] = {"sampler": sampler, "steps": steps, "consistency": False}
     whole = model.sample(low_res[None], seeds=[5], **settings)[0]
     found = drawn_in_bands(model, low_res, tile, overlap, **settings)
     assert model.network.largest == 336  # type: ignore[attr-defined]  # the whole picture's

@@ -110,7 +110,7 @@ def _ends(interval: Interval) -> tuple[float, float]:
 
 
 def signed(interval: Interval) -> str:
-    """With a sign, and as many digits as tell its ends apart."""
+    """An interval in words: with a sign, and as many digits as tell its ends apart."""
     width = interval.high - interval.low
     digits = min(max(0, 1 - math.floor(math.log10(width))), 4) if width > 0 else 4
     value, low, high = (f"{one:+,.{digits}f}" for one in (interval.value, *_ends(interval)))

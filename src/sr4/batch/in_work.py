@@ -56,7 +56,7 @@ class InWork:
     reason: str = ""
 
     def fail(self, doing: str, error: Exception) -> None:
-        """It could not be done.
+        """Give the picture up, and keep why.
 
         Args:
             doing: what was being done with it: "read", "upscaled" or "written".

@@ -80,8 +80,8 @@ class UpscaleOptions:
         return wanted or (size[0] * scale, size[1] * scale)
 
     def pixels_drawn(self, model: str, size: tuple[int, int] | None) -> int:
-        """Of a picture of that width and height: those of the results of all stages, of all
-        samples. None are drawn where the size cannot be read.
+        """The number of pixels drawn for a picture of that (width, height): those of all stages and
+        all samples. It is 0 where the size cannot be read (None).
         """
         if size is None:
             return 0
@@ -90,7 +90,9 @@ class UpscaleOptions:
         return self.samples * math.prod(size) * int(sum(scale**2 for scale in scales))
 
     def for_pipeline(self) -> dict[str, Any]:
-        """Those of `Pipeline.upscale`, whose evidence is chosen for each picture by itself."""
+        """The keyword arguments of `Pipeline.upscale`, but for the evidence, which each picture has
+        of its own.
+        """
         shared = ("steps", "sampler", "seed", "samples", "use_mean", "detail", "consistency")
         found = {name: getattr(self, name) for name in (*shared, "scale", "width", "height")}
         if self.evidence == "none":
@@ -123,8 +125,8 @@ def _read_config(folder: Path, _changed: int) -> ModelConfig:
 def count_draws(
     sizes: Sequence[tuple[int, int] | None], stages: Sequence[ModelConfig], most: int
 ) -> int:
-    """To how many pictures of the size that the last stage was trained on the results of pictures
-    come, as far as is worth knowing for the choice of a runtime.
+    """The work of a call, for the choice of a runtime: the pixels of all results, in pictures
+    of the size that the last stage was trained on.
 
     Args:
         sizes: width and height of each picture; None where they cannot be read.

@@ -57,7 +57,7 @@ class PlannedPicture:
 
     @property
     def outputs(self) -> tuple[Path, ...]:
-        """All files that come of it, the result last: where that is, the others are too."""
+        """The files made of the picture, the result last: where that is, the others are too."""
         extra = () if self.uncertainty is None else (self.uncertainty,)
         return (*self.samples, *extra, self.output)
 

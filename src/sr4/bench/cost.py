@@ -13,7 +13,7 @@ PEAK_BATCH, PEAK_REPEATS = 4, 3
 
 
 class Cost(NamedTuple):
-    """Of a network: its parameters, GFLOPs of one evaluation for one picture, size multiple."""
+    """The cost of a network: parameters, GFLOPs of one evaluation for a picture, size multiple."""
 
     parameters: int
     gflops: float

@@ -42,7 +42,7 @@ class Spread(BaseModel):
         return cls(median=statistics.median(values), low=min(values), high=max(values))
 
     def times(self, factor: float) -> Spread:
-        """All three, multiplied."""
+        """The spread with all three figures multiplied by a factor."""
         return Spread(median=self.median * factor, low=self.low * factor, high=self.high * factor)
 
 

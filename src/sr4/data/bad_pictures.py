@@ -10,7 +10,7 @@ from sr4.errors import DataError
 
 
 class BadPictures:
-    """Those met so far.
+    """A count of the pictures of a source that could not be read, which ends a run of too many.
 
     Args:
         source: where they are.

@@ -46,7 +46,7 @@ class Batch:
     bad: Mapping[str, str] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> Batch:
-        """The same on a device."""
+        """The batch with its tensors on a device."""
         tensors = ("high_res", "low_res", "known", "is_clean")
         return replace(self, **{name: getattr(self, name).to(device) for name in tensors})
 

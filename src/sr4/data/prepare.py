@@ -37,7 +37,7 @@ from sr4.pictures.rgb import Header, read_header
 from sr4.pictures.tiff_writing import write_deep
 
 Format = Literal["png", "webp", "tif"]
-Progress = Callable[[int, int], None]  # pictures done, pictures in all
+OnProgress = Callable[[int, int], None]  # pictures done, pictures in all
 
 _FORMATS: tuple[str, ...] = get_args(Format)
 _SAVE_OPTIONS: dict[Format, dict[str, int]] = {"png": {}, "webp": {"quality": 92, "method": 4}}
@@ -52,7 +52,7 @@ def prepare(
     format: Format | None = None,
     channels: int = 3,
     overwrite: bool = False,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Manifest:
     """Cut the pictures of a source square, bring them to one size and write them as tar shards.
 
@@ -121,7 +121,7 @@ def prepare(
 
 
 def _write_all(
-    source: EncodedSource, writer: _ShardWriter, size: int, on_progress: Progress | None
+    source: EncodedSource, writer: _ShardWriter, size: int, on_progress: OnProgress | None
 ) -> list[SkippedEntry]:
     """Write every picture that can be used; the others, with the reason."""
     skipped = []

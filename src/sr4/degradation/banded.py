@@ -216,13 +216,13 @@ class _Lanes:
 
     @classmethod
     def of(cls, runs: tuple[Run, ...], length: int) -> _Lanes:
-        """Those of products with the matrices of some runs."""
+        """The lanes of products with the matrices of some runs."""
         work = max(run.matrix.shape[0] * run.matrix.shape[1] for run in runs)
         return cls(max(_LANES, _ONE_THREAD // work // _LANES * _LANES), length)
 
     @property
     def count(self) -> int:
-        """Of the groups."""
+        """The number of groups."""
         return -(-self.length // self.each)
 
     def groups(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:

@@ -39,7 +39,7 @@ class DegradationChain:
         return x
 
     def blurred(self, deviation: float) -> Self:
-        """With a blur before the downscaling to the smallest picture."""
+        """The chain with a blur of that deviation, in pixels, before its last downscaling."""
         first, *others = self.parts
         return replace(self, parts=(first.blurred(deviation), *others))
 

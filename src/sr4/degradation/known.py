@@ -29,7 +29,9 @@ class Known(NamedTuple):
     quality: float | None = None
 
     def vector(self) -> NDArray[np.float32]:
-        """Each as a number of about 0 (clean) to 1 and whether it is known, (6,): both 0 if not."""
+        """The vector (6,) that a network is given: for each quantity a number from about 0 (clean)
+        to 1 and whether it is known, both 0 if it is not.
+        """
         loss = None if self.quality is None else 100.0 - self.quality
         found = np.zeros((3, 2), np.float32)
         for row, value, unit in (

@@ -164,6 +164,6 @@ class Degradation:
 
 
 def scaled(part: slice, scale: int) -> slice:
-    """Where some low-res rows or columns lie among those of the high-res picture."""
+    """The high-res rows or columns that lie over some low-res ones."""
     start, stop = (None if place is None else place * scale for place in (part.start, part.stop))
     return slice(start, stop)

@@ -66,7 +66,7 @@ class Denoiser:
         return self.prediction.x_0(output[:, : self.channels], x_t, log_snr)
 
     def mean(self, output: Array, x_t: Array, log_snr: ArrayLike) -> Array:
-        """Likewise, of the output for the mean of all pictures that fit."""
+        """The x_0 of the second output, the mean of all pictures that fit: (B, C, H, W)."""
         assert self.second == "mean"
         return self.prediction.x_0(output[:, self.channels :], x_t, log_snr)
 

@@ -34,7 +34,7 @@ class Denoised(NamedTuple):
     variance_output: Array | None = None
 
     def rows(self, inside: slice) -> Denoised:
-        """Of some rows alone."""
+        """The estimate of some rows alone."""
         variance = self.variance_output
         return Denoised(
             self.x_0[:, :, inside], None if variance is None else variance[:, :, inside]

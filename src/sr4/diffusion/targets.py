@@ -78,8 +78,8 @@ class Frame:
         return self._x_0(self._fitting(picture) if consistency else picture)
 
     def constrain_unclipped(self, x_0: Array, *, consistency: bool) -> Array:
-        """As `constrain`, for training: values may leave [-1, 1], since what is clipped has no
-        gradient.
+        """The picture of `constrain` as training needs it: values may leave [-1, 1], since clipped
+        values have no gradient.
         """
         picture = self.decode(x_0)
         if self.target.is_null_space:  # it always fits

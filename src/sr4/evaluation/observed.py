@@ -63,7 +63,7 @@ class Observed:
 
     @cached_property
     def mean(self) -> Float64:
-        """Of the draws, rounded to 8 bits; inside the border, (B, C, H, W) in [0, 1]."""
+        """The mean of the draws, rounded to 8 bits; inside the border, (B, C, H, W) in [0, 1]."""
         return unit(self._inside(np.rint(self.levels.mean(axis=0))))
 
     @cached_property

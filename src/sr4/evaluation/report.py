@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
@@ -39,6 +40,10 @@ class PictureScore(BaseModel):
     def __getitem__(self, field: str) -> float | None:
         """The score of that field; None if there is none."""
         return self.__pydantic_extra__.get(field)
+
+    if TYPE_CHECKING:  # the fields of the table, which no type checker reads
+
+        def __getattr__(self, field: str) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,10 @@ class Evaluation(BaseModel):
     def __getitem__(self, field: str) -> Interval | None:
         """The score of that field; None if it was not computed."""
         return self.__pydantic_extra__.get(field)
+
+    if TYPE_CHECKING:  # the fields of the table, which no type checker reads
+
+        def __getattr__(self, field: str) -> Any: ...
 
     def table(self) -> Iterator[tuple[str, str, str]]:
         """Name, value and unit of all that was measured."""

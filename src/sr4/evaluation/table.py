@@ -104,7 +104,7 @@ class SetMetric(Metric):
 
 
 def psnr(truth: Float64, result: Float64, *, luma: bool = False) -> Float64:
-    """As `sr4.evaluation.metrics.psnr`, at most 100 dB."""
+    """PSNR in dB as in `sr4.evaluation.metrics.psnr`, but at most 100."""
     return np.minimum(metrics.psnr(truth, result, luma=luma), PSNR_LIMIT)
 
 

@@ -92,7 +92,7 @@ class Tally:
         return patches
 
     def means(self, seed: int) -> dict[str, Interval | None]:
-        """By field; None where a metric was not computed, or not of every picture."""
+        """The mean score by field; None where a metric was not computed for every picture."""
         means = {
             name: None if np.isnan(values).any() else bootstrap(values, seed)
             for name, values in self.columns.items()
@@ -133,7 +133,7 @@ class Tally:
         return found, notes
 
     def scores(self) -> tuple[PictureScore, ...]:
-        """Of each picture, in order."""
+        """The scores of each picture, in order."""
         kept = {name: self.columns[name] for name in self.columns if name in IN_PICTURES}
         return tuple(
             PictureScore(name=name, **{one: _known(kept[one][at]) for one in kept})

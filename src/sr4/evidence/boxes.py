@@ -69,7 +69,9 @@ class Plane:
         return cls(levels, np.asarray(table, np.float32), step, wider)
 
     def turned(self, orientation: int) -> Plane:
-        """As it is in the picture turned upright: mirrored, a cosine changes its sign or not."""
+        """The plane as it is once the picture is turned upright by its EXIF orientation: a
+        mirrored cosine of odd order changes its sign.
+        """
         exchange, rows, columns = _TURNS.get(orientation, (False, False, False))
         levels, table, slack = self.levels, self.table, self.slack
         step, signs = self.step, (-1) ** np.arange(BLOCK, dtype=np.int16)
@@ -83,17 +85,17 @@ class Plane:
         return Plane(np.ascontiguousarray(levels), np.ascontiguousarray(table), step, slack)
 
     def extended(self, rows: int, columns: int) -> Plane:
-        """With unknown blocks below and on the right, so many in all."""
+        """The plane of rows x columns blocks: unknown ones are added below and on the right."""
         more = ((0, rows - len(self.levels)), (0, columns - self.levels.shape[1]))
         levels = np.pad(self.levels, (*more, (0, 0), (0, 0)))
         return replace(self, levels=levels, slack=np.pad(self.slack, more, constant_values=np.inf))
 
     def cut(self, rows: slice, columns: slice) -> Plane:
-        """Some of its blocks."""
+        """The plane of some of the blocks."""
         return replace(self, levels=self.levels[rows, columns], slack=self.slack[rows, columns])
 
     def outside(self, samples: Array, margin: float) -> Array:
-        """By how much samples (..., 8 m, 8 n), in levels around 0, leave the boxes."""
+        """What of samples (..., 8 m, 8 n), in levels around 0, lies outside the boxes."""
         xp = array_namespace(samples)
         coefficients, table = to_blocks(samples), like(self.table, samples)
         half = table / 2 + like(self.slack, samples)[:, :, None, None]
@@ -277,7 +279,7 @@ class JpegBoxes:
 
 
 def components_of(pixels: Array, colour: Colour) -> Array:
-    """Of pixels (..., C, H, W) in [-1, 1], in levels around 0: same shape."""
+    """The components of pixels (..., C, H, W) in [-1, 1], in levels around 0: same shape."""
     xp = array_namespace(pixels)
     if colour == "same":
         return pixels / LEVEL + _SHIFT

@@ -64,7 +64,7 @@ class Origin:
 
 
 def file_origin(path: Path | bytes) -> Origin | None:
-    """That of a picture file, or of the bytes of one, which `sr4.pictures.read_picture` turns
+    """The origin of a picture file, or of the bytes of one, which `sr4.pictures.read_picture` turns
     upright; None where Pillow does not read it.
     """
     try:
@@ -76,7 +76,7 @@ def file_origin(path: Path | bytes) -> Origin | None:
 
 
 def pillow_origin(image: Image.Image) -> Origin | None:
-    """That of a picture that Pillow has opened, which is turned upright before it is upscaled; None
+    """The origin of a picture that Pillow has opened, and that is turned upright; None
     for one that was made in memory.
     """
     if image.format is None:

@@ -130,7 +130,7 @@ class Constraint:
         return fitted
 
     def unmet(self, x: Floats, most: float = LEVEL) -> NDArray[np.bool_]:
-        """Which low-res pixels are off by more than a level in some channel: (..., 1, h, w).
+        """The mask (..., 1, h, w) of low-res pixels that are off by more than a level in a channel.
 
         Args:
             most: by which they may be off, on the [-1, 1] scale.
@@ -144,11 +144,11 @@ class Constraint:
         return found
 
     def padded(self, size: tuple[int, int], low_res: Floats) -> Constraint:
-        """That of a picture (C, H, W) that continues one of this height and width."""
+        """The constraint of a padded picture (C, H, W), whose upper left part is this one."""
         return Constraint(self.degradation, PaddedSet(self.allowed, size, low_res))
 
     def rows(self, start: int, stop: int) -> Constraint:
-        """That of some low-res rows, as if the picture had no others."""
+        """The constraint of some low-res rows, as if the picture had no others."""
         degradation, _ = self.degradation.cut(slice(start, stop))
         return Constraint(degradation, self.allowed.rows(start, stop))
 
@@ -184,7 +184,7 @@ def _neighbours(x: NDArray[Any]) -> list[NDArray[Any]]:
 
 @dataclass(frozen=True)
 class Constraints:
-    """Those of the pictures of a batch, each its own."""
+    """The constraints of a batch, one for each of its pictures."""
 
     each: Sequence[Constraint]
 

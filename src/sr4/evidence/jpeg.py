@@ -42,7 +42,7 @@ _STDERR = threading.Lock()
 
 
 def standard_tables(quality: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Those of luma and colour that libjpeg makes for a quality of 1 to 100, (8, 8)."""
+    """The tables (8, 8) of luma and colour by which libjpeg quantises at a quality of 1 to 100."""
     scale = 5000 // quality if quality < 50 else 200 - 2 * quality
     luma, colour = (np.clip((table * scale + 50) // 100, 1, 255) for table in (_LUMA, _COLOUR))
     return luma, colour

@@ -45,7 +45,7 @@ class ConvexSet(Protocol):
 
 
 class Everything:
-    """All pictures: no evidence."""
+    """The set of all pictures: no evidence."""
 
     def project(self, y: Array) -> Array:
         """See `ConvexSet`."""

@@ -108,7 +108,7 @@ def read_config(folder: Path) -> ModelConfig:
 
 
 def weights_checksum(config: ModelConfig) -> str:
-    """Of a model's weights file; empty where its config has none."""
+    """The checksum of a model's weights file; empty where its config has none."""
     return config.sha256.get(WEIGHTS, "")
 
 

@@ -82,7 +82,7 @@ def _swap(folder: Any) -> None:
 
 
 def scaled(block: bytes, across: float, down: float) -> bytes:
-    """With as many times more pixels for each length along the axes."""
+    """The block of EXIF of a picture that has `across` and `down` times more pixels per length."""
     found = loaded(block)
     for folder in _with_densities(found):
         for pair in _DENSITIES:
@@ -94,7 +94,7 @@ def scaled(block: bytes, across: float, down: float) -> bytes:
 
 
 def resolution(block: bytes | None) -> Resolution | None:
-    """That which a block of EXIF states."""
+    """The resolution that a block of EXIF states."""
     if block is None:
         return None
     found = loaded(block)
@@ -107,7 +107,7 @@ def resolution(block: bytes | None) -> Resolution | None:
 
 
 def with_resolution(block: bytes | None, stated: Resolution) -> bytes:
-    """With a resolution, if it states none yet."""
+    """The block of EXIF with a resolution, unless it states one already."""
     found = loaded(block)
     if _Tag.XResolution not in found:
         found[_Tag.XResolution], found[_Tag.YResolution] = stated.across, stated.down

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,7 @@ class Format:
 
 
 def format_of(path: Path) -> Format:
-    """That of a file, by its suffix.
+    """The format of a file, by its suffix.
 
     Raises:
         PictureError: it is unknown.
@@ -123,6 +124,16 @@ def _write_tiff(file: BinaryIO, picture: Picture) -> None:
     raster.to_pil().save(file, format="TIFF", exif=tags, **given)
 
 
+_encode_jpeg_2000 = _pillow("JPEG2000", irreversible=False)
+
+
+def _write_jpeg_2000(file: BinaryIO, picture: Picture) -> None:
+    """By way of memory: the encoder never ends on a disk that is full."""
+    encoded = io.BytesIO()
+    _encode_jpeg_2000(encoded, picture)
+    file.write(encoded.getbuffer())
+
+
 def _write_npy(file: BinaryIO, picture: Picture) -> None:
     np.save(file, picture.frames[0].array, allow_pickle=False)
 
@@ -147,7 +158,7 @@ _AVIF = Format(
     holds=_USUAL,
     side=65_536,
 )
-_JPEG_2000 = Format(_pillow("JPEG2000", irreversible=False), 8, alpha=True)
+_JPEG_2000 = Format(_write_jpeg_2000, 8, alpha=True)
 
 FORMATS: Mapping[str, Format] = {
     # libpng writes and reads no longer sides unless programs ask for them.

@@ -55,7 +55,7 @@ class Metadata:
         return any(found.get_ifd(folder) for folder in _INNER)
 
     def made_by(self, provenance: Provenance) -> Metadata:
-        """With the provenance of a result in EXIF: `Software`, and `ImageHistory` as JSON."""
+        """The metadata with a provenance in EXIF: `Software`, and `ImageHistory` as JSON."""
         found = exif.loaded(self.exif)
         found[_Tag.Software] = str(provenance["software"])
         found[HISTORY] = json.dumps(provenance)
@@ -103,7 +103,7 @@ class Said(NamedTuple):
 
 
 def metadata_of(image: Image.Image, orientation: int = 1) -> Said:
-    """That of an opened Pillow picture. What is damaged in it is left out: the pixels are whole.
+    """The metadata of an opened Pillow picture. What is damaged is left out: the pixels are whole.
 
     Args:
         orientation: how it lies (EXIF 2.32, tag 0x0112); what is kept is true once it is upright.
@@ -167,7 +167,7 @@ def _of_other_parts(image: Image.Image) -> list[str]:
 
 
 def parse_provenance(history: object) -> Provenance | None:
-    """That which an `ImageHistory` holds; None if it is someone else's."""
+    """The provenance that an `ImageHistory` holds; None if another program wrote it."""
     try:
         found = json.loads(history) if isinstance(history, str) else None
     except (ValueError, RecursionError):

@@ -39,8 +39,8 @@ class Span:
 
     @classmethod
     def of(cls, pixels: NDArray[Any]) -> Span:
-        """That of 8- and 16-bit pixels is their type's, that of floats in [0, 1] is that; any other
-        numbers have no white of their own: their least and greatest stand for it.
+        """The span of pixels: of 8 and 16 bits that of their type, of floats in [0, 1] just that.
+        Any other numbers have no white of their own: their least and greatest stand for it.
 
         Raises:
             PictureError: these lie too far apart, or too near, to be told apart as float64.
@@ -162,7 +162,7 @@ class Raster:
 
     @property
     def alpha_span(self) -> Span:
-        """That of alpha: whatever the values of colour are, 1 is opaque among floats."""
+        """The span of alpha: whatever the values of colour are, 1 is opaque among floats."""
         if self.nodata is not None:
             return Span(0, 1, self.pixels.dtype)
         if self.pixels.dtype.kind == "f" or self.pixels.dtype in (np.uint8, np.uint16):
@@ -170,8 +170,8 @@ class Raster:
         return self.span
 
     def with_bits(self, bits: Literal[8, 16]) -> Raster:
-        """With 8- or 16-bit numbers, each the nearest; other numbers go from their span to all of
-        that range, and pixels without data become transparent.
+        """The raster in 8- or 16-bit numbers, each the nearest; other numbers go from their span to
+        all of that range, and pixels without data become transparent.
         """
         dtype = np.dtype(np.uint8 if bits == 8 else np.uint16)
         if self.pixels.dtype == dtype and self.nodata is None:

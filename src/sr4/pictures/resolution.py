@@ -21,13 +21,13 @@ class Resolution(NamedTuple):
     is_absolute: bool = True
 
     def scaled(self, across: float, down: float) -> Resolution | None:
-        """Of a picture with as many times more pixels in the same print."""
+        """The resolution of a picture with as many times more pixels in the same print."""
         return checked(self.across * across, self.down * down, self.is_absolute)
 
 
 def checked(across: float, down: float, is_absolute: bool = True) -> Resolution | None:
-    """A resolution that says something: None for other numbers, and for an unknown length with
-    pixels that are squares, as they are without a word.
+    """The resolution of these numbers; None if they are no positive ones, or say no more than that
+    pixels are squares.
     """
     if not all(math.isfinite(one) and 0 < one < 1e7 for one in (across, down)):
         return None
@@ -35,8 +35,8 @@ def checked(across: float, down: float, is_absolute: bool = True) -> Resolution 
 
 
 def stated(image: Image.Image) -> Resolution | None:
-    """That of a file that Pillow has opened, by its format's own place: pHYs of a PNG, JFIF,
-    tags of a TIFF, the header of a BMP.
+    """The resolution of a file that Pillow has opened, by its format's own place: pHYs of a PNG,
+    JFIF, tags of a TIFF, the header of a BMP.
     """
     info = image.info
     side = info.get("png")

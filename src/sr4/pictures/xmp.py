@@ -83,7 +83,7 @@ def cleaned(packet: bytes, *, turned: bool = False) -> Cleaned:
 
 
 def scaled(packet: bytes, across: float, down: float) -> bytes:
-    """With the sizes of a panorama, which its viewers go by, as many times as large."""
+    """The packet of XMP with the sizes of a panorama, which its viewers go by, multiplied."""
     if _PANORAMA.encode() not in packet:
         return packet
     try:

@@ -21,8 +21,8 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 def cache_folder() -> Path | None:
-    """Where the platform keeps what programs can make again: sr4's part of it. None where it has no
-    such place, as for a user without a home.
+    """The folder for compiled models: sr4's part of the platform's cache. None where there is none,
+    as for a user without a home.
     """
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or os.path.expanduser("~/AppData/Local")

@@ -82,7 +82,7 @@ def _refusal(graph: Path, why: str) -> ModelError:
 
 
 def _bound_memory(config: ModelConfig) -> None:
-    """To several times what the network of this config takes for a picture of the usual size."""
+    """Limit the memory of this process to several times what a usual picture takes."""
     with suppress(ImportError, OSError, ValueError):
         import resource  # not on Windows
 

@@ -252,8 +252,8 @@ class Balance(nn.Module):
 def student_steps(
     settings: DistillationSettings, random: np.random.Generator, count: int
 ) -> NDArray[np.int64]:
-    """Which of its steps the student learns, (count,), counted from 0, the first: that one for its
-    own share of the pictures, the others alike. A student of 4 steps takes 1 or 2 as well.
+    """The step that the student learns from each picture, (count,), counted from 0: the first for
+    its own share of the pictures, the others alike. A student of 4 steps takes 1 or 2 as well.
     """
     if settings.steps == 1:
         return np.zeros(count, np.int64)

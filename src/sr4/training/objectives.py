@@ -57,7 +57,7 @@ class Objective(Protocol):
 
     @property
     def state(self) -> Mapping[str, Tensor]:
-        """What it changes in place from step to step, for checkpoints."""
+        """The tensors that the objective changes in place from step to step, for checkpoints."""
         ...
 
     def rivals(self, device: torch.device) -> Sequence[Learner]:
@@ -98,7 +98,7 @@ class DenoisingObjective:
         self.state: Mapping[str, Tensor] = {}
 
     def rivals(self, device: torch.device) -> Sequence[Learner]:
-        """None."""
+        """No rivals: the denoising objective trains the network alone."""
         return ()
 
     def losses(self, modules: Sequence[nn.Module], batch: Batch, step: int) -> Losses:

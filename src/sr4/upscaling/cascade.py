@@ -99,7 +99,7 @@ class CascadePipeline:
 
     @property
     def first_config(self) -> ModelConfig:
-        """That of the model that pictures go through first."""
+        """The config of the model that pictures go through first."""
         return self.stages[0].config
 
     @property

@@ -88,7 +88,7 @@ class Pipeline:
 
     @property
     def first_config(self) -> ModelConfig:
-        """That of the model that pictures go through first: this one."""
+        """The config of the model that pictures go through first: this one."""
         return self.config
 
     @property

@@ -43,7 +43,7 @@ class Recogniser:
 
     @classmethod
     def open(cls, path: Path = WEIGHTS) -> Recogniser:
-        """That of an .npz file."""
+        """The recogniser whose weights an .npz file holds."""
         with np.load(path, allow_pickle=False) as tensors:
             return cls(dict(tensors))
 
@@ -55,7 +55,7 @@ class Recogniser:
         return self.is_sure(as_seen(pixels))
 
     def is_sure(self, x: Floats) -> bool:
-        """The same of what `as_seen` gives."""
+        """Whether (3, 16, 16) in [-1, 1], as `as_seen` gives it, is a face by those odds."""
         return self.score(x) > _SURE
 
     def score(self, x: Floats) -> float:

@@ -96,7 +96,7 @@ class Size:
 
     @classmethod
     def plan(cls, wanted: SizeWanted, low: tuple[int, int], scales: Sequence[int]) -> Size:
-        """That for a picture.
+        """The way in which the result of a picture gets its size.
 
         Args:
             low: its width and height.
@@ -191,7 +191,7 @@ class ResizedSampling:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the result, (C, H, W)."""
+        """The shape of the result, (C, H, W)."""
         return (self.sampling.shape[0], *self.resizing.degradation.high)
 
     @property

@@ -76,7 +76,7 @@ class Tiles:
         return len(self.starts) * self.size
 
     def borders(self) -> list[int]:
-        """Where each but the last hands over to the next."""
+        """The row or column at which each tile but the last hands over to the next."""
         starts = self.starts
         return [(a + self.edge + b) // 2 for a, b in pairwise(starts)]
 

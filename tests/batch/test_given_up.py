@@ -1,0 +1,16 @@
+"""What is said of pixels that a result does not meet."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sr4.batch.given_up import what_was_given_up
+
+
+def test_the_share_and_the_place_where_most_of_it_lies() -> None:
+    missed = np.zeros((100, 120), bool)
+    missed[0, 0] = True
+    missed[70:80, 40:50] = True  # in the third row and the second column of places of 32 pixels
+    said = what_was_given_up(missed)
+    assert said.startswith("0.8% of its pixels could not be met to a level")
+    assert "most of them around (32, 64)" in said
