@@ -12,7 +12,8 @@ from PIL import Image
 import sr4
 from sr4.batch.plan import Failure, PlannedPicture, plan_pictures
 from sr4.errors import UsageError
-from sr4.pictures import Picture, write_picture
+from sr4.machine.installation import how_to_install
+from sr4.pictures import Picture, finding, write_picture
 from sr4.pictures.raster import from_pil
 
 
@@ -27,13 +28,13 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pairs(*inputs: str, out: str | None = None, **options: Any) -> dict[str, str]:
-    pictures, failures = plan_pictures(inputs, Path(out) if out else None, **options)
+    pictures, failures, _ = plan_pictures(inputs, Path(out) if out else None, **options)
     assert failures == []
     return {str(picture.source): str(picture.output) for picture in pictures}
 
 
 def only_failure(*inputs: str, out: str | None = None, **options: bool | int) -> str:
-    _, failures = plan_pictures(inputs, Path(out) if out else None, **options)  # type: ignore[arg-type]
+    _, failures, _ = plan_pictures(inputs, Path(out) if out else None, **options)  # type: ignore[arg-type]
     (failure,) = failures
     return failure.error
 
@@ -75,7 +76,7 @@ def test_several_pictures_cannot_share_a_file_name(inputs: tuple[str, ...]) -> N
 
 
 def test_samples_and_map_stand_beside_the_result() -> None:
-    pictures, _ = plan_pictures(["a.png"], Path("x.tif"), samples=2, uncertainty=True)
+    pictures, _, _ = plan_pictures(["a.png"], Path("x.tif"), samples=2, uncertainty=True)
     first, second, chart = Path("x_1.tif"), Path("x_2.tif"), Path("x_uncertainty.png")
     assert pictures == [PlannedPicture(Path("a.png"), Path("x.tif"), (first, second), chart)]
     assert pictures[0].outputs == (first, second, chart, Path("x.tif"))
@@ -137,7 +138,7 @@ def test_an_input_is_never_replaced() -> None:
 )
 def test_inputs_that_name_nothing(text: str, part: str) -> None:
     Path("hollow").mkdir()
-    pictures, failures = plan_pictures([text, "a.png"], None)
+    pictures, failures, _ = plan_pictures([text, "a.png"], None)
     assert [picture.source for picture in pictures] == [Path("a.png")]
     ((named, error),) = failures
     assert named == text
@@ -189,7 +190,7 @@ def test_a_picture_of_someone_else_is_an_input_though_it_lies_there() -> None:
     Path("in").mkdir()
     for name in ("a.jpg", "a.png"):
         Image.new("RGB", (8, 8)).save(f"in/{name}")
-    _, failures = plan_pictures(["in"], Path("in"))
+    _, failures, _ = plan_pictures(["in"], Path("in"))
     assert len(failures) == 2
 
 
@@ -198,3 +199,48 @@ def test_a_folder_of_nothing_but_results_is_a_failure() -> None:
     result("in/a.png")
     assert "nothing but results of sr4" in only_failure("in", out="in")
     assert pairs("in", out="again") == {"in/a.png": "again/a.png"}
+
+
+def test_files_that_nothing_reads_are_counted_by_suffix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finding, "find_spec", lambda name: None)  # without the extra for HEIC
+    for name in ("1.HEIC", "2.heic", "x.jxl", ".hidden.jxl", "out/y.jxl"):
+        path = Path("faces", name)
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    plan = plan_pictures(["faces"], Path("faces/out"))
+    assert [str(one.source) for one in plan.pictures] == ["faces/c.png", "faces/deep/d.webp"]
+    assert plan.failures == []
+    assert dict(plan.left_out) == {".heic": 2, ".jxl": 1, ".txt": 1}
+
+
+def test_a_folder_of_other_pictures_alone_is_a_failure_that_names_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path("phone").mkdir()
+    for number in range(3):
+        Path("phone", f"{number}.heic").touch()
+    monkeypatch.setattr(finding, "find_spec", lambda name: None)
+    error = only_failure("phone")
+    assert "'phone' holds nothing but 3 files: 3 .heic" in error
+    assert how_to_install("heic", "pillow-heif") in error
+
+
+@pytest.mark.parametrize("name", ["x.heic", "x.HEIF", "x.jxl", "x.svg", "x.psd", "x.cr2", "x.ppm"])
+def test_a_picture_that_cannot_be_written_is_no_folder(name: str) -> None:
+    with pytest.raises(UsageError, match=r"expected one of \.png, \.jpg"):
+        plan_pictures(["a.png"], Path(name))
+
+
+def test_a_folder_may_have_a_dot_or_exist_under_such_a_name() -> None:
+    assert pairs("a.png", out="v1.0") == {"a.png": "v1.0/a.png"}
+    Path("kept.heic").mkdir()
+    assert pairs("a.png", out="kept.heic") == {"a.png": "kept.heic/a.png"}
+
+
+@pytest.mark.parametrize(
+    "text", ["https://example.org/a.png", "s3://bucket/a.png", "file:///a.png"]
+)
+def test_an_address_is_shown_as_it_was_given(text: str) -> None:
+    assert f"got the address {text!r}; expected a file" in only_failure(text)
+    with pytest.raises(UsageError, match="expected a file or folder"):
+        plan_pictures(["a.png"], Path(text))

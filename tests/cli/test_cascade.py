@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 import sr4
+from sr4.pictures import read_provenance
 
 Run = Callable[..., Any]
 
@@ -43,3 +45,41 @@ def test_what_would_fail_for_every_picture_is_said_once(
         assert done.code in (1, 2)
         (error,) = done.errors
         assert said in error
+
+
+def test_each_model_may_have_its_own_number_of_steps(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    out, name = tmp_path / "large.png", f"{tiny_model}+{tiny_model}"
+    words = ("upscale", face, "-o", out, "--model", name, "--evidence", "none")
+    done = run(*words, "--steps", "1,3")
+    assert (done.code, done.err) == (0, "")
+    said = read_provenance(out)
+    assert said is not None
+    assert said["steps"] == [1, 3]
+    options: Any = {"steps": (1, 3), "evidence": "none"}
+    expected = sr4.load(name).upscale(Image.open(face), **options)
+    assert (np.asarray(Image.open(out)) == np.asarray(expected.image)).all()
+    again = run(*words, "--steps", "1,3")
+    assert "done before" in again.err
+    assert run(*words, "--steps", "3,1").code == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "steps", "part"),
+    [
+        ("{0}", "1,2", "got 2 numbers of steps for the model"),
+        ("auto", "1,2", "got 2 numbers of steps for the model 'auto'; expected a single one"),
+        ("{0}+{0}", "1,2,3", "expected one for each of its 2, or one for all"),
+        ("{0}+{0}", "1,", "expected whole numbers of at least 1"),
+        ("{0}", "0", "expected whole numbers of at least 1"),
+        ("{0}", "many", "expected whole numbers of at least 1"),
+    ],
+)
+def test_numbers_of_steps_that_fit_no_model(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path, model: str, steps: str, part: str
+) -> None:
+    words = ("--model", model.format(tiny_model), "--steps", steps)
+    done = run("upscale", face, "-o", tmp_path / "out", *words)
+    assert (done.code, done.out) == (2, "")
+    assert part in done.errors[0]

@@ -8,32 +8,28 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 
 import sr4.model.folder
 from sr4 import __version__
+from sr4.cli.main import app
 
 Run = Callable[..., Any]
 
-COMMANDS = (
-    ("upscale",),
-    ("train",),
-    ("evaluate",),
-    ("bench",),
-    ("export",),
-    ("data", "prepare"),
-    ("data", "info"),
-    ("models",),
-    ("info",),
-    ("plot", "schedules"),
-    ("plot", "run"),
-    ("plot", "process"),
-    ("plot", "ablation"),
-)
+
+def _leaves(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words of every command that is no group."""
+    for name, command in group.commands.items():
+        words = (*path, name)
+        yield from _leaves(command, words) if hasattr(command, "commands") else [words]
+
+
+COMMANDS = tuple(_leaves(get_command(app)))
 LIGHT = "import sys; from sr4.cli.main import main; code = main(); {check}; sys.exit(code)"
 
 
@@ -46,6 +42,9 @@ def test_help_names_every_command(run: Run) -> None:
     done = run("--help")
     assert done.code == 0
     assert done.err == ""
+    groups = sorted({command[0] for command in COMMANDS if len(command) > 1})
+    said = " ".join(done.out.split())
+    assert f"Every command, and each of those of {' and '.join(groups)}, takes --json" in said
     for command in COMMANDS:
         assert f"\n  {command[0]} " in done.out
     assert "..." not in done.out.split("Commands:")[1], "a command's summary is cut short"

@@ -83,4 +83,11 @@ def test_protocols_say_what_the_sets_hold() -> None:
 def test_a_frechet_distance_of_few_pictures_has_a_caution() -> None:
     assert "kid_efflite0" in str(DISTANCE["fd_efflite0"].caution(64, 1280))
     assert DISTANCE["fd_efflite0"].caution(5000, 1280) is None
-    assert DISTANCE["kid_efflite0"].caution(64, 1280) is None
+
+
+@pytest.mark.parametrize("field", ["kid_efflite0", "kid"])
+def test_a_kernel_distance_of_few_pictures_has_a_caution(field: str) -> None:
+    assert "a kernel distance of 8 is unbiased but may lie far off" in str(
+        DISTANCE[field].caution(8, 1280)
+    )
+    assert DISTANCE[field].caution(100, 1280) is None

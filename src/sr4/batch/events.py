@@ -1,9 +1,9 @@
 """What a worker tells, one event at a time, in the order in which it happens.
 
-A call begins with `Failed` for what cannot be planned, `Skipped` and `Planned`, and a `ModelReady`
-for each model. Then come `Started`, `Advanced` and `Estimated` of pictures that are being drawn,
-between them `Done` or `Failed` of each picture, in the order of the plan. A cancelled call ends
-with `Cancelled`.
+A call begins with `Failed` for what cannot be planned, `LeftOut`, `Skipped` and `Planned`,
+and a `ModelReady` for each model. Then come `Started`, `Advanced` and `Estimated` of pictures that
+are being drawn, between them `Done` or `Failed` of each picture, in the order of the plan. A
+cancelled call ends with `Cancelled`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,17 @@ class Skipped:
 
     pictures: tuple[PlannedPicture, ...]
     models: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Files of folders that are left out, since nothing reads them.
+
+    Attributes:
+        counts: how many, by suffix.
+    """
+
+    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -134,4 +145,15 @@ class Cancelled:
     pictures: tuple[PlannedPicture, ...]
 
 
-Event = Planned | Skipped | ModelReady | Started | Advanced | Estimated | Done | Failed | Cancelled
+Event = (
+    Planned
+    | LeftOut
+    | Skipped
+    | ModelReady
+    | Started
+    | Advanced
+    | Estimated
+    | Done
+    | Failed
+    | Cancelled
+)

@@ -139,7 +139,7 @@ def _most_pixels(scale: int) -> int:
 
 
 def write(one: InWork, *, overwrite: bool) -> tuple[Mapping[str, bytes], tuple[str, ...]]:
-    """Write the files of a picture that are not made yet, all or none; those of a picture in memory
+    """Write the files of a picture that are not made yet, all or none; those that stay in memory
     become bytes.
 
     Returns:
@@ -149,7 +149,7 @@ def write(one: InWork, *, overwrite: bool) -> tuple[Mapping[str, bytes], tuple[s
 
     planned, outputs = one.planned, _outputs(one)
     files: dict[str, bytes] = {}
-    if planned.data is None:
+    if planned.to_files:
         _write_files(one, outputs, overwrite=overwrite)
     else:
         for path, picture in outputs.items():

@@ -12,6 +12,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sr4.errors import UsageError
+
 if TYPE_CHECKING:
     from sr4.batch.plan import PlannedPicture
     from sr4.config import ModelConfig
@@ -28,14 +30,15 @@ class UpscaleOptions:
         model: a name or a folder, or several joined by "+"; "auto" takes a shipped one for each
             picture, by its size.
         steps, sampler, seed, samples, use_mean, detail, consistency, evidence, noise, blur, scale,
-            width, height, tile: as in `Pipeline.upscale`.
+            width, height, tile: as in `Pipeline.upscale`; of several models, steps may be one
+            number for each.
 
     Raises:
         UsageError: impossible numbers, or options that exclude each other.
     """
 
     model: str = AUTO
-    steps: int | None = None
+    steps: int | Sequence[int] | None = None
     sampler: str | None = None
     seed: int = 0
     samples: int = 1
@@ -52,9 +55,20 @@ class UpscaleOptions:
 
     def __post_init__(self) -> None:
         from sr4.evidence.choose import check_evidence
+        from sr4.upscaling.load import JOINT
         from sr4.upscaling.pipeline import sample_seeds
         from sr4.upscaling.sizing import SizeWanted
 
+        stages = 1 + str(self.model).count(JOINT)
+        if isinstance(self.steps, Sequence) and (stages == 1 or len(self.steps) != stages):
+            raise UsageError(
+                f"got {len(self.steps)} numbers of steps for the model {self.model!r}; expected "
+                + (
+                    f"one for each of its {stages}, or one for all"
+                    if stages > 1
+                    else "a single one"
+                )
+            )
         check_evidence(self.evidence, self.noise, self.blur, self.consistency)
         SizeWanted(self.scale, self.width, self.height)
         sample_seeds(self.seed, self.samples)

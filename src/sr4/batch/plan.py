@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from sr4.batch.provenance import is_result
 from sr4.errors import PictureError, SR4Error, UsageError
 from sr4.files.patterns import is_pattern, matching
 from sr4.pictures import READ_SUFFIXES, WRITE_SUFFIXES, natural_suffix, read_size
-from sr4.pictures.finding import list_images
+from sr4.pictures.finding import FOREIGN_SUFFIXES, counted, list_files, read_here, told
 
 DEFAULT_OUT = Path("upscaled")
 _ONLY_RESULTS = (
     "there is nothing but results of sr4; expected other pictures: to upscale results again, "
     "choose another -o"
 )
-NAMED = READ_SUFFIXES | set(WRITE_SUFFIXES)  # an output with another suffix is a folder
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/+[^/]")  # a drive has one letter
+NAMED = READ_SUFFIXES | set(WRITE_SUFFIXES) | FOREIGN_SUFFIXES
+"""Suffixes of pictures: an output with another one is a folder."""
 
 
 class Failure(NamedTuple):
@@ -40,7 +44,8 @@ class PlannedPicture:
         samples: the files of the single samples, where they are asked for.
         uncertainty: the file of their uncertainty map, likewise.
         made: the files that an earlier call has made already, of this picture and in this way.
-        data: the bytes of a picture in memory, whose results stay there too.
+        data: the bytes of a picture in memory.
+        to_files: whether results are written; else they stay in memory.
     """
 
     source: Path
@@ -49,6 +54,7 @@ class PlannedPicture:
     uncertainty: Path | None = None
     made: frozenset[Path] = frozenset()
     data: bytes | None = field(default=None, repr=False)
+    to_files: bool = True
 
     @property
     def content(self) -> Path | bytes:
@@ -88,16 +94,19 @@ class Plan(NamedTuple):
     Attributes:
         pictures: those that can be done, or are.
         failures: what shows before anything is computed.
+        left_out: how many files of folders are left out, by suffix, since nothing reads them.
     """
 
     pictures: list[PlannedPicture]
     failures: list[Failure]
+    left_out: Mapping[str, int] = MappingProxyType({})
 
 
 class _Found(NamedTuple):
     source: Path
     place: Path  # relative to the output folder, with the suffix of the source
     is_named: bool = True  # by the caller, not found in a folder or by a pattern
+    data: bytes | None = None
 
 
 def plan_pictures(
@@ -108,6 +117,7 @@ def plan_pictures(
     uncertainty: bool = False,
     overwrite: bool = False,
     suffix: str | None = None,
+    data: bytes | None = None,
     made: Callable[[PlannedPicture], Collection[Path]] = lambda picture: (),
 ) -> Plan:
     """The plan for the pictures that inputs name.
@@ -120,18 +130,26 @@ def plan_pictures(
         overwrite: whether existing outputs are replaced.
         suffix: of the results, "same" being that of each picture. By default PNG, which holds
             grey, RGB and transparency of 8 and 16 bits, or what else holds the picture's pixels.
+        data: the bytes of a picture in memory, which the only input then names.
         made: says which existing outputs of a picture an earlier call has made in the same way;
             raises PictureError for one that cannot be read.
 
     Raises:
-        UsageError: `out` is a file name, and there are several pictures or the suffix is one that
-            cannot be written; or no such suffix can.
+        UsageError: `out` is an address; or a file name, and there are several pictures or the
+            suffix is one that cannot be written; or no such suffix can.
     """
+    if out is not None and _URL.match(str(out)):
+        raise UsageError(f"got -o {str(out)!r}; expected a file or folder: addresses take none")
     found: list[_Found] = []
     failures: list[Failure] = []
+    others: list[Path] = []
     for text in inputs:
         try:
-            found += _expand(text, out or DEFAULT_OUT)
+            found += (
+                _expand(text, out or DEFAULT_OUT, others)
+                if data is None
+                else [_Found(Path(text), Path(text), data=data)]
+            )
         except SR4Error as error:
             failures.append(Failure(text, str(error)))
     named = {one.source for one in found if one.is_named}
@@ -153,6 +171,7 @@ def plan_pictures(
             out if to_file and out else (out or DEFAULT_OUT) / _name(one, suffix),
             samples,
             uncertainty,
+            one.data,
         )
         for one in found
     ]
@@ -168,22 +187,22 @@ def plan_pictures(
             admitted.append(desk.admit(picture))
         except PictureError as error:
             failures.append(Failure(str(picture.source), str(error)))
-    return Plan(admitted, failures)
+    return Plan(admitted, failures, counted(dict.fromkeys(others)))
 
 
 def plan_in_memory(
-    data: bytes,
+    data: bytes | Path,
     *,
     name: str = "picture",
     suffix: str | None = None,
     samples: int = 0,
     uncertainty: bool = False,
 ) -> Plan:
-    """The plan for the bytes of one picture file, whose results stay in memory.
+    """The plan for one picture file, whose results stay in memory.
 
     Args:
-        data: the bytes.
-        name: what messages call the picture, and its results begin with.
+        data: its bytes, or where it is.
+        name: what messages call the bytes, and their results begin with.
         suffix: of the result, which decides its format; by default as for a file.
         samples: how many samples are encoded beside the result.
         uncertainty: whether the uncertainty map is.
@@ -193,9 +212,10 @@ def plan_in_memory(
     """
     suffix = natural_suffix(data) if suffix is None else suffix.lower()
     _check_suffix(suffix)
-    output = Path(f"{Path(name).stem or 'picture'}{suffix}")
-    picture = _planned(Path(name), output, samples, uncertainty)
-    return Plan([replace(picture, data=data)], [])
+    source, content = (data, None) if isinstance(data, Path) else (Path(name), data)
+    output = Path(f"{source.stem or 'picture'}{suffix}")
+    picture = _planned(source, output, samples, uncertainty, content)
+    return Plan([replace(picture, to_files=False)], [])
 
 
 def _check_suffix(suffix: str) -> None:
@@ -232,31 +252,41 @@ def _is_same_folder(one: Path, other: Path) -> bool:
     return os.path.realpath(one) == os.path.realpath(other)
 
 
-def _expand(text: str, out: Path) -> list[_Found]:
-    """The pictures that one INPUT names."""
+def _expand(text: str, out: Path, others: list[Path]) -> list[_Found]:
+    """The pictures that one INPUT names; files of folders that are none join the others."""
     if not text:
         raise PictureError("got an empty name; expected a file, a folder or a pattern")
+    if _URL.match(text) and not os.path.lexists(text):
+        raise PictureError(
+            f"got the address {text!r}; expected a file, since nothing is fetched from the network "
+            "here: save the picture first"
+        )
     if os.path.isdir(text):
-        return _expand_folder(Path(text), out)
+        return _expand_folder(Path(text), out, others)
     if os.path.lexists(text) or not is_pattern(text):
         return [_Found(Path(text), Path(Path(text).name))]
     matches = matching(os.path.expanduser(text))
     if not matches:
         raise PictureError(f"no file matches {text!r}; expected a pattern such as 'faces/*.png'")
-    expanded = [one for match in matches for one in _expand(match, out)]
+    expanded = [one for match in matches for one in _expand(match, out, others)]
     return [one._replace(is_named=False) for one in expanded]
 
 
-def _expand_folder(folder: Path, out: Path) -> list[_Found]:
-    files = list_images(folder, READ_SUFFIXES)
+def _expand_folder(folder: Path, out: Path, others: list[Path]) -> list[_Found]:
+    files, foreign = list_files(folder, read_here(READ_SUFFIXES))
     results = Path(os.path.realpath(out))
     if Path(os.path.realpath(folder)) in results.parents:  # earlier results are no new inputs
-        files = [file for file in files if results not in Path(os.path.realpath(file)).parents]
+        files, foreign = (
+            [file for file in some if results not in Path(os.path.realpath(file)).parents]
+            for some in (files, foreign)
+        )
     if not files:
+        what = f"nothing but {told(counted(foreign))}" if foreign else "no pictures"
         raise PictureError(
-            f"the folder {str(folder)!r} holds no pictures; expected files with a suffix such as "
+            f"the folder {str(folder)!r} holds {what}; expected pictures with a suffix such as "
             ".png, .jpg or .webp: check the path"
         )
+    others += foreign
     return [_Found(file, file.relative_to(folder), is_named=False) for file in files]
 
 
@@ -264,11 +294,13 @@ def _name(found: _Found, suffix: str | None) -> Path:
     if suffix == "same" and found.source.suffix.lower() in WRITE_SUFFIXES:
         return found.place
     if suffix is None or suffix == "same":
-        suffix = natural_suffix(found.source)
+        suffix = natural_suffix(found.source if found.data is None else found.data)
     return found.place.with_suffix(suffix)
 
 
-def _planned(source: Path, output: Path, samples: int, uncertainty: bool) -> PlannedPicture:
+def _planned(
+    source: Path, output: Path, samples: int, uncertainty: bool, data: bytes | None
+) -> PlannedPicture:
     def beside(what: str, suffix: str) -> Path:
         return output.with_name(f"{output.stem}_{what}{suffix}")
 
@@ -277,6 +309,7 @@ def _planned(source: Path, output: Path, samples: int, uncertainty: bool) -> Pla
         output,
         tuple(beside(str(number), output.suffix) for number in range(1, samples + 1)),
         beside("uncertainty", ".png") if uncertainty else None,
+        data=data,
     )
 
 

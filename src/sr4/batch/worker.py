@@ -22,6 +22,7 @@ from sr4.batch.events import (
     Estimated,
     Event,
     Failed,
+    LeftOut,
     ModelReady,
     Planned,
     Skipped,
@@ -97,6 +98,8 @@ def upscale_pictures(
         ModelError: a model cannot be loaded.
     """
     yield from (Failed(failure.input, failure.error) for failure in plan.failures)
+    if plan.left_out:
+        yield LeftOut(plan.left_out)
     skipped = tuple(picture for picture in plan.pictures if picture.is_done)
     if skipped:
         models = dict.fromkeys(options.model_for(picture) for picture in skipped)

@@ -71,7 +71,8 @@ def say_table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = ()) -> N
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*header, box=None, show_header=bool(header), pad_edge=False, header_style="bold")
+    names = map(one_line, header)
+    table = Table(*names, box=None, show_header=bool(header), pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*map(one_line, row))
     width = None if _is_terminal(sys.stdout) else _PIPE_WIDTH

@@ -108,8 +108,9 @@ def _program(
 ) -> None:
     """Super-resolution with conditional diffusion models.
 
-    Every command takes --json, which prints one JSON object on stdout. Exit codes: 0 all done, 1
-    something failed (each failure is named on stderr, the rest is done), 2 wrong usage.
+    Every command, and each of those of data and plot, takes --json, which prints one JSON object on
+    stdout. Exit codes: 0 all done, 1 something failed (each failure is named on stderr, the rest is
+    done), 2 wrong usage.
     """
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -66,6 +66,7 @@ def info(
 
     Its terms of use come first; then size, sampling, training data, scores and files.
     """
+    from sr4.cli.scores import cautions, tables
     from sr4.model.folder import find_model, read_config
 
     folder = find_model(model)
@@ -79,6 +80,13 @@ def info(
     console.say(f"LICENCE OF THE WEIGHTS: {config.licence}")
     console.say("(The code of sr4 has its own, Apache-2.0, which does not cover the weights.)")
     console.say_table(list(_facts(folder, config)))
+    for found in tables(config.scores):
+        console.say("")
+        of = f" on {found.title}" if found.title else ""
+        console.say(f"scores{of}, ± half of the 95 % interval:")
+        console.say_table(found.rows, header=found.header)
+    for text in cautions(config.scores):
+        console.say(f"caution: {text}")
     return 0
 
 
@@ -109,18 +117,5 @@ def _facts(folder: Path, config: ModelConfig) -> Iterator[tuple[str, str]]:
     yield "trained on", "; ".join(config.training_data) or "not stated"
     seen = f"{config.training_images:,} seen, repeats counted"
     yield "training pictures", seen if config.training_images else "not stated"
-    for name, value in _flat(config.scores):
-        yield f"score: {name}", value
     for name, size in _sizes(folder).items():
         yield f"file: {name}", f"{size / 1000:,.0f} kB"
-
-
-def _flat(scores: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in scores.items():
-        interval = isinstance(value, Mapping) and set(value) == {"value", "low", "high"}
-        if interval and all(isinstance(one, (int, float)) for one in value.values()):
-            yield prefix + key, f"{value['value']:.4g} [{value['low']:.4g}, {value['high']:.4g}]"
-        elif isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}, ")
-        else:
-            yield prefix + key, f"{value:.4g}" if isinstance(value, float) else str(value)

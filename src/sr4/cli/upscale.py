@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,16 +18,20 @@ from sr4.cli.options import (
     Overwrite,
     Sampler,
     Seed,
-    Steps,
     examples,
 )
+from sr4.cli.pipes import PIPE, STDIN, check_pipes, is_pipe, read_stdin, write_stdout
 from sr4.cli.upscale_report import Report
 from sr4.errors import UsageError
 from sr4.evidence import KINDS
 
+if TYPE_CHECKING:
+    from sr4.batch.plan import Plan
+
 EXAMPLES = examples(
     "sr4 upscale holiday.jpg                       # writes upscaled/holiday.png",
     "sr4 upscale face.png -o large.png --seed 7    # other detail that fits",
+    "cat face.png | sr4 upscale - -o - > large.png",
     "sr4 upscale faces/ more/*.jpg -o results/ --samples 8 --uncertainty",
 )
 
@@ -39,7 +43,8 @@ def upscale(
         list[str],
         typer.Argument(
             metavar="INPUT",
-            help="Low-resolution pictures: files, folders (searched recursively) and patterns.",
+            help="Low-resolution pictures: files, folders (searched recursively) and patterns; "
+            "- is the standard input.",
             show_default=False,
         ),
     ],
@@ -49,8 +54,8 @@ def upscale(
             "-o",
             "--out",
             metavar="OUT",
-            help="Folder for the results, or a picture's name if there is one INPUT file. "
-            "Default: upscaled/",
+            help="Folder for the results, or a picture's name if there is one INPUT file; - is "
+            "the standard output. Default: upscaled/",
         ),
     ] = None,
     model: Annotated[
@@ -61,7 +66,16 @@ def upscale(
             "photo-x4, and sr4-fast, which is for faces, for pictures of 16x16 to 32x32 pixels.",
         ),
     ] = AUTO,
-    steps: Steps = None,
+    steps: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="Network evaluations a sample: fewer are faster and closer to the truth on "
+            "average, more give more detail. Of models joined by +, one number for all or one for "
+            "each, as in 1,10. Default: the models' own.",
+            show_default=False,
+        ),
+    ] = None,
     sampler: Sampler = None,
     seed: Seed = 0,
     samples: Annotated[
@@ -171,10 +185,12 @@ def upscale(
     """
     if samples == 1 and (mean or uncertainty):
         raise UsageError("got --samples 1 with --mean or --uncertainty; expected at least 2")
+    several = bool(uncertainty or (samples and not mean))
+    check_pipes(inputs, out, files=several, as_json=as_json)
     edge, deviation = _tile(tile), _blur(blur)
     options = UpscaleOptions(
         model=model,
-        steps=steps,
+        steps=_steps(steps),
         sampler=sampler,
         seed=seed,
         samples=samples or (_DEFAULT_SAMPLES if mean or uncertainty else 1),
@@ -189,7 +205,7 @@ def upscale(
         height=height,
         tile=edge,
     )
-    report = Report(model, quiet=as_json)
+    report = Report(model, quiet=as_json, to_stdout=is_pipe(out))
     try:
         _upscale(
             inputs,
@@ -228,19 +244,25 @@ def _upscale(
     """Plan and upscale. The first interruption ends the work in order, so that what was done is
     reported.
     """
+    from sr4.batch.events import Done
     from sr4.batch.plan import plan_pictures
     from sr4.batch.provenance import made_before
     from sr4.batch.worker import Pipelines, upscale_pictures
 
-    plan = plan_pictures(
-        inputs,
-        out,
-        samples=samples,
-        uncertainty=uncertainty,
-        overwrite=overwrite,
-        suffix=suffix,
-        made=partial(made_before, options=options),
-    )
+    data = read_stdin() if inputs == [PIPE] else None
+    if is_pipe(out):
+        plan = _piped(inputs[0], data, suffix)
+    else:
+        plan = plan_pictures(
+            inputs if data is None else [STDIN],
+            out,
+            samples=samples,
+            uncertainty=uncertainty,
+            overwrite=overwrite,
+            suffix=suffix,
+            data=data,
+            made=partial(made_before, options=options),
+        )
     with console.interruptions() as is_interrupted, report:
         for event in upscale_pictures(
             plan,
@@ -250,12 +272,47 @@ def _upscale(
             is_cancelled=is_interrupted,
         ):
             report.tell(event)
+            if isinstance(event, Done) and not event.picture.to_files:
+                write_stdout(event.files[str(event.picture.output)])
         if is_interrupted():
             raise KeyboardInterrupt
 
 
+def _piped(text: str, data: bytes | None, suffix: str | None) -> Plan:
+    """The plan for the picture whose result goes to the standard output."""
+    from sr4.batch.plan import Plan, plan_in_memory, plan_pictures
+
+    if suffix == "same" and data is not None:
+        raise UsageError(
+            f"got --format same for {PIPE}, which has no name; expected a format, such as jpg"
+        )
+    if data is not None:
+        return plan_in_memory(data, name=STDIN, suffix=suffix)
+    found, failures, _ = plan_pictures([text], None, suffix=suffix, overwrite=True)
+    if failures:
+        return Plan([], failures)
+    if len(found) > 1:
+        raise UsageError(
+            f"got -o {PIPE} for {len(found)} pictures; expected one: choose a folder for them"
+        )
+    return plan_in_memory(found[0].source, suffix=found[0].output.suffix)
+
+
 def _suffix(text: str | None) -> str | None:
     return text if text in (None, "same") else f".{text.lstrip('.').lower()}"
+
+
+def _steps(text: str | None) -> int | tuple[int, ...] | None:
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) >= 1 for part in parts):
+        raise UsageError(
+            f"got --steps {text!r}; expected whole numbers of at least 1, such as 4, or 1,10 for "
+            "two models"
+        )
+    several = tuple(map(int, parts))
+    return several if len(several) > 1 else several[0]
 
 
 def _tile(text: str) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import traceback
+from collections.abc import Mapping
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from sr4.batch.events import (
     Estimated,
     Event,
     Failed,
+    LeftOut,
     ModelReady,
     Planned,
     Skipped,
@@ -22,6 +24,7 @@ from sr4.batch.events import (
 )
 from sr4.batch.options import AUTO
 from sr4.cli import console
+from sr4.cli.pipes import STDOUT
 from sr4.errors import SR4Error
 
 if TYPE_CHECKING:
@@ -40,10 +43,12 @@ class Report:
     Args:
         model: the one asked for.
         quiet: whether results are not printed line by line.
+        to_stdout: whether the result itself goes to stdout, and what is said of it to stderr.
     """
 
-    def __init__(self, model: str, *, quiet: bool) -> None:
-        self._model, self._quiet = model, quiet
+    def __init__(self, model: str, *, quiet: bool, to_stdout: bool = False) -> None:
+        self._model, self._quiet, self._to_stdout = model, quiet, to_stdout
+        self._left_out: dict[str, int] = {}
         self._used: dict[str, None] = {}  # models, in the order of their use
         self._backends: set[str] = set()
         self._results: list[dict[str, Any]] = []
@@ -70,6 +75,8 @@ class Report:
         match event:
             case Failed():
                 self._fail(event)
+            case LeftOut(counts):
+                self._leave_out(counts)
             case Skipped():
                 self._skip(event)
             case Planned(pictures):
@@ -97,6 +104,7 @@ class Report:
                 {"input": str(one.source), "output": str(one.output)} for one in self._skipped
             ],
             "failures": self.failures,
+            **({"left_out": self._left_out} if self._left_out else {}),
         }
 
     def _fail(self, event: Failed) -> None:
@@ -104,6 +112,12 @@ class Report:
         console.fail(event.error if event.name in event.error else f"{event.name}: {event.error}")
         if os.environ.get("SR4_DEBUG") and not isinstance(event.cause, SR4Error | None):
             traceback.print_exception(event.cause)
+
+    def _leave_out(self, counts: Mapping[str, int]) -> None:
+        from sr4.pictures.finding import told
+
+        self._left_out = dict(counts)
+        console.note(f"sr4: left out {told(self._left_out)}")
 
     def _skip(self, event: Skipped) -> None:
         self._skipped = pictures = event.pictures
@@ -148,8 +162,11 @@ class Report:
             seconds = f"{record.seconds * record.together:.2f} s"
             if record.together > 1:
                 seconds += f" for {record.together} together"
-            console.say(
-                f"{record.input} -> {record.output}  {record.size[0]}x{record.size[1]}, evidence "
+            say, output = console.say, record.output
+            if self._to_stdout:
+                say, output = console.note, STDOUT
+            say(
+                f"{record.input} -> {output}  {record.size[0]}x{record.size[1]}, evidence "
                 f"{record.evidence}, consistency {record.consistency:.3f}, {seconds} on "
                 f"{record.backend}"
             )

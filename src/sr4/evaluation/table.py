@@ -27,6 +27,7 @@ from sr4.evaluation.perceptual import SMALLEST
 
 PSNR_LIMIT = 100.0  # dB; an exact result would make every mean infinite
 CONSISTENCY_UNIT = 1e-5
+FEW = 100  # features of results below which a distance between sets says little
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,17 @@ def _biased(unbiased: str) -> Callable[[int, int], str | None]:
         return f"{bias} ({unbiased})" if bias else None
 
     return caution
+
+
+def _few(count: int, _dimension: int) -> str | None:
+    """The caution of a kernel distance, whose deviation falls with the number of pictures only."""
+    if count >= FEW:
+        return None
+    return (
+        f"a kernel distance of {count} is unbiased but may lie far off, below 0 even, and its "
+        f"interval is too narrow: expected at least {FEW} pictures, or patches of larger ones "
+        "(--patch)"
+    )
 
 
 _LUMA = "Y of ITU-R BT.601, 16 to 235, not rounded"
@@ -290,6 +302,7 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         network="efflite0",
         of=kernel_distance_interval,
         protocol=_kernel_protocol,
+        caution=_few,
     ),
     SetMetric(
         field="fd_efflite0",
@@ -314,6 +327,7 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         network="inception",
         of=kernel_distance_interval,
         protocol=_kernel_protocol,
+        caution=_few,
     ),
     SetMetric(
         field="fid",

@@ -237,13 +237,19 @@ class Pipeline:
         return Drawing(self.model, settings, tile, on_step)
 
     def check_options(
-        self, steps: int | None, sampler: str | None, tile: int | None, detail: float | None = None
+        self,
+        steps: int | Sequence[int] | None,
+        sampler: str | None,
+        tile: int | None,
+        detail: float | None = None,
     ) -> None:
         """Refuse what `upscale` would refuse for every picture.
 
         Raises:
             UsageError: an impossible option.
         """
+        if isinstance(steps, Sequence):
+            raise UsageError(f"got steps {steps!r} for one model; expected a single number")
         self.drawing(steps, sampler, tile=tile, detail=detail)
 
     def check_tile(self, tile: int | None) -> None:
