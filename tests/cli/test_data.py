@@ -100,3 +100,15 @@ def test_info_names_what_is_damaged(run: Run, photos: Path, tmp_path: Path) -> N
     tar[600] ^= 1
     (out / "00000.tar").write_bytes(tar)
     assert any("00000.tar: its checksum" in line for line in run("data", "info", out).errors)
+
+
+def test_what_is_no_picture_is_counted(
+    run: Run, make_picture: Callable[..., Path], tmp_path: Path
+) -> None:
+    make_picture(tmp_path / "set" / "a.png")
+    for name in ("b.jxl", "c.JXL", "notes.txt"):
+        (tmp_path / "set" / name).touch()
+    done = run("data", "info", tmp_path / "set", "--json")
+    assert (done.code, done.json["count"]) == (0, 1)
+    assert done.json["left_out"] == {".jxl": 2, ".txt": 1}
+    assert "left out        3 files: 2 .jxl, 1 .txt" in run("data", "info", tmp_path / "set").out

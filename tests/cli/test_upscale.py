@@ -105,6 +105,18 @@ def test_options_reach_the_pipeline(run: Run, face: Path, tiny_model: Path, tmp_
     assert (pixels(out) != pixels(tmp_path / "x_1.png")).any()
 
 
+def test_what_is_no_picture_of_a_folder_is_one_line(
+    run: Run, make_picture: Callable[..., Path], tiny_model: Path, tmp_path: Path
+) -> None:
+    make_picture(tmp_path / "set" / "a.png")
+    for name in ("b.jxl", "c.JXL", "notes.txt"):
+        (tmp_path / "set" / name).touch()
+    words = ("upscale", tmp_path / "set", "-o", tmp_path / "out", "--model", tiny_model)
+    done = run(*words)
+    assert (done.code, done.err) == (0, "sr4: left out 3 files: 2 .jxl, 1 .txt\n")
+    assert run(*words, "--json").json["left_out"] == {".jxl": 2, ".txt": 1}
+
+
 def test_the_default_is_the_default_model() -> None:
     assert inspect.signature(upscale).parameters["model"].default == "auto"
     assert inspect.signature(evaluate).parameters["model"].default == DEFAULT_MODEL

@@ -21,6 +21,7 @@ from PIL import Image
 from sr4.data.prepare import info
 from sr4.data.sources import EncodedSource, open_source, open_sources
 from sr4.errors import BadPictureError, DataError, MissingExtraError, UsageError
+from sr4.pictures import finding
 
 Pixels = NDArray[np.uint8]
 Write = Callable[[Path, Mapping[str, bytes]], Path]
@@ -374,3 +375,19 @@ def test_the_shared_sets_open(shared: Path) -> None:
     assert faces.read(13_523).shape == (128, 128, 3)
     assert len(open_source(data / "ffhq128/train.tar")) == 850
     assert len(open_sources([data / "photos/train.tar", data / "photos/test.tar"])) == 331
+
+
+def test_files_that_are_no_pictures_are_counted(
+    tmp_path: Path, files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("a", "b"):
+        for name, data in files.items():
+            path = tmp_path / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        (tmp_path / folder / "x.HEIC").touch()
+    (tmp_path / "a" / "notes.txt").touch()
+    monkeypatch.setattr(finding, "find_spec", lambda name: None)  # without the extra for HEIC
+    source = open_sources([tmp_path / "a", tmp_path / "b"])
+    assert len(source) == 2 * len(open_source(tmp_path / "b"))
+    assert source.left_out == {".heic": 2, ".txt": 1}

@@ -28,7 +28,7 @@ class UpscaleOptions:
 
     Attributes:
         model: a name or a folder, or several joined by "+"; "auto" takes a shipped one for each
-            picture, by its size.
+            picture, by what it shows.
         steps, sampler, seed, samples, use_mean, detail, consistency, evidence, noise, blur, scale,
             width, height, tile: as in `Pipeline.upscale`; of several models, steps may be one
             number for each.

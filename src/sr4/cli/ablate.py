@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = examples(
     "sr4 ablate --data faces/ --test test/ --out ablation",
-    "sr4 ablate --data a/ --test b/ --out c --recipes cosine,residual --budget 200",
+    "sr4 ablate --data a/ --test b/ --out c --recipes cosine,sr4 --budget 200",
 )
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
 from types import FrameType
@@ -47,6 +47,14 @@ def note(text: str) -> None:
 def fail(text: str) -> None:
     """Name a failure on stderr."""
     note(f"sr4: error: {text}")
+
+
+def note_left_out(counts: Mapping[str, int]) -> None:
+    """Say how many files of a folder are left out, by suffix, if any are."""
+    from sr4.pictures.finding import told
+
+    if counts:
+        note(f"sr4: left out {told(counts)}")
 
 
 def say_json(value: Any) -> None:

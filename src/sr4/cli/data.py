@@ -111,6 +111,7 @@ def info(src: Source, as_json: JSON = False) -> int:
     damaged shards are named, and make the exit code 1.
     """
     from sr4.data.prepare import info as inspect
+    from sr4.pictures.finding import told
 
     summary = inspect(src)
     for line in summary.unreadable:
@@ -140,6 +141,7 @@ def info(src: Source, as_json: JSON = False) -> int:
                 ),
                 ("formats", _counts(summary.formats)),
                 ("modes", _counts(summary.modes)),
+                *([("left out", told(summary.left_out))] if summary.left_out else []),
                 ("unreadable", str(len(summary.unreadable))),
                 ("damaged shards", str(len(summary.damaged))),
             ]

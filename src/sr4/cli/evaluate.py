@@ -158,6 +158,7 @@ def evaluate(
         channels, data_range = upscaler.config.channels, upscaler.config.data_range
     drawn = _corruption(corruption, model, channels)
     source = open_sources(data, channels, data_range)
+    console.note_left_out(source.left_out)
     bad: list[str] = []
     with console.progress("evaluating") as advance:
         evaluation = score(

@@ -46,7 +46,7 @@ Backend = Annotated[
     typer.Option(
         metavar="auto|torch|onnx|openvino",
         help="Runtime of the network; auto takes the fastest one installed that serves the model, "
-        "where OpenVINO pays for more than 16 pictures only.",
+        "where OpenVINO, which starts later, is for results of more pixels than 16 of training.",
     ),
 ]
 

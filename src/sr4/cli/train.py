@@ -131,6 +131,7 @@ def run_training(
     model = settings.model
     pictures = open_sources(data, model.channels, model.data_range)
     validation = open_sources(val, model.channels, model.data_range) if val else None
+    console.note_left_out(pictures.left_out)
     if dry_run:
         _print_plan(_trainer(command), settings, pictures, validation, as_json=as_json)
         return 0

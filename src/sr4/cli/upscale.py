@@ -63,7 +63,7 @@ def upscale(
         typer.Option(
             metavar="NAME|DIR|auto",
             help="A shipped model or a model folder; A+B enlarges with A, then with B. auto takes "
-            "photo-x4, and sr4-fast, which is for faces, for pictures of 16x16 to 32x32 pixels.",
+            "sr4-fast for what shows a face of 16x16 to 32x32 pixels, and photo-x4 for all else.",
         ),
     ] = AUTO,
     steps: Annotated[
@@ -182,6 +182,10 @@ def upscale(
     depth and its metadata, and says how it was made. It is a PNG unless that loses pixels, since
     lossy ones break the promise of consistency; --format, or a name as in -o large.jpg, chooses
     another. Nothing is overwritten unless asked; called again, it does what is left to do.
+
+    The line for a result tells its consistency: how far the result, scaled down, lies from what its
+    input says, as a mean square x 1e-5 on the scale from 0 to 1. At 0 nothing is contradicted;
+    results of clean pictures reach 0.001 to 0.005, bicubic enlargement 15 to 50.
     """
     if samples == 1 and (mean or uncertainty):
         raise UsageError("got --samples 1 with --mean or --uncertainty; expected at least 2")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import traceback
-from collections.abc import Mapping
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -76,7 +75,8 @@ class Report:
             case Failed():
                 self._fail(event)
             case LeftOut(counts):
-                self._leave_out(counts)
+                self._left_out = dict(counts)
+                console.note_left_out(counts)
             case Skipped():
                 self._skip(event)
             case Planned(pictures):
@@ -112,12 +112,6 @@ class Report:
         console.fail(event.error if event.name in event.error else f"{event.name}: {event.error}")
         if os.environ.get("SR4_DEBUG") and not isinstance(event.cause, SR4Error | None):
             traceback.print_exception(event.cause)
-
-    def _leave_out(self, counts: Mapping[str, int]) -> None:
-        from sr4.pictures.finding import told
-
-        self._left_out = dict(counts)
-        console.note(f"sr4: left out {told(self._left_out)}")
 
     def _skip(self, event: Skipped) -> None:
         self._skipped = pictures = event.pictures

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from sr4.data.decoded import is_deep_file
 from sr4.data.manifest import (
@@ -263,6 +263,7 @@ class Summary(BaseModel):
     formats: dict[str, int]
     modes: dict[str, int]
     unreadable: tuple[str, ...]  # one line each
+    left_out: dict[str, int] = Field(default_factory=dict)  # files of no picture, by suffix
     manifests: int  # prepared data sets behind this source
     damaged: tuple[str, ...]  # shards whose checksum is not the manifest's
 
@@ -307,6 +308,7 @@ def info(spec: str | Path, *, samples: int = 1000) -> Summary:
         formats=dict(Counter(header.format for header in headers).most_common()),
         modes=dict(Counter(header.mode for header in headers).most_common()),
         unreadable=tuple(unreadable),
+        left_out=dict(source.left_out),
         manifests=len(manifests),
         damaged=tuple(
             str(folder / file)

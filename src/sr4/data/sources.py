@@ -16,9 +16,11 @@ import posixpath
 import threading
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, final
 
 from numpy.typing import NDArray
@@ -38,7 +40,7 @@ from sr4.files.documents import read_bytes
 from sr4.files.paths import missing_path
 from sr4.pictures import READ_SUFFIXES, tiff
 from sr4.pictures.decoding import MAX_BYTES, check_size
-from sr4.pictures.finding import list_images
+from sr4.pictures.finding import counted, list_files, read_here
 from sr4.pictures.raster import Range
 from sr4.pictures.reading import NPY
 
@@ -77,6 +79,8 @@ class EncodedSource(ABC):
     """Of the pixels: 3 for RGB, 1 for grey, any other number for pictures of as many bands."""
     data_range: Range | None = None
     """The values that stand for black and white; None for 8 bits of whatever the pictures have."""
+    left_out: Mapping[str, int] = MappingProxyType({})
+    """How many files of a folder are no pictures, by suffix."""
 
     def __init__(self, location: str, names: Sequence[str], paths: Sequence[Path]) -> None:
         if not names:
@@ -140,8 +144,9 @@ class FolderSource(EncodedSource):
 
     kind = "folder"
 
-    def __init__(self, root: Path, files: Sequence[Path]) -> None:
+    def __init__(self, root: Path, files: Sequence[Path], others: Sequence[Path] = ()) -> None:
         super().__init__(str(root), [file.relative_to(root).as_posix() for file in files], [root])
+        self.left_out = counted(others)
 
     def read_bytes(self, index: int) -> bytes:
         try:
@@ -282,6 +287,7 @@ class JoinedSource(EncodedSource):
         super().__init__(location, names, [path for part in parts for path in part.paths])
         self.kind = " + ".join(sorted({part.kind for part in parts}))
         self._parts = tuple(parts)
+        self.left_out = sum((Counter(part.left_out) for part in parts), Counter[str]())
         self._ends = list(accumulate(len(part) for part in parts))
 
     def _find(self, index: int) -> tuple[EncodedSource, int]:
@@ -370,10 +376,10 @@ def _open_folder(path: Path) -> EncodedSource:
     if (path / "data.mdb").is_file():
         return LMDBSource(path)
     try:
-        files = list_images(path, READ_SUFFIXES)
+        files, others = list_files(path, read_here(READ_SUFFIXES))
     except PictureError as error:
         raise DataError(str(error)) from error
     shards = sorted(path.glob("*.tar"))
     if shards and not files:
         return _join([TarSource(shard) for shard in shards], str(path))
-    return FolderSource(path, files)
+    return FolderSource(path, files, others)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -53,7 +53,7 @@ def counted(files: Iterable[Path]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
 
 
-def told(counts: dict[str, int]) -> str:
+def told(counts: Mapping[str, int]) -> str:
     """What is said of files that are left out by their suffix: how many of which."""
     named = [f"{count:,} {suffix or 'without one'}" for suffix, count in counts.items()]
     more = f" and {len(named) - _NAMED:,} more suffixes" if len(named) > _NAMED else ""
