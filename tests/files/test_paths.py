@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sr4.files.paths import missing_path
+import pytest
+
+from sr4.files.paths import is_address, missing_path
 
 
 def test_the_nearest_name_beside_the_first_that_is_missing(tmp_path: Path) -> None:
@@ -18,3 +20,29 @@ def test_the_nearest_name_beside_the_first_that_is_missing(tmp_path: Path) -> No
 def test_no_name_is_near(tmp_path: Path) -> None:
     (tmp_path / "faces").mkdir()
     assert missing_path(tmp_path / "x").endswith("does not exist")
+
+
+def test_an_address_is_shown_with_both_slashes() -> None:
+    said = missing_path(Path("https://example.org/a.png"))
+    assert said.startswith("'https://example.org/a.png' is an address")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("https://example.org/a.png?w=1", True),
+        ("s3://bucket/train-*.tar", True),
+        ("file:///home/a.png", True),
+        ("C:/pictures/a.png", False),
+        ("//server/share/a.png", False),
+        ("a:b.png", False),
+        ("there://a.png", False),
+    ],
+)
+def test_what_an_address_is(
+    text: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("there:").mkdir()
+    Path("there:", "a.png").touch()
+    assert is_address(text) is expected

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,6 +12,7 @@ from typing import NamedTuple
 
 from sr4.batch.provenance import is_result
 from sr4.errors import PictureError, SR4Error, UsageError
+from sr4.files.paths import is_address
 from sr4.files.patterns import is_pattern, matching
 from sr4.pictures import READ_SUFFIXES, WRITE_SUFFIXES, natural_suffix, read_size
 from sr4.pictures.finding import FOREIGN_SUFFIXES, counted, list_files, read_here, told
@@ -22,7 +22,6 @@ _ONLY_RESULTS = (
     "there is nothing but results of sr4; expected other pictures: to upscale results again, "
     "choose another -o"
 )
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/+[^/]")  # a drive has one letter
 NAMED = READ_SUFFIXES | set(WRITE_SUFFIXES) | FOREIGN_SUFFIXES
 """Suffixes of pictures: an output with another one is a folder."""
 
@@ -138,7 +137,7 @@ def plan_pictures(
         UsageError: `out` is an address; or a file name, and there are several pictures or the
             suffix is one that cannot be written; or no such suffix can.
     """
-    if out is not None and _URL.match(str(out)):
+    if out is not None and is_address(str(out)):
         raise UsageError(f"got -o {str(out)!r}; expected a file or folder: addresses take none")
     found: list[_Found] = []
     failures: list[Failure] = []
@@ -256,10 +255,10 @@ def _expand(text: str, out: Path, others: list[Path]) -> list[_Found]:
     """The pictures that one INPUT names; files of folders that are none join the others."""
     if not text:
         raise PictureError("got an empty name; expected a file, a folder or a pattern")
-    if _URL.match(text) and not os.path.lexists(text):
+    if is_address(text):  # which may look like a pattern, too
         raise PictureError(
-            f"got the address {text!r}; expected a file, since nothing is fetched from the network "
-            "here: save the picture first"
+            f"got the address {text!r}; expected a file, since nothing is fetched from the "
+            "network: save it first"
         )
     if os.path.isdir(text):
         return _expand_folder(Path(text), out, others)

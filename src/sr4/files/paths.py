@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from pathlib import Path
 
 _MANY_SIBLINGS = 5000  # beyond this, looking for a similar name would take longer than it helps
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)/+([^/].*)", re.DOTALL)  # a drive has one letter
+
+
+def is_address(text: str) -> bool:
+    """Whether a name is an address on a network (a URL), and no file that is there."""
+    return _ADDRESS.fullmatch(text) is not None and not os.path.lexists(text)
 
 
 def missing_path(path: Path) -> str:
     """The line for a path that does not exist, with the nearest name that does."""
+    if is_address(str(path)):  # of which a path keeps one slash
+        address = _ADDRESS.sub(r"\1//\2", str(path))
+        return f"{address!r} is an address, and nothing is fetched from the network: save it first"
     absent = path
     while absent != absent.parent and not os.path.exists(absent.parent):
         absent = absent.parent
