@@ -57,7 +57,10 @@ def test_info_states_the_terms_of_the_weights_apart_from_those_of_the_code(
     assert lines["trained on"] == "nothing"
     assert "file: model.safetensors" in lines
     _, header, row = scores.splitlines()
-    assert (header.split(), row.split()) == (["system", "psnr"], ["test", "20.00±0.50"])
+    assert (header.split(), row.split()) == (
+        ["score", "test"],
+        ["psnr", "20.00", "±", "0.50"],
+    )
 
 
 def test_info_as_json_is_the_config_and_more(run: Run, tiny_model: Path) -> None:

@@ -77,10 +77,10 @@ def abandon_stdout() -> None:
 def say_table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = ()) -> None:
     """Print rows as aligned columns; on a terminal they wrap to its width."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    names = map(one_line, header)
-    table = Table(*names, box=None, show_header=bool(header), pad_edge=False, header_style="bold")
+    columns = [Column(one_line(name), overflow="fold") for name in header]
+    table = Table(*columns, box=None, show_header=bool(header), pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*map(one_line, row))
     width = None if _is_terminal(sys.stdout) else _PIPE_WIDTH

@@ -15,8 +15,8 @@ class Scores(NamedTuple):
 
     Attributes:
         title: the set; "" where scores stand by themselves.
-        header: "system", then the names of scores.
-        rows: for each system its name, then its scores; "" where one is missing.
+        header: "score", then the systems.
+        rows: for each score its name, then that of each system; "" where one is missing.
     """
 
     title: str
@@ -33,12 +33,14 @@ def tables(scores: Mapping[str, Any]) -> Iterator[Scores]:
         names = sorted(
             dict.fromkeys(name for found in systems.values() for name in found), key=_place
         )
-        header = ("system", *(_TITLES.get(name, name) for name in names))
         rows = [
-            (system, *(_shown(name, found.get(name, "")) for name in names))
-            for system, found in systems.items()
+            (
+                _TITLES.get(name, name),
+                *(_shown(name, one.get(name, "")) for one in systems.values()),
+            )
+            for name in names
         ]
-        yield Scores(title, header, rows)
+        yield Scores(title, ("score", *systems), rows)
 
 
 def cautions(scores: Mapping[str, Any]) -> Iterator[str]:
@@ -85,7 +87,7 @@ def _shown(name: str, value: Any) -> str:
     """A score, with half the width of its interval where it has one."""
     if isinstance(value, Mapping):
         half = (value["high"] - value["low"]) / 2
-        return f"{_number(name, value['value'])}±{_number(name, half)}"
+        return f"{_number(name, value['value'])} ± {_number(name, half)}"
     return _number(name, value) if isinstance(value, float) else str(value)
 
 
