@@ -106,7 +106,7 @@ def test_the_truth_never_leaves_the_set(
         np.testing.assert_array_equal(found[0], np.reshape(tables[:64], (8, 8)))
     assert worst(boxes, low_res) == 0
     rest = Constraint(degradation, boxes).rest(truth)
-    # Of all pixels, those of cut blocks and rounding too; one block of quality 95 is the worst found.
+    # Of all pixels, those of cut blocks and rounding too; the worst found: a block of quality 95.
     assert np.abs(rest).max() < 5 * LEVEL
     assert np.sqrt(np.mean(rest**2)) < LEVEL
 
