@@ -9,6 +9,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+from sr4.machine.installation import how_to_install
+
 
 class SR4Error(Exception):
     """Base of all errors that SR4 raises on purpose."""
@@ -54,7 +56,7 @@ class MissingExtraError(SR4Error):
     def __init__(self, what: str, package: str, extra: str) -> None:
         super().__init__(
             f"{what} needs the package {package!r}, which is not installed: "
-            f"pip install 'sr4[{extra}]'"
+            f"{how_to_install(extra, package)}"
         )
 
 

@@ -22,6 +22,7 @@ from sr4.bench.cost import network_cost
 from sr4.bench.row import Job, Row, measure
 from sr4.bench.speed import Spread
 from sr4.errors import MissingExtraError, SR4Error, UsageError
+from sr4.machine.installation import how_to_install
 from sr4.model.folder import read_config
 from sr4.recipes import RECIPES, recipe
 from sr4.recipes.sizes import at_size
@@ -186,7 +187,8 @@ def test_a_backend_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyP
     )
     jobs, notes = module._jobs([module._entry("sr4-fast:1")], ["openvino", "onnx"])
     assert [job.backend for job in jobs] == ["onnx"]
-    assert notes == ["rows on openvino are left out: pip install 'sr4[openvino]' for them"]
+    advice = how_to_install("openvino", "openvino")
+    assert notes == [f"rows on openvino are left out: {advice} for them"]
     with pytest.raises(UsageError, match=r"got nothing to measure .*openvino are left out"):
         module._jobs([module._entry("sr4-fast:1")], ["openvino"])
 

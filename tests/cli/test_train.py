@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+import sr4.training
 from sr4.cli.train import read_settings, resolve_settings
 from sr4.errors import UsageError
 from sr4.recipes import RECIPES, recipe
@@ -29,6 +30,20 @@ TINY: dict[str, Any] = {
     "data": {"workers": 0},
     "training": {"total_images": 8, "batch_size": 4, "precision": "float32"},
 }
+
+
+@pytest.mark.parametrize("words", [("train", "sr4-fast"), ("distill", "sr4-fast")])
+def test_without_torch_the_command_and_its_extra_are_named(
+    run: Run, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "sr4.training.trainer", raising=False)
+    monkeypatch.delattr(sr4.training, "trainer", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    done = run(*words, "--data", pictures, "--out", tmp_path / "run")
+    assert done.code == 2
+    (error,) = done.errors
+    assert error.startswith(f"sr4 {words[0]} needs the package 'torch'")
+    assert error.endswith("[train]'")
 
 
 @pytest.fixture

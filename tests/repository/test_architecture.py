@@ -21,7 +21,8 @@ REPOSITORY = Path(__file__).parents[2]
 # A module may import from its own folder and from the lines above its own. "sr4" is the package's
 # own __init__: the public names, loaded lazily, which only the command line sees from inside.
 LAYERS = (
-    {"errors", "_version", "machine"},
+    {"_version", "machine"},
+    {"errors"},
     {"files"},
     {"config", "degradation"},
     {"pictures"},

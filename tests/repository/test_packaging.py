@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,16 +66,18 @@ def tracked_files() -> list[Path]:
     return [path for name in listed.stdout.split("\0") if (path := ROOT / name).is_file()]
 
 
-def missing_extra_calls() -> list[list[ast.expr]]:
-    """The arguments (what, package, extra) wherever a MissingExtraError is made."""
-    calls = [
-        node.args
-        for path in (ROOT / "src").rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "MissingExtraError"
-    ]
-    assert calls
-    return calls
+def named_extras() -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Package and extra wherever a MissingExtraError is made, by itself or by `require`."""
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func)
+            if called == "MissingExtraError" and path.name != "_optional.py":
+                yield node.args[1], node.args[2]
+            if called == "require":
+                given = {one.arg: one.value for one in node.keywords}
+                yield given["package"], given.get("extra", ast.Constant("train"))
 
 
 def test_the_version_is_the_same_everywhere() -> None:
@@ -91,7 +94,9 @@ def test_the_python_versions_are_the_same_everywhere() -> None:
 
 
 def test_a_missing_package_is_in_the_extra_that_its_message_names() -> None:
-    for _what, package, extra in missing_extra_calls():
+    found = list(named_extras())
+    assert {ast.literal_eval(extra) for _, extra in found} >= {"train", "scores", "openvino"}
+    for package, extra in found:
         name = ast.literal_eval(extra)
         assert name in extras(), name
         if isinstance(package, ast.Constant):

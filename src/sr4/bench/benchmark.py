@@ -25,6 +25,7 @@ from sr4.build import build_schedule
 from sr4.config import ModelSettings
 from sr4.data.sources import open_sources
 from sr4.errors import MissingExtraError, SR4Error, UsageError, nearest
+from sr4.machine.installation import how_to_install
 from sr4.machine.processors import processor
 from sr4.model.folder import find_model, read_config, shipped_models
 from sr4.recipes import RECIPES, recipe
@@ -127,7 +128,7 @@ def benchmark(
     if data:
         open_sources(data)
         if find_spec("skimage") is None:
-            raise MissingExtraError("SSIM", "scikit-image", "train")
+            raise MissingExtraError("SSIM", "scikit-image", "scores")
     jobs, notes = _jobs(entries, backends)
     rows, failures = [], []
     for number, job in enumerate(jobs):
@@ -172,8 +173,9 @@ def _jobs(entries: Sequence[_Entry], backends: Sequence[str]) -> tuple[list[Job]
         for backend in backends if entry.has_graph else ("torch",):
             package, extra = PACKAGES[backend]
             if find_spec(package) is None:
-                advice = f"sr4[{extra}]" if extra else package
-                notes[f"rows on {backend} are left out: pip install '{advice}' for them"] = extra
+                alone = f"pip install '{package}'"
+                advice = how_to_install(extra, package) if extra else alone
+                notes[f"rows on {backend} are left out: {advice} for them"] = extra
                 continue
             jobs += [
                 Job(model=entry.name, random=entry.random, backend=backend, steps=steps)

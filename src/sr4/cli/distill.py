@@ -51,4 +51,13 @@ def distill(
         raise UsageError(f"got --steps {steps}; expected {', '.join(map(str, STEPS))}")
     folder = find_model(model)
     settings = lay_over(distilled(read_config(folder), steps), config, assignments or ())
-    return run_training(settings, data, val, out, teacher=folder, dry_run=dry_run, as_json=as_json)
+    return run_training(
+        settings,
+        data,
+        val,
+        out,
+        teacher=folder,
+        dry_run=dry_run,
+        as_json=as_json,
+        command="sr4 distill",
+    )

@@ -119,17 +119,22 @@ def run_training(
     init: Path | None = None,
     dry_run: bool,
     as_json: bool,
+    command: str = "sr4 train",
 ) -> int:
-    """Train or distil by resolved settings, and say what came of it; returns the exit code."""
+    """Train or distil by resolved settings, and say what came of it; returns the exit code.
+
+    Args:
+        command: what needs the packages that may be missing.
+    """
     from sr4.data.sources import open_sources
 
     model = settings.model
     pictures = open_sources(data, model.channels, model.data_range)
     validation = open_sources(val, model.channels, model.data_range) if val else None
     if dry_run:
-        _print_plan(settings, pictures, validation, as_json=as_json)
+        _print_plan(_trainer(command), settings, pictures, validation, as_json=as_json)
         return 0
-    summary = _train(settings, pictures, validation, out, teacher, init)
+    summary = _train(_trainer(command), settings, pictures, validation, out, teacher, init)
     if as_json:
         console.say_json(
             {
@@ -212,6 +217,7 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def _train(
+    trainer: Any,
     settings: RunSettings,
     pictures: Source,
     validation: Source | None,
@@ -219,7 +225,6 @@ def _train(
     teacher: Path | None,
     init: Path | None,
 ) -> TrainingSummary:
-    trainer = _trainer()
     networks = {
         role: None if folder is None else trainer.open_trained(folder)
         for role, folder in (("teacher", teacher), ("init", init))
@@ -238,16 +243,21 @@ def _train(
         )
 
 
-def _trainer() -> Any:
+def _trainer(command: str) -> Any:
     try:
         from sr4.training import trainer
     except ModuleNotFoundError as error:
-        raise MissingExtraError("sr4 train", error.name or "torch", "train") from error
+        raise MissingExtraError(command, error.name or "torch", "train") from error
     return trainer
 
 
 def _print_plan(
-    settings: RunSettings, pictures: Source, validation: Source | None, *, as_json: bool
+    trainer: Any,
+    settings: RunSettings,
+    pictures: Source,
+    validation: Source | None,
+    *,
+    as_json: bool,
 ) -> None:
     """The resolved settings, and facts about them as comments, so that the output is a --config."""
     import yaml
@@ -255,7 +265,7 @@ def _print_plan(
     from sr4.data.excluding import excluding
 
     facts = {
-        **_trainer().describe(settings),
+        **trainer.describe(settings),
         "training_pictures": len(excluding(pictures, settings.data.exclude)),
         "validation_pictures": 0 if validation is None else len(validation),
     }

@@ -8,9 +8,11 @@ from typing import Any
 from sr4.errors import MissingExtraError
 
 
-def require(module: str, *, what: str, package: str) -> Any:
-    """The imported module; MissingExtraError says that `what` needs `package` if it is absent."""
+def require(module: str, *, what: str, package: str, extra: str = "train") -> Any:
+    """The imported module; MissingExtraError says that `what` needs `package`, which is in that
+    extra, if it is absent.
+    """
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        raise MissingExtraError(what, package, "train") from error
+        raise MissingExtraError(what, package, extra) from error

@@ -191,7 +191,7 @@ def evaluate(
             "least 0 and patches of at least 1 pixel"
         )
     # What can fail is asked before hours of sampling.
-    require("skimage.metrics", what="SSIM", package="scikit-image")
+    require("skimage.metrics", what="SSIM", package="scikit-image", extra="scores")
     nfe = model.nfe(steps, sampler)
     extractors, notes = _extractors(features, inception)
 

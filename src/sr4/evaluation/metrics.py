@@ -91,7 +91,7 @@ def ssim(a: NDArray[Any], b: NDArray[Any], *, luma: bool) -> Float64:
         MissingExtraError: scikit-image is not installed.
         UsageError: the shapes differ, or a picture is smaller than the window.
     """
-    similarity = require("skimage.metrics", what="SSIM", package="scikit-image")
+    similarity = require("skimage.metrics", what="SSIM", package="scikit-image", extra="scores")
     a, b = _pair(a, b, luma)
     if min(a.shape[-2:]) < SSIM_WINDOW:
         raise UsageError(

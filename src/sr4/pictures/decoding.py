@@ -19,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from sr4.errors import PictureError, reason
 from sr4.files.paths import missing_path
+from sr4.machine.installation import how_to_install
 from sr4.pictures import png
 
 # Decoders log some of what they also raise, which Python prints unless somebody takes it.
@@ -125,8 +126,8 @@ def _open_heif(stream: BinaryIO) -> Image.Image:
         import pillow_heif
     except ImportError:
         raise PictureError(
-            "HEIC is not read here: install the package 'pillow-heif' (the extra 'heic' of sr4), "
-            "or convert the picture"
+            "HEIC is not read here; expected another format: convert the picture, or "
+            f"{how_to_install('heic', 'pillow-heif')}"
         ) from None
     image: Image.Image = pillow_heif.HeifImageFile(stream)  # type: ignore[no-untyped-call]
     return image

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
+from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 from sr4.errors import PictureError, reason
 from sr4.files.paths import missing_path
+from sr4.machine.installation import how_to_install
 
 # fmt: off
 SUFFIXES = frozenset((
@@ -15,12 +19,58 @@ SUFFIXES = frozenset((
     ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".avif", ".heic", ".heif",
     ".hif",
 ))
+HEIF_SUFFIXES = frozenset((".heic", ".heif", ".hif"))
+"""Those of them that are read with the extra `heic` alone."""
+
+FOREIGN_SUFFIXES = frozenset((
+    ".jxl", ".svg", ".psd", ".psb", ".xcf", ".kra", ".exr", ".hdr", ".dds", ".tga", ".ico", ".icns",
+    ".cur", ".pcx", ".sgi", ".ras", ".xbm", ".xpm", ".pam", ".pfm", ".qoi", ".flif", ".bpg", ".jxr",
+    ".wdp", ".jpf", ".jpm", ".j2c", ".jpc", ".fits", ".fit", ".dcm", ".dng", ".raw", ".cr2", ".cr3",
+    ".nef", ".nrw", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw", ".x3f", ".pdf", ".eps", ".ps",
+    ".ai", ".wmf", ".emf", ".djvu", ".avifs", ".heics", ".heifs",
+))
 # fmt: on
-"""The suffixes, in lower case, of the picture files that are read, HEIC with its extra alone."""
+"""Suffixes of pictures that are neither read nor written."""
+
+_NAMED = 5  # suffixes of other files that a message names
+
+
+class Files(NamedTuple):
+    """The files of a folder: pictures by their suffix, and all others, each sorted by path."""
+
+    pictures: list[Path]
+    others: list[Path]
+
+
+def read_here(suffixes: Collection[str]) -> frozenset[str]:
+    """Those of the suffixes whose files can be read with what is installed."""
+    return frozenset(suffixes) - (HEIF_SUFFIXES if find_spec("pillow_heif") is None else set())
+
+
+def counted(files: Iterable[Path]) -> dict[str, int]:
+    """How many files there are of each suffix in lower case, the most frequent first."""
+    counts = Counter(file.suffix.lower() for file in files)
+    return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
+
+
+def told(counts: dict[str, int]) -> str:
+    """What is said of files that are left out by their suffix: how many of which."""
+    named = [f"{count:,} {suffix or 'without one'}" for suffix, count in counts.items()]
+    more = f" and {len(named) - _NAMED:,} more suffixes" if len(named) > _NAMED else ""
+    total = sum(counts.values())
+    said = f"{total:,} {'file' if total == 1 else 'files'}: {', '.join(named[:_NAMED])}{more}"
+    if HEIF_SUFFIXES & set(counts):
+        said += f"; HEIC is read with the extra heic: {how_to_install('heic', 'pillow-heif')}"
+    return said
 
 
 def list_images(path: str | Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
-    """The picture files under a folder, by suffix, searched recursively and sorted by path.
+    """The picture files under a folder; see `list_files`."""
+    return list_files(path, suffixes).pictures
+
+
+def list_files(path: str | Path, suffixes: Collection[str] = SUFFIXES) -> Files:
+    """The files under a folder, searched recursively; those of the suffixes are pictures.
 
     Links to folders are followed, each real folder is entered once, so loops end. Hidden files and
     folders (name starts with a dot) are left out: systems and archivers keep their notes there.
@@ -29,7 +79,7 @@ def list_images(path: str | Path, suffixes: Collection[str] = SUFFIXES) -> list[
         PictureError: the folder, or one inside it, is missing, no folder, or may not be read.
     """
     root = Path(path)
-    found: list[Path] = []
+    found = Files([], [])
     entered: set[tuple[int, int]] = set()
 
     def refuse(error: OSError) -> None:
@@ -43,11 +93,10 @@ def list_images(path: str | Path, suffixes: Collection[str] = SUFFIXES) -> list[
                 continue
             entered.add((status.st_dev, status.st_ino))
             folders[:] = sorted(name for name in folders if not name.startswith("."))
-            found += [
-                Path(folder, name)
-                for name in files
-                if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
-            ]
+            for name in files:
+                if not name.startswith("."):
+                    is_picture = os.path.splitext(name)[1].lower() in suffixes
+                    (found.pictures if is_picture else found.others).append(Path(folder, name))
     except FileNotFoundError as error:
         raise PictureError(missing_path(Path(error.filename or root))) from error
     except (OSError, ValueError) as error:
@@ -56,4 +105,6 @@ def list_images(path: str | Path, suffixes: Collection[str] = SUFFIXES) -> list[
             f"the folder {str(place)!r} cannot be listed ({reason(error)}); expected a readable "
             "folder of pictures"
         ) from error
-    return sorted(found, key=lambda file: file.relative_to(root).as_posix())
+    for files_of_a_kind in found:
+        files_of_a_kind.sort(key=lambda file: file.relative_to(root).as_posix())
+    return found
