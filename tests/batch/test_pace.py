@@ -8,16 +8,7 @@ import pytest
 from sr4.batch import pace
 from sr4.batch.pace import Meter, Pace, Portion
 from sr4.diffusion.samplers import Step
-
-
-class Clock:
-    """Seconds that pass when they are told to."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.conftest import Clock
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,6 +27,7 @@ from sr4.files.whole import (
     write_text,
     write_whole,
 )
+from tests.conftest import largest_file
 
 CALLS = ("open", "os.", "shutil.", "fcntl.", "ctypes.dlsym")  # events of Python's audit
 Tree = dict[str, bytes | None]
@@ -243,18 +244,6 @@ def test_all_is_on_the_disk_before_it_has_its_name(
         assert sorted(done[:3]) == sorted(deep)
         assert done.index(deep[0]) < done.index(deep[1])
         assert done[3:] == [f"sync {hidden}/new", "rename made", "sync ."]
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """A disk on which no file can become larger than this many bytes."""
-    resource = pytest.importorskip("resource")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("room", [0, 1, 8192, 19_999, 20_000, 30_000, 39_999])

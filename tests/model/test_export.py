@@ -37,6 +37,7 @@ from sr4.model import export  # noqa: E402
 from sr4.model.export import ExportReport, export_model  # noqa: E402
 from sr4.runtime import graph as graph_module  # noqa: E402
 from sr4.runtime.graph import export_onnx  # noqa: E402
+from tests.conftest import largest_file  # noqa: E402
 
 LOW_RES = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 3, 5, 6)).astype(np.float32)
 
@@ -98,15 +99,12 @@ def test_weights_exchanged_after_the_export_are_noticed(
 
 def test_openvino_on_a_full_disk_is_one_line(tiny_exported: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
-    resource = pytest.importorskip("resource")
     folder = Path(shutil.copytree(tiny_exported, tmp_path / "mine"))
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-    try:
-        with pytest.raises(ModelError, match="OpenVINO cannot write its files") as caught:
-            export._convert_to_openvino(folder)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with (
+        largest_file(100),
+        pytest.raises(ModelError, match="OpenVINO cannot write its files") as caught,
+    ):
+        export._convert_to_openvino(folder)
     assert "\n" not in str(caught.value)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from sr4.training.checkpoint import (  # noqa: E402 - needs torch
     optimiser_tensors,
     restore_optimiser,
 )
+from tests.conftest import largest_file  # noqa: E402
 
 PARTS = ("network", "ema", "optimiser")
 
@@ -44,18 +43,6 @@ def assert_equal(one: Checkpoint, other: Checkpoint) -> None:
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """A disk on which no file can become larger than this many bytes."""
-    resource = pytest.importorskip("resource")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_round_trip(tmp_path: Path) -> None:

@@ -137,23 +137,20 @@ class Distillation:
         pictures = _contiguous(torch.cat([fake, likely]))
         seen = torch.cat([seen, seen])
         scores: list[Tensor] = discriminator(pictures, seen)
+        for_real, for_fake = _halves(scores)
         # Not squared: its gradient then has one size at all times, as the discriminator's has.
         distance: Tensor = simple_loss(fake, goal, 2).sqrt().mean()
         (pull,) = torch.autograd.grad(distance, fake)
-        for_real, for_fake = _halves(scores)
         loss = relativistic_loss(for_fake, [one.detach() for one in for_real])
         (other_pull,) = torch.autograd.grad(loss, fake, retain_graph=True)
-        balanced = self._balance(pull, other_pull, torch.as_tensor(steps, device=device))
-        pulls = [pull, self._settings.adversarial_weight * balanced]
+        at = torch.as_tensor(steps, device=device)
+        whole = pull + self._settings.adversarial_weight * self._balance(pull, other_pull, at)
         if self._perceptual is not None:
-            other_pull = self._perceptual_pull(
-                replace(frame, base=frame.base[means:]), fake, likely
-            )
-            at = torch.as_tensor(steps, device=device)
+            own = replace(frame, base=frame.base[means:])
+            other_pull = self._perceptual_pull(self._perceptual, own, fake, likely)
             balanced = self._balance_perceptual(pull, other_pull, at)
-            pulls.append(self._settings.perceptual_weight * balanced)
-        pull = torch.stack(pulls).sum(0)
-        aim = (made * pull).sum()  # whose gradient is `pull`
+            whole = whole + self._settings.perceptual_weight * balanced
+        aim = (made * whole).sum()  # whose gradient is `whole`
         if self._has_mean:
             x_0 = self._denoiser.mean(output, x_t, log_snr)
             mean = frame.constrain_unclipped(x_0, consistency=self._consistency)
@@ -165,13 +162,14 @@ class Distillation:
             judged = judged + _PENALTY_EVERY * _change(discriminator(shaken, seen), scores)
         return Losses(distance.detach(), (aim, judged))
 
-    def _perceptual_pull(self, frame: Frame, fake: Tensor, real: Tensor) -> Tensor:
-        """The gradient, by the students' x_0, of their perceptual distance from the true ones."""
-        assert self._perceptual is not None
+    def _perceptual_pull(
+        self, distance_of: PerceptualDistance, frame: Frame, fake: Tensor, real: Tensor
+    ) -> Tensor:
+        """The gradient, by the student's x_0, of their perceptual distance from the true ones."""
         is_bf16 = self._precision == "bf16"
         with torch.autocast(fake.device.type, torch.bfloat16, enabled=is_bf16):
             pictures = (_contiguous(frame.decode(x_0)) for x_0 in (fake, real))
-            distance: Tensor = self._perceptual(*pictures).mean()
+            distance: Tensor = distance_of(*pictures).mean()
         (pull,) = torch.autograd.grad(distance, fake)
         return pull
 

@@ -8,8 +8,7 @@ import numpy as np
 
 from sr4.errors import PictureError
 from sr4.model.folder import DEFAULT_MODEL, PHOTO_MODEL
-from sr4.pictures import Raster, read_size
-from sr4.pictures.rgb import read_image
+from sr4.pictures import Raster, read_picture, read_size
 
 _FACE_SIDES = frozenset(range(16, 33))  # of low-res faces that the model for them knows, in pixels
 
@@ -19,18 +18,16 @@ def is_face(content: Path | bytes) -> bool:
 
     A picture that cannot be read is none: the error is for whoever needs its pixels.
     """
-    from sr4.upscaling.recogniser import recogniser
-
     try:
         if not {*read_size(content)} <= _FACE_SIDES:
             return False
-        return recogniser().is_face(np.asarray(read_image(content)))
+        return is_face_raster(read_picture(content).frames[0])
     except PictureError:
         return False
 
 
 def is_face_raster(raster: Raster) -> bool:
-    """The same of the pixels of a picture."""
+    """Whether the pixels of a picture do."""
     from sr4.upscaling.recogniser import recogniser
 
     if not {*raster.size} <= _FACE_SIDES or raster.colour == "bands":

@@ -1,7 +1,9 @@
 """A recogniser of faces: whether a tiny picture shows a face and nothing else.
 
 It decides which shipped model a picture of 16 to 32 pixels goes through where none is named. Its
-network of 30,000 weights was trained by `scripts/train_recogniser.py`.
+network of 30,000 weights was trained by `scripts/train_recogniser.py`, on the pictures that the new
+models learn from (`docs/data.md`). Its weights have the terms of those of `sr4-fast`: research and
+other non-commercial use, as the pictures of faces.
 """
 
 from __future__ import annotations
