@@ -105,10 +105,12 @@ def test_the_truth_never_leaves_the_set(
     if tables is not None:
         np.testing.assert_array_equal(found[0], np.reshape(tables[:64], (8, 8)))
     assert worst(boxes, low_res) == 0
-    rest = Constraint(degradation, boxes).rest(truth)
-    # Of all pixels, those of cut blocks and rounding too; the worst found: a block of quality 95.
-    assert np.abs(rest).max() < 5 * LEVEL
-    assert np.sqrt(np.mean(rest**2)) < LEVEL
+    # At all pixels, those of cut blocks too. Rounding alone moves them by at most 1.7 levels, and
+    # by 0.42 in the mean of a picture (3,000 cases). It is measured on D's side: where D keeps
+    # little of a detail, many times as much of the detail gives so small a difference.
+    rest = np.asarray(boxes.rest(low_res)) / LEVEL
+    assert np.abs(rest).max() < 3
+    assert np.sqrt(np.mean(rest**2)) < 0.6
 
 
 def test_another_truth_leaves_the_set() -> None:
