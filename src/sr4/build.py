@@ -12,7 +12,6 @@ from sr4.config import (
     SamplingSettings,
     ScheduleSettings,
 )
-from sr4.data.corruption import Corruption, PhotoCorruption, SecondOrderCorruption
 from sr4.degradation import Degradation
 from sr4.diffusion.denoiser import Denoiser
 from sr4.diffusion.predictions import PREDICTIONS
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sr4.data.augmentation import Augmentation
+    from sr4.data.corruption import Corruption
 
 
 _SCHEDULES: Mapping[str, Callable[[ScheduleSettings], Schedule]] = {
@@ -60,11 +60,15 @@ def build_degradation(settings: ModelSettings) -> Degradation:
 
 def build_corruption(name: CorruptionName) -> Corruption | None:
     """What low_res goes through when a model is scored; None for nothing."""
+    from sr4.data.corruption import PhotoCorruption
+
     return PhotoCorruption() if name == "photo" else None
 
 
 def build_training_corruption(settings: DataSettings) -> Corruption | None:
     """What low_res goes through in training; None for nothing."""
+    from sr4.data.corruption import SecondOrderCorruption
+
     if settings.corruption == "none":
         return None
     return SecondOrderCorruption(settings.corruption_strength, settings.clean)

@@ -16,9 +16,10 @@ from itertools import pairwise, product
 from typing import Any, NamedTuple
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_numpy_namespace
+from array_api_compat import device, is_numpy_namespace
 from numpy.lib.stride_tricks import as_strided
 
+from sr4.degradation.arrays import array_namespace
 from sr4.degradation.bicubic import Rows, RowsOf
 from sr4.degradation.inverse import NOTHING
 from sr4.machine.processors import in_pieces

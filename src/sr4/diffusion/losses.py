@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 from numpy.typing import ArrayLike
 
+from sr4.degradation.arrays import array_namespace
 from sr4.diffusion.process import Transition, like
 from sr4.errors import UsageError
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 from numpy.typing import ArrayLike
 
+from sr4.degradation.arrays import array_namespace
 from sr4.diffusion.schedules import Float64, alpha_sigma
 
 Array = Any

@@ -15,9 +15,10 @@ from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 from numpy.typing import NDArray
 
+from sr4.degradation.arrays import array_namespace
 from sr4.diffusion.predictions import VARIANCES, implied_eps, learned_log_variance
 from sr4.diffusion.process import Transition, like
 from sr4.diffusion.schedules import Float64, Schedule, alpha_sigma

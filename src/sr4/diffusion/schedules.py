@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from array_api_compat import array_namespace
 from numpy.typing import ArrayLike, NDArray
 
+from sr4.degradation.arrays import array_namespace
 from sr4.errors import UsageError
 
 Array = Any

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
 from sr4.degradation import Degradation
+from sr4.degradation.arrays import array_namespace
 from sr4.evidence.constraint import Corrects
 
 Array = Any

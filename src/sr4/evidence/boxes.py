@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 from numpy.typing import NDArray
 
+from sr4.degradation.arrays import array_namespace
 from sr4.evidence.sets import BLOCK, LEVEL, from_blocks, like, to_blocks, whole_blocks
 
 Array = Any

@@ -8,9 +8,9 @@ from functools import reduce
 from typing import Any, Protocol
 
 import numpy as np
-from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
+from sr4.degradation.arrays import array_namespace
 from sr4.degradation.protocols import Invertible
 from sr4.evidence.sets import LEVEL, ConvexSet, PaddedSet, PixelBox
 

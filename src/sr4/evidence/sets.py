@@ -11,8 +11,10 @@ from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 from numpy.typing import NDArray
+
+from sr4.degradation.arrays import array_namespace
 
 Array = Any
 Floats = NDArray[np.float32]

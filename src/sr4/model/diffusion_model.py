@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -19,6 +18,7 @@ from sr4.config import (
     SamplingSettings,
     explain,
 )
+from sr4.degradation.arrays import array_namespace
 from sr4.degradation.known import CLEAN, Known
 from sr4.diffusion.samplers import Denoised, OnStep, PictureNoise, sample
 from sr4.diffusion.targets import Frame

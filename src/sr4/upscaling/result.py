@@ -17,7 +17,6 @@ from sr4.errors import PictureError
 from sr4.evidence.kinds import Evidence
 from sr4.pictures import Metadata, Picture, Provenance, losses, write_picture
 from sr4.pictures.raster import Raster
-from sr4.upscaling.notebook import html
 
 Floats = NDArray[np.float32]
 
@@ -82,6 +81,8 @@ class Result:
         return self.given.metadata.for_size(self.raster.size)
 
     def _repr_html_(self) -> str:
+        from sr4.upscaling.notebook import html
+
         return html(self)
 
     @property
