@@ -1,0 +1,226 @@
+/** The pictures of this tab, each with its settings, its state and its result; in memory only. */
+
+import * as api from "./api";
+import { fields, SHOWN, type Fields, type Settings } from "./settings";
+
+export type State =
+  | "queued"
+  | "sending"
+  | "waiting"
+  | "running"
+  | "fetching"
+  | "done"
+  | "failed"
+  | "cancelled";
+
+const ENDED: readonly State[] = ["done", "failed", "cancelled"];
+const AT_ONCE = 3; // pictures that are handed in at a time; the server has a queue of its own
+
+/** A picture of a result, as the page shows it. */
+export interface Shown extends api.Picture {
+  url: string;
+}
+
+export interface Result {
+  pictures: Shown[];
+  /** Address of the map of deviations; null for a single sample. */
+  uncertainty: string | null;
+  width: number;
+  height: number;
+}
+
+export interface Run {
+  readonly id: number;
+  readonly file: File;
+  readonly settings: Settings;
+  readonly url: string;
+  /** Of the picture given; null where the browser cannot read it. */
+  given: { width: number; height: number } | null;
+  state: State;
+  share: number;
+  secondsLeft: number | null;
+  result: Result | null;
+  /** Which of the samples is looked at. */
+  chosen: number;
+  /** Why there is no result; the error itself, as its words depend on the language. */
+  error: unknown;
+  readonly stop: AbortController;
+}
+
+export function hasEnded(run: Run): boolean {
+  return ENDED.includes(run.state);
+}
+
+/** The picture that is looked at, of a run that is done. */
+export function shown(run: Run): Shown | null {
+  return run.result?.pictures[run.chosen] ?? null;
+}
+
+export class Session {
+  /** The latest first. */
+  readonly runs: Run[] = [];
+  selected: Run | null = null;
+  private numbers = 0;
+
+  /** @param changed called after every change, with the run that ended, if one has */
+  constructor(private readonly changed: (ended?: Run) => void) {}
+
+  /** Take pictures; the first of them is looked at. */
+  add(files: readonly File[], settings: Settings): void {
+    const added = files.map((file) => this.open(file, { ...settings }));
+    this.runs.unshift(...added.toReversed());
+    this.selected = added[0] ?? this.selected;
+    this.next();
+  }
+
+  select(run: Run): void {
+    this.selected = run;
+    this.changed();
+  }
+
+  choose(run: Run, sample: number): void {
+    run.chosen = sample;
+    this.changed();
+  }
+
+  /** Stop a picture that is on its way. */
+  cancel(run: Run): void {
+    if (hasEnded(run)) return;
+    run.state = "cancelled";
+    run.stop.abort();
+    this.next();
+  }
+
+  /** Take a picture out of the session. */
+  remove(run: Run): void {
+    this.cancel(run);
+    const place = this.runs.indexOf(run);
+    this.runs.splice(place, 1);
+    if (this.selected === run) this.selected = this.runs[Math.min(place, this.runs.length - 1)] ?? null;
+    URL.revokeObjectURL(run.url);
+    for (const one of run.result?.pictures ?? []) URL.revokeObjectURL(one.url);
+    if (run.result?.uncertainty) URL.revokeObjectURL(run.result.uncertainty);
+    this.changed();
+  }
+
+  /** The bytes of the picture that is looked at, in another format: made again, as it was. */
+  async saved(run: Run, format: string): Promise<Blob> {
+    const picture = shown(run);
+    if (picture === null) throw new Error("this run has no picture");
+    if (format === SHOWN) return picture.data;
+    const wish: Fields = { format };
+    for (const [name, value] of Object.entries(picture.settings)) wish[name] = String(value);
+    const { signal } = new AbortController();
+    const job = await finished(run.file, wish, signal);
+    const { data } = await api.result(job, "show=result", signal);
+    tidy(job);
+    return data;
+  }
+
+  private open(file: File, settings: Settings): Run {
+    const run: Run = {
+      id: (this.numbers += 1),
+      file,
+      settings,
+      url: URL.createObjectURL(file),
+      given: null,
+      state: "queued",
+      share: 0,
+      secondsLeft: null,
+      result: null,
+      chosen: 0,
+      error: null,
+      stop: new AbortController(),
+    };
+    void sizeOf(run.url).then((size) => {
+      run.given = size;
+      this.changed();
+    });
+    return run;
+  }
+
+  private next(): void {
+    const busy = this.runs.filter((run) => !hasEnded(run) && run.state !== "queued").length;
+    const waiting = this.runs.filter((run) => run.state === "queued").toReversed();
+    for (const run of waiting.slice(0, Math.max(0, AT_ONCE - busy))) void this.draw(run);
+    this.changed();
+  }
+
+  private async draw(run: Run): Promise<void> {
+    const move = (state: State): void => {
+      if (hasEnded(run)) return; // cancelled meanwhile
+      run.state = state;
+      this.changed();
+    };
+    try {
+      move("sending");
+      const job = await finished(run.file, fields(run.settings), run.stop.signal, (now) => {
+        run.share = now.share;
+        run.secondsLeft = now.seconds_left;
+        if (now.state === "waiting" || now.state === "running") move(now.state);
+      });
+      move("fetching");
+      const result = await fetched(job, run.stop.signal);
+      tidy(job);
+      if (hasEnded(run)) return;
+      run.result = result;
+      run.state = "done";
+    } catch (error) {
+      if (hasEnded(run)) return;
+      run.error = error;
+      run.state = "failed";
+    }
+    this.changed(run);
+    this.next();
+  }
+}
+
+/** Draw a picture: a job that is done. One that is given up is cancelled at the server, too. */
+async function finished(
+  file: Blob,
+  wish: Fields,
+  signal: AbortSignal,
+  tell: (job: api.Job) => void = () => undefined,
+): Promise<api.Job> {
+  let job = await api.start(file, wish, signal);
+  try {
+    tell(job);
+    for await (job of api.follow(job, signal)) tell(job);
+  } catch (error) {
+    tidy(job);
+    throw error;
+  }
+  if (job.state !== "done") throw new api.Refused(500, job.error ?? job.state, 1);
+  return job;
+}
+
+/** The server forgets a job in a few minutes anyway, so a refusal changes nothing. */
+function tidy(job: api.Job): void {
+  api.forget(job).catch(() => undefined);
+}
+
+async function fetched(job: api.Job, signal: AbortSignal): Promise<Result> {
+  const numbers = Array.from({ length: job.samples }, (_, place) => `sample=${place + 1}`);
+  const queries = numbers.length > 0 ? numbers : ["show=result"];
+  const pictures = await Promise.all(queries.map((query) => api.result(job, query, signal)));
+  const map = job.uncertainty ? await api.result(job, "show=uncertainty", signal) : null;
+  const shown = pictures.map((one) => ({ ...one, url: URL.createObjectURL(one.data) }));
+  const size = await sizeOf(shown[0]!.url);
+  if (size === null) throw new Error("this browser cannot show the result");
+  return {
+    pictures: shown,
+    uncertainty: map === null ? null : URL.createObjectURL(map.data),
+    ...size,
+  };
+}
+
+async function sizeOf(url: string): Promise<{ width: number; height: number } | null> {
+  const image = new Image();
+  image.src = url;
+  try {
+    await image.decode();
+  } catch {
+    return null; // a format that the server may read all the same
+  }
+  return { width: image.naturalWidth, height: image.naturalHeight };
+}
