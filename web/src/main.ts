@@ -20,11 +20,11 @@ const session = new Session((ended) => {
   if (ended !== undefined) announce(ended);
 });
 const panel = new Panel(() => {
-  if (session.selected !== null) session.add([session.selected.file], panel.settings);
+  if (session.selected !== null) take([session.selected.file]);
 });
 const drawer = new Drawer();
 const work = new Work(session, (run) => drawer.open(run));
-const strip = new Strip(session, choose);
+const strip = new Strip(session, choose, look);
 const wanted = new WantedLine(take);
 const server = new Server((models) => {
   drawer.models = models;
@@ -34,6 +34,13 @@ const server = new Server((models) => {
 
 function take(files: File[]): void {
   session.add(files, panel.settings);
+  look();
+}
+
+/** Bring the picture that is looked at into sight. */
+function look(): void {
+  const { top, bottom } = byId("viewer").getBoundingClientRect();
+  if (top < 0 || bottom > innerHeight) byId("work").scrollIntoView();
 }
 
 function announce(run: Run): void {

@@ -65,13 +65,13 @@ export class Panel {
     const about = this.models.models.find((one) => one.name === this.settings.model);
     const hint =
       about === undefined
-        ? ""
+        ? t("model_auto_about")
         : t("model_about", { scale: about.scale, parameters: number(about.parameters / 1e6) });
     const field = select("model", "model", names, this.settings.model, (value) => {
       this.settings.model = value;
       this.draw();
     });
-    if (hint !== "") field.append(make("p", { className: "hint" }, hint));
+    field.append(make("p", { className: "hint" }, hint));
     return field;
   }
 

@@ -17,8 +17,9 @@ export function stateText(run: Run): string {
 /** Why a run has no result, in a line. */
 export function errorText(error: unknown): string {
   if (error instanceof Offline) return t("error_offline");
-  if (error instanceof Refused) return error.status === 404 ? t("error_lost") : error.message;
-  return error instanceof Error ? error.message : String(error);
+  if (error instanceof Refused && error.status === 404) return t("error_lost");
+  const said = error instanceof Error ? error.message : String(error);
+  return said.charAt(0).toUpperCase() + said.slice(1);
 }
 
 /** Draws the strip; what has not changed stays, so that the focus does. */
@@ -29,6 +30,7 @@ export class Strip {
   constructor(
     private readonly session: Session,
     private readonly add: () => void,
+    private readonly look: () => void,
   ) {
     this.list.append(make("li", { className: "more" }));
   }
@@ -57,12 +59,16 @@ export class Strip {
     const open = make(
       "button",
       { type: "button", className: "open" },
+      make("span", { className: "blank" }, icon("picture")),
       thumb,
       make("span", { className: "name" }, run.file.name),
       make("span", { className: "state" }),
       make("progress", { max: 1 }),
     );
-    open.addEventListener("click", () => this.session.select(run));
+    open.addEventListener("click", () => {
+      this.session.select(run);
+      this.look();
+    });
     const close = make("button", { type: "button", className: "icon close" }, icon("close"));
     close.addEventListener("click", () => {
       if (hasEnded(run)) this.session.remove(run);
@@ -88,7 +94,7 @@ export class Strip {
     item.querySelector(".state")!.textContent = stateText(run);
     const progress = item.querySelector("progress")!;
     progress.hidden = hasEnded(run);
-    if (run.state === "running") progress.value = run.share;
+    if (run.share > 0) progress.value = run.share;
     else progress.removeAttribute("value");
     progress.setAttribute("aria-hidden", "true"); // the button says it
     const close = item.querySelector(".close")!;

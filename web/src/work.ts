@@ -61,7 +61,7 @@ export class Work {
     byId("status").hidden = hasEnded(run);
     byId("status-text").textContent = stateText(run);
     const progress = byId<HTMLProgressElement>("progress");
-    if (run.state === "running") progress.value = run.share;
+    if (run.share > 0) progress.value = run.share;
     else progress.removeAttribute("value");
     const isLost = run.state === "failed" || run.state === "cancelled";
     byId("ended").hidden = !isLost;
