@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
+import subprocess
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -54,9 +59,12 @@ def largest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def random_model(place: Path, channels: int = 3) -> Path:
+def random_model(place: Path, channels: int = 3, *, mean_output: bool = False) -> Path:
     """A model folder without a graph: scale 4, and a small network whose weights are random, those
     that start at zero too.
+
+    Args:
+        mean_output: whether detail can be chosen.
     """
     torch = pytest.importorskip("torch")
     from sr4.build import build_network
@@ -67,7 +75,9 @@ def random_model(place: Path, channels: int = 3) -> Path:
         recipe="sr4-fast",
         channels=channels,
         image_size=32,
-        network=FastNetworkSettings(widths=(16, 32), blocks=(1, 1), attention=True),
+        network=FastNetworkSettings(
+            widths=(16, 32), blocks=(1, 1), attention=True, mean_output=mean_output
+        ),
         degradation=DegradationSettings(scale=4),
         sampling=SamplingSettings(steps=2, sampler="ddim"),
         scale=4,
@@ -196,3 +206,22 @@ THEIR_CONFIGURATION = """{
     }
 }
 """
+
+
+NO_NETWORK = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH")
+
+
+@pytest.fixture(scope="session")
+def page_tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sources of the web page, with the packages that it is built and tested with."""
+    web, npm = ROOT / "web", shutil.which("npm")
+    if npm is None or not web.is_dir():
+        pytest.skip("needs npm, and the sources of the page")
+    copy = tmp_path_factory.mktemp("page") / "web"
+    shutil.copytree(web, copy, ignore=shutil.ignore_patterns("node_modules"))
+    install = [npm, "ci", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"]
+    done = subprocess.run(install, cwd=copy, capture_output=True, text=True)
+    if NO_NETWORK.search(done.stderr):
+        pytest.skip("needs the packages of the page, which npm cannot reach")
+    assert done.returncode == 0, done.stderr
+    return copy

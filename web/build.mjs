@@ -28,6 +28,18 @@ async function notice(name) {
   return `${name} ${about.version} (${about.license})\n\n${lines.join("\n")}\n`;
 }
 
+/** Icons as text, without comments and line breaks. */
+const icons = {
+  name: "icons",
+  setup(building) {
+    building.onLoad({ filter: /\.svg$/ }, async ({ path }) => {
+      const text = await readFile(path, "utf8");
+      const contents = text.replace(/<!--.*?-->/gs, "").replace(/\s+/g, " ").replaceAll("> <", "><").trim();
+      return { contents, loader: "text" };
+    });
+  },
+};
+
 await rm(join(out, "assets"), { recursive: true, force: true });
 await mkdir(out, { recursive: true });
 const { metafile } = await build({
@@ -42,7 +54,8 @@ const { metafile } = await build({
   format: "esm",
   target: "es2022",
   legalComments: "none", // they are in NOTICES
-  loader: { ".svg": "text", ".woff2": "file" },
+  loader: { ".woff2": "file" },
+  plugins: [icons],
   metafile: true,
   logLevel: "warning",
 });

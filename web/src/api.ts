@@ -8,7 +8,7 @@ export interface Model {
   parameters: number;
   licence: string;
   /** Whether `detail` may be other than 1. */
-  has_detail?: boolean;
+  has_detail: boolean;
 }
 
 export interface Models {

@@ -80,7 +80,7 @@ export class Panel {
     const { models } = this.models;
     const meant = models.filter(({ name }) => name === this.settings.model);
     const asked = meant.length > 0 ? meant : models;
-    return asked.length > 0 && asked.every((one) => one.has_detail === true);
+    return asked.length > 0 && asked.every((one) => one.has_detail);
   }
 
   private detail(): HTMLElement {

@@ -84,7 +84,6 @@ export class Strip {
     item.className = run.state;
     const open = item.querySelector<HTMLButtonElement>(".open")!;
     open.setAttribute("aria-current", String(run === this.session.selected));
-    open.setAttribute("aria-label", t("select_named", { name, state: stateText(run) }));
     const thumb = open.querySelector("img")!;
     const source = shown(run)?.url ?? run.url;
     if (thumb.src !== source) {

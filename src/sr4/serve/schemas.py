@@ -57,6 +57,7 @@ class ModelBody(BaseModel):
     scale: int = Field(description="The factor between a picture and its result.")
     parameters: int
     licence: str = Field(description="Of the weights.")
+    has_detail: bool = Field(description="Whether 'detail' may be other than 1.")
     stages: list[Sampling] = Field(description="One, or those of models joined.")
 
 
@@ -102,6 +103,7 @@ def models_body(models: Models) -> ModelsBody:
             scale=math.prod(stage.scale for stage in stages),
             parameters=sum(stage.parameters or 0 for stage in stages),
             licence="; ".join(dict.fromkeys(stage.licence for stage in stages)),
+            has_detail=all(stage.network.has_mean_output for stage in stages),
             stages=[
                 Sampling(
                     steps=stage.sampling.steps,

@@ -1,0 +1,311 @@
+"""The page of `sr4 serve` as people meet it: in Chromium, with a mouse, a finger or keys."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("fastapi")
+pytest.importorskip("httpx")
+
+from sr4.serve.pages import FOLDER
+from tests.features.browser import REFUSED, Tab, chromium, tab
+from tests.features.service_process import Running, encoded, running
+
+FACE = FOLDER / "examples" / "astronaut.png"
+DIAL = "dial"  # a model whose detail can be chosen
+NARROW = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+Open = Callable[..., Tab]
+
+
+@pytest.fixture(scope="module")
+def service(
+    make_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    pytest.importorskip("onnxscript")
+    from sr4.model.export import export_model
+
+    place = tmp_path_factory.mktemp("page")
+    export_model(make_model(place, mean_output=True), place / DIAL)
+    with running("--model", "auto", "--model", "sr4-fast", "--model", place / DIAL) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as one:
+        yield one
+
+
+@pytest.fixture
+def open_tab(browser: Any, service: Running) -> Iterator[Open]:
+    """Opens the page: `open_tab(color_scheme="dark")`."""
+    opened = []
+
+    def make(hash_: str = "", **options: Any) -> Tab:
+        opened.append(tab(browser, service.url, **options))
+        one = opened[-1].__enter__()
+        one.open(hash_)
+        return one
+
+    yield make
+    for one in opened:
+        one.__exit__(None, None, None)
+
+
+@pytest.fixture
+def face(open_tab: Open) -> Tab:
+    """The page with the result of the example."""
+    one = open_tab()
+    one.page.click(".mosaic")
+    one.until_done()
+    return one
+
+
+def picture(side: int, name: str) -> dict[str, Any]:
+    """A file to choose."""
+    return {"name": name, "mimeType": "image/png", "buffer": encoded(side, side)}
+
+
+def pixels(data: bytes) -> Any:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
+
+
+def downloaded(one: Tab, name: str = "astronaut_sr4.png") -> bytes:
+    """The file that the page saves, under that name."""
+    with one.page.expect_download() as download:
+        one.page.click("#download")
+    assert download.value.suggested_filename == name
+    return Path(download.value.path()).read_bytes()
+
+
+def slid(one: Tab) -> float:
+    """Percent of the slider that show the picture before."""
+    return float(one.page.evaluate("document.getElementById('slider').value"))
+
+
+def after_reveal(one: Tab) -> None:
+    one.until("document.getElementById('slider').value === 50")
+
+
+def test_a_face_becomes_a_picture_that_keeps_its_promise(face: Tab, service: Running) -> None:
+    assert face.text("#title") == "astronaut.png"
+    assert "16 × 16 to 128 × 128" in face.text("#facts")
+    assert "sr4-fast" in face.text("#facts")
+    shown = face.page.evaluate(
+        "[...document.querySelectorAll('#before, #after')].map(one => one.naturalWidth)"
+    )
+    assert shown == [16, 128]
+    with service.client() as client:
+        files = {"file": FACE.read_bytes()}
+        answer = client.post("/v1/upscale", files=files, data={"format": "png"})
+    levels = (float(answer.headers["SR4-Consistency"]) * 1e-5) ** 0.5 * 255
+    assert levels < 0.1
+    said = "Downscaling this picture gives your picture back: off by less than 0.1 of 255 levels."
+    assert face.text("#promise-text") == said
+    saved = pixels(downloaded(face, "astronaut_sr4.png"))
+    assert np.abs(saved - pixels(answer.content)).max() <= 1
+
+
+def test_the_slider_follows_mouse_and_keys(face: Tab) -> None:
+    after_reveal(face)
+    box = face.page.locator("#slider").bounding_box()
+    middle = box["y"] + box["height"] / 2
+    face.page.mouse.move(box["x"] + box["width"] / 2, middle)
+    face.page.mouse.down()
+    face.page.mouse.move(box["x"] + box["width"] / 4, middle)
+    face.page.mouse.up()
+    assert slid(face) == pytest.approx(25, abs=1)
+    assert face.page.get_attribute("#slider", "aria-valuenow") == str(round(slid(face)))
+    for key, value in (("End", 100), ("Home", 0), ("ArrowRight", 2), ("PageUp", 12)):
+        face.page.press("#slider", key)
+        assert slid(face) == value
+
+
+def test_zoom_and_pan(face: Tab) -> None:
+    after_reveal(face)
+
+    def place() -> Any:
+        return face.page.evaluate("document.getElementById('after').getBoundingClientRect()")
+
+    fitted = place()
+    face.page.press("#slider", "1")
+    assert (face.text("#zoom-now"), place()["width"]) == ("100 %", 128)
+    face.page.press("#slider", "0")
+    assert place()["width"] == fitted["width"]
+    frame = face.page.locator("#viewer").bounding_box()
+    corner = (frame["x"] + frame["width"] / 2 + 100, frame["y"] + 60)
+    face.page.mouse.move(*corner)
+    face.page.mouse.wheel(0, -300)
+    width = "document.getElementById('after').getBoundingClientRect().width"
+    face.until(f"{width} > {1.5 * fitted['width']}")
+    zoomed = place()
+    for side, length, at in (("x", "width", corner[0]), ("y", "height", corner[1])):
+        before = (at - fitted[side]) / fitted[length]
+        assert (at - zoomed[side]) / zoomed[length] == pytest.approx(before, abs=0.01)
+    face.page.mouse.down()
+    face.page.mouse.move(corner[0] + 40, corner[1])
+    face.page.mouse.up()
+    assert place()["x"] - zoomed["x"] == pytest.approx(40, abs=1)
+    assert slid(face) == 50  # the drag moved the picture
+    face.page.press("#slider", "Shift+ArrowLeft")
+    assert place()["x"] - zoomed["x"] == pytest.approx(100, abs=1)
+    face.page.click("#fit")
+    assert place() == fitted
+
+
+def test_two_fingers_zoom(open_tab: Open) -> None:
+    one = open_tab(**NARROW)
+    one.page.click(".mosaic")
+    one.until_done()
+    after_reveal(one)
+    one.page.evaluate("document.getElementById('viewer').scrollIntoView({behavior: 'instant'})")
+    box = one.page.locator("#viewer").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 4
+    before = one.text("#zoom-now")
+    send = one.page.context.new_cdp_session(one.page).send
+    for kind, apart in (("touchStart", 20), ("touchMove", 40), ("touchMove", 60), ("touchEnd", 0)):
+        fingers = [{"x": x - apart, "y": y, "id": 0}, {"x": x + apart, "y": y, "id": 1}]
+        points = fingers if apart else []
+        send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    percent = [int(re.sub(r"\D", "", text)) for text in (before, one.text("#zoom-now"))]
+    assert percent[1] > 2 * percent[0]
+
+
+def test_samples_and_where_they_differ(face: Tab) -> None:
+    face.page.check("#samples-4", force=True)
+    face.page.click("#again")
+    face.page.wait_for_selector("#grid button:nth-child(4)")
+    addresses = [one.get_attribute("src") for one in face.page.query_selector_all("#grid img")]
+    assert len(set(addresses)) == 4
+    face.page.click("#grid button:nth-child(3)")
+    assert face.page.get_attribute("#after", "src") == addresses[2]
+    assert "Seed 2" in face.text("#facts")
+    face.page.click("#uncertainty")
+    assert face.page.get_attribute("#uncertainty", "aria-pressed") == "true"
+    assert face.page.evaluate("document.getElementById('heat').naturalWidth") == 128
+    assert face.text(".ticks").split() == ["0", "8", "16", "24", "32+"]
+    downloaded(face, "astronaut_sr4_3.png")
+
+
+def test_detail_is_a_choice_where_the_model_has_it(open_tab: Open) -> None:
+    one = open_tab()
+    assert one.page.locator("#detail").count() == 0
+    one.page.select_option("#model", "sr4-fast")
+    assert one.page.locator("#detail").count() == 0
+    one.page.select_option("#model", DIAL)
+    one.page.fill("#detail", "0.5")
+    one.give(picture(8, "small.png"))
+    one.until_done()
+    one.page.click("#details")
+    facts = one.text("#facts-list").split("\n")
+    assert facts[facts.index("Detail") + 1] == "0.5"
+    assert json.loads(one.text("#again-json"))["detail"] == 0.5
+    assert json.loads(one.text("#provenance-json"))["model"] == DIAL
+    one.page.keyboard.press("Escape")
+    assert not one.page.is_visible("#drawer")
+
+
+def test_another_format_is_made_by_the_service(face: Tab) -> None:
+    for name, kind in (("jpg", "JPEG"), ("tiff", "TIFF")):
+        face.page.select_option("#download-format", name)
+        data = downloaded(face, f"astronaut_sr4.{name}")
+        with Image.open(io.BytesIO(data)) as saved:
+            assert (saved.format, saved.size) == (kind, (128, 128))
+
+
+def test_size_and_evidence_reach_the_service(open_tab: Open) -> None:
+    one = open_tab()
+    one.page.select_option("#size-by", "width")
+    one.page.fill("#size-value", "96")
+    one.page.select_option("#evidence", "none")
+    one.give(str(FACE))
+    one.until_done()
+    assert "96 × 96" in one.text("#facts")
+    assert "was not held to yours" in one.text("#promise-text")
+
+
+def test_a_link_fills_the_settings_and_names_its_picture(face: Tab, open_tab: Open) -> None:
+    face.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    face.page.fill("#seed", "7")
+    face.page.click("#again")
+    face.until("document.getElementById('facts').textContent.includes('Seed 7')")
+    face.page.click("#link")
+    link = face.page.evaluate("navigator.clipboard.readText()")
+    other = open_tab(link[link.index("#") :])
+    assert other.page.input_value("#seed") == "7"
+    assert other.page.input_value("#model") == "sr4-fast"
+    assert "astronaut.png" in other.text("#wanted-text")
+    other.page.click("#wanted-example")
+    other.until_done()
+    assert other.text("#wanted-text") == "This is the picture of the link."
+    assert "Seed 7" in other.text("#facts")
+    ours, theirs = (pixels(downloaded(one)) for one in (face, other))
+    assert np.abs(ours - theirs).max() <= 1
+    other.give(picture(8, "other.png"))
+    other.until("document.getElementById('wanted-text').textContent.includes('another picture')")
+    nonsense = open_tab(f"#seed=-1&samples=99&model=nowhere&detail=x&sha256={'0' * 64}")
+    assert nonsense.page.input_value("#seed") == "0"
+    assert nonsense.page.input_value("#model") == "auto"
+
+
+def test_several_files_each_with_its_state(open_tab: Open) -> None:
+    one = open_tab()
+    broken = {"name": "broken.png", "mimeType": "image/png", "buffer": b"no picture"}
+    states = watch_states(one)
+    one.give(picture(448, "large.png"), broken, picture(8, "small.png"), picture(9, "other.png"))
+    for name in ("small.png", "other.png"):
+        one.page.wait_for_selector(f"#strip .done:has-text('{name}')")
+    one.page.wait_for_selector("#strip .failed:has-text('broken.png')")
+    one.page.click("#strip .open:has-text('broken.png')")
+    assert "not a picture" in one.text("#ended-text")
+    one.page.click("#strip .open:has-text('large.png')")
+    one.until("/Drawing, [1-9]/.test(document.body.innerText)")
+    one.page.click("#cancel")
+    one.page.wait_for_selector("#strip .cancelled:has-text('large.png')")
+    assert one.text("#ended-title") == "You cancelled this one"
+    one.page.click("button[aria-label='Remove large.png']")
+    assert one.page.locator("#strip .open").count() == 3
+    assert any("Drawing" in state for state in states())
+    one.forgive(REFUSED)
+
+
+def watch_states(one: Tab) -> Callable[[], list[str]]:
+    """All that the line of the state says from now on."""
+    one.page.evaluate(
+        "window.said = []; new MutationObserver(() => said.push(document.getElementById("
+        "'status-text').textContent)).observe(document.getElementById('status-text'), "
+        "{childList: true, characterData: true, subtree: true})"
+    )
+    return lambda: list(one.page.evaluate("said"))
+
+
+@pytest.mark.parametrize("kind", ["drop", "paste"])
+def test_pictures_are_dropped_and_pasted(open_tab: Open, kind: str) -> None:
+    one = open_tab()
+    carried = (
+        "const answer = await fetch('/examples/astronaut.png');"
+        "const carried = new DataTransfer();"
+        "carried.items.add(new File([await answer.blob()], 'face.png', {type: 'image/png'}));"
+    )
+    if kind == "paste":
+        event = "new ClipboardEvent('paste', {clipboardData: carried})"
+    else:
+        one.page.evaluate(
+            f"async () => {{{carried} document.dispatchEvent(new DragEvent('dragenter', "
+            "{dataTransfer: carried}))}"
+        )
+        assert one.text("#veil") == "Let go to upscale"
+        event = "new DragEvent('drop', {dataTransfer: carried})"
+    one.page.evaluate(f"async () => {{{carried} document.dispatchEvent({event})}}")
+    one.until_done()
+    assert not one.page.is_visible("#veil")
+    assert one.text("#title") == "face.png"
