@@ -54,7 +54,7 @@ def test_all_that_it_names_is_there_and_small() -> None:
     assert len(named) >= 6
     assert [name for name in named if not (FOLDER / name).is_file()] == []
     style = next((FOLDER / "assets").glob("style-*.css"))
-    fonts = re.findall(r"url\(\.?/?([^)]+)\)", style.read_text(encoding="utf-8"))
+    fonts = re.findall(r'url\("?\./([^")]+)"?\)', style.read_text(encoding="utf-8"))
     assert fonts
     assert all((FOLDER / "assets" / name).is_file() for name in fonts)
     assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) < MOST_BYTES

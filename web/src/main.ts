@@ -85,6 +85,7 @@ for (const one of byId("languages").querySelectorAll("button")) {
 }
 startIntake(take);
 addEventListener("hashchange", openLink);
+addEventListener("pagehide", () => session.leave());
 byId<HTMLDetailsElement>("settings").open = !matchMedia(NARROW).matches;
 speak(language());
 openLink();

@@ -91,6 +91,11 @@ export class Session {
     this.next();
   }
 
+  /** Stop all that is on its way, as nobody will look at it. */
+  leave(): void {
+    for (const run of this.runs) this.cancel(run);
+  }
+
   /** Take a picture out of the session. */
   remove(run: Run): void {
     this.cancel(run);
