@@ -336,6 +336,14 @@ def test_a_slow_head_is_not_waited_for(service: Running, sent: bytes) -> None:
     assert 1.5 < time.monotonic() - began < 10
 
 
+def test_what_is_no_http(service: Running) -> None:
+    for sent in (b"\x16\x03\x01\x02\0\r\n\r\n", b"GET / HTTP/1.1\r\nHost\r\n\r\n", b"\n" * 99999):
+        head, _, body = asked(service, sent).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 ")
+        assert PROBLEM.encode() in head
+        assert b"Expected HTTP/1.1" in body
+
+
 def test_a_slow_body_is_not_waited_for(service: Running) -> None:
     head = (
         b"POST /v1/upscale HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

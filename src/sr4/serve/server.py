@@ -15,6 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from sr4.errors import UsageError, reason
 from sr4.serve.app import make_app
 from sr4.serve.guard import Guard
+from sr4.serve.problems import Problem
 from sr4.serve.service import Service
 
 _BACKLOG = 2048
@@ -44,6 +45,18 @@ class _Patient(H11Protocol):
             self._forget_head()
         elif self._head is None:
             self._expect_head()
+
+    def send_400_response(self, msg: str) -> None:
+        """As a problem, and without a line in the log: anyone can send what is no HTTP."""
+        answer = Problem(400, f"{msg} Expected HTTP/1.1: check the client").response()
+        headers = [*answer.raw_headers, (b"connection", b"close")]
+        for event in (
+            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+            h11.Data(data=bytes(answer.body)),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     @property
     def _is_answering(self) -> bool:
