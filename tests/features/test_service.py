@@ -6,10 +6,13 @@ import base64
 import io
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,7 @@ from tests.features.service_process import (  # noqa: E402
 
 SLOW = {"steps": "100", "samples": "16"}  # some seconds on the tiny model
 PROBLEM = "application/problem+json"
+CLIENT = Path(__file__).parents[2] / "examples" / "client.py"
 LIMITS = {
     "upload_bytes": 200_000,
     "picture_pixels": 100_000,
@@ -39,6 +43,7 @@ LIMITS = {
     "frames": 5,
     "body_seconds": 2,
     "head_seconds": 2,
+    "send_seconds": 1,
     "kept_seconds": 30,
     "grace_seconds": 10,
 }
@@ -336,6 +341,14 @@ def test_a_slow_head_is_not_waited_for(service: Running, sent: bytes) -> None:
     assert 1.5 < time.monotonic() - began < 10
 
 
+def test_what_is_no_http(service: Running) -> None:
+    for sent in (b"\x16\x03\x01\x02\0\r\n\r\n", b"GET / HTTP/1.1\r\nHost\r\n\r\n", b"\n" * 99999):
+        head, _, body = asked(service, sent).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 ")
+        assert PROBLEM.encode() in head
+        assert b"Expected HTTP/1.1" in body
+
+
 def test_a_slow_body_is_not_waited_for(service: Running) -> None:
     head = (
         b"POST /v1/upscale HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -346,6 +359,29 @@ def test_a_slow_body_is_not_waited_for(service: Running) -> None:
     assert 1.5 < time.monotonic() - began < 10
     assert found.startswith(b"HTTP/1.1 408 ")
     assert b"was not there after 2 s" in found
+
+
+def test_who_takes_nothing_is_not_waited_for(service: Running, client: Any) -> None:
+    """Of a job's result of 3 MB, four times over, which no buffer between them holds."""
+    options = {"format": "bmp", "scale": 4}
+    address = post(client, encoded(250, 260), **options).headers["location"]
+    assert events(client, f"{address}/events")[-1]["state"] == "done"
+    host, _, port = service.url.removeprefix("http://").partition(":")
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(PATIENCE)
+        connection.connect((host, int(port)))
+        for _ in range(4):
+            connection.sendall(f"GET {address}/result HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        time.sleep(3.5)
+        taken = 0
+        with suppress(ConnectionResetError):
+            while block := connection.recv(2**20):
+                taken += len(block)
+    whole = client.get(f"{address}/result")
+    assert len(whole.content) > 3_000_000
+    assert taken < 4 * len(whole.content)
+    client.delete(address)
 
 
 def test_a_body_cut_half_way_leaves_nothing(service: Running, client: Any) -> None:
@@ -416,6 +452,23 @@ def test_the_models_and_counts(client: Any, tiny_exported: Path) -> None:
     assert str(tiny_exported.parent) not in json.dumps(found)
     text = client.get("/metrics").text
     assert 'sr4_requests_total{method="POST",route="/v1/upscale",status="200"}' in text
+
+
+def test_the_example_of_a_client(service: Running, tmp_path: Path) -> None:
+    for size, field, side in (((8, 8), "seed=7", 32), ((100, 100), "samples=2", 400)):
+        picture, out = tmp_path / "picture.png", tmp_path / "large.png"
+        picture.write_bytes(encoded(*size))
+        words = [sys.executable, str(CLIENT), str(picture), "-o", str(out), "--url", service.url]
+        done = subprocess.run([*words, "-F", field], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert read_picture(out).frames[0].size == (side, side)
+        assert "consistency 0.0" in done.stdout
+        assert ("100%" in done.stderr) == (size == (100, 100))
+        refused = subprocess.run(
+            [*words, "-F", "seed=x"], capture_output=True, text=True, check=False
+        )
+        assert refused.returncode == 1
+        assert "422: got seed 'x'; expected" in refused.stderr
 
 
 def test_a_key_opens(tiny_exported: Path) -> None:

@@ -64,14 +64,14 @@ def test_what_is_small(models: Models) -> None:
     assert (small.is_small, small.pixels, small.size) == (True, 4096, (16, 16))
     assert (large.is_small, large.pixels) == (False, 6400)
     assert ticket(models, encoded(8, 8), samples="3").pixels == 3 * 1024
-    assert ticket(models, encoded(8, 8), scale="8").pixels == 4096
+    assert ticket(models, encoded(8, 8), scale="8").pixels == 1024 + 16384  # two draws
 
 
 def test_what_is_too_large(models: Models) -> None:
     for size, fields, line in (
         ((40, 30), {}, "at most 1,000 pixels and 100 frames"),
         ((30, 30), {"samples": "2"}, "28,800 pixels are to be drawn in all"),
-        ((8, 8), {"scale": "30"}, "57,600 pixels"),
+        ((8, 8), {"scale": "30"}, "279,552 pixels"),
     ):
         with pytest.raises(Problem, match=line) as error:
             ticket(models, encoded(*size), **fields)

@@ -120,6 +120,7 @@ def serve(
     service = Service(settings)
     listening = bind(host, port)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="sr4: %(message)s")
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not what clients do wrong
     address = _address(host, listening.getsockname()[1])
 
     def told() -> None:

@@ -5,16 +5,33 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
 from sr4._version import __version__
 from sr4.serve import problems
+from sr4.serve.problems import ProblemBody
 from sr4.serve.routes import about, jobs, upscale
 
 if TYPE_CHECKING:
     from sr4.serve.service import Service
+
+
+class _Application(FastAPI):
+    """Describes problems as they are sent."""
+
+    def openapi(self) -> dict[str, Any]:
+        found = super().openapi()
+        schemas = found.setdefault("components", {}).setdefault("schemas", {})
+        schemas["ProblemBody"] = ProblemBody.model_json_schema()
+        for name in ("HTTPValidationError", "ValidationError"):  # which nobody sends here
+            schemas.pop(name, None)
+        for path in found["paths"].values():
+            for operation in path.values():
+                if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+                    del operation["responses"]["422"]
+        return found
 
 
 def make_app(service: Service) -> FastAPI:
@@ -28,7 +45,7 @@ def make_app(service: Service) -> FastAPI:
         finally:
             await asyncio.to_thread(service.stop)
 
-    app = FastAPI(
+    app = _Application(
         title="SR4",
         version=__version__,
         description="Enlarges pictures as `sr4 upscale` does; the options are the same.",

@@ -78,7 +78,6 @@ class Guard:
         key: the API key; None for none.
         hosts: names that requests may call the service; None for any. A page of another site can
             make a browser ask a local service, but only by a name of its own.
-        send_seconds: that a client may take for each part of an answer.
     """
 
     def __init__(
@@ -88,11 +87,9 @@ class Guard:
         metrics: Metrics,
         key: str | None,
         hosts: Collection[str] | None,
-        send_seconds: float,
     ) -> None:
         self._app, self._metrics, self._hosts = app, metrics, hosts
         self._key = None if key is None else key.encode()
-        self._send_seconds = send_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -113,7 +110,7 @@ class Guard:
                     headers[name] = value
                 if scope["path"].startswith("/v1/"):
                     headers.setdefault("Cache-Control", "no-store")
-            await asyncio.wait_for(send(message), self._send_seconds)
+            await send(message)
 
         try:
             self._check(scope["path"], given)

@@ -26,7 +26,7 @@ class Limits:
             ones become jobs.
         waiting: pictures in the queue; jobs: that are drawn or kept.
         head_seconds: until the head of a request is there; body_seconds: until its body is.
-        send_seconds: until a client takes the next part of an answer.
+        send_seconds: in which a client has to take something of an answer.
         kept_seconds: that the result of a job is kept.
         grace_seconds: that a service which is told to stop waits for results to be taken.
     """

@@ -175,8 +175,8 @@ def admit(data: bytes, wish: Wish, models: Models, pipelines: Pipelines, limits:
     size, frames = _measured(planned, limits)
     model = options.model_for(planned)
     pipelines.get(model).check_options(options.steps, options.sampler, options.tile, options.detail)
-    width, height = options.result_size(size, models.scale(model))
-    drawn = frames * max(options.pixels_drawn(model, size), options.samples * width * height)
+    options.result_size(size, models.scale(model))  # refuses what is smaller than the picture
+    drawn = frames * options.pixels_drawn(model, size)
     if drawn > limits.result_pixels:
         raise Problem(
             413,

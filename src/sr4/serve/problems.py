@@ -107,6 +107,8 @@ def install(app: FastAPI) -> None:
             "/openapi.json lists",
         }.get(error.status_code, str(error.detail))
         headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_methods(app, request))
         return Problem(error.status_code, line, headers=headers).response()
 
     @app.exception_handler(RequestValidationError)
@@ -114,6 +116,20 @@ def install(app: FastAPI) -> None:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"][1:]))
         return Problem(422, f"got {where} {first.get('input')!r}; {first['msg']}").response()
+
+
+def _methods(app: FastAPI, request: Request) -> list[str]:
+    """Those that the path of a request has."""
+    from starlette.routing import Match
+
+    return [
+        method
+        for method in ("DELETE", "GET", "HEAD", "POST")
+        if any(
+            route.matches({**request.scope, "method": method})[0] == Match.FULL
+            for route in app.router.routes
+        )
+    ]
 
 
 def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:

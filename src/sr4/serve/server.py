@@ -15,6 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from sr4.errors import UsageError, reason
 from sr4.serve.app import make_app
 from sr4.serve.guard import Guard
+from sr4.serve.problems import Problem
 from sr4.serve.service import Service
 
 _BACKLOG = 2048
@@ -23,12 +24,13 @@ _TICKS = 3  # of a tenth of a second, for which it still says so to whoever come
 
 
 class _Patient(H11Protocol):
-    """Closes connections that do not send a whole head in time, which uvicorn waits for without
-    an end.
+    """Closes connections that do not send a whole head in time, or take nothing of an answer,
+    which uvicorn waits for without an end.
     """
 
-    head_seconds = 10.0
+    head_seconds = send_seconds = 10.0
     _head: asyncio.TimerHandle | None = None
+    _stuck: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -36,6 +38,7 @@ class _Patient(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget_head()
+        self._forget_stuck()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -45,6 +48,18 @@ class _Patient(H11Protocol):
         elif self._head is None:
             self._expect_head()
 
+    def send_400_response(self, msg: str) -> None:
+        """As a problem, and without a line in the log: anyone can send what is no HTTP."""
+        answer = Problem(400, f"{msg} Expected HTTP/1.1: check the client").response()
+        headers = [*answer.raw_headers, (b"connection", b"close")]
+        for event in (
+            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+            h11.Data(data=bytes(answer.body)),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
     @property
     def _is_answering(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle
@@ -53,6 +68,27 @@ class _Patient(H11Protocol):
     def on_response_complete(self) -> None:
         self._forget_head()
         super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._expect_progress()
+
+    def resume_writing(self) -> None:
+        self._forget_stuck()
+        super().resume_writing()
+
+    def _expect_progress(self, before: int | None = None) -> None:
+        """Give a connection up unless less is left to be sent each time."""
+        left = self.transport.get_write_buffer_size()
+        if before is not None and left >= before:
+            self.transport.abort()
+        else:
+            self._stuck = self.loop.call_later(self.send_seconds, self._expect_progress, left)
+
+    def _forget_stuck(self) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
 
     def _expect_head(self) -> None:
         self._head = self.loop.call_later(self.head_seconds, self._give_up)
@@ -134,11 +170,11 @@ def serve(service: Service, listening: socket.socket, told: Callable[[], None]) 
         metrics=service.metrics,
         key=settings.key,
         hosts=settings.names,
-        send_seconds=limits.send_seconds,
     )
+    patient = {"head_seconds": limits.head_seconds, "send_seconds": limits.send_seconds}
     config = uvicorn.Config(
         app,
-        http=type("Patient", (_Patient,), {"head_seconds": limits.head_seconds}),
+        http=type("Patient", (_Patient,), patient),
         ws="none",
         lifespan="on",
         log_config=None,

@@ -14,13 +14,17 @@ from sr4.serve.schemas import HealthBody, ModelsBody, models_body
 router = APIRouter()
 
 
-@router.get("/v1/models", summary="The models", responses=declared(*EVERYWHERE))
+@router.get(
+    "/v1/models", operation_id="models", summary="The models", responses=declared(*EVERYWHERE)
+)
 async def models(service: Serving) -> ModelsBody:
     """Those that requests may name."""
     return models_body(service.models)
 
 
-@router.get("/healthz", summary="Whether the service lives", responses=declared(403))
+@router.get(
+    "/healthz", operation_id="healthz", summary="Whether the service lives", responses=declared(403)
+)
 async def healthz() -> HealthBody:
     """It does, where this is answered."""
     return HealthBody(status="alive", version=__version__)
@@ -28,6 +32,7 @@ async def healthz() -> HealthBody:
 
 @router.get(
     "/readyz",
+    operation_id="readyz",
     summary="Whether the models are warm, and requests are taken",
     responses=declared(403, 503),
 )
@@ -39,6 +44,7 @@ async def readyz(service: Serving) -> HealthBody:
 
 @router.get(
     "/metrics",
+    operation_id="metrics",
     summary="Counts for Prometheus",
     response_class=Response,
     responses={

@@ -18,7 +18,12 @@ router = APIRouter(prefix="/v1/jobs/{job_id}")
 _MISSING = declared(404, *EVERYWHERE)
 
 
-@router.get("", summary="How far a job is", responses=_MISSING)
+@router.get(
+    "",
+    operation_id="job",
+    summary="How far a job is",
+    responses=_MISSING,
+)
 async def state(job_id: str, service: Serving) -> JobBody:
     """A job as it is now."""
     return job_body(service.jobs.find(job_id), service.limits.kept_seconds)
@@ -26,6 +31,7 @@ async def state(job_id: str, service: Serving) -> JobBody:
 
 @router.get(
     "/events",
+    operation_id="job_events",
     summary="How far a job is, told until it ends",
     response_class=StreamingResponse,
     responses={
@@ -50,6 +56,7 @@ async def events(job_id: str, service: Serving) -> StreamingResponse:
 
 @router.get(
     "/result",
+    operation_id="job_result",
     summary="The result of a job, one of its samples, or the map of their deviation",
     response_class=Response,
     responses={200: PICTURE, **declared(404, 409, 422, 500, 503, *EVERYWHERE)},
@@ -76,7 +83,11 @@ async def result(
 
 
 @router.delete(
-    "", summary="Cancel a job, or forget its result", status_code=204, responses=_MISSING
+    "",
+    operation_id="delete_job",
+    summary="Cancel a job, or forget its result",
+    status_code=204,
+    responses=_MISSING,
 )
 async def delete(job_id: str, service: Serving) -> None:
     """What is being drawn ends at the next step."""

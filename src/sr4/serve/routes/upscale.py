@@ -30,6 +30,7 @@ _NOBODY = 400  # the status of an answer that nobody reads
 
 @router.post(
     "/upscale",
+    operation_id="upscale",
     summary="Enlarge a picture",
     response_class=Response,
     responses={
@@ -39,6 +40,10 @@ _NOBODY = 400  # the status of an answer that nobody reads
             "description": "A job, for a large picture or where the header 'Prefer: respond-async' "
             "asks for one.",
             "headers": LOCATION,
+            "links": {
+                name: {"operationId": name, "parameters": {"job_id": "$response.body#/id"}}
+                for name in ("job", "job_events", "job_result", "delete_job")
+            },
         },
         **declared(400, 408, 413, 415, 422, 429, 500, 503, *EVERYWHERE),
     },
