@@ -203,15 +203,17 @@ def test_a_service_that_is_gone_and_comes_back(browser: Any, service: Running) -
 
 
 def test_a_key_is_asked_for_and_kept_in_mind(browser: Any, tiny_exported: Path) -> None:
-    with running("--model", tiny_exported, key="secret") as locked:
-        with tab(browser, locked.url) as one:
-            one.page.goto(locked.url)
-            one.page.fill("#key-value", "wrong")
-            one.page.keyboard.press("Enter")
-            one.page.wait_for_selector("#key", state="visible")
-            one.page.fill("#key-value", "secret")
-            one.page.keyboard.press("Enter")
-            one.page.wait_for_selector(".server.ready")
-            one.page.click(".mosaic")
-            one.until_done()
-            one.forgive(REFUSED)
+    with (
+        running("--model", tiny_exported, key="secret") as locked,
+        tab(browser, locked.url) as one,
+    ):
+        one.page.goto(locked.url)
+        one.page.fill("#key-value", "wrong")
+        one.page.keyboard.press("Enter")
+        one.page.wait_for_selector("#key", state="visible")
+        one.page.fill("#key-value", "secret")
+        one.page.keyboard.press("Enter")
+        one.page.wait_for_selector(".server.ready")
+        one.page.click(".mosaic")
+        one.until_done()
+        one.forgive(REFUSED)

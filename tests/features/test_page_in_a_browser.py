@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -276,6 +277,23 @@ def test_several_files_each_with_its_state(open_tab: Open) -> None:
     assert one.page.locator("#strip .open").count() == 3
     assert any("Drawing" in state for state in states())
     one.forgive(REFUSED)
+
+
+def test_whoever_leaves_lets_the_service_rest(open_tab: Open, service: Running) -> None:
+    one = open_tab()
+    deleted = 'sr4_requests_total{method="DELETE"'
+    before = service.metric(deleted)
+    one.give(picture(448, "large.png"))
+    one.page.wait_for_selector("#strip .running")
+    one.page.goto("about:blank")
+    until = time.monotonic() + 10
+    while service.metric(deleted) == before:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    while service.metric("sr4_running "):
+        assert time.monotonic() < until + 20
+        time.sleep(0.05)
+    one.asked.discard("")  # of about:blank
 
 
 def watch_states(one: Tab) -> Callable[[], list[str]]:
