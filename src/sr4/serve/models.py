@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,9 +88,12 @@ class Models:
         """The factor of one that `find` gave."""
         return math.prod(stage.scale for stage in self._stages[model])
 
-    def warm(self, pipelines: Pipelines) -> None:
+    def warm(self, pipelines: Pipelines, is_cancelled: Callable[[], bool] = lambda: False) -> None:
         """Load all models, and draw with them what most requests ask for, so that the first one
         waits for nothing.
+
+        Args:
+            is_cancelled: whether nobody waits for it any more.
 
         Raises:
             ModelError, MissingExtraError, UsageError: a model cannot be loaded or used.
@@ -100,6 +103,8 @@ class Models:
             side = max(1, stage.image_size // stage.scale)
             data = _grey(side)
             for count in (1, _TOGETHER):
+                if is_cancelled():
+                    return
                 planned = [plan_in_memory(data).pictures[0] for _ in range(count)]
                 pipelines.get(model)
                 for event in upscale_pictures(Plan(planned, []), options, pipelines):
