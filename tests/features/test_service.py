@@ -450,6 +450,7 @@ def test_the_models_and_counts(client: Any, tiny_exported: Path) -> None:
     assert (found["default"], found["names"]) == ("tiny", ["tiny"])
     assert found["models"][0]["scale"] == 4
     assert str(tiny_exported.parent) not in json.dumps(found)
+    assert post(client, encoded()).status_code == 200
     text = client.get("/metrics").text
     assert 'sr4_requests_total{method="POST",route="/v1/upscale",status="200"}' in text
 
@@ -486,6 +487,10 @@ def test_a_key_opens(tiny_exported: Path) -> None:
                 assert "API key" in problem(answer, 401)
                 assert answer.headers["www-authenticate"] == "Bearer"
             assert "API key" in problem(client.get("/metrics"), 401)
+            described = client.get("/openapi.json").json()
+            assert described["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+            assert "security" in described["paths"]["/v1/upscale"]["post"]
+            assert "security" not in described["paths"]["/healthz"]["get"]
             headers = {"Authorization": "Bearer secret"}
             assert client.get("/v1/models", headers=headers).status_code == 200
         assert one.stop() == (0, "")
@@ -555,6 +560,34 @@ def test_nobody_fetches_and_it_stops_all_the_same(tiny_exported: Path) -> None:
         began = time.monotonic()
         assert one.stop() == (0, "")
         assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.3])
+def test_it_can_be_stopped_before_it_is_ready(tiny_exported: Path, seconds: float) -> None:
+    words = ("serve", "--port", "0", "--json", "--model", str(tiny_exported))
+    with subprocess.Popen(
+        [sys.executable, "-m", "sr4", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # it listens
+        time.sleep(seconds)
+        process.terminate()
+        assert process.communicate(timeout=PATIENCE)[1] == ""
+        assert process.returncode == 0
+
+
+def test_without_the_extra(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setitem(sys.modules, "python_multipart", None)
+    outcome = run("serve")
+    assert outcome.code == 2
+    (line,) = outcome.errors
+    assert "sr4 serve needs the package 'python-multipart'" in line
+    assert "pip install" in line
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ SECONDS = 15  # for what is drawn at random; what is counted out takes as long a
 LEFT_OUT = "positive_data_acceptance"
 
 
-def test_answers_are_as_they_are_described(tiny_exported: Path) -> None:
+def test_answers_are_as_they_are_described(tiny_exported: Path, tmp_path: Path) -> None:
     words = ["--model", tiny_exported, "--backend", "onnx", "--limit", "result_pixels=200000"]
     with running(*words) as service:
         options = ["--max-examples", "10", "--max-time", str(SECONDS), "--exclude-checks", LEFT_OUT]
@@ -32,7 +32,7 @@ def test_answers_are_as_they_are_described(tiny_exported: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            cwd=HERE,
+            cwd=tmp_path,  # where it leaves what it found
             env={**os.environ, "SCHEMATHESIS_HOOKS": "service_formats", "PYTHONPATH": str(HERE)},
         )
         assert done.returncode == 0, done.stdout + done.stderr

@@ -44,6 +44,8 @@ def test_warm_models_are_loaded(tiny_exported: Path) -> None:
     pipelines = Pipelines("onnx")
     Models([str(tiny_exported)]).warm(pipelines)
     assert list(pipelines._loaded) == [str(tiny_exported)]
+    Models().warm(pipelines, is_cancelled=lambda: True)
+    assert list(pipelines._loaded) == [str(tiny_exported)]
 
 
 def test_a_model_that_fails_is_told(tiny_exported: Path, tmp_path: Path) -> None:

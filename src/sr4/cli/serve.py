@@ -119,8 +119,9 @@ def serve(
     )
     service = Service(settings)
     listening = bind(host, port)
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="sr4: %(message)s")
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not what clients do wrong
+    _log_failures()
+    if host not in _LOOPBACK and settings.key is None and not as_json:
+        console.note(f"sr4: whoever reaches {host} may use this service; {KEY} would lock it")
     address = _address(host, listening.getsockname()[1])
 
     def told() -> None:
@@ -131,6 +132,17 @@ def serve(
 
     run(service, listening, told)
     return 0
+
+
+def _log_failures() -> None:
+    """Put what goes wrong in the service itself on stderr, and nothing of what clients send."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("sr4: %(message)s"))
+    for name in ("sr4", "uvicorn", "asyncio"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.ERROR)
+        logger.addHandler(handler)
+    logging.getLogger().addHandler(logging.NullHandler())  # else Python prints the others
 
 
 def _package(error: ModuleNotFoundError) -> str:

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from sr4._version import __version__
 from sr4.serve import problems
+from sr4.serve.guard import LOCKED
 from sr4.serve.problems import ProblemBody
 from sr4.serve.routes import about, jobs, upscale
 
@@ -27,10 +28,15 @@ class _Application(FastAPI):
         schemas["ProblemBody"] = ProblemBody.model_json_schema()
         for name in ("HTTPValidationError", "ValidationError"):  # which nobody sends here
             schemas.pop(name, None)
-        for path in found["paths"].values():
-            for operation in path.values():
+        for path, operations in found["paths"].items():
+            for operation in operations.values():
                 if "application/json" in operation["responses"].get("422", {}).get("content", {}):
                     del operation["responses"]["422"]
+                if self.state.service.settings.key is not None and path.startswith(LOCKED):
+                    operation["security"] = [{"key": []}]
+        scheme = {"type": "http", "scheme": "bearer"}
+        if self.state.service.settings.key is not None:
+            found["components"]["securitySchemes"] = {"key": scheme}
         return found
 
 

@@ -30,7 +30,8 @@ SECURITY = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-_LOCKED = ("/v1/", "/metrics")  # what a key opens, where there is one
+LOCKED = ("/v1/", "/metrics")
+"""Beginnings of the paths that a key opens, where there is one."""
 _TOO_SLOW = 408
 _LINGER = 5.0  # seconds
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
@@ -136,7 +137,7 @@ class Guard:
             raise Problem(
                 403, "the request comes from a page of another site; expected one of this service"
             )
-        if self._key is not None and path.startswith(_LOCKED):
+        if self._key is not None and path.startswith(LOCKED):
             scheme, _, given = headers.get("authorization", "").partition(" ")
             if scheme.lower() != "bearer" or not hmac.compare_digest(
                 given.strip().encode("latin-1"), self._key

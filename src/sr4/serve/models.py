@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sr4.batch.events import Failed
 from sr4.batch.options import AUTO, UpscaleOptions, read_stages
 from sr4.batch.plan import Plan, plan_in_memory
 from sr4.batch.worker import Pipelines, upscale_pictures
@@ -17,7 +19,7 @@ from sr4.upscaling.load import JOINT, model_names
 if TYPE_CHECKING:
     from sr4.config import ModelConfig
 
-_TOGETHER = 8  # pictures that runtimes take as one group
+_COMPILED = {"openvino": 9}  # pictures: it compiles a model for eight, and for a single one
 
 
 def public_name(model: str) -> str:
@@ -88,24 +90,34 @@ class Models:
         """The factor of one that `find` gave."""
         return math.prod(stage.scale for stage in self._stages[model])
 
-    def warm(self, pipelines: Pipelines) -> None:
+    def warm(self, pipelines: Pipelines, is_cancelled: Callable[[], bool] = lambda: False) -> None:
         """Load all models, and draw with them what most requests ask for, so that the first one
         waits for nothing.
+
+        Args:
+            is_cancelled: whether nobody waits for it any more.
 
         Raises:
             ModelError, MissingExtraError, UsageError: a model cannot be loaded or used.
         """
-        for model in self._loaded:
-            stage, options = self._stages[model][0], UpscaleOptions(model=model)
-            side = max(1, stage.image_size // stage.scale)
-            data = _grey(side)
-            for count in (1, _TOGETHER):
-                planned = [plan_in_memory(data).pictures[0] for _ in range(count)]
-                pipelines.get(model)
-                for event in upscale_pictures(Plan(planned, []), options, pipelines):
-                    cause = getattr(event, "cause", None)
-                    if cause is not None:
-                        raise ModelError(f"{model}: cannot be warmed up ({cause})") from cause
+        with ThreadPoolExecutor(len(self._loaded), "sr4-warm") as threads:
+            list(
+                threads.map(lambda model: self._warm(model, pipelines, is_cancelled), self._loaded)
+            )
+
+    def _warm(self, model: str, pipelines: Pipelines, is_cancelled: Callable[[], bool]) -> None:
+        if is_cancelled():
+            return
+        stage = self._stages[model][0]
+        data = _grey(max(1, stage.image_size // stage.scale))
+        count = _COMPILED.get(pipelines.get(model).backend, 1)
+        plan = Plan([plan_in_memory(data).pictures[0] for _ in range(count)], [])
+        options = UpscaleOptions(model=model)
+        for event in upscale_pictures(plan, options, pipelines, is_cancelled=is_cancelled):
+            if isinstance(event, Failed):
+                raise ModelError(
+                    f"{model}: cannot draw ({event.error}); expected it to: export or copy it again"
+                ) from event.cause
 
 
 def _grey(side: int) -> bytes:

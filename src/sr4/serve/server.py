@@ -162,7 +162,7 @@ def serve(service: Service, listening: socket.socket, told: Callable[[], None]) 
         told: called once requests are taken.
 
     Raises:
-        SR4Error: the models cannot be loaded.
+        Exception: the models cannot be loaded, an SR4Error where that is foreseen.
     """
     limits, settings = service.limits, service.settings
     app: Any = Guard(

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sr4.batch.worker import Pipelines
-from sr4.errors import SR4Error
 from sr4.serve.core import STOPPING, Core
 from sr4.serve.jobs import Job, Jobs
 from sr4.serve.limits import Budget, Limits, Share
@@ -65,19 +64,20 @@ class Service:
             metrics=self.metrics,
         )
         self._is_warm = threading.Event()
-        self.error: SR4Error | None = None
+        self._warming = threading.Thread(target=self._warm, name="sr4-warm", daemon=True)
+        self.error: Exception | None = None
         self._draining_since: float | None = None
 
     def start(self) -> None:
         """Begin to draw, and load the models meanwhile."""
         self._core.start()
-        threading.Thread(target=self._warm, name="sr4-warm", daemon=True).start()
+        self._warming.start()
 
     def _warm(self) -> None:
         try:
-            self.models.warm(self.pipelines)
-        except SR4Error as error:
-            self.error = error  # which ends the server
+            self.models.warm(self.pipelines, lambda: self._core.is_draining)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends the server
+            self.error = error
             return
         self._is_warm.set()
 
@@ -160,3 +160,4 @@ class Service:
         """End it."""
         self._core.give_up()
         self._core.join()
+        self._warming.join()
