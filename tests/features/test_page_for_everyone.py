@@ -96,7 +96,8 @@ def test_everything_is_reached_by_keys(browser: Any, service: Running) -> None:
 @pytest.mark.parametrize("language", ["en-GB", "de-DE"])
 def test_a_telephone_shows_all_of_it(browser: Any, service: Running, language: str) -> None:
     with tab(browser, service.url, locale=language, **NARROW) as one:
-        one.open()
+        one.open(f"#sha256={'0' * 64}&name=astronaut.png")
+        assert one.page.locator("#wanted").bounding_box()["height"] < 350
         wide = "document.documentElement.scrollWidth"
         assert one.page.evaluate(wide) == 390
         assert one.page.is_visible(".take")

@@ -20,6 +20,7 @@ export interface View {
   height: number;
 }
 
+const THIN = 64; // pixels in height, in which its labels would hide a picture
 const STEP = 1.25; // a key, or a notch of the wheel
 const MOST = 32; // screen pixels a pixel
 const MOST_FITTED = 6; // small pictures are not blown up further to fit
@@ -140,6 +141,7 @@ export class Viewer {
     }
     const isLarger = width > clientWidth + 1 || height > clientHeight + 1;
     this.frame.classList.toggle("larger", isLarger);
+    this.frame.classList.toggle("thin", down.length < THIN);
     this.frame.classList.toggle("blocks", this.present * devicePixelRatio >= 8);
     this.slider.handle = isLarger; // elsewhere a drag moves the picture
     byId("fit").setAttribute("aria-pressed", String(this.scale === null));
