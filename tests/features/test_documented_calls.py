@@ -20,6 +20,7 @@ NOT_RUN = {
     r"make |pip install ": "makes an environment; continuous integration runs both targets of make",
     r"sr4 (train|distill|ablate) ": "minutes of training; tests/features/test_systems.py trains",
     r"sr4 (data|evaluate|bench) ": "needs a test set; tests/cli runs them on small ones",
+    r"sr4 serve": "serves until it is told to stop; tests/features/test_service.py starts it",
     r"sr4 upscale - ": "needs a shell; tests/cli/test_pipes.py pipes",
     r"sr4 .*(runs/mine|\bmine\b)": "needs the model that training would have made",
 }

@@ -15,7 +15,7 @@ ELSEWHERE = {
     "ablation/test_page.py": "ablation/denoising ablation/grids ablation/results ablation/samples",
     "batch/test_worker.py": "batch/events batch/in_work batch/record batch/stopping",
     "bench/test_benchmark.py": "bench/report bench/row",
-    "cli/test_upscale.py": "cli/options cli/upscale_report",
+    "cli/test_upscale.py": "batch/words cli/options cli/upscale_report",
     "ablation/test_run.py": "cli/ablate",
     "features/test_others_folders.py": "cli/distill",
     "cli/test_models.py": "cli/export",
@@ -45,6 +45,9 @@ ELSEWHERE = {
     "upscaling/test_pipeline.py": "pictures/parts upscaling/canvas upscaling/drawing "
     "upscaling/draws upscaling/given upscaling/load",
     "upscaling/test_result.py": "upscaling/notebook upscaling/provenance",
+    "features/test_service.py": "cli/serve serve/answers serve/app serve/body serve/guard "
+    "serve/metrics serve/problems serve/schemas serve/server serve/service serve/tickets "
+    "serve/routes/about serve/routes/jobs serve/routes/serving serve/routes/upscale",
     "repository/test_packaging.py": "_version",
 }
 

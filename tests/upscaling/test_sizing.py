@@ -178,7 +178,7 @@ def test_results_in_tiles(model: Pipeline, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_refusals(model: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     upscale = partial(model.upscale, smooth(20, 10))
-    for bad in (0, 0.5, -2, float("nan"), float("inf"), True, "2"):
+    for bad in (0, 0.5, -2, float("nan"), float("inf"), 1e308, True, "2"):
         with pytest.raises(UsageError, match="expected a factor of at least 1"):
             upscale(scale=bad)
     for name in ("width", "height"):

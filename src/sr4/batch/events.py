@@ -127,11 +127,13 @@ class Failed:
         name: the picture, or the input that names none.
         error: why, in one line.
         cause: what was raised.
+        picture: the one that was planned, where it got that far.
     """
 
     name: str
     error: str
     cause: BaseException | None = None
+    picture: PlannedPicture | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sr4.errors import UsageError
+from sr4.errors import PictureError, UsageError
 
 if TYPE_CHECKING:
     from sr4.batch.plan import PlannedPicture
@@ -94,14 +94,22 @@ class UpscaleOptions:
         return wanted or (size[0] * scale, size[1] * scale)
 
     def pixels_drawn(self, model: str, size: tuple[int, int] | None) -> int:
-        """The number of pixels drawn for a picture of that (width, height): those of all stages and
-        all samples. It is 0 where the size cannot be read (None).
+        """The number of pixels drawn for a picture of that (width, height): those of all stages,
+        the last one as often as the size of the result asks for, and of all samples. It is 0 where
+        the size cannot be read (None), or the result would be smaller than the picture.
         """
+        from sr4.upscaling.sizing import Size, SizeWanted
+
         if size is None:
             return 0
-        stages = read_stages(model)
-        scales = accumulate((stage.scale for stage in stages), operator.mul)
-        return self.samples * math.prod(size) * int(sum(scale**2 for scale in scales))
+        scales = [stage.scale for stage in read_stages(model)]
+        wanted = SizeWanted(self.scale, self.width, self.height)
+        try:
+            repeats = Size.plan(wanted, size, scales).repeats
+        except PictureError:  # said when the picture is read
+            return 0
+        each = accumulate([*scales, *scales[-1:] * repeats], operator.mul)
+        return self.samples * math.prod(size) * int(sum(scale**2 for scale in each))
 
     def for_pipeline(self) -> dict[str, Any]:
         """The keyword arguments of `Pipeline.upscale`, but for the evidence, which each picture has

@@ -318,7 +318,7 @@ class _Work:
                 return Done(one.planned, record, files)
             except Exception as error:  # noqa: BLE001 - whatever an encoder raises, likewise
                 one.fail("written", error)
-        return Failed(str(one.planned.source), one.reason, one.error)
+        return Failed(str(one.planned.source), one.reason, one.error, one.planned)
 
 
 def _groups(chunk: Sequence[InWork]) -> Iterator[list[InWork]]:

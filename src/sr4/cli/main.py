@@ -29,6 +29,7 @@ from sr4.cli import (
     import_,
     models,
     plot,
+    serve,
     train,
     upscale,
 )
@@ -78,6 +79,7 @@ app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(epilog=ablate.EXAMPLES)(ablate.ablate)
 app.command(epilog=bench.EXAMPLES)(bench.bench)
 app.command(epilog=export.EXAMPLES)(export.export)
+app.command(epilog=serve.EXAMPLES)(serve.serve)
 app.command("import", epilog=import_.EXAMPLES)(import_.import_)
 data_app = _group(help="Prepare training pictures; look at a source of them.")
 data_app.command(epilog=data.PREPARE_EXAMPLES)(data.prepare)

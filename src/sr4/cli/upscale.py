@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sr4.batch.options import AUTO, UpscaleOptions
+from sr4.batch.words import (
+    DEFAULT_SAMPLES,
+    count_samples,
+    read_blur,
+    read_steps,
+    read_suffix,
+    read_tile,
+)
 from sr4.cli import console
 from sr4.cli.options import (
     JSON,
@@ -34,8 +42,6 @@ EXAMPLES = examples(
     "cat face.png | sr4 upscale - -o - > large.png",
     "sr4 upscale faces/ more/*.jpg -o results/ --samples 8 --uncertainty",
 )
-
-_DEFAULT_SAMPLES = 8  # where a mean or a map asks for several and nobody says how many
 
 
 def upscale(
@@ -87,7 +93,7 @@ def upscale(
         typer.Option(
             "--mean",
             help="Make the mean of the samples the result: nearer to the truth, and softer. "
-            f"Draws {_DEFAULT_SAMPLES} unless --samples says otherwise.",
+            f"Draws {DEFAULT_SAMPLES} unless --samples says otherwise.",
         ),
     ] = False,
     uncertainty: Annotated[
@@ -96,7 +102,7 @@ def upscale(
             "--uncertainty",
             help="Write NAME_uncertainty.png too: the standard deviation of the samples, from "
             "black (0) to pale yellow (32 of 255 levels or more). "
-            f"Draws {_DEFAULT_SAMPLES} unless --samples says otherwise.",
+            f"Draws {DEFAULT_SAMPLES} unless --samples says otherwise.",
         ),
     ] = False,
     detail: Detail = None,
@@ -187,17 +193,16 @@ def upscale(
     input says, as a mean square x 1e-5 on the scale from 0 to 1. At 0 nothing is contradicted;
     results of clean pictures reach 0.001 to 0.005, bicubic enlargement 15 to 50.
     """
-    if samples == 1 and (mean or uncertainty):
-        raise UsageError("got --samples 1 with --mean or --uncertainty; expected at least 2")
+    drawn = count_samples(samples, mean=mean, uncertainty=uncertainty)
     several = bool(uncertainty or (samples and not mean))
     check_pipes(inputs, out, files=several, as_json=as_json)
-    edge, deviation = _tile(tile), _blur(blur)
+    edge, deviation = read_tile(tile), read_blur(blur)
     options = UpscaleOptions(
         model=model,
-        steps=_steps(steps),
+        steps=read_steps(steps),
         sampler=sampler,
         seed=seed,
-        samples=samples or (_DEFAULT_SAMPLES if mean or uncertainty else 1),
+        samples=drawn,
         use_mean=mean,
         detail=detail,
         consistency=consistency,
@@ -218,7 +223,7 @@ def upscale(
             report,
             samples=samples or 0,
             uncertainty=uncertainty,
-            suffix=_suffix(file_format),
+            suffix=read_suffix(file_format),
             backend=backend,
             device=device,
             overwrite=overwrite,
@@ -300,37 +305,3 @@ def _piped(text: str, data: bytes | None, suffix: str | None) -> Plan:
             f"got -o {PIPE} for {len(found)} pictures; expected one: choose a folder for them"
         )
     return plan_in_memory(found[0].source, suffix=found[0].output.suffix)
-
-
-def _suffix(text: str | None) -> str | None:
-    return text if text in (None, "same") else f".{text.lstrip('.').lower()}"
-
-
-def _steps(text: str | None) -> int | tuple[int, ...] | None:
-    if text is None:
-        return None
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) >= 1 for part in parts):
-        raise UsageError(
-            f"got --steps {text!r}; expected whole numbers of at least 1, such as 4, or 1,10 for "
-            "two models"
-        )
-    several = tuple(map(int, parts))
-    return several if len(several) > 1 else several[0]
-
-
-def _tile(text: str) -> int | None:
-    if text == "auto":
-        return None
-    if not text.isdecimal():
-        raise UsageError(f"got --tile {text!r}; expected a number of pixels, 0 or auto")
-    return int(text)
-
-
-def _blur(text: str | None) -> float | Literal["auto"] | None:
-    if text is None or text == "auto":
-        return "auto" if text else None
-    try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"got --blur {text!r}; expected a number of pixels, or auto") from None

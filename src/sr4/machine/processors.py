@@ -73,6 +73,16 @@ def bound_libraries() -> None:
             os.environ.setdefault(name, str(max(1, quota)))
 
 
+def bound_threads(count: int) -> None:
+    """Bound the threads of each computation in this process, for programs that compute several
+    things at once; what the user has set stays.
+
+    For programs of our own, before they load these libraries.
+    """
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, str(max(1, count)))
+
+
 def in_pieces(
     do: Callable[[int, int], object], length: int, work: int, least: int = _LEAST
 ) -> None:

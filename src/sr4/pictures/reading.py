@@ -171,6 +171,20 @@ def read_size(path: Path | bytes) -> tuple[int, int]:
             return image.width, image.height
 
 
+def read_frames(source: Path | bytes) -> int:
+    """How many frames a picture has, 1 where it does not move, before anything is decoded.
+
+    Raises:
+        PictureError: missing, or no picture.
+    """
+    with decoding(source) as (stream, _):
+        start = _start(stream)
+        if start.startswith((NPY, *tiff.SIGNATURES)):
+            return 1
+        with open_stream(stream) as image:
+            return _count_frames(image)[1]
+
+
 def read_provenance(path: str | Path) -> Provenance | None:
     """How a result was made, as `write_picture` put it into the file; None where it says nothing.
 

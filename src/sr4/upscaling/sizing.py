@@ -27,6 +27,7 @@ Floats = NDArray[np.float32]
 
 _BAND_PIXELS = 2**21  # of a result, that are resized and fitted together
 _MARGIN = 12  # low-res rows around a band that are fitted with it
+_MOST = 2**31  # a factor, or pixels along an axis, that can be computed with
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,16 @@ class SizeWanted:
             raise UsageError(
                 "got a scale beside a width or a height; expected one of both: leave the other out"
             )
-        if self.scale is not None and not (_is_number(self.scale) and 1 <= self.scale < math.inf):
+        if self.scale is not None and not (_is_number(self.scale) and 1 <= self.scale <= _MOST):
             raise UsageError(
-                f"got scale {self.scale!r}; expected a factor of at least 1, such as 1.5"
+                f"got scale {self.scale!r}; expected a factor of at least 1, such as 1.5, and "
+                f"of at most {_MOST:,}"
             )
         for name, side in (("width", self.width), ("height", self.height)):
-            if side is not None and not _is_count(side):
-                raise UsageError(f"got {name} {side!r}; expected a whole number of pixels, from 1")
+            if side is not None and not (_is_count(side) and side <= _MOST):
+                raise UsageError(
+                    f"got {name} {side!r}; expected a whole number of pixels, from 1 to {_MOST:,}"
+                )
 
     def of(self, width: int, height: int) -> tuple[int, int] | None:
         """Width and height of the result for a picture; None for what the model makes.

@@ -1,0 +1,72 @@
+"""Options as people write them, on the command line and in forms: text in, values out."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sr4.errors import UsageError
+
+DEFAULT_SAMPLES = 8  # where a mean or a map asks for several and nobody says how many
+
+
+def read_steps(text: str | None) -> int | tuple[int, ...] | None:
+    """Steps, such as "4", or "1,10" for two models.
+
+    Raises:
+        UsageError: these are no whole numbers of at least 1.
+    """
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) >= 1 for part in parts):
+        raise UsageError(
+            f"got --steps {text!r}; expected whole numbers of at least 1, such as 4, or 1,10 for "
+            "two models"
+        )
+    several = tuple(map(int, parts))
+    return several if len(several) > 1 else several[0]
+
+
+def read_tile(text: str | None) -> int | None:
+    """The edge of tiles; None for "auto".
+
+    Raises:
+        UsageError: it is neither that nor a number.
+    """
+    if text is None or text == "auto":
+        return None
+    if not text.isdecimal():
+        raise UsageError(f"got --tile {text!r}; expected a number of pixels, 0 or auto")
+    return int(text)
+
+
+def read_blur(text: str | None) -> float | Literal["auto"] | None:
+    """The deviation of a blur, or "auto".
+
+    Raises:
+        UsageError: it is neither that nor a number.
+    """
+    if text is None or text == "auto":
+        return "auto" if text else None
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"got --blur {text!r}; expected a number of pixels, or auto") from None
+
+
+def read_suffix(text: str | None) -> str | None:
+    """The suffix of results in a format, such as ".jpg" for "jpg"; "same" stays."""
+    return text if text in (None, "same") else f".{text.lstrip('.').lower()}"
+
+
+def count_samples(samples: int | None, *, mean: bool, uncertainty: bool) -> int:
+    """How many samples are drawn, where people may leave the number out.
+
+    Raises:
+        UsageError: a mean or a map of one sample.
+    """
+    if samples == 1 and (mean or uncertainty):
+        raise UsageError("got --samples 1 with --mean or --uncertainty; expected at least 2")
+    if samples is None:
+        return DEFAULT_SAMPLES if mean or uncertainty else 1
+    return samples

@@ -1,0 +1,1 @@
+"""The HTTP service: requests in, results of `sr4.batch` out."""

@@ -1,0 +1,209 @@
+"""The queue and its workers: tickets in, settled tickets out.
+
+Each worker draws one group at a time by `sr4.batch`, which reads and writes pictures beside the
+network. Small pictures that are alike go together. Of the workers one never draws a large picture,
+so that these do not hold small ones up.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING
+
+from sr4.batch.events import Advanced, Done, Failed, Started
+from sr4.batch.plan import Plan
+from sr4.batch.worker import CHUNK, upscale_pictures
+from sr4.serve.pace import QueuePace
+from sr4.serve.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sr4.batch.worker import Pipelines
+    from sr4.serve.metrics import Metrics
+    from sr4.serve.tickets import Ticket
+
+_log = logging.getLogger(__name__)
+
+_EIGHT = 8  # pictures that gain by going together: runtimes take groups of as many
+STOPPING = "the service is stopping; expected a running one: ask again later"
+
+
+class Core:
+    """The queue of a service.
+
+    Args:
+        pipelines: the models.
+        workers: threads that draw, at least 2.
+        waiting: tickets that may wait.
+        metrics: told what is drawn.
+    """
+
+    def __init__(
+        self, pipelines: Pipelines, *, workers: int, waiting: int, metrics: Metrics
+    ) -> None:
+        self.pipelines, self._most, self._metrics = pipelines, waiting, metrics
+        self._count = workers
+        self._changed = threading.Condition()
+        self._small: OrderedDict[object, deque[Ticket]] = OrderedDict()  # by what goes together
+        self._large: deque[Ticket] = deque()
+        self._running: set[Ticket] = set()
+        self._is_draining = self._is_stopped = False
+        self._pace = QueuePace(workers)
+        self._threads = [
+            threading.Thread(target=self._work, name=f"sr4-serve-{number}", daemon=True)
+            for number in range(workers)
+        ]
+        metrics.watch(lambda: self.waiting, lambda: len(self._running))
+
+    @property
+    def waiting(self) -> int:
+        """How many tickets wait."""
+        return len(self._large) + sum(map(len, self._small.values()))
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether nothing new is taken."""
+        return self._is_draining
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits, and nothing is drawn."""
+        with self._changed:
+            return not self._running and not self.waiting
+
+    def start(self) -> None:
+        """Begin to draw."""
+        for thread in self._threads:
+            thread.start()
+
+    def drain(self) -> None:
+        """Take nothing new; what waits is still drawn."""
+        self._is_draining = True
+
+    def give_up(self) -> None:
+        """Fail what waits and what is drawn, and let the workers end."""
+        with self._changed:
+            self._is_draining = self._is_stopped = True
+            left = [*self._large, *(one for group in self._small.values() for one in group)]
+            self._large.clear()
+            self._small.clear()
+            self._changed.notify_all()
+        for ticket in (*left, *tuple(self._running)):
+            ticket.fail(Problem(503, STOPPING))
+
+    def join(self) -> None:
+        """Wait for the workers to end."""
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
+
+    def submit(self, ticket: Ticket) -> None:
+        """Put a ticket into the queue.
+
+        Raises:
+            Problem: the queue is full, or the service is stopping.
+        """
+        with self._changed:
+            if self._is_draining:
+                raise Problem(503, STOPPING, retry_after=5)
+            if self.waiting >= self._most:
+                raise Problem(
+                    429,
+                    f"{self._most} pictures are waiting already; expected fewer at a time: ask "
+                    "again later",
+                    retry_after=self._pace.seconds_until_free(self.waiting),
+                )
+            if ticket.is_small:
+                self._small.setdefault(ticket.goes_with, deque()).append(ticket)
+            else:
+                self._large.append(ticket)
+            self._changed.notify()
+        ticket.result.add_done_callback(lambda _: self._forget(ticket))
+
+    def _forget(self, ticket: Ticket) -> None:
+        """Take a cancelled ticket out of the queue."""
+        if not ticket.result.cancelled():
+            return
+        with self._changed:
+            waiting = self._small.get(ticket.goes_with, self._large)
+            if ticket in waiting:
+                waiting.remove(ticket)
+            self._tidy(ticket.goes_with)
+
+    # A worker's thread
+
+    def _work(self) -> None:
+        while group := self._next():
+            try:
+                with self._pace.measured(len(group)):
+                    self._draw(group)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it costs this group
+                _log.exception("drawing %d pictures failed", len(group))
+                for ticket in group:
+                    ticket.fail(error)
+            finally:
+                with self._changed:
+                    self._running.difference_update(group)
+                    self._changed.notify_all()
+
+    def _next(self) -> list[Ticket]:
+        """The group that has waited longest; nothing once the service stops."""
+        with self._changed:
+            while not self._is_stopped:
+                group = self._take()
+                if group:
+                    self._running.update(group)
+                    return group
+                self._changed.wait()
+            return []
+
+    def _take(self) -> list[Ticket]:
+        small = next(iter(self._small.values()), None)
+        large = self._large[0] if self._large and self._may_draw_large() else None
+        if large is not None and (small is None or large.number < small[0].number):
+            return [self._large.popleft()]
+        if small is None:
+            return []
+        key, count = small[0].goes_with, min(len(small), CHUNK // small[0].options.samples)
+        count = max(1, count if count < _EIGHT else count // _EIGHT * _EIGHT)
+        group = [small.popleft() for _ in range(count)]
+        self._tidy(key)
+        return group
+
+    def _tidy(self, key: object) -> None:
+        """What is left of a group waits behind the others; an empty one is forgotten."""
+        group = self._small.get(key)
+        if group is None:
+            return
+        if group:
+            self._small.move_to_end(key)
+        else:
+            del self._small[key]
+
+    def _may_draw_large(self) -> bool:
+        return sum(not one.is_small for one in self._running) < self._count - 1
+
+    def _draw(self, group: Sequence[Ticket]) -> None:
+        tickets = {id(one.planned): one for one in group}
+        plan = Plan([one.planned for one in group], [])
+        self._metrics.drawn_together(len(group))
+        for event in upscale_pictures(
+            plan,
+            group[0].options,
+            self.pipelines,
+            is_cancelled=lambda: all(one.result.done() for one in group),
+        ):
+            match event:
+                case Started(pictures):
+                    for picture in pictures:
+                        tickets[id(picture)].advance(0.0, None)
+                case Advanced(pictures, share, _, left):
+                    for picture in pictures:
+                        tickets[id(picture)].advance(share, left)
+                case Done(picture):
+                    tickets[id(picture)].finish(event)
+                case Failed(picture=picture) if picture is not None:
+                    tickets[id(picture)].fail(event)

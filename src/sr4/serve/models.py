@@ -1,0 +1,128 @@
+"""The models of a service: those that it was started with, by the names that requests use."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sr4.batch.events import Failed
+from sr4.batch.options import AUTO, UpscaleOptions, read_stages
+from sr4.batch.plan import Plan, plan_in_memory
+from sr4.batch.worker import Pipelines, upscale_pictures
+from sr4.errors import ModelError, UsageError, nearest
+from sr4.upscaling.load import JOINT, model_names
+
+if TYPE_CHECKING:
+    from sr4.config import ModelConfig
+
+_COMPILED = {"openvino": 9}  # pictures: it compiles a model for eight, and for a single one
+
+
+def public_name(model: str) -> str:
+    """What requests and answers call a model: a folder by its own name."""
+    return JOINT.join(Path(part).name for part in model_names(model))
+
+
+class Models:
+    """What requests may name.
+
+    Args:
+        names: of shipped models, or folders, or several of them joined by "+"; requests use the
+            folder's own name. The first is the default. None stands for the shipped ones, and
+            "auto", which takes one of them for each picture, is the default then.
+
+    Raises:
+        UsageError: two have the same name.
+        ModelError: there is no such model, or its description cannot be used.
+    """
+
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        from sr4.model.folder import shipped_models
+
+        given = list(names) or [AUTO, *shipped_models()]
+        self._models: dict[str, str] = {}
+        for one in given:
+            name = public_name(one)
+            if self._models.setdefault(name, one) != one:
+                raise UsageError(
+                    f"got two models called {name!r}; expected different names: rename a folder"
+                )
+        wanted = [one for one in self._models.values() if one != AUTO]
+        if AUTO in self._models:
+            wanted += [name for name in shipped_models() if name not in wanted]
+        self._loaded = tuple(wanted)
+        self._stages = {one: read_stages(one) for one in wanted}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What requests may name, the default first."""
+        return tuple(self._models)
+
+    @property
+    def default(self) -> str:
+        """The name that stands for a model where a request has none."""
+        return self.names[0]
+
+    @property
+    def described(self) -> Mapping[str, Sequence[ModelConfig]]:
+        """The description of each model, or of each stage of it, but for "auto"."""
+        return {
+            name: self._stages[one] for name, one in self._models.items() if one in self._stages
+        }
+
+    def find(self, name: str | None) -> str:
+        """The model, or its folder, that a request names.
+
+        Raises:
+            UsageError: the service was not started with it.
+        """
+        if name is None:
+            return self._models[self.default]
+        if name not in self._models:
+            raise UsageError(f"unknown model {name!r}: {nearest(name, self._models)}")
+        return self._models[name]
+
+    def scale(self, model: str) -> int:
+        """The factor of one that `find` gave."""
+        return math.prod(stage.scale for stage in self._stages[model])
+
+    def warm(self, pipelines: Pipelines, is_cancelled: Callable[[], bool] = lambda: False) -> None:
+        """Load all models, and draw with them what most requests ask for, so that the first one
+        waits for nothing.
+
+        Args:
+            is_cancelled: whether nobody waits for it any more.
+
+        Raises:
+            ModelError, MissingExtraError, UsageError: a model cannot be loaded or used.
+        """
+        with ThreadPoolExecutor(len(self._loaded), "sr4-warm") as threads:
+            list(
+                threads.map(lambda model: self._warm(model, pipelines, is_cancelled), self._loaded)
+            )
+
+    def _warm(self, model: str, pipelines: Pipelines, is_cancelled: Callable[[], bool]) -> None:
+        if is_cancelled():
+            return
+        stage = self._stages[model][0]
+        data = _grey(max(1, stage.image_size // stage.scale))
+        count = _COMPILED.get(pipelines.get(model).backend, 1)
+        plan = Plan([plan_in_memory(data).pictures[0] for _ in range(count)], [])
+        options = UpscaleOptions(model=model)
+        for event in upscale_pictures(plan, options, pipelines, is_cancelled=is_cancelled):
+            if isinstance(event, Failed):
+                raise ModelError(
+                    f"{model}: cannot draw ({event.error}); expected it to: export or copy it again"
+                ) from event.cause
+
+
+def _grey(side: int) -> bytes:
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.new("L", (side, side), 128).save(file, "PNG")
+    return file.getvalue()

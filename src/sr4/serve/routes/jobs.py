@@ -1,0 +1,94 @@
+"""`/v1/jobs`: pictures whose results are fetched later."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response, StreamingResponse
+
+from sr4.serve import answers
+from sr4.serve.jobs import changes
+from sr4.serve.problems import Problem, declared
+from sr4.serve.routes.serving import EVERYWHERE, Serving
+from sr4.serve.schemas import PICTURE, JobBody, job_body
+
+router = APIRouter(prefix="/v1/jobs/{job_id}")
+_MISSING = declared(404, *EVERYWHERE)
+
+
+@router.get(
+    "",
+    operation_id="job",
+    summary="How far a job is",
+    responses=_MISSING,
+)
+async def state(job_id: str, service: Serving) -> JobBody:
+    """A job as it is now."""
+    return job_body(service.jobs.find(job_id), service.limits.kept_seconds)
+
+
+@router.get(
+    "/events",
+    operation_id="job_events",
+    summary="How far a job is, told until it ends",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "description": "Server-sent events 'progress', each with the job as its data.",
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        },
+        **_MISSING,
+    },
+)
+async def events(job_id: str, service: Serving) -> StreamingResponse:
+    """An event after each change."""
+    job = service.jobs.find(job_id)
+
+    async def told() -> AsyncIterator[str]:
+        async for has_changed in changes(job.ticket):
+            data = job_body(job, service.limits.kept_seconds).model_dump_json()
+            yield f"event: progress\ndata: {data}\n\n" if has_changed else ":\n\n"
+
+    return StreamingResponse(told(), media_type="text/event-stream")
+
+
+@router.get(
+    "/result",
+    operation_id="job_result",
+    summary="The result of a job, one of its samples, or the map of their deviation",
+    response_class=Response,
+    responses={200: PICTURE, **declared(404, 409, 422, 500, 503, *EVERYWHERE)},
+)
+async def result(
+    job_id: str,
+    service: Serving,
+    show: Annotated[
+        Literal["result", "mean", "uncertainty"], Query(description="Which picture.")
+    ] = "result",
+    sample: Annotated[
+        int | None, Query(ge=1, description="A single sample, in the place of 'show'.")
+    ] = None,
+) -> Response:
+    """The picture's file. Where the job has failed, the answer says why."""
+    job = service.jobs.find(job_id)
+    ticket = job.ticket
+    if ticket.state not in ("done", "failed"):
+        raise Problem(409, f"the job is {ticket.state}; expected one that is done: ask again later")
+    done = ticket.result.result()
+    path = answers.file_of(done, show=show, sample=sample, use_mean=ticket.options.use_mean)
+    job.is_fetched = True
+    return answers.picture(done, path, ticket.options, ticket.size[0])
+
+
+@router.delete(
+    "",
+    operation_id="delete_job",
+    summary="Cancel a job, or forget its result",
+    status_code=204,
+    responses=_MISSING,
+)
+async def delete(job_id: str, service: Serving) -> None:
+    """What is being drawn ends at the next step."""
+    service.jobs.close(service.jobs.find(job_id))

@@ -1,0 +1,163 @@
+"""A service: its models, limits, queue and jobs, from start to stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sr4.batch.worker import Pipelines
+from sr4.serve.core import STOPPING, Core
+from sr4.serve.jobs import Job, Jobs
+from sr4.serve.limits import Budget, Limits, Share
+from sr4.serve.metrics import Metrics
+from sr4.serve.models import Models
+from sr4.serve.pages import Pages
+from sr4.serve.problems import Problem
+
+if TYPE_CHECKING:
+    from sr4.serve.tickets import Ticket
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a service is started.
+
+    Attributes:
+        models: names or folders, as in `Models`; backend, device: as in `sr4.load`.
+        workers: threads that draw, at least 2; of them one is kept for small pictures.
+        key: what requests have to know; None for nothing.
+        names: by which requests may call the service; None for any.
+        limits: of requests.
+    """
+
+    models: Sequence[str] = ()
+    backend: str = "auto"
+    device: str = "auto"
+    workers: int = 2
+    key: str | None = None
+    names: Collection[str] | None = None
+    limits: Limits = field(default_factory=Limits)
+
+
+class Service:
+    """Takes tickets until it is stopped.
+
+    Raises:
+        UsageError, ModelError: the models of the settings cannot be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.limits = settings, settings.limits
+        self.models = Models(settings.models)
+        self.metrics, self.pages = Metrics(), Pages()
+        self.pipelines = Pipelines(settings.backend, settings.device)
+        self.bytes = Budget(self.limits.all_bytes, "bytes of pictures")
+        self.pixels = Budget(self.limits.all_pixels, "pixels of results")
+        self.jobs = Jobs(self.limits.jobs, self.limits.kept_seconds)
+        self._core = Core(
+            self.pipelines,
+            workers=settings.workers,
+            waiting=self.limits.waiting,
+            metrics=self.metrics,
+        )
+        self._is_warm = threading.Event()
+        self._warming = threading.Thread(target=self._warm, name="sr4-warm", daemon=True)
+        self.error: Exception | None = None
+        self._draining_since: float | None = None
+
+    def start(self) -> None:
+        """Begin to draw, and load the models meanwhile."""
+        self._core.start()
+        self._warming.start()
+
+    def _warm(self) -> None:
+        try:
+            self.models.warm(self.pipelines, lambda: self._core.is_draining)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends the server
+            self.error = error
+            return
+        self._is_warm.set()
+
+    def check_ready(self) -> None:
+        """Refuse unless requests are taken at once.
+
+        Raises:
+            Problem: the models are not warm yet, or the service is stopping.
+        """
+        self.check_open()
+        if not self._is_warm.is_set():
+            raise Problem(
+                503, "the models are being loaded; expected a service that is ready: ask again soon"
+            )
+
+    def check_open(self) -> None:
+        """Refuse where nothing new is taken any more.
+
+        Raises:
+            Problem: the service is stopping.
+        """
+        if self._core.is_draining:
+            raise Problem(503, STOPPING, retry_after=5)
+
+    def submit(self, ticket: Ticket, held: Share, *, as_job: bool) -> Job | None:
+        """Put a ticket into the queue, and take what it needs until it is settled, or, of a job,
+        until it is forgotten.
+
+        Args:
+            held: the bytes of its picture.
+            as_job: whether its result is fetched later.
+
+        Returns:
+            The job.
+
+        Raises:
+            Problem: there is no room, or the service is stopping. Nothing is held then.
+        """
+        pixels = Share(self.pixels)
+        try:
+            if as_job:
+                self.jobs.check_room()
+            pixels.take(ticket.pixels)
+            self._core.submit(ticket)
+        except BaseException:
+            held.close()
+            pixels.close()
+            raise
+        ticket.result.add_done_callback(lambda _: held.close())
+        if as_job:
+            return self.jobs.open(ticket, pixels.close)
+        ticket.result.add_done_callback(lambda _: pixels.close())
+        return None
+
+    def drain(self) -> None:
+        """Take nothing new; what waits is drawn, and results of jobs can be fetched."""
+        if self._draining_since is None:
+            self._draining_since = time.monotonic()
+            self._core.drain()
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether nothing new is taken."""
+        return self._core.is_draining
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether nobody waits for anything any more, or has waited long enough."""
+        if self._draining_since is None:
+            return False
+        waited = time.monotonic() - self._draining_since
+        is_done = self._core.is_idle and self.jobs.are_fetched
+        return is_done or waited > self.limits.grace_seconds
+
+    def give_up(self) -> None:
+        """Tell whoever waits still that the service stops."""
+        self._core.give_up()
+
+    def stop(self) -> None:
+        """End it."""
+        self._core.give_up()
+        self._core.join()
+        self._warming.join()

@@ -1,0 +1,94 @@
+"""A picture on its way through the service, and what has become of it so far."""
+
+from __future__ import annotations
+
+import itertools
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from sr4.serve.problems import Problem, problem_of
+
+if TYPE_CHECKING:
+    from sr4.batch.events import Done, Failed
+    from sr4.batch.options import UpscaleOptions
+    from sr4.batch.plan import PlannedPicture
+
+State = Literal["waiting", "running", "done", "failed", "cancelled"]
+_numbers = itertools.count()
+
+
+@dataclass(eq=False)
+class Ticket:
+    """A picture that was admitted.
+
+    Attributes:
+        planned: the picture, in memory; options: what is to be done with it.
+        model: the one it goes through.
+        size: its width and height by its header; frames: how many it has.
+        pixels: that are drawn for it.
+        is_small: whether the result is the answer; larger ones become jobs.
+        share, seconds_left: how far it is; the share goes from 0 to 1, and the seconds are None
+            where they are not known.
+        result: of the picture, or the Problem that it met; cancelled when nobody wants it.
+        number: larger than those of earlier tickets.
+    """
+
+    planned: PlannedPicture
+    options: UpscaleOptions
+    model: str
+    size: tuple[int, int]
+    frames: int
+    pixels: int
+    is_small: bool
+    share: float = 0.0
+    seconds_left: float | None = None
+    is_started: bool = False
+    result: Future[Done] = field(default_factory=Future)
+    number: int = field(default_factory=lambda: next(_numbers))
+
+    @property
+    def state(self) -> State:
+        """What has become of it."""
+        if self.result.cancelled():
+            return "cancelled"
+        if self.result.done():
+            return "done" if self.result.exception() is None else "failed"
+        return "running" if self.is_started else "waiting"
+
+    @property
+    def goes_with(self) -> object:
+        """Equal for pictures that can be drawn in one call, and gain by it."""
+        alone = None if self.is_small and self.frames == 1 else self.number
+        return self.options, self.model, self.size, alone
+
+    @property
+    def problem(self) -> Problem | None:
+        """Why there is no result, once that is known."""
+        error = self.result.exception() if self.state == "failed" else None
+        return error if isinstance(error, Problem) else None
+
+    def cancel(self) -> bool:
+        """Give the picture up; False where it is settled already."""
+        return self.result.cancel()
+
+    def advance(self, share: float, seconds_left: float | None) -> None:
+        """Keep how far it is."""
+        self.is_started, self.share, self.seconds_left = True, share, seconds_left
+
+    def finish(self, event: Done) -> None:
+        """Keep the result, unless the ticket is settled already."""
+        self.share, self.seconds_left = 1.0, 0.0
+        with suppress(InvalidStateError):
+            self.result.set_result(event)
+
+    def fail(self, error: BaseException | Failed) -> None:
+        """Keep why there is none, likewise."""
+        problem = (
+            problem_of(error)
+            if isinstance(error, BaseException)
+            else problem_of(error.cause, error.error)
+        )
+        with suppress(InvalidStateError):
+            self.result.set_exception(problem)

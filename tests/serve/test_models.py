@@ -1,0 +1,55 @@
+"""The models that requests may name."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sr4.batch.worker import Pipelines
+from sr4.errors import ModelError, UsageError
+from sr4.serve.models import Models, public_name
+
+
+def test_without_names_the_shipped_ones() -> None:
+    models = Models()
+    assert models.names == ("auto", "photo-x4", "sr4-fast")
+    assert (models.find(None), models.find("sr4-fast")) == ("auto", "sr4-fast")
+    assert set(models.described) == {"photo-x4", "sr4-fast"}
+    assert models.scale("sr4-fast") == 8
+
+
+def test_folders_go_by_their_names(tiny_exported: Path) -> None:
+    both = f"{tiny_exported}+{tiny_exported}"
+    models = Models([str(tiny_exported), both])
+    assert models.names == ("tiny", "tiny+tiny")
+    assert models.find(None) == str(tiny_exported)
+    assert models.scale(models.find("tiny+tiny")) == 16
+    assert public_name(both) == "tiny+tiny"
+    for name in (str(tiny_exported), "sr4-fast", "auto", ""):
+        with pytest.raises(UsageError, match="unknown model"):
+            models.find(name)
+
+
+def test_names_are_those_of_one_model(tiny_exported: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(tiny_exported, tmp_path / "tiny")
+    with pytest.raises(UsageError, match="two models called 'tiny'"):
+        Models([str(tiny_exported), str(other)])
+    with pytest.raises(ModelError, match="no model 'sr5'"):
+        Models(["sr5"])
+
+
+def test_warm_models_are_loaded(tiny_exported: Path) -> None:
+    pipelines = Pipelines("onnx")
+    Models([str(tiny_exported)]).warm(pipelines)
+    assert list(pipelines._loaded) == [str(tiny_exported)]
+    Models().warm(pipelines, is_cancelled=lambda: True)
+    assert list(pipelines._loaded) == [str(tiny_exported)]
+
+
+def test_a_model_that_fails_is_told(tiny_exported: Path, tmp_path: Path) -> None:
+    broken = shutil.copytree(tiny_exported, tmp_path / "broken")
+    (broken / "model.onnx").write_bytes(b"")
+    with pytest.raises(ModelError):
+        Models([str(broken)]).warm(Pipelines("onnx"))

@@ -1,0 +1,89 @@
+"""From fields and a picture to a ticket; what is wrong with fields is in test_service.py too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sr4.batch.worker import Pipelines
+from sr4.errors import PictureError, UsageError
+from sr4.serve.limits import Limits
+from sr4.serve.models import Models
+from sr4.serve.options import FIELDS, admit, as_text, read_wish
+from sr4.serve.problems import Problem
+from sr4.serve.schemas import OPTIONS
+from sr4.serve.tickets import Ticket
+from tests.features.service_process import encoded
+
+
+@pytest.fixture(scope="module")
+def models(tiny_exported: Path) -> Models:
+    return Models([str(tiny_exported)])
+
+
+def ticket(models: Models, data: bytes, **fields: str) -> Ticket:
+    limits = Limits(picture_pixels=1000, result_pixels=20_000, small_pixels=5000)
+    wish = read_wish(fields, models, limits)
+    return admit(data, wish, models, Pipelines("onnx"), limits)
+
+
+def test_fields_are_options_of_the_command_line(models: Models) -> None:
+    fields = {"model": "tiny", "steps": "2", "seed": "7", "samples": "2", "mean": "true"}
+    fields |= {"uncertainty": "1", "evidence": "noise", "noise": "2", "blur": "auto", "tile": "16"}
+    wish = read_wish({**fields, "scale": "3", "format": "JPG", "detail": ""}, models, Limits())
+    options = wish.options
+    assert options.model == models.find("tiny")
+    assert (options.steps, options.seed, options.samples, options.use_mean) == (2, 7, 2, True)
+    assert (options.noise, options.blur, options.scale, options.tile) == (2.0, "auto", 3.0, 16)
+    assert isinstance(options.scale, float)  # as results of the command line say
+    assert options.detail is None
+    assert (wish.samples, wish.uncertainty, wish.suffix) == (2, True, ".jpg")
+    assert read_wish({"mean": "true"}, models, Limits()).options.samples == 8
+
+
+def test_the_description_has_all_fields() -> None:
+    assert tuple(OPTIONS) == FIELDS
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(3, "3"), (3.0, "3"), (0.5, "0.5"), (True, "true"), ("x", "x")]
+)
+def test_json_is_read_as_a_form(value: object, text: str) -> None:
+    assert as_text("seed", value) == text
+    assert as_text("steps", [value, 2]) == f"{text},2"
+    for other in (dict[str, str](), [1], [[1]]):
+        with pytest.raises(UsageError, match="expected a text or a number"):
+            as_text("seed", other)
+    with pytest.raises(UsageError, match="expected a text or a number"):
+        as_text("steps", [[1]])
+
+
+def test_what_is_small(models: Models) -> None:
+    small, large = ticket(models, encoded(16, 16)), ticket(models, encoded(20, 20))
+    assert (small.is_small, small.pixels, small.size) == (True, 4096, (16, 16))
+    assert (large.is_small, large.pixels) == (False, 6400)
+    assert ticket(models, encoded(8, 8), samples="3").pixels == 3 * 1024
+    assert ticket(models, encoded(8, 8), scale="8").pixels == 1024 + 16384  # two draws
+
+
+def test_what_is_too_large(models: Models) -> None:
+    for size, fields, line in (
+        ((40, 30), {}, "at most 1,000 pixels and 100 frames"),
+        ((30, 30), {"samples": "2"}, "28,800 pixels are to be drawn in all"),
+        ((8, 8), {"scale": "30"}, "279,552 pixels"),
+    ):
+        with pytest.raises(Problem, match=line) as error:
+            ticket(models, encoded(*size), **fields)
+        assert error.value.status == 413
+
+
+def test_what_is_no_picture_or_cannot_be_enlarged(models: Models) -> None:
+    for data in (b"", b"text", encoded()[:20]):
+        with pytest.raises(Problem) as error:
+            ticket(models, data)
+        assert error.value.status == 415
+    with pytest.raises(PictureError, match="expected at least 8"):
+        ticket(models, encoded(), width="4")
+    with pytest.raises(UsageError, match="multiple of 8"):
+        ticket(models, encoded(), tile="9")
