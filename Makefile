@@ -21,7 +21,7 @@ test: .venv-test/ready
 	.venv-test/bin/ruff check .
 	.venv-test/bin/ruff format --check .
 	.venv-test/bin/mypy
-	.venv-test/bin/python -m pytest --cov
+	.venv-test/bin/python -m pytest --cov --cov-fail-under=96
 
 docs: .venv-test/ready
 	NO_MKDOCS_2_WARNING=true .venv-test/bin/mkdocs build --strict

@@ -7,9 +7,10 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,6 +58,35 @@ def largest_file(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextmanager
+def mounted_disk(place: Path, megabytes: int) -> Iterator[Path]:
+    """A small disk of its own, which only the system's administrator can make; else skips."""
+    place.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(place)]
+    if (
+        not sys.platform.startswith("linux")
+        or subprocess.run(words, capture_output=True).returncode
+    ):
+        pytest.skip("no disk can be mounted here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def fill_disk(filler: Path, *, room: int) -> None:
+    """Write a file that leaves so many bytes of its disk."""
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while (left := free_bytes(filler.parent) - room) > 0:
+            file.write(bytes(min(left, 1 << 16)))
+
+
+def free_bytes(disk: Path) -> int:
+    """The bytes that a disk has room for."""
+    status = os.statvfs(disk)
+    return status.f_bavail * status.f_frsize
 
 
 def random_model(place: Path, channels: int = 3, *, mean_output: bool = False) -> Path:

@@ -242,5 +242,5 @@ def test_a_folder_may_have_a_dot_or_exist_under_such_a_name() -> None:
 )
 def test_an_address_is_shown_as_it_was_given(text: str) -> None:
     assert f"got the address {text!r}; expected a file" in only_failure(text)
-    with pytest.raises(UsageError, match="expected a file or folder"):
+    with pytest.raises(UsageError, match="expected a place on this computer"):
         plan_pictures(["a.png"], Path(text))

@@ -249,7 +249,9 @@ def test_missing_source_names_the_nearest(tmp_path: Path, write_tar: Write) -> N
 @pytest.mark.parametrize("kind", ["folder", "tar", "lmdb"])
 def test_empty_sources(tmp_path: Path, kind: str, write_tar: Write, write_folder: Write) -> None:
     write = {"folder": write_folder, "tar": write_tar, "lmdb": write_lmdb}[kind]
-    assert "holds no pictures" in refused(write(tmp_path / "data", {"notes.txt": b"x"}))
+    notes = write(tmp_path / "data", {"notes.txt": b"x"})
+    what = "nothing but 1 file: 1 .txt" if kind == "folder" else "no pictures"
+    assert f"holds {what}; expected pictures" in refused(notes)
 
 
 def test_files_that_are_no_tar(tmp_path: Path, files: dict[str, bytes], write_tar: Write) -> None:
@@ -391,3 +393,15 @@ def test_files_that_are_no_pictures_are_counted(
     source = open_sources([tmp_path / "a", tmp_path / "b"])
     assert len(source) == 2 * len(open_source(tmp_path / "b"))
     assert source.left_out == {".heic": 2, ".txt": 1}
+
+
+def test_a_folder_of_other_files_alone_is_refused_with_their_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("1.heic", "deep/2.HEIC", "x.jxl"):
+        path = tmp_path / "phone" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    monkeypatch.setattr(finding, "find_spec", lambda name: None)  # without the extra for HEIC
+    error = refused(tmp_path / "phone")
+    assert "holds nothing but 3 files: 2 .heic, 1 .jxl; HEIC is read with the extra" in error

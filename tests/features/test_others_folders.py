@@ -1,4 +1,6 @@
-"""No command touches a folder that sr4 did not make, whatever files of ours it has the names of."""
+"""No command touches a folder that sr4 did not make, whatever files of ours it has the names of, or
+makes one of an address on a network.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ import pytest
 from PIL import Image
 
 from sr4.cli.main import main
+from tests.conftest import TheirModel
 
 NAMES = ("config.yaml", "data.json", "config.json", "report.json", "results.json", "manifest.json")
 
@@ -81,6 +84,33 @@ def test_a_folder_of_others_is_refused_in_one_line(
     assert str(others) in line
     assert tree(others) == before
     assert sorted(path.name for path in others.parent.iterdir()) == ["pictures", "project"]
+
+
+MORE = {
+    "import": "import {theirs.checkpoint} --config {theirs.configuration} -o {out} --licence none",
+    "upscale": "upscale {data} -o {out} --model sr4-fast",
+    "plot": "plot schedules -o {out}.png",
+}
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *MORE])
+@pytest.mark.parametrize("scheme", ["https", "http", "s3", "gs", "hf"])
+def test_an_address_is_no_place_to_write_to(
+    pictures: str,
+    their_model: TheirModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    scheme: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    address = f"{scheme}://example.org/mine"
+    given = {"data": pictures, "theirs": their_model, "out": address}
+    assert main((COMMANDS | MORE)[command].format(**given).split()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"sr4: error: got the output '{address}")
+    assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
 
 
 def test_an_ablation_is_no_benchmark(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -116,6 +116,12 @@ def make_folder(path: Path) -> None:
         (folder / "deep" / "b").write_bytes(b"new b")
 
 
+def make_folder_twice(path: Path) -> None:
+    """As an export does, whose folder a model is saved into."""
+    with replaced_folder(path) as folder:
+        make_folder(folder)
+
+
 NEW_FOLDER: Tree = {"made": None, "made/a": b"new a", "made/deep": None, "made/deep/b": b"new b"}
 OLD_FOLDER: Tree = {"made": None, "made/a": b"old a", "made/c": b"old c"}
 
@@ -145,9 +151,10 @@ def nothing(path: Path) -> Tree:
         (old_file, lambda path: write_whole(path, half_and_half, overwrite=True), NEW_FILE),
         (nothing, make_folder, NEW_FOLDER),
         (old_folder, make_folder, NEW_FOLDER),
+        (old_folder, make_folder_twice, NEW_FOLDER),
         (old_folder, remove_folder, {}),
     ],
-    ids=["new file", "file", "new folder", "folder", "removal"],
+    ids=["new file", "file", "new folder", "folder", "folder in folder", "removal"],
 )
 def test_a_kill_at_any_call_leaves_the_old_or_the_new(
     tmp_path: Path,

@@ -205,6 +205,14 @@ def test_every_module_keeps_the_rules(module: str) -> None:
 NOTHING_HEAVY = f"assert not (found := set({list(HEAVY)}) & set(sys.modules)), found"
 
 
+def test_each_folder_says_in_one_sentence_what_lives_there() -> None:
+    assert len(list(ROOT.glob("*.py"))) <= 5
+    for path in sorted(ROOT.glob("*/__init__.py")):
+        said = ast.get_docstring(ast.parse(path.read_text())) or ""
+        first = said.splitlines()[0] if said else ""
+        assert first.endswith((".", ").")), f"{path.parent.name}: {first!r}"
+
+
 def test_contributing_shows_the_layers() -> None:
     rows = re.findall(r"^\| (`.+?) \|", (REPOSITORY / "CONTRIBUTING.md").read_text("utf-8"), re.M)
     shown = [set(re.findall(r"`(\w+)/?`", row)) for row in rows]

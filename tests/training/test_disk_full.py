@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from sr4.training import run_folder, trainer  # noqa: E402 - needs torch
 from sr4.training.checkpoint import Checkpoint  # noqa: E402
 from sr4.training.run_folder import MetricsLog  # noqa: E402
 from sr4.training.trainer import train  # noqa: E402
+from tests.conftest import fill_disk, mounted_disk  # noqa: E402
 
 Tiny = Callable[..., RunSettings]
 Weights = Callable[[Path], dict[str, Any]]
@@ -27,30 +26,14 @@ Weights = Callable[[Path], dict[str, Any]]
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 16 MB of its own, which only the system's administrator can make."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(place)]
-    if (
-        not sys.platform.startswith("linux")
-        or subprocess.run(words, capture_output=True).returncode
-    ):
-        pytest.skip("no disk can be mounted here")
-    try:
+    """A disk of 16 MB of its own."""
+    with mounted_disk(tmp_path / "disk", 16) as place:
         yield place
-    finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 def fill(disk: Path) -> None:
     """Leave room for nothing."""
-    block = bytes(1 << 16)
-    with (disk / "filler").open("wb", buffering=0) as file:
-        try:
-            while file.write(block):
-                pass
-        except OSError:
-            pass
+    fill_disk(disk / "filler", room=0)
 
 
 def full_before(disk: Path, function: Any, nth: int) -> Any:

@@ -1,1 +1,1 @@
-"""Systems trained and scored under equal conditions, and what came of it (needs torch)."""
+"""The paper's comparison: its systems trained and scored alike, its claims judged (needs torch)."""

@@ -1,1 +1,1 @@
-"""Many pictures in one call: planned, upscaled and written, told as events to whoever asked."""
+"""The work of one call, for one picture or many: planned, upscaled, written, told as events."""

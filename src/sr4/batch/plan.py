@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from sr4.batch.provenance import is_result
 from sr4.errors import PictureError, SR4Error, UsageError
-from sr4.files.paths import is_address
+from sr4.files.paths import is_address, refuse_address
 from sr4.files.patterns import is_pattern, matching
 from sr4.pictures import READ_SUFFIXES, WRITE_SUFFIXES, natural_suffix, read_size
-from sr4.pictures.finding import FOREIGN_SUFFIXES, counted, list_files, read_here, told
+from sr4.pictures.finding import FOREIGN_SUFFIXES, counted, list_files, nothing_found, read_here
 
 DEFAULT_OUT = Path("upscaled")
 _ONLY_RESULTS = (
@@ -137,8 +137,8 @@ def plan_pictures(
         UsageError: `out` is an address; or a file name, and there are several pictures or the
             suffix is one that cannot be written; or no such suffix can.
     """
-    if out is not None and is_address(str(out)):
-        raise UsageError(f"got -o {str(out)!r}; expected a file or folder: addresses take none")
+    if out is not None:
+        refuse_address(out)
     found: list[_Found] = []
     failures: list[Failure] = []
     others: list[Path] = []
@@ -280,11 +280,7 @@ def _expand_folder(folder: Path, out: Path, others: list[Path]) -> list[_Found]:
             for some in (files, foreign)
         )
     if not files:
-        what = f"nothing but {told(counted(foreign))}" if foreign else "no pictures"
-        raise PictureError(
-            f"the folder {str(folder)!r} holds {what}; expected pictures with a suffix such as "
-            ".png, .jpg or .webp: check the path"
-        )
+        raise PictureError(f"the folder {str(folder)!r} {nothing_found(counted(foreign))}")
     others += foreign
     return [_Found(file, file.relative_to(folder), is_named=False) for file in files]
 

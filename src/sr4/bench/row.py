@@ -29,6 +29,7 @@ from sr4.errors import SR4Error
 from sr4.evaluation.evaluate import evaluate
 from sr4.evaluation.report import Evaluation
 from sr4.machine.memory import peak_memory
+from sr4.machine.parent import end_with_parent
 from sr4.model.diffusion_model import DiffusionModel, load_model
 from sr4.model.folder import find_model, read_config
 from sr4.pictures.pixels import quantise, to_array
@@ -261,6 +262,7 @@ def _score(
 
 def main() -> None:
     """Measure the job on stdin. The last line on stdout holds its "row", or the "error"."""
+    end_with_parent()
     # What libraries print must not get between the lines.
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -1,0 +1,1 @@
+"""The `sr4` program: a module for each command, which parses and prints."""

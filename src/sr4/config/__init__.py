@@ -1,5 +1,7 @@
-"""Settings of models and of runs, as validated data. `sr4.build` makes objects of them; nothing
-further inside takes settings where it could take objects.
+"""The settings of models and of runs, as validated data.
+
+`sr4.build` makes objects of them; nothing further inside takes settings where it could take
+objects. Each name that a setting may have, such as that of a sampler, is listed here.
 """
 
 from sr4.config.base import Settings

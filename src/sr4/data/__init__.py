@@ -1,4 +1,7 @@
-"""Pictures for training and measuring. `sr4.data.loader` alone needs torch."""
+"""Pictures for training and measuring: found, cropped, and corrupted as cameras and pages do.
+
+`sr4.data.loader` alone needs torch.
+"""
 
 from sr4.data.evaluation import EvaluationBatch, evaluation_batches
 from sr4.data.sources import Source, open_source, open_sources

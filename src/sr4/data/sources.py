@@ -20,7 +20,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Protocol, final
 
 from numpy.typing import NDArray
@@ -40,7 +39,7 @@ from sr4.files.documents import read_bytes
 from sr4.files.paths import missing_path
 from sr4.pictures import READ_SUFFIXES, tiff
 from sr4.pictures.decoding import MAX_BYTES, check_size
-from sr4.pictures.finding import counted, list_files, read_here
+from sr4.pictures.finding import counted, list_files, nothing_found, read_here
 from sr4.pictures.raster import Range
 from sr4.pictures.reading import NPY
 
@@ -79,19 +78,22 @@ class EncodedSource(ABC):
     """Of the pixels: 3 for RGB, 1 for grey, any other number for pictures of as many bands."""
     data_range: Range | None = None
     """The values that stand for black and white; None for 8 bits of whatever the pictures have."""
-    left_out: Mapping[str, int] = MappingProxyType({})
-    """How many files of a folder are no pictures, by suffix."""
 
-    def __init__(self, location: str, names: Sequence[str], paths: Sequence[Path]) -> None:
+    def __init__(
+        self,
+        location: str,
+        names: Sequence[str],
+        paths: Sequence[Path],
+        left_out: Mapping[str, int] | None = None,
+    ) -> None:
         if not names:
-            raise DataError(
-                f"{location!r} holds no pictures; expected files with a suffix such as .png, .jpg "
-                "or .webp: check the path"
-            )
+            raise DataError(f"{location!r} {nothing_found(left_out or {})}")
         self.location = location
         self.names = names
         self.paths = tuple(paths)
         """The folders or files that the source reads."""
+        self.left_out = left_out or {}
+        """How many files of a folder are no pictures, by suffix."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -145,8 +147,8 @@ class FolderSource(EncodedSource):
     kind = "folder"
 
     def __init__(self, root: Path, files: Sequence[Path], others: Sequence[Path] = ()) -> None:
-        super().__init__(str(root), [file.relative_to(root).as_posix() for file in files], [root])
-        self.left_out = counted(others)
+        names = [file.relative_to(root).as_posix() for file in files]
+        super().__init__(str(root), names, [root], counted(others))
 
     def read_bytes(self, index: int) -> bytes:
         try:
@@ -284,10 +286,10 @@ class JoinedSource(EncodedSource):
                 for label, part in zip(labels, parts, strict=True)
                 for name in part.names
             ]
-        super().__init__(location, names, [path for part in parts for path in part.paths])
+        left_out = sum((Counter(part.left_out) for part in parts), Counter[str]())
+        super().__init__(location, names, [path for part in parts for path in part.paths], left_out)
         self.kind = " + ".join(sorted({part.kind for part in parts}))
         self._parts = tuple(parts)
-        self.left_out = sum((Counter(part.left_out) for part in parts), Counter[str]())
         self._ends = list(accumulate(len(part) for part in parts))
 
     def _find(self, index: int) -> tuple[EncodedSource, int]:

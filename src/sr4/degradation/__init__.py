@@ -1,4 +1,4 @@
-"""The degradation operator D that makes `low_res` from `high_res`, and all that follows from it.
+"""The degradation operator D that makes `low_res` from `high_res`, its inverse and projection.
 
 D is bicubic downscaling with antialiasing, as Pillow and torch (`antialias=True`) do it, after a
 Gaussian blur where that is part of what happened. It is separable and linear, `D(x) = A x Bᵀ` with

@@ -1,3 +1,1 @@
-"""Files and folders: written whole or not at all, known as ours or not, and read from strangers
-within limits.
-"""
+"""Files and folders: written whole or not at all, known as ours or not, read within limits."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from sr4.errors import SR4Error, reason
 from sr4.files.documents import parse_json, parse_yaml, read_bytes
+from sr4.files.paths import refuse_address
 from sr4.files.whole import is_leftover, recover, replaced_folder
 
 
@@ -41,7 +42,9 @@ class FolderKind:
 
         Raises:
             SR4Error: of the kind: there is something that may not be replaced, or looked at.
+            UsageError: it is an address on a network.
         """
+        refuse_address(path)
         try:
             recover(Path(os.path.realpath(path)))
             self._refuse(path, overwrite)
@@ -66,7 +69,9 @@ class FolderKind:
 
         Raises:
             SR4Error: of the kind.
+            UsageError: it is an address on a network.
         """
+        refuse_address(path)
         if not os.path.isdir(path) or self.proof(path):  # what is no folder cannot become one
             return
         try:

@@ -1,4 +1,4 @@
-"""Paths that users name: what is said of one that does not exist."""
+"""Paths that users name: what is said of one that does not exist, or cannot be written."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import difflib
 import os
 import re
 from pathlib import Path
+
+from sr4.errors import UsageError
 
 _MANY_SIBLINGS = 5000  # beyond this, looking for a similar name would take longer than it helps
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)/+([^/].*)", re.DOTALL)  # a drive has one letter
@@ -16,11 +18,24 @@ def is_address(text: str) -> bool:
     return _ADDRESS.fullmatch(text) is not None and not os.path.lexists(text)
 
 
+def refuse_address(path: Path) -> None:
+    """Refuse an output that is an address on a network: it would become a folder named `https:`.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if is_address(str(path)):
+        raise UsageError(
+            f"got the output {_shown(path)!r}; expected a place on this computer, since nothing is "
+            "sent over the network: write it here and copy it there"
+        )
+
+
 def missing_path(path: Path) -> str:
     """The line for a path that does not exist, with the nearest name that does."""
-    if is_address(str(path)):  # of which a path keeps one slash
-        address = _ADDRESS.sub(r"\1//\2", str(path))
-        return f"{address!r} is an address, and nothing is fetched from the network: save it first"
+    if is_address(str(path)):
+        shown = _shown(path)
+        return f"{shown!r} is an address, and nothing is fetched from the network: save it first"
     absent = path
     while absent != absent.parent and not os.path.exists(absent.parent):
         absent = absent.parent
@@ -33,3 +48,8 @@ def missing_path(path: Path) -> str:
     hint = f": did you mean {str(absent.with_name(close[0]))!r}?" if close else ""
     where = f" (there is no {str(absent)!r})" if absent != path else ""
     return f"{str(path)!r} does not exist{where}{hint}"
+
+
+def _shown(address: Path) -> str:
+    """As it was given: a path keeps one of the two slashes."""
+    return _ADDRESS.sub(r"\1//\2", str(address))

@@ -8,6 +8,7 @@ disk. Linux makes new files without a name for that; all else is made in a hidde
         new                  what is being made; later what it has replaced, until that is removed
         old/NAME             what had the name, for the moment in which nothing has it: only where
                              the system cannot exchange two names in one step
+        .*.sr4               another such folder, where `new` itself is replaced on the way
 
 A process that is killed leaves that folder behind, and the old or the new under its name or in
 there. The next write of the same name, `recover` or `clear_leftovers` put that right.
@@ -147,16 +148,29 @@ def clear_leftovers(folder: Path) -> None:
 
 
 def is_leftover(path: Path) -> bool:
-    """Whether a path is a folder that this module has made beside another, and nothing else: by its
-    name, and by what it holds.
+    """Whether a path is a folder that this module has made beside another: by name and content."""
+    if not _WORKSHOP.fullmatch(path.name):
+        return False
+    try:
+        return _is_ours(path)
+    except FileNotFoundError:
+        return False
+
+
+def _is_ours(path: Path) -> bool:
+    """The same of a path of such a name.
+
+    Raises:
+        FileNotFoundError: nothing has it, any more.
     """
-    if not _WORKSHOP.fullmatch(path.name) or path.is_symlink():
+    if path.is_symlink():
         return False
     try:
         found = set(os.listdir(path))
-    except (FileNotFoundError, NotADirectoryError):
+    except NotADirectoryError:
         return False
-    return not found or (_MARK in found and found <= {_MARK, _NEW, _OLD})
+    inner = {name for name in found if _WORKSHOP.fullmatch(name)}
+    return not found or (_MARK in found and found <= {_MARK, _NEW, _OLD} | inner)
 
 
 def file_sha256(path: Path) -> str:
@@ -220,9 +234,11 @@ def _enter(place: Path) -> int | None:
     try:
         os.mkdir(place)
     except FileExistsError:
-        if not is_leftover(place):
-            if not os.path.lexists(place):
-                return None
+        try:
+            is_ours = _is_ours(place)
+        except FileNotFoundError:  # it may be there again by now
+            return None
+        if not is_ours:
             raise OSError(
                 errno.ENOTEMPTY, f"{place.name!r}, which sr4 did not make, is in the way"
             ) from None
@@ -271,6 +287,9 @@ def _close(place: Path, lock: int) -> None:
 def _clear(place: Path) -> None:
     """Remove all but the mark; what was moved aside goes back if nothing has its name."""
     new, old = place / _NEW, place / _OLD
+    for path in place.iterdir():
+        if _WORKSHOP.fullmatch(path.name):  # beside what was being made
+            _remove(path)
     _remove(new)
     if not old.is_dir():
         return

@@ -1,1 +1,1 @@
-"""The machine: its processors and memory, as far as this process may use them."""
+"""The machine: its processors and memory that this process may use, and what is installed."""

@@ -64,6 +64,14 @@ def told(counts: Mapping[str, int]) -> str:
     return said
 
 
+def nothing_found(others: Mapping[str, int]) -> str:
+    """What a folder without a picture holds, by the suffixes of its files, and what is expected."""
+    what = f"nothing but {told(others)}" if others else "no pictures"
+    return (
+        f"holds {what}; expected pictures with a suffix such as .png, .jpg or .webp: check the path"
+    )
+
+
 def list_images(path: str | Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
     """The picture files under a folder; see `list_files`."""
     return list_files(path, suffixes).pictures

@@ -12,6 +12,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from sr4.errors import PictureError, reason
+from sr4.files.paths import refuse_address
 from sr4.files.whole import write_whole
 from sr4.pictures.fitting import fitted
 from sr4.pictures.formats import FORMATS, format_of
@@ -74,7 +75,9 @@ def check_output(path: Path, *, overwrite: bool = False) -> None:
     Raises:
         PictureError: `path` exists (without `overwrite`), its folder is missing, or the suffix is
             unknown.
+        UsageError: it is an address on a network.
     """
+    refuse_address(path)
     label = repr(str(path))
     format_of(path)
     if not overwrite and os.path.lexists(path):

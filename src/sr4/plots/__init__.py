@@ -1,1 +1,1 @@
-"""Charts, and pictures side by side."""
+"""How charts, and pictures side by side, are drawn; their numbers come from elsewhere."""

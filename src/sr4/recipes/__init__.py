@@ -1,4 +1,4 @@
-"""One function per system; the table below is all there is to a recipe's name."""
+"""The recipes: by name, all settings that a model is trained with, the paper's systems and ours."""
 
 from __future__ import annotations
 

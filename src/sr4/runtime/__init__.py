@@ -1,4 +1,4 @@
-"""Runtimes: each gives the same callable for a model folder's network."""
+"""The runtimes that execute a network, torch, ONNX Runtime and OpenVINO, as one callable."""
 
 from __future__ import annotations
 

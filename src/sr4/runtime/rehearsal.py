@@ -22,6 +22,7 @@ from sr4.config import ModelConfig
 from sr4.degradation.known import CLEAN
 from sr4.errors import ModelError
 from sr4.files.whole import file_sha256
+from sr4.machine.parent import end_with_parent
 from sr4.runtime.compiled_cache import CompiledCache, cache_folder
 
 _OWN = Path(__file__).parents[1] / "shipped"
@@ -96,6 +97,7 @@ def rehearse() -> None:
     """What the process does: open the graph, and run it on pictures of the usual size, the smallest
     and others. Never returns, so that nothing runs after it.
     """
+    end_with_parent()
     code = _FAILED
     try:
         from sr4.runtime import open_graph

@@ -1,1 +1,1 @@
-"""Upscaling: pictures in, pictures out, with any model and of any size."""
+"""Upscaling: pictures in, pictures out, of any size, by any model or the one that suits each."""
