@@ -1,5 +1,6 @@
 # make demo         a 16x16 face becomes a 128x128 one, on the CPU, without torch
 # make test         linter, type checker and all tests, with the lines and branches they reach
+# make demo-web     a page that upscales in the browser, without a server; needs npm
 # make docs         the documentation site, in build/site
 # make constraints  pins what the last `make test` ran with
 # make clean        removes what the others made, constraints.txt aside
@@ -12,10 +13,14 @@ PYTHON ?= python3
 PIN = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 PIP_INSTALL = -m pip --quiet --quiet --disable-pip-version-check install
 
-.PHONY: demo test docs constraints clean
+.PHONY: demo demo-web test docs constraints clean
 
 demo: .venv-demo/ready
 	.venv-demo/bin/python examples/demo.py demo
+
+demo-web: .venv-demo/ready
+	cd web && npm ci --ignore-scripts --no-audit --no-fund
+	.venv-demo/bin/sr4 export photo-x4 sr4-fast --format web -o build/web --overwrite
 
 test: .venv-test/ready
 	.venv-test/bin/ruff check .

@@ -1,0 +1,172 @@
+"""A static site that upscales in the browser: the page and the engine, ONNX Runtime Web, models.
+
+Page and engine are built from `web/demo` and `web/engine` into `site/` beside this module. Names of
+files change with what they hold, so that browsers may keep them for ever; `site.json` tells them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sr4.config import ModelConfig
+from sr4.errors import ModelError, UsageError, reason
+from sr4.files.documents import parse_json, read_bytes
+from sr4.files.kinds import FolderKind, holds
+from sr4.files.whole import file_sha256, write_text
+from sr4.model.folder import find_model, read_config
+from sr4.runtime import CONFIG, GRAPH, WEIGHTS
+from sr4.runtime.files import check_files
+from sr4.runtime.graph_check import check_graph
+from sr4.runtime.weights import read_header
+
+PAGE = Path(__file__).with_name("site")
+RUNTIME = "onnxruntime-web"
+_SCRIPT, _WASM = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
+_SITE = FolderKind("is no site of sr4", holds("site.json", "runtime", "models"), ModelError)
+_DIGITS = 16  # of a checksum in a name
+
+
+@dataclass(frozen=True)
+class SiteReport:
+    """What an export for the browser gave."""
+
+    folder: Path
+    models: tuple[str, ...]
+    bytes: int  # of all files
+
+
+def export_site(
+    models: Sequence[str], out: Path, *, runtime: Path | None = None, overwrite: bool = False
+) -> SiteReport:
+    """Write a folder that any web server can serve, for upscaling without one.
+
+    Args:
+        models: names or folders; the first is what the page begins with.
+        out: the new folder; an empty one may be there.
+        runtime: folder of ONNX Runtime Web, or one that holds it; by default that of the checkout
+            or of the current folder.
+        overwrite: replace an existing site; nothing else is ever replaced.
+
+    Raises:
+        UsageError: two models have one name, or there is no ONNX Runtime Web.
+        ModelError: a model is damaged, has no graph, or is none that the engine runs; or out
+            exists or cannot be written.
+    """
+    folders = {_name(model): find_model(model) for model in models}
+    if len(folders) < len(models):
+        raise UsageError(f"got models of equal names, {', '.join(models)}; expected each once")
+    configs = {name: _checked(name, folder) for name, folder in folders.items()}
+    package = find_runtime(runtime)
+    try:
+        with _SITE.new(out, overwrite=overwrite) as site:
+            shutil.copytree(PAGE, site, dirs_exist_ok=True)
+            said = {
+                "format": 1,
+                "runtime": {
+                    "script": _put(package / _SCRIPT, site, "runtime"),
+                    "wasm": _put(package / _WASM, site, "runtime"),
+                },
+                "models": [
+                    _model(name, folder, configs[name], site) for name, folder in folders.items()
+                ],
+            }
+            write_text(site / "site.json", json.dumps(said, indent=2, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise ModelError(
+            f"{out}: cannot be written ({reason(error)}); expected a writable place with room"
+        ) from error
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    return SiteReport(out, tuple(folders), size)
+
+
+def find_runtime(folder: Path | None) -> Path:
+    """The folder with the files of ONNX Runtime Web, of the version that the engine was built with.
+
+    Args:
+        folder: `node_modules`, the package in it, or the `dist` of that; None to look in the
+            checkout and in the current folder.
+
+    Raises:
+        UsageError: there is none, or it is of another version.
+    """
+    version = parse_json((PAGE / "engine.json").read_text(encoding="utf-8"))[RUNTIME]
+    checkout = Path(__file__).parents[3] / "web" / "node_modules"
+    places = [checkout, Path("node_modules")] if folder is None else [folder, folder.parent]
+    for package in (one for place in places for one in (place / RUNTIME, place)):
+        if not (package / "dist" / _WASM).is_file():
+            continue
+        found = _version(package)
+        if found == version:
+            return package / "dist"
+        raise UsageError(
+            f"{package}: is {RUNTIME} {found}; expected {version}, which the engine was built "
+            f"with: run `npm install {RUNTIME}@{version}`"
+        )
+    where = "in node_modules" if folder is None else f"in {str(folder)!r}"
+    raise UsageError(
+        f"found no {RUNTIME} {where}; expected its package: run `npm install {RUNTIME}@{version}` "
+        "here, or name its folder with --runtime"
+    )
+
+
+def _version(package: Path) -> str:
+    try:
+        return str(parse_json(read_bytes(package / "package.json").decode("utf-8"))["version"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "of an unknown version"
+
+
+def _name(model: str) -> str:
+    """What the site calls a model: a shipped one's name, or that of its folder."""
+    folder = find_model(model).resolve()
+    return folder.parent.name if folder.name == "model" else folder.name
+
+
+def _checked(name: str, folder: Path) -> ModelConfig:
+    """The config of a model whose files are whole, and that the engine runs."""
+    config = read_config(folder)
+    check_files(folder, config)
+    if not (folder / GRAPH).is_file():
+        raise ModelError(f"{folder}: has no {GRAPH}; expected one: run `sr4 export {name} -o …`")
+    check_graph(folder / GRAPH, folder / WEIGHTS, read_header(folder / WEIGHTS))
+    wanted: dict[str, tuple[Any, Any]] = {
+        "channels": (config.channels, 3),
+        "data_range": (config.data_range, None),
+        "network.kind": (config.network.kind, "fast"),
+        "schedule.kind": (config.schedule.kind, "cosine"),
+        "sampling.sampler": (config.sampling.sampler, "ddim"),
+    }
+    for key, (got, expected) in wanted.items():
+        if got != expected:
+            raise ModelError(
+                f"{folder}: got {key} {got!r}; in the browser expected {expected!r}: use sr4 "
+                "upscale"
+            )
+    return config
+
+
+def _model(name: str, folder: Path, config: ModelConfig, site: Path) -> dict[str, Any]:
+    parts = f"models/{name}"
+    return {
+        "name": name,
+        "scale": config.scale,
+        "description": config.description,
+        "licence": config.licence,
+        "has_detail": config.network.has_mean_output,
+        "files": {one: _put(folder / one, site, parts) for one in (CONFIG, GRAPH, WEIGHTS)},
+    }
+
+
+def _put(source: Path, site: Path, folder: str) -> dict[str, Any]:
+    """Copy a file to a name that changes with what it holds."""
+    checksum = file_sha256(source)
+    stem, suffix = source.name.split(".")[0], source.suffix
+    path = f"{folder}/{stem}-{checksum[:_DIGITS]}{suffix}"
+    (site / folder).mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, site / path)
+    return {"path": path, "bytes": source.stat().st_size, "sha256": checksum}

@@ -1,0 +1,112 @@
+/** The engine as a page uses it: pictures in, pictures out, without a server. */
+
+import { Refused } from "./config";
+import { forgetOthers } from "./files";
+import type { Options, Progress, Reply, Request, Site, SiteFile, SiteModel } from "./messages";
+
+export { Refused };
+export type { Options, Progress, SiteModel };
+
+/** Name of the worker's script beside this one, which the build fills in. */
+declare const WORKER: string;
+
+export interface Upscaled {
+  readonly samples: readonly ImageData[];
+  readonly width: number;
+  readonly height: number;
+  /** Mean squared difference of D(first sample) to the picture given, x 1e-5. */
+  readonly consistency: number;
+}
+
+export interface Following {
+  readonly onProgress?: (progress: Progress) => void;
+  readonly signal?: AbortSignal;
+}
+
+interface Waiting {
+  readonly resolve: (result: Upscaled) => void;
+  readonly reject: (error: unknown) => void;
+  readonly onProgress: ((progress: Progress) => void) | undefined;
+}
+
+/** A site's models in a worker, one picture after the other. */
+export class Engine {
+  private readonly waiting = new Map<number, Waiting>();
+  private readonly worker: Worker;
+  private last = 0;
+
+  private constructor(
+    private readonly base: string,
+    private readonly site: Site,
+  ) {
+    this.worker = new Worker(new URL(WORKER, import.meta.url), { type: "module" });
+    this.worker.onmessage = ({ data }: MessageEvent<Reply>) => this.hear(data);
+    this.worker.onerror = (event) => {
+      for (const one of this.waiting.values()) one.reject(new Error(event.message || "the worker cannot be started"));
+      this.waiting.clear();
+    };
+  }
+
+  /** @param base address of the site's folder, with a slash at its end */
+  static async open(base: string): Promise<Engine> {
+    const answer = await fetch(new URL("site.json", base), { cache: "no-cache" });
+    if (!answer.ok) throw new Refused(`got no site.json (${answer.status}); expected a folder of sr4 export --format web`);
+    const site = (await answer.json()) as Site;
+    const files: SiteFile[] = [site.runtime.wasm, ...site.models.flatMap((model) => Object.values(model.files))];
+    await forgetOthers(base, files.map((file) => file.path));
+    return new Engine(base, site);
+  }
+
+  get models(): readonly SiteModel[] {
+    return this.site.models;
+  }
+
+  /**
+   * Upscale opaque 8-bit pixels, such as an ImageData.
+   *
+   * @throws Refused for impossible pictures or options; the signal's reason where it is aborted
+   */
+  async upscale(picture: ImageData, options: Options = {}, { onProgress, signal }: Following = {}): Promise<Upscaled> {
+    signal?.throwIfAborted();
+    const model = this.models.find(({ name }) => options.model === undefined || name === options.model);
+    if (model === undefined)
+      throw new Refused(`no model ${options.model}; expected one of ${this.models.map(({ name }) => name).join(", ")}`);
+    const id = (this.last += 1);
+    const { data, width, height } = picture;
+    const pixels = { data: data as Uint8ClampedArray<ArrayBuffer>, width, height };
+    this.send({ kind: "upscale", id, base: this.base, runtime: this.site.runtime, model, pixels, options });
+    const stop = (): void => {
+      this.send({ kind: "cancel", id });
+      this.waiting.get(id)?.reject(signal?.reason);
+      this.waiting.delete(id);
+    };
+    signal?.addEventListener("abort", stop);
+    try {
+      return await new Promise((resolve, reject) => this.waiting.set(id, { resolve, reject, onProgress }));
+    } finally {
+      signal?.removeEventListener("abort", stop);
+    }
+  }
+
+  /** End the worker, and let go of its memory. */
+  close(): void {
+    this.worker.terminate();
+    for (const one of this.waiting.values()) one.reject(new DOMException("the engine was closed", "AbortError"));
+    this.waiting.clear();
+  }
+
+  private send(request: Request): void {
+    this.worker.postMessage(request);
+  }
+
+  private hear(reply: Reply): void {
+    const one = this.waiting.get(reply.id);
+    if (one === undefined) return; // cancelled
+    if (reply.kind === "progress") return one.onProgress?.(reply.progress);
+    this.waiting.delete(reply.id);
+    if (reply.kind === "failed") return one.reject(new (reply.isRefused ? Refused : Error)(reply.message));
+    const samples = reply.drawn.samples.map(({ data, width, height }) => new ImageData(data, width, height));
+    const { width, height } = samples[0]!;
+    one.resolve({ samples, width, height, consistency: reply.drawn.consistency });
+  }
+}
