@@ -57,6 +57,12 @@ const calls = {
   sigmas: ({ levels }) => levels.map((level) => Object.values(parts.alphaSigma(level))),
   implied: ({ kind, output, x, level }) => array(parts.impliedX0(kind, planes(output), planes(x), level)),
   pixels: ({ x }) => [...parts.toPixels(planes(x)).data],
+  scores: ({ weights, pictures }) => {
+    const recogniser = new parts.Recogniser(planes(weights).data);
+    return pictures.map(({ data, ...size }) =>
+      recogniser.score({ data: Uint8ClampedArray.from(Buffer.from(data, "base64")), ...size }),
+    );
+  },
   drawn,
 };
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from sr4.config import ModelConfig
 from sr4.degradation import Degradation
@@ -27,9 +28,12 @@ from sr4.model.folder import find_model, read_config
 from sr4.pictures.pixels import quantise
 from sr4.upscaling.drawing import Drawing
 from sr4.upscaling.draws import Draw
+from sr4.upscaling.recogniser import as_seen, recogniser
+from sr4.web import site
 
 Floats = NDArray[np.float32]
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "astronaut-16.png"
 DRIVER = Path(__file__).with_name("engine_driver.mjs")
 
 
@@ -188,6 +192,37 @@ def test_pixels_round_halves_to_even_levels(engine: Engine) -> None:
     found = np.array(engine("pixels", x=values), np.uint8).reshape(8, 11, 4)
     assert found[:, :, :3].tolist() == quantise(values).tolist()
     assert (found[:, :, 3] == 255).all()
+
+
+def test_faces_are_told_as_in_python(engine: Engine, tmp_path: Path) -> None:
+    """By the weights that a site has, of pictures that are made smaller as Pillow makes them."""
+    choice = site._choice(("sr4-fast", "photo-x4"), tmp_path)
+    assert choice is not None
+    weights = np.fromfile(tmp_path / choice["recogniser"]["path"], np.float32)
+    random = np.random.default_rng(6)
+    with Image.open(EXAMPLE) as image:
+        face = image.convert("RGB")
+    given = [np.asarray(face)]
+    for width, height in ((16, 17), (21, 32), (32, 16), (30, 30)):
+        given.append(np.asarray(face.resize((width, height), Image.Resampling.BICUBIC)))
+        given.append(random.integers(0, 256, (height, width, 3), dtype=np.uint8))
+    found = engine(
+        "scores",
+        weights=weights.reshape(1, 1, -1),
+        pictures=[
+            {
+                "data": base64.b64encode(one.tobytes()).decode(),
+                "width": one.shape[1],
+                "height": one.shape[0],
+            }
+            for one in (np.dstack([one, np.full_like(one[:, :, :1], 255)]) for one in given)
+        ],
+    )
+    expected = [recogniser().score(as_seen(one)) for one in given]
+    # Which axis Pillow makes smaller first depends on its version: a level here and there.
+    np.testing.assert_allclose(found, expected, rtol=0, atol=0.05)
+    np.testing.assert_allclose(found[:3], expected[:3], rtol=0, atol=1e-4)
+    assert max(expected) > 1 > min(expected)
 
 
 class Products:

@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from sr4.model.site import SiteReport, export_site
+from sr4.web.site import SiteReport, export_site
 from tests.cli.conftest import Outcome
 from tests.features.browser import Tab, chromium, tab
 
@@ -203,6 +203,19 @@ def test_a_large_photograph_is_drawn_in_the_same_tiles(
     (found,) = results(page, tmp_path)
     assert found.shape[0] * found.shape[1] > 2**18
     assert_equal(found, upscaled(run, picture, "photo-x4", "--seed", 2))
+
+
+def test_the_model_is_the_one_that_a_picture_calls_for(page: Tab, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    noise = random.integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    chosen = []
+    for picture in (EXAMPLE, saved(noise, tmp_path / "noise.png"), EXAMPLE):
+        page.page.set_input_files("#file", picture)
+        page.page.wait_for_selector("#go:enabled")
+        page.until('document.querySelector("figcaption").textContent.startsWith("Given")')
+        page.page.wait_for_timeout(200)
+        chosen.append(page.page.input_value("#model"))
+    assert chosen == ["sr4-fast", "photo-x4", "sr4-fast"]
 
 
 def test_samples_and_detail(

@@ -33,7 +33,7 @@ LAYERS = (
     {"runtime"},
     {"model"},
     {"upscaling", "compat"},
-    {"batch", "evaluation"},
+    {"batch", "evaluation", "web"},
     {"bench", "serve"},
     {"training"},
     {"ablation"},

@@ -1,8 +1,10 @@
 /** The engine as a page uses it: pictures in, pictures out, without a server. */
 
 import { Refused } from "./config";
-import { forgetOthers } from "./files";
+import { fetched, forgetOthers } from "./files";
 import type { Options, Progress, Reply, Request, Site, SiteFile, SiteModel } from "./messages";
+import type { Pixels } from "./pixels";
+import { mayBeFace, Recogniser } from "./recogniser";
 
 export { Refused };
 export type { Options, Progress, SiteModel };
@@ -29,10 +31,17 @@ interface Waiting {
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
 
+const pixelsOf = ({ data, width, height }: ImageData): Pixels => ({
+  data: data as Uint8ClampedArray<ArrayBuffer>,
+  width,
+  height,
+});
+
 /** A site's models in a worker, one picture after the other. */
 export class Engine {
   private readonly waiting = new Map<number, Waiting>();
   private readonly worker: Worker;
+  private recogniser: Promise<Recogniser> | undefined;
   private last = 0;
 
   private constructor(
@@ -52,13 +61,24 @@ export class Engine {
     const answer = await fetch(new URL("site.json", base), { cache: "no-cache" });
     if (!answer.ok) throw new Refused(`got no site.json (${answer.status}); expected a folder of sr4 export --format web`);
     const site = (await answer.json()) as Site;
-    const files: SiteFile[] = [site.runtime.wasm, ...site.models.flatMap((model) => Object.values(model.files))];
+    const files: SiteFile[] = [site.runtime.wasm, ...(site.choice === null ? [] : [site.choice.recogniser]), ...site.models.flatMap((model) => Object.values(model.files))];
     await forgetOthers(base, files.map((file) => file.path));
     return new Engine(base, site);
   }
 
   get models(): readonly SiteModel[] {
     return this.site.models;
+  }
+
+  /** The name of the model that a picture calls for: the one for faces, or the first of the others. */
+  async modelFor(picture: ImageData): Promise<string> {
+    const { choice, models } = this.site;
+    if (choice === null) return models[0]!.name;
+    if (!mayBeFace(picture)) return choice.other;
+    this.recogniser ??= fetched(this.base, choice.recogniser, () => {}).then(
+      ({ buffer }) => new Recogniser(new Float32Array(buffer)),
+    );
+    return (await this.recogniser).isFace(pixelsOf(picture)) ? choice.face : choice.other;
   }
 
   /**
@@ -72,8 +92,7 @@ export class Engine {
     if (model === undefined)
       throw new Refused(`no model ${options.model}; expected one of ${this.models.map(({ name }) => name).join(", ")}`);
     const id = (this.last += 1);
-    const { data, width, height } = picture;
-    const pixels = { data: data as Uint8ClampedArray<ArrayBuffer>, width, height };
+    const pixels = pixelsOf(picture);
     this.send({ kind: "upscale", id, base: this.base, runtime: this.site.runtime, model, pixels, options });
     const stop = (): void => {
       this.send({ kind: "cancel", id });

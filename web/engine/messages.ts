@@ -25,6 +25,8 @@ export interface Site {
   readonly format: 1;
   readonly runtime: { readonly script: SiteFile; readonly wasm: SiteFile };
   readonly models: readonly SiteModel[];
+  /** Which of two models a picture calls for, where the site has both. */
+  readonly choice: { readonly face: string; readonly other: string; readonly recogniser: SiteFile } | null;
 }
 
 /** The options of `sr4 upscale` that there are in the browser. */

@@ -8,6 +8,7 @@ export * from "./model";
 export * from "./noise";
 export * from "./pixels";
 export * from "./planes";
+export * from "./recogniser";
 export * from "./schedule";
 export * from "./target";
 export * from "./tiles";

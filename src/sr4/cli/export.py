@@ -85,7 +85,7 @@ def export(
 def _site(
     models: list[str], out: Path, runtime: Path | None, *, overwrite: bool, as_json: bool
 ) -> int:
-    from sr4.model.site import export_site
+    from sr4.web.site import export_site
 
     report = export_site(models, out, runtime=runtime, overwrite=overwrite)
     if as_json:

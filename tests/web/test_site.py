@@ -14,7 +14,7 @@ import pytest
 from sr4.errors import ModelError, UsageError
 from sr4.files.whole import file_sha256
 from sr4.model.folder import read_config, shipped_models
-from sr4.model.site import PAGE, RUNTIME, export_site, find_runtime
+from sr4.web.site import PAGE, RUNTIME, export_site, find_runtime
 from tests.cli.conftest import Outcome, run
 
 __all__ = ["run"]
@@ -67,6 +67,8 @@ def test_the_site_tells_its_files_and_their_names_change_with_them(
             assert one["sha256"] == file_sha256(folder / name)
     others = {path.relative_to(report.folder).as_posix() for path in files}
     others -= {one["path"] for one in told}
+    assert site["choice"]["face"] == "sr4-fast"
+    others.remove(site["choice"]["recogniser"]["path"])
     assert others == {"site.json", *built(PAGE)}
 
 

@@ -1,6 +1,6 @@
 """A static site that upscales in the browser: the page and the engine, ONNX Runtime Web, models.
 
-Page and engine are built from `web/demo` and `web/engine` into `site/` beside this module. Names of
+Page and engine are built from `web/demo` and `web/engine` into `page/` beside this module. Names of
 files change with what they hold, so that browsers may keep them for ever; `site.json` tells them.
 """
 
@@ -8,23 +8,28 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+import numpy as np
 
 from sr4.config import ModelConfig
 from sr4.errors import ModelError, UsageError, reason
 from sr4.files.documents import parse_json, read_bytes
 from sr4.files.kinds import FolderKind, holds
 from sr4.files.whole import file_sha256, write_text
-from sr4.model.folder import find_model, read_config
+from sr4.model.folder import DEFAULT_MODEL, PHOTO_MODEL, find_model, read_config
 from sr4.runtime import CONFIG, GRAPH, WEIGHTS
 from sr4.runtime.files import check_files
 from sr4.runtime.graph_check import check_graph
 from sr4.runtime.weights import read_header
+from sr4.upscaling.recogniser import LAYERS
+from sr4.upscaling.recogniser import WEIGHTS as RECOGNISER
 
-PAGE = Path(__file__).with_name("site")
+PAGE = Path(__file__).with_name("page")
 RUNTIME = "onnxruntime-web"
 _SCRIPT, _WASM = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
 _SITE = FolderKind("is no site of sr4", holds("site.json", "runtime", "models"), ModelError)
@@ -74,6 +79,7 @@ def export_site(
                 "models": [
                     _model(name, folder, configs[name], site) for name, folder in folders.items()
                 ],
+                "choice": _choice(folders, site),
             }
             write_text(site / "site.json", json.dumps(said, indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
@@ -160,6 +166,23 @@ def _model(name: str, folder: Path, config: ModelConfig, site: Path) -> dict[str
         "has_detail": config.network.has_mean_output,
         "files": {one: _put(folder / one, site, parts) for one in (CONFIG, GRAPH, WEIGHTS)},
     }
+
+
+def _choice(models: Container[str], site: Path) -> dict[str, Any] | None:
+    """Which of the shipped models a picture calls for, where both are there."""
+    if not (DEFAULT_MODEL in models and PHOTO_MODEL in models):
+        return None
+    names = [*(f"convolutions.{number}" for number in range(len(LAYERS))), "out"]
+    with np.load(RECOGNISER, allow_pickle=False) as tensors:
+        parts = [tensors[f"{name}.{kind}"].ravel() for name in names for kind in ("weight", "bias")]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "recogniser.bin"
+        path.write_bytes(np.concatenate(parts).astype("<f4").tobytes())
+        return {
+            "face": DEFAULT_MODEL,
+            "other": PHOTO_MODEL,
+            "recogniser": _put(path, site, "models"),
+        }
 
 
 def _put(source: Path, site: Path, folder: str) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""The static site that upscales in the browser, without a server."""
