@@ -21,6 +21,8 @@ NOT_RUN = {
     r"sr4 (train|distill|ablate) ": "minutes of training; tests/features/test_systems.py trains",
     r"sr4 (data|evaluate|bench) ": "needs a test set; tests/cli runs them on small ones",
     r"sr4 serve": "serves until it is told to stop; tests/features/test_service.py starts it",
+    r"npm |python -m http|sr4 export .* web ": "needs npm, or serves; "
+    "tests/features/test_site_in_a_browser.py does both",
     r"sr4 upscale - ": "needs a shell; tests/cli/test_pipes.py pipes",
     r"sr4 .*(runs/mine|\bmine\b)": "needs the model that training would have made",
 }
