@@ -49,4 +49,4 @@ constraints: .venv-test/ready
 	@touch .venv-test/ready
 
 clean:
-	rm -rf .venv-demo .venv-test demo
+	rm -rf .venv-demo .venv-test demo build web/node_modules

@@ -72,6 +72,7 @@ function clear(): void {
 async function take(source: File, engine: Engine): Promise<void> {
   try {
     stopping?.abort();
+    go.disabled = true;
     given = { name: source.name.replace(/\.[^.]*$/, ""), pixels: await read(source) };
     clear();
     byId("pictures").append(await figure(given.pixels, "Given", given.pixels.width));
@@ -87,6 +88,12 @@ async function take(source: File, engine: Engine): Promise<void> {
 function follow({ stage, share }: Progress): void {
   bar.value = share;
   say(stage === "loading" ? "Loading the model; it is kept for the next time" : `Drawing, ${Math.floor(share * 100)} %`);
+}
+
+/** A consistency (mean squared difference, x 1e-5) in words. */
+function off(consistency: number): string {
+  const levels = Math.sqrt(consistency * 1e-5) * 255;
+  return `${levels < 0.1 ? "less than 0.1" : levels.toFixed(1)} of 255 levels`;
 }
 
 async function upscale(engine: Engine): Promise<void> {
@@ -111,10 +118,7 @@ async function upscale(engine: Engine): Promise<void> {
     for (const [number, sample] of result.samples.entries())
       shown.push(figure(sample, `Seed ${seed + number}`, result.width, `${name}-${options.model}-${seed + number}.png`));
     byId("pictures").append(...(await Promise.all(shown)));
-    say(
-      `Done in ${seconds.toFixed(1)} s. Downscaling the result gives the picture back: ` +
-        `consistency ${result.consistency.toPrecision(3)} (mean squared difference, x 1e-5).`,
-    );
+    say(`Done in ${seconds.toFixed(1)} s. Downscaled, the result is off the picture given by ${off(result.consistency)}.`);
   } catch (error) {
     if (own.signal.aborted) say("Cancelled");
     else wrong(error);
