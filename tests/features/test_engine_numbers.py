@@ -133,7 +133,8 @@ def test_noise_beyond_the_layers_differs_by_the_last_bit_at_most(engine: Engine)
 
 
 @pytest.mark.parametrize(
-    ("scale", "height", "width"), [(8, 16, 21), (4, 80, 96), (3, 1, 2), (4, 3, 300), (1, 5, 7)]
+    ("scale", "height", "width"),
+    [(8, 16, 21), (4, 80, 96), (3, 1, 2), (4, 3, 300), (1, 5, 7), (4, 1, 40_000)],
 )
 def test_degradation_and_its_inverse(engine: Engine, scale: int, height: int, width: int) -> None:
     degradation = Degradation(scale)

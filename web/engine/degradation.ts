@@ -63,13 +63,18 @@ function pseudoInverseRows(a: readonly Row[], high: number): Row[] {
       });
     });
   });
-  const largest = Math.max(...sums.map((one) => Math.max(...[...one.values()].map(Math.abs))));
+  const largest = greatest(sums, (one) => greatest([...one.values()], Math.abs));
   return sums.map((one) => {
     const held = [...one.keys()].filter((place) => Math.abs(one.get(place)!) > NOTHING * largest);
     const first = Math.min(...held);
     const count = Math.max(...held) - first + 1;
     return { first, weights: Array.from({ length: count }, (_, at) => one.get(first + at) ?? 0) };
   });
+}
+
+/** Of numbers of at least 0, however many there are. */
+function greatest<T>(all: readonly T[], value: (one: T) => number): number {
+  return all.reduce((most, one) => Math.max(most, value(one)), 0);
 }
 
 /** The Cholesky factor L of `A Aᵀ`: `L[i][d]` lies d columns left of the diagonal. */
@@ -125,7 +130,7 @@ function solvedUnit(factor: readonly number[][], number: number): Row {
 
 /** Rows of equal length, in the float32 that pictures are multiplied in. */
 function banded(rows: readonly Row[], columns: number): Banded {
-  const taps = Math.max(...rows.map((row) => row.weights.length));
+  const taps = greatest(rows, (row) => row.weights.length);
   const first = new Int32Array(rows.length);
   const weights = new Float32Array(rows.length * taps);
   rows.forEach((row, number) => {
