@@ -7,19 +7,26 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 
-_ODD = (0, 1, 2, 3, 127, 128, 255, 256, 32767, 32768, 65535, 2**24, 2**31 - 1, 2**31, 2**32 - 1)
+from structures import ODD, PNG, restructure
+
 _HEAD = 96  # bytes, in which formats keep their sizes
 
 
 def mutate(data: bytes, others: Sequence[bytes], random_: random.Random) -> bytes:
-    """The file with one to three changes.
+    """The file with one to three changes, half of the time to its parts, most of those to nothing
+    else.
 
     Args:
         others: files that parts may come from.
     """
+    if random_.random() < 0.5:
+        parted = restructure(data, others, random_)
+        if parted != data and random_.random() < 0.7:
+            return parted
+        data = parted
     for _ in range(random_.choice((1, 1, 2, 3))):
         data = random_.choice(_CHANGES)(data, others, random_)
-    if data.startswith(_PNG) and random_.random() < 0.7:
+    if data.startswith(PNG) and random_.random() < 0.7:
         data = fix_png(data)
     return data
 
@@ -61,7 +68,7 @@ def _integer(data: bytes, others: Sequence[bytes], random_: random.Random) -> by
     if len(data) < size:
         return data
     place = min(_place(data, random_), len(data) - size)
-    return _with(data, place, code, random_.choice(_ODD))
+    return _with(data, place, code, random_.choice(ODD))
 
 
 def _length(data: bytes, others: Sequence[bytes], random_: random.Random) -> bytes:
@@ -71,7 +78,7 @@ def _length(data: bytes, others: Sequence[bytes], random_: random.Random) -> byt
         return _integer(data, others, random_)
     place, code = random_.choice(places)
     (old,) = struct.unpack_from(code, data, place)
-    return _with(data, place, code, random_.choice((*_ODD, old - 1, old + 1, 2 * old)))
+    return _with(data, place, code, random_.choice((*ODD, old - 1, old + 1, 2 * old)))
 
 
 def _with(data: bytes, place: int, code: str, number: int) -> bytes:
@@ -91,12 +98,10 @@ _CHANGES: tuple[Callable[[bytes, Sequence[bytes], random.Random], bytes], ...] =
     _length,
 )
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-
 
 def lengths(data: bytes) -> Iterator[tuple[int, str]]:
     """Where a file of chunks, segments, boxes or tags keeps numbers on its parts, and how."""
-    if data.startswith(_PNG):
+    if data.startswith(PNG):
         yield from ((begin, ">I") for begin, _ in _chunks(data))
     elif data[:4] == b"RIFF":
         place = 12
@@ -122,7 +127,7 @@ def lengths(data: bytes) -> Iterator[tuple[int, str]]:
 
 def _chunks(data: bytes) -> Iterator[tuple[int, int]]:
     """Begin and end of a PNG's chunks."""
-    place = len(_PNG)
+    place = len(PNG)
     while place + 12 <= len(data):
         end = place + 12 + struct.unpack_from(">I", data, place)[0]
         yield place, min(end, len(data))

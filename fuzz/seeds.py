@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import imagecodecs
 import numpy as np
 import tifffile
-from PIL import Image
+from PIL import Image, ImageCms
+from structures import png_chunk
 
 
 class Seed(NamedTuple):
@@ -102,7 +103,7 @@ def make_seeds(*, bombs: bool = True) -> list[Seed]:
                 continue
             for size in _SIZES[:1] if kind in ("ICNS", "BLP") else _SIZES:
                 seeds.append(Seed(kind, suffix, _encode(kind, mode, size, dict(options), number)))
-    return seeds + _deep() + _handmade() + (_bombs() if bombs else [])
+    return seeds + _deep() + _rich() + _handmade() + (_bombs() if bombs else [])
 
 
 def _picture(mode: str, size: tuple[int, int], number: int) -> Image.Image:
@@ -161,6 +162,35 @@ def _deep() -> list[Seed]:
     return seeds
 
 
+_XMP_OF_TURNED = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-synta'
+    b'x-ns#"><rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
+    b"</rdf:RDF></x:xmpmeta>"
+)
+
+
+def _rich() -> list[Seed]:
+    """Files that say much besides their pixels, and TIFF in tiles."""
+    image = _picture("RGB", (40, 24), 3)
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F], exif[0x011A] = 6, "maker", 300.0
+    exif.get_ifd(0x8769).update({0x9003: "2026:01:01 00:00:00", 0x927C: b"note" * 20})
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    seeds = []
+    for kind, suffix in (("JPEG", "jpg"), ("PNG", "png"), ("WEBP", "webp"), ("TIFF", "tif")):
+        buffer = io.BytesIO()
+        more: dict[str, Any] = {} if kind in ("TIFF", "PNG") else {"xmp": _XMP_OF_TURNED}
+        image.save(buffer, kind, exif=exif, icc_profile=profile, dpi=(300, 300), **more)
+        seeds.append(Seed(kind, suffix, buffer.getvalue()))
+    pixels = np.asarray(image.resize((48, 32)))
+    tiled: list[dict[str, Any]] = [{}, {"compression": "zlib"}, {"compression": "jpeg"}]
+    for options in [*tiled, {"byteorder": ">"}, {"bigtiff": True}]:
+        buffer = io.BytesIO()
+        tifffile.imwrite(buffer, pixels, photometric="rgb", tile=(16, 16), **options)
+        seeds.append(Seed("TIFF", "tif", buffer.getvalue()))
+    return seeds
+
+
 def _handmade() -> list[Seed]:
     """Files of formats that Pillow reads only."""
     pcx = _encode("PCX", "RGB", (16, 16), {}, 0)
@@ -194,11 +224,6 @@ def _handmade() -> list[Seed]:
     ]
 
 
-def chunk(kind: bytes, body: bytes) -> bytes:
-    """A chunk of a PNG."""
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
 def _bombs() -> list[Seed]:
     """A few bytes that stand for very many."""
     zeros = zlib.compress(bytes(200_000_000), 9)
@@ -220,12 +245,12 @@ def _bombs() -> list[Seed]:
             + (struct.pack("<BHHHHB", 0x2C, 0, 0, 1, 1, 0) + b"\2\2\x44\1\0;")
         )
 
-    notes = chunk(b"tEXt", b"k\0" + bytes(9)) * 9999
+    notes = png_chunk(b"tEXt", b"k\0" + bytes(9)) * 9999
     return [
-        Seed("PNG", "png", start + chunk(b"zTXt", b"a\0\0" + zeros) + rest),
-        Seed("PNG", "png", start + chunk(b"iCCP", b"a\0\0" + zeros) + rest),
-        Seed("PNG", "png", start + chunk(b"iTXt", b"a\0\1\0\0\0" + zeros) + rest),
-        Seed("PNG", "png", start + chunk(b"IDAT", zeros) + chunk(b"IEND", b"")),
+        Seed("PNG", "png", start + png_chunk(b"zTXt", b"a\0\0" + zeros) + rest),
+        Seed("PNG", "png", start + png_chunk(b"iCCP", b"a\0\0" + zeros) + rest),
+        Seed("PNG", "png", start + png_chunk(b"iTXt", b"a\0\1\0\0\0" + zeros) + rest),
+        Seed("PNG", "png", start + png_chunk(b"IDAT", zeros) + png_chunk(b"IEND", b"")),
         Seed(
             "PNG",
             "png",

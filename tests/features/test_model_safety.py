@@ -288,6 +288,16 @@ def twice(model: Any) -> None:
     tensor.external_data.add(key="location", value="/etc/passwd")
 
 
+def split(outputs: int) -> Callable[[Any], None]:
+    """Into so many parts, of which a runtime makes a list before it looks at them."""
+
+    def change(model: Any) -> None:
+        node = next(one for one in model.graph.node if one.op_type == "Split")
+        next(one for one in node.attribute if one.name == "num_outputs").i = outputs
+
+    return change
+
+
 def of_another_name(model: Any) -> None:
     one, other = [t for t in model.graph.initializer if t.external_data][:2]
     one.name, other.name = other.name, one.name
@@ -312,6 +322,8 @@ def of_another_name(model: Any) -> None:
         (lambda m: m.graph.initializer[0].dims.append(2), "tensor"),
         (giant, "more values than it holds"),
         (loop, "the operator 'Loop'"),
+        (split(2**31 - 1), "its operator Split has the number 2,147,483,647"),
+        (split(-(2**40)), "its operator Split has the number -1,099,511,627,776"),
         (lambda m: setattr(m.graph.node[0], "domain", "com.microsoft"), "'com.microsoft'"),
         (lambda m: setattr(m.graph.node[0], "op_type", "PyOp"), "the operator 'PyOp'"),
         (lambda m: m.opset_import.add(domain="evil", version=1), "'evil'"),

@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mutations import fix_png, lengths, mutate
 from seeds import Seed, make_seeds
+from structures import restructure, tar
 
 from sr4.cli.train import lay_over
 from sr4.config import FastNetworkSettings, ModelSettings, RunSettings, parse_model_config
@@ -115,6 +116,69 @@ def test_a_small_run_of_the_harness(tiny_exported: Path, tmp_path: Path) -> None
     assert len(outcomes) == 150
     assert 10 < sum(one["upscaled"] for one in outcomes) < 140
     assert list((tmp_path / "culprits").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_small_run_over_pictures_tars_models_and_settings(tiny_exported: Path) -> None:
+    command = [sys.executable, str(UPSCALE.with_name("inputs.py")), str(tiny_exported)]
+    done = subprocess.run(
+        [*command, "--count", "400", "--seed", "3"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout.splitlines()[0])
+    assert sum(found["taken"].values()) + sum(found["refused"].values()) == 400
+    assert found["taken"].keys() == {"picture", "tar", "settings", "model"}
+
+
+@pytest.mark.slow
+def test_ways_to_draw_a_picture_that_must_not_matter() -> None:
+    pytest.importorskip("openvino")
+    pytest.importorskip("torch")
+    command = [sys.executable, str(UPSCALE.with_name("differential.py")), "--count", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("1 pictures, 0 problems\n")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "GIF", "WEBP", "AVIF", "JPEG2000"])
+def test_files_fall_into_their_parts(kind: str) -> None:
+    """A reader gets as far as the part that is changed: most begin as whole files do, and some can
+    still be read.
+    """
+    datas = [seed.data for seed in SEEDS if seed.format == kind]
+    everything = [seed.data for seed in SEEDS]
+    changed = read = 0
+    for number in range(60):
+        data = datas[number % len(datas)]
+        made = restructure(data, everything, random.Random(number))
+        assert made == restructure(data, everything, random.Random(number))
+        changed += made != data
+        read += check_picture(made)
+    assert changed > 30
+    assert read > 3
+
+
+def test_tars_have_right_checksums_whatever_they_say() -> None:
+    """So that what lies is met by what reads it."""
+    members = [(f"{number}.png", SEEDS[number].data) for number in range(3)]
+    for number in range(50):
+        data = tar(members, random.Random(number))
+        assert data == tar(members, random.Random(number))
+        header = data[:512]
+        if len(header) == 512:
+            plain = header[:148] + b" " * 8 + header[156:]
+            assert int(header[148:154], 8) == sum(plain)
+
+
+def test_wild_graphs_are_valid_files_of_others(tiny_exported: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    import graphs
+
+    data = (tiny_exported / "model.onnx").read_bytes()
+    for number in range(40):
+        made = graphs.wild_graph(data, random.Random(number))
+        assert made == graphs.wild_graph(data, random.Random(number))
+        assert onnx.load_from_string(made).graph.node
 
 
 # Settings
@@ -285,7 +349,7 @@ def test_mutated_model_folders(tiny_exported: Path, tmp_path: Path) -> None:
             check_line(error)
             refused += 1
     assert opened > 3
-    assert refused > 100
+    assert refused > 90
 
 
 def test_mutated_checkpoints(tmp_path: Path) -> None:

@@ -209,6 +209,16 @@ def test_a_resumed_run_ends_with_the_same_weights(
     ).read_bytes()
 
 
+def test_older_checkpoints_that_a_kill_has_kept_go(
+    tiny: Tiny, source: EncodedSource, run: Path
+) -> None:
+    """It came between a new checkpoint and the removal of the oldest."""
+    shutil.copytree(run / "checkpoints" / f"{16:012d}", run / "checkpoints" / f"{8:012d}")
+    train(tiny(), data=source, val=None, out=run)
+    kept = sorted(int(path.name) for path in (run / "checkpoints").iterdir())
+    assert kept == [16, 32]
+
+
 def test_a_finished_run_can_be_made_longer(
     tiny: Tiny, source: EncodedSource, weights: Weights, tmp_path: Path
 ) -> None:

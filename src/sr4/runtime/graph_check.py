@@ -19,6 +19,7 @@ from sr4.runtime.weights import StoredTensor
 _MOST_GRAPH = 2**23  # bytes, without the weights; the graph of `sr4-fast` has 70,000
 _MOST_IR = 2**26
 _MOST_AXES = 16
+_MOST_NUMBER = 2**16  # of an operator's own, of which runtimes make lists: "num_outputs" of a Split
 
 # fmt: off
 _OPERATORS = frozenset((  # what the networks consist of, whichever way torch renders them
@@ -46,7 +47,7 @@ _LAYERS = frozenset((  # the same in OpenVINO's words
 _MODEL = {"graph": 7, "opset_import": 8, "training_info": 20, "functions": 25}
 _GRAPH = {"node": 1, "initializer": 5, "sparse_initializer": 15}
 _NODE = {"op_type": 4, "attribute": 5, "domain": 7}
-_ATTRIBUTE = {"t": 5, "g": 6, "tensors": 10, "graphs": 11, "sparse_tensor": 22}
+_ATTRIBUTE = {"i": 3, "t": 5, "g": 6, "tensors": 10, "graphs": 11, "sparse_tensor": 22}
 _TENSOR = {"dims": 1, "data_type": 2, "name": 8, "external_data": 13, "data_location": 14}
 _OPSET = {"domain": 1}
 _PAIR = {"key": 1, "value": 2}
@@ -145,6 +146,9 @@ def _check_node(node: Message) -> None:
         _refuse(attribute, _ATTRIBUTE, "g", "tensors", "graphs", "sparse_tensor")
         if len(attribute.get(_ATTRIBUTE["t"], ())) > 1:
             raise ValueError(f"its operator {operator} has a value that stands twice")
+        number = (_integer(attribute, _ATTRIBUTE["i"]) + 2**63) % 2**64 - 2**63  # with its sign
+        if abs(number) > _MOST_NUMBER:
+            raise ValueError(f"its operator {operator} has the number {number:,}")
         for tensor in _messages(attribute, _ATTRIBUTE["t"]):
             if _TENSOR["external_data"] in tensor or _TENSOR["data_location"] in tensor:
                 raise ValueError(f"its operator {operator} refers to another file")

@@ -47,9 +47,7 @@ class Checkpoint:
         final = folder / f"{self.images:012d}"
         with writing(final), replaced_folder(final) as new:  # only fragments can have this name
             self._write(new)
-        with writing(folder):
-            for old in list_checkpoints(folder)[:-keep]:
-                remove_folder(old)
+        remove_older(folder, keep)
         return final
 
     def _write(self, folder: Path) -> None:
@@ -121,6 +119,17 @@ def _text(state: Mapping[str, Any]) -> str:
 def list_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints under a folder, damaged ones too, oldest first."""
     return sorted(folder.glob("[0-9]*"))
+
+
+def remove_older(folder: Path, keep: int) -> None:
+    """Leave the newest `keep` checkpoints under a folder.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+    with writing(folder):
+        for old in list_checkpoints(folder)[:-keep]:
+            remove_folder(old)
 
 
 def newest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:

@@ -27,7 +27,12 @@ from sr4.errors import DataError, RunError, UsageError, reason
 from sr4.model.folder import read_config, save_model
 from sr4.runtime.files import check_files
 from sr4.runtime.torch_backend import TorchNetwork
-from sr4.training.checkpoint import list_checkpoints, newest_checkpoint, writing
+from sr4.training.checkpoint import (
+    list_checkpoints,
+    newest_checkpoint,
+    remove_older,
+    writing,
+)
 from sr4.training.distillation import Distillation, student_weights
 from sr4.training.objectives import DenoisingObjective
 from sr4.training.optimisation import NotFiniteError, Optimisation, learning_rate
@@ -307,6 +312,7 @@ class _Run:
                 f"version of sr4 ({reason(error)[:200]}); expected one that it wrote: choose "
                 "another --out, or go on with the version that began the run"
             ) from error
+        remove_older(self.folder.checkpoints, self.training.keep_checkpoints)
         self.saved_at = self.images
         self._tell(f"resumed at {self.images:,} pictures")
 
