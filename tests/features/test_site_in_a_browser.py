@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import tarfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +24,10 @@ from tests.features.browser import Tab, chromium, tab
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "astronaut-16.png"
 DIAL = "dial"  # a model whose detail can be chosen
+ISOLATED = {
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+}
 MOST = 10  # values that may be off, by one level, of a result of 128x128 pixels
 Bytes = NDArray[np.uint8]
 
@@ -50,17 +55,21 @@ def site(
     return export_site(models, place / "out", runtime=page_tools / "node_modules")
 
 
-@pytest.fixture(scope="module")
-def served(site: SiteReport) -> Iterator[Served]:
+@contextmanager
+def serving(folder: Path, headers: Mapping[str, str]) -> Iterator[Served]:
+    """A server of a folder, whose answers have some headers more."""
     paths: list[str] = []
 
     class Handler(SimpleHTTPRequestHandler):
         def log_request(self, *_: object) -> None:
             paths.append(self.path)
 
-    server = ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(Handler, directory=str(site.folder / "."))
-    )
+        def end_headers(self) -> None:
+            for name, value in headers.items():
+                self.send_header(name, value)
+            super().end_headers()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -69,6 +78,12 @@ def served(site: SiteReport) -> Iterator[Served]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.fixture(scope="module")
+def served(site: SiteReport) -> Iterator[Served]:
+    with serving(site.folder, {}) as one:
+        yield one
 
 
 @pytest.fixture(scope="module")
@@ -259,6 +274,21 @@ def test_a_picture_can_be_given_up(page: Tab, tmp_path: Path) -> None:
     ask(page, EXAMPLE, "photo-x4")  # the worker is free for another
     (found,) = results(page, tmp_path)
     assert found.shape == (64, 64, 3)
+
+
+def test_an_isolated_page_draws_with_threads(
+    browser: Any, site: SiteReport, run: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    with Image.open(EXAMPLE) as image:
+        picture = saved(np.asarray(image.convert("RGB")), tmp_path / "face.png")
+    with serving(site.folder, ISOLATED) as served, tab(browser, served.url) as page:
+        load(page)
+        ask(page, picture, "sr4-fast", seed=4)
+        (found,) = results(page, tmp_path)
+        assert page.page.evaluate("crossOriginIsolated")
+        threads = [one for one in page.page.workers if "/runtime/" in one.url]
+        assert bool(threads) == (page.page.evaluate("navigator.hardwareConcurrency") > 1)
+    assert_equal(found, upscaled(run, picture, "sr4-fast", "--seed", 4))
 
 
 def test_what_is_no_picture_is_refused_in_a_line(page: Tab, tmp_path: Path) -> None:

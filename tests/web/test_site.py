@@ -19,7 +19,7 @@ from tests.cli.conftest import Outcome, run
 
 __all__ = ["run"]
 
-BUILT = ("index.html", "favicon.svg", "engine.json", "assets/*")
+BUILT = ("index.html", "favicon.svg", "engine.json", "NOTICES", "assets/*")
 
 
 def version() -> str:
@@ -137,6 +137,10 @@ def test_the_command(run: Callable[..., Outcome], runtime: Path, tmp_path: Path)
     again = run(*words, "--overwrite")
     assert again.code == 0
     assert f"python -m http.server -d {out}" in again.out
+    narrow = run(*words, "--overwrite", "--precision", "float32")
+    assert narrow.errors[0].startswith("got --precision float32 for the format 'web'; expected")
+    unknown = run("export", "photo-x4", "--format", "wbe", "-o", tmp_path / "other")
+    assert unknown.errors == ["unknown export option 'wbe': did you mean 'web'?"]
     several = run("export", "photo-x4", "sr4-fast", "-o", tmp_path / "other")
     assert several.code == UsageError.exit_code
     assert several.errors[0].startswith("got 2 models for the format 'onnx'")

@@ -1,5 +1,5 @@
-// Writes the static page and the engine into src/sr4/web/page: index.html, favicon.svg, assets/
-// and engine.json, which names the version of ONNX Runtime Web that they were built with. Another
+// Writes the static page and the engine into src/sr4/web/page: index.html, favicon.svg, assets/,
+// NOTICES, and engine.json, which names the version of ONNX Runtime Web that they were built with. Another
 // folder can be named as the argument.
 
 import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -41,4 +41,9 @@ const page = (await readFile(join(here, "index.html"), "utf8"))
 await writeFile(join(out, "index.html"), page);
 await copyFile(join(here, "..", "favicon.svg"), join(out, "favicon.svg"));
 const runtime = packages.devDependencies["onnxruntime-web"];
+const licence = await readFile(join(here, "..", "licences", "onnxruntime-web.txt"), "utf8");
+await writeFile(
+  join(out, "NOTICES"),
+  `Parts of a site that others made, with their licences.\n\nonnxruntime-web ${runtime} (in runtime/)\n\n${licence}`,
+);
 await writeFile(join(out, "engine.json"), `${JSON.stringify({ "onnxruntime-web": runtime })}\n`);

@@ -9,8 +9,10 @@ import typer
 
 from sr4.cli import console
 from sr4.cli.options import JSON, Overwrite, examples
-from sr4.errors import UsageError
+from sr4.errors import UsageError, nearest
 
+WEB = "web"
+STORED = "float16"
 EXAMPLES = examples(
     "sr4 export runs/mine -o models/mine",
     "sr4 export sr4-fast photo-x4 --format web -o site",
@@ -39,7 +41,7 @@ def export(
     ] = "onnx",
     precision: Annotated[
         str, typer.Option(metavar="float16|float32", help="Of the stored weights.")
-    ] = "float16",
+    ] = STORED,
     runtime: Annotated[
         Path | None,
         typer.Option(
@@ -56,15 +58,22 @@ def export(
     The export is compared with torch before it is kept; a page for the browser takes the graph that
     a model has.
     """
-    if format == "web":
+    from sr4.model.export import FORMATS, export_model
+
+    if format not in (*FORMATS, WEB):
+        raise UsageError(f"unknown export option {format!r}: {nearest(format, (*FORMATS, WEB))}")
+    if format == WEB:
+        if precision != STORED:
+            raise UsageError(
+                f"got --precision {precision} for the format 'web'; expected none, as weights stay "
+                "as they are: export to onnx first"
+            )
         return _site(models, out, runtime, overwrite=overwrite, as_json=as_json)
     if len(models) > 1 or runtime is not None:
         raise UsageError(
             f"got {f'{len(models)} models' if len(models) > 1 else '--runtime'} for the format "
             f"{format!r}; expected that for web alone: export one model at a time"
         )
-    from sr4.model.export import export_model
-
     report = export_model(models[0], out, format=format, precision=precision, overwrite=overwrite)
     if as_json:
         console.say_json(
