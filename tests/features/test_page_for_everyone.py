@@ -12,7 +12,7 @@ pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
 from sr4.serve.pages import FOLDER
-from tests.features.browser import REFUSED, Tab, chromium, tab
+from tests.features.browser import REFUSED, Tab, tab
 from tests.features.service_process import Running, running
 
 FACE = FOLDER / "examples" / "astronaut.png"
@@ -23,12 +23,6 @@ GRAVE = ("serious", "critical")
 @pytest.fixture(scope="module")
 def service() -> Iterator[Running]:
     with running("--model", "sr4-fast") as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as one:
         yield one
 
 

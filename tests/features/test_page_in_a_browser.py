@@ -18,7 +18,7 @@ pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
 from sr4.serve.pages import FOLDER
-from tests.features.browser import REFUSED, Tab, chromium, tab
+from tests.features.browser import REFUSED, Tab, tab
 from tests.features.service_process import Running, encoded, running
 
 FACE = FOLDER / "examples" / "astronaut.png"
@@ -37,12 +37,6 @@ def service(
     place = tmp_path_factory.mktemp("page")
     export_model(make_model(place, mean_output=True), place / DIAL)
     with running("--model", "auto", "--model", "sr4-fast", "--model", place / DIAL) as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as one:
         yield one
 
 

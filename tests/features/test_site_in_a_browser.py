@@ -20,7 +20,7 @@ from PIL import Image
 
 from sr4.web.site import SiteReport, export_site
 from tests.cli.conftest import Outcome
-from tests.features.browser import Tab, chromium, tab
+from tests.features.browser import Tab, tab
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "astronaut-16.png"
 DIAL = "dial"  # a model whose detail can be chosen
@@ -83,12 +83,6 @@ def serving(folder: Path, headers: Mapping[str, str]) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def served(site: SiteReport) -> Iterator[Served]:
     with serving(site.folder, {}) as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as one:
         yield one
 
 
