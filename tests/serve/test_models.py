@@ -48,6 +48,18 @@ def test_warm_models_are_loaded(tiny_exported: Path) -> None:
     assert list(pipelines._loaded) == [str(tiny_exported)]
 
 
+def test_warm_models_have_compiled_what_requests_need() -> None:
+    pytest.importorskip("openvino")
+    pipelines = Pipelines("openvino")
+    Models(["sr4-fast", "photo-x4"]).warm(pipelines)
+    faces, photographs = (
+        set(pipelines.get(name).model.network._compiled)  # type: ignore[union-attr]
+        for name in ("sr4-fast", "photo-x4")
+    )
+    assert faces == {8, 1}
+    assert photographs == {None}  # of any size
+
+
 def test_a_model_that_fails_is_told(tiny_exported: Path, tmp_path: Path) -> None:
     broken = shutil.copytree(tiny_exported, tmp_path / "broken")
     (broken / "model.onnx").write_bytes(b"")

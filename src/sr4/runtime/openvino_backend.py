@@ -83,8 +83,8 @@ class OpenVINONetwork:
             has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
             precision = "bf16" if has_bf16 else "float32"
         self.precision = precision
-        self._compiling = threading.Lock()
         self._compiled: dict[int | None, _Compiled] = {}  # by pictures in a group; None for any
+        self._compiling: dict[int | None, threading.Lock] = {}  # by the same
         try:
             self._model = self._core.read_model(str(graph))
         except RuntimeError as error:
@@ -122,7 +122,7 @@ class OpenVINONetwork:
             raise failure("OpenVINO", x_t.shape, error) from error
 
     def _evaluate(self, group: int | None, inputs: Mapping[str, Floats]) -> Floats:
-        with self._compiling:
+        with self._compiling.setdefault(group, threading.Lock()):
             if group not in self._compiled:
                 shapes = {name: one.shape for name, one in inputs.items() if group is not None}
                 self._compiled[group] = _Compiled(self._compile(shapes))

@@ -19,7 +19,8 @@ from sr4.upscaling.load import JOINT, model_names
 if TYPE_CHECKING:
     from sr4.config import ModelConfig
 
-_COMPILED = {"openvino": 9}  # pictures: it compiles a model for eight, and for a single one
+# Counts of pictures of the usual size that a runtime compiles a model for, one for each.
+_COMPILED = {"openvino": (8, 1)}
 
 
 def public_name(model: str) -> str:
@@ -108,10 +109,28 @@ class Models:
     def _warm(self, model: str, pipelines: Pipelines, is_cancelled: Callable[[], bool]) -> None:
         if is_cancelled():
             return
+        backend = pipelines.get(model).backend  # the one for many pictures, whatever comes first
         stage = self._stages[model][0]
-        data = _grey(max(1, stage.image_size // stage.scale))
-        count = _COMPILED.get(pipelines.get(model).backend, 1)
-        plan = Plan([plan_in_memory(data).pictures[0] for _ in range(count)], [])
+        is_local = stage.network.is_local  # if so, it is asked for pictures of any size
+        side = max(1, stage.image_size // stage.scale) + is_local
+        counts = (1,) if is_local else _COMPILED.get(backend, (1,))
+
+        def draw(count: int) -> None:
+            self._draw(model, side, count, pipelines, is_cancelled)
+
+        with ThreadPoolExecutor(len(counts), "sr4-warm") as threads:
+            list(threads.map(draw, counts))
+
+    def _draw(
+        self,
+        model: str,
+        side: int,
+        count: int,
+        pipelines: Pipelines,
+        is_cancelled: Callable[[], bool],
+    ) -> None:
+        """Draw some grey squares."""
+        plan = Plan([plan_in_memory(_grey(side)).pictures[0] for _ in range(count)], [])
         options = UpscaleOptions(model=model)
         for event in upscale_pictures(plan, options, pipelines, is_cancelled=is_cancelled):
             if isinstance(event, Failed):
