@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _DECODING = 12  # bytes that decoding may take for a pixel: the file's, RGBA and its own copy
 _MANY_PIXELS = 2**31  # of a picture, where nobody tells how much memory there is
+_LARGE = 2**28  # bytes of a result up from which it may not fit
 _FLOAT = 4  # bytes of a channel of a pixel while it is drawn
 
 
@@ -97,6 +98,7 @@ def _read(one: InWork, options: UpscaleOptions, scale: int, config: ModelConfig)
     one.result_size = options.result_size(size, scale)
     for path in planned.outputs:
         check_sides(path, one.result_size)
+    _check_memory(one.picture, one.result_size, options.samples)
     one.evidences = _evidences(one.picture, planned.content, options)
     said, found = provenance(planned, options), dict(one.evidences[0].numbers)
     one.provenance = {path: {**values, "found": found} for path, values in said.items()}
@@ -128,6 +130,19 @@ def _result_bytes(picture: Picture, size: tuple[int, int], samples: int) -> int:
     floats = _FLOAT * samples * math.prod(size) * picture.frames[0].pixels.shape[2]
     each = floats + result_bytes(picture.frames[0], (size[1], size[0]), samples)
     return int(len(picture.frames) * each)
+
+
+def _check_memory(picture: Picture, size: tuple[int, int], samples: int) -> None:
+    """Refuse a picture whose result alone does not fit the memory, before what it says is worked
+    out of its pixels; with what drawing takes, its pipeline does.
+    """
+    from sr4.upscaling.canvas import result_bytes, too_large
+
+    needed = result_bytes(picture.frames[0], (size[1], size[0]), samples)
+    needed *= len(picture.frames)
+    available = available_memory() if needed > _LARGE else None
+    if available is not None and needed > available:
+        raise too_large(picture.frames[0].size, size, needed, available)
 
 
 def _most_pixels(scale: int) -> int:

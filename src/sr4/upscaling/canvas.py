@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sr4.degradation.protocols import Degrades
 from sr4.diffusion.samplers import OnStep, Step
+from sr4.errors import PictureError
 from sr4.evidence.kinds import Evidence
 from sr4.evidence.sets import LEVEL
 from sr4.pictures import Picture
@@ -37,6 +38,22 @@ def result_bytes(given: Raster, size: tuple[int, int], samples: int) -> int:
     values = given.pixels.shape[2] * pictures + (given.alpha is not None)
     each = values * given.pixels.itemsize + (4 if samples > 1 else 0)
     return size[0] * size[1] * int(each)
+
+
+def too_large(
+    given: tuple[int, int], size: tuple[int, int], needed: int, available: int
+) -> PictureError:
+    """What to raise for a picture whose result does not fit the memory there is.
+
+    Args:
+        given, size: width and height of the picture and of its result.
+        needed, available: bytes.
+    """
+    return PictureError(
+        f"got a {given[0]}x{given[1]} picture, for whose result of {size[0]}x{size[1]} "
+        f"{needed / 1e9:.1f} GB of memory are needed; expected at most the {available / 1e9:.1f} "
+        "GB that there are: crop or shrink it, or draw fewer samples"
+    )
 
 
 def whole_result(

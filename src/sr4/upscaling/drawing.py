@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from sr4.config import SamplingSettings
 from sr4.diffusion.samplers import OnStep, Step
-from sr4.errors import PictureError
 from sr4.evidence.constraint import Constraint
 from sr4.evidence.sets import PixelBox
 from sr4.machine.memory import available_memory
@@ -22,6 +21,7 @@ from sr4.upscaling.canvas import (
     large_result,
     result_bytes,
     result_size,
+    too_large,
     whole_result,
 )
 from sr4.upscaling.draws import Draw, Task, at_once
@@ -136,12 +136,7 @@ class Drawing:
         if largest.repeats:  # what the last model draws on is held whole, in floats
             needed += row * height
         if needed > available:
-            raise PictureError(
-                f"got a {given.size[0]}x{given.size[1]} picture, for whose result of "
-                f"{width}x{height} {needed / 1e9:.1f} GB of memory are needed; expected at most "
-                f"the {available / 1e9:.1f} GB that there are: crop or shrink it, or draw fewer "
-                "samples"
-            )
+            raise too_large(given.size, (width, height), needed, available)
 
     def _needs_tiles(self, draw: Draw) -> bool:
         height, width = (int(side) * self.model.config.scale for side in draw.low_res.shape[1:])
