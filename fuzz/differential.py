@@ -34,7 +34,7 @@ class Bound(NamedTuple):
 BOUNDS = {
     "together, onnx": Bound(1, 0.1),
     "together, openvino": Bound(0, 0),
-    "together, torch": Bound(1, 0.1),  # its convolutions go by the size of the batch
+    "together, torch": Bound(0, 0),
     "threads, onnx": Bound(1, 0.1),
     "threads, openvino": Bound(1, 0.1),
     "threads, torch": Bound(1, 0.1),

@@ -61,7 +61,8 @@ def test_events_come_in_the_order_of_the_work(
     assert (ready.model, ready.backend) == (str(tiny_model), "torch")
     assert started == Started(planned.pictures[:2])
     shares = [(one.share, one.share_of_all) for one in steps if isinstance(one, Advanced)]
-    assert shares == [(0.5, 0.5), (1, 1), (1, 1)]
+    drawn = [(0.25, 0.25), (0.5, 0.5), (0.75, 0.75), (1, 1)]  # one after the other, in two steps
+    assert shares == [*drawn, (1, 1)]
     assert len(shares) == len(steps)
     assert isinstance(first, Done)
     assert first.record.size == (32, 32)
@@ -242,7 +243,8 @@ class CountedNetwork:
 
     def __init__(self, network: Any, evaluated: list[int]) -> None:
         self._network, self._evaluated = network, evaluated
-        self.name, self.native, self.numpy = network.name, network.native, network.numpy
+        self.name, self.is_for_one = network.name, network.is_for_one
+        self.native, self.numpy = network.native, network.numpy
 
     def __call__(self, *given: Any) -> Any:
         self._evaluated.append(1)

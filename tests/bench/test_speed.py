@@ -25,6 +25,7 @@ class Sleeper:
     """Predicts nothing, slowly."""
 
     name = "sleeper"
+    is_for_one = False
 
     def __init__(self) -> None:
         self.calls = 0

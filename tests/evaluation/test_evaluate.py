@@ -60,6 +60,7 @@ class Upscaler:
     """Bicubic upscaling plus noise that depends on the seed alone."""
 
     name = "fake"
+    is_for_one = False
     degradation = Degradation(SCALE)
 
     def __init__(self, noise: float = 0.1) -> None:
@@ -95,6 +96,7 @@ class PerfectUpscaler(Upscaler):
     """Knows the truths."""
 
     name = "perfect"
+    is_for_one = False
 
     def __init__(self, source: Pictures) -> None:
         super().__init__()

@@ -230,6 +230,7 @@ class Products:
     """The network of the driver: 3 or 6 channels of output."""
 
     name = "products"
+    is_for_one = False
 
     def __init__(self, outputs: int) -> None:
         self._outputs = outputs

@@ -40,6 +40,17 @@ def test_one_pipeline_in_eight_threads(tiny_exported: Path, backend: str) -> Non
         assert all(threads.map(draw, range(10 * THREADS)))
 
 
+@pytest.mark.parametrize("backend", ["openvino", "torch"])
+def test_a_face_is_the_same_whatever_goes_with_it(backend: str) -> None:
+    pytest.importorskip("openvino" if backend == "openvino" else "numpy")
+    model, random = sr4.load("sr4-fast", backend=backend), np.random.default_rng(0)
+    pictures = list(random.integers(0, 256, (9, 16, 16, 3), np.uint8))
+    alone = [model.upscale(picture, seed=7).array for picture in pictures]
+    for count in (2, 5, 9):
+        together = model.upscale(pictures[:count], seed=7)
+        assert all(map(np.array_equal, [one.array for one in together], alone[:count]))
+
+
 FORK = """
 import multiprocessing, sys
 import numpy as np, sr4

@@ -455,6 +455,7 @@ class Stand:
     """In the place of a network: what it does not do itself, that one does."""
 
     name = "stand"
+    is_for_one = False
 
     def __init__(self, network: Any, call: Callable[..., Any]) -> None:
         self._network, self._call = network, call
@@ -556,6 +557,7 @@ def batches(model: Pipeline, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int,
 
     class Spy:
         name = "spy"
+        is_for_one = False
 
         def __call__(self, x_t: np.ndarray, log_snr: float, upsampled: np.ndarray) -> Any:
             shapes.append(x_t.shape)
@@ -670,6 +672,7 @@ def test_the_network_is_told_what_the_evidence_knows_whole_and_in_tiles() -> Non
 
     class Told:
         name = "told"
+        is_for_one = False
 
         def __call__(self, x_t: Any, log_snr: float, upsampled: Any, known: Any = None) -> Any:
             told.extend(known)

@@ -25,6 +25,7 @@ class Blur:
     """A network that sees 3 pixels to each side."""
 
     name = "blur"
+    is_for_one = False
 
     def __init__(self) -> None:
         self.largest = 0

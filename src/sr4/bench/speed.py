@@ -168,7 +168,7 @@ class _TimedNetwork:
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self.name = network.name
+        self.name, self.is_for_one = network.name, network.is_for_one
         self.native = network.native
         self.numpy = network.numpy
         self.seconds: list[float] = []

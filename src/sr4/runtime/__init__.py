@@ -45,9 +45,15 @@ class Network(Protocol):
 
     Arrays are the runtime's own kind between `native` and `numpy`: the sampling arithmetic in
     between runs on that kind, so that nothing leaves an accelerator during sampling.
+
+    Attributes:
+        name: of the runtime.
+        is_for_one: whether the pictures of a user go through it one by one, since those that share
+            an evaluation would change each other's rounding.
     """
 
     name: str
+    is_for_one: bool
 
     def __call__(
         self, x_t: Array, log_snr: float, upsampled: Array, known: Array | None = None

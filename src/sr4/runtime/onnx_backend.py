@@ -21,6 +21,7 @@ class ONNXNetwork:
     """The exported graph in ONNX Runtime, float32 on the CPU."""
 
     name = "onnx"
+    is_for_one = False
 
     def __init__(self, graph: Path) -> None:
         options = onnxruntime.SessionOptions()

@@ -66,6 +66,7 @@ class OpenVINONetwork:
     """
 
     name = "openvino"
+    is_for_one = False
 
     def __init__(
         self,

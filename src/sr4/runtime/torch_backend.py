@@ -108,6 +108,8 @@ class TorchNetwork:
         self, network: nn.Module, device: torch.device, precision: str = "float32"
     ) -> None:
         self.device = device
+        # On a processor other kernels than for one picture take over where there are several.
+        self.is_for_one = device.type == "cpu"
         self._autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
         self.module = channels_last(network.eval().to(device))
 

@@ -182,6 +182,8 @@ class Drawing:
             sizes.setdefault(draw.low_res.shape[1:], []).append(number)
         for size, numbers in sizes.items():
             count = max(1, _BATCH_PIXELS // (math.prod(size) * self.model.config.scale**2))
+            if self.model.network.is_for_one:
+                count = 1
             yield from (numbers[i : i + count] for i in range(0, len(numbers), count))
 
     def _draw_in_tiles(
