@@ -14,3 +14,11 @@ def test_the_share_and_the_place_where_most_of_it_lies() -> None:
     said = what_was_given_up(missed)
     assert said.startswith("0.8% of its pixels could not be met to a level")
     assert "most of them around (32, 64)" in said
+
+
+def test_few_pixels_of_many_are_counted() -> None:
+    missed = np.zeros((100, 100), bool)
+    missed[0, :4] = True
+    assert what_was_given_up(missed).startswith("4 of its pixels could not be met")
+    missed[0, :5] = True
+    assert what_was_given_up(missed).startswith("0.1% of its pixels")

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _AREA = 32  # pixels along each side of what counts as one place
+_SMALLEST_SHARE = 0.0005  # below which pixels are counted, as they would be none in a hundred
 
 
 def what_was_given_up(given_up: NDArray[np.bool_]) -> str:
@@ -17,7 +18,9 @@ def what_was_given_up(given_up: NDArray[np.bool_]) -> str:
     count = np.add.reduceat(given_up, range(0, len(given_up), _AREA), axis=0)
     count = np.add.reduceat(count, range(0, count.shape[1], _AREA), axis=1)
     row, column = np.unravel_index(int(np.argmax(count)), count.shape)
+    share = given_up.mean()
+    much = f"{share:.1%}" if share >= _SMALLEST_SHARE else f"{given_up.sum():,}"
     return (
-        f"{given_up.mean():.1%} of its pixels could not be met to a level, most of them around "
+        f"{much} of its pixels could not be met to a level, most of them around "
         f"({column * _AREA}, {row * _AREA}): the nearest result without dots is taken"
     )
