@@ -1,4 +1,4 @@
-"""The settings of models and of runs, as validated data.
+"""What `config.json` of a model and `config.yaml` of a run hold, as validated data.
 
 `sr4.build` makes objects of them; nothing further inside takes settings where it could take
 objects. Each name that a setting may have, such as that of a sampler, is listed here.

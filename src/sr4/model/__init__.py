@@ -1,1 +1,1 @@
-"""A diffusion model as one object, and the folder that describes it."""
+"""A diffusion model as one object, opened from its folder and saved into one."""
