@@ -125,12 +125,17 @@ async function read(file: File): Promise<{ pixels: ImageData; isOpaque: boolean 
   const { width, height } = bitmap;
   const drawing = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true })!;
   drawing.drawImage(bitmap, 0, 0);
-  const isOpaque = drawing.getImageData(0, 0, width, height).data.every((level, at) => at % 4 < 3 || level === 255);
+  const isOpaque = allOpaque(drawing.getImageData(0, 0, width, height));
   drawing.fillStyle = "#fff";
   drawing.fillRect(0, 0, width, height);
   drawing.drawImage(bitmap, 0, 0);
   bitmap.close();
   return { pixels: drawing.getImageData(0, 0, width, height), isOpaque };
+}
+
+function allOpaque({ data }: ImageData): boolean {
+  for (let at = 3; at < data.length; at += 4) if (data[at] !== 255) return false;
+  return true;
 }
 
 async function encoded(pixels: ImageData): Promise<Blob> {
