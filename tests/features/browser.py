@@ -46,7 +46,7 @@ class Tab:
     """A page in a browser context of its own.
 
     Attributes:
-        page: as playwright has it; url: of the service.
+        page: as playwright has it; url: of the page.
         complaints: lines of the console that are errors or warnings, and uncaught errors.
         asked: hosts that requests went to.
     """
@@ -57,7 +57,7 @@ class Tab:
     asked: set[str] = field(default_factory=set)
 
     def open(self, hash_: str = "") -> None:
-        """Load the page, and wait until the service is known to be ready."""
+        """Load the page, and wait until what draws its pictures is known to be ready."""
         self.page.goto(f"{self.url}/{hash_}")
         self.page.wait_for_selector(".server.ready")
 

@@ -39,9 +39,11 @@ async function drawn({ config, lowRes, seed, steps, detail, tile }) {
   const low = planes(lowRes);
   const edge = parts.tileFor(model, low, sampling, tile ?? undefined);
   const banded = edge === 0 ? null : new parts.BandedSampling(model, low, BigInt(seed), sampling, edge);
-  const picture = await (banded?.picture() ?? model.sample(low, BigInt(seed), sampling));
+  const bands = [];
+  const told = banded?.picture((top, rows) => bands.push({ top, rows }));
+  const picture = await (told ?? model.sample(low, BigInt(seed), sampling));
   if (evaluations !== (banded?.evaluations ?? sampling.steps)) throw new Error(`${evaluations} evaluations`);
-  return { edge, picture: array(picture) };
+  return { edge, picture: array(picture), bands: bands.map(({ top, rows }) => ({ top, rows: array(rows) })) };
 }
 
 const calls = {
@@ -57,6 +59,10 @@ const calls = {
   sigmas: ({ levels }) => levels.map((level) => Object.values(parts.alphaSigma(level))),
   implied: ({ kind, output, x, level }) => array(parts.impliedX0(kind, planes(output), planes(x), level)),
   pixels: ({ x }) => [...parts.toPixels(planes(x)).data],
+  heat: ({ samples }) => {
+    const given = samples.map((one) => parts.toPixels(planes(one)));
+    return [...parts.heatmap(given).data];
+  },
   scores: ({ weights, pictures }) => {
     const recogniser = new parts.Recogniser(planes(weights).data);
     return pictures.map(({ data, ...size }) =>

@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from sr4.batch.heatmap import heatmap
 from sr4.config import ModelConfig
 from sr4.degradation import Degradation
 from sr4.degradation.known import Known
@@ -76,6 +77,8 @@ def from_json(value: Any) -> Any:
         return np.frombuffer(base64.b64decode(value["data"]), np.float32).reshape(value["shape"])
     if isinstance(value, dict):
         return {name: from_json(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [from_json(one) for one in value]
     return value
 
 
@@ -195,6 +198,23 @@ def test_pixels_round_halves_to_even_levels(engine: Engine) -> None:
     assert (found[:, :, 3] == 255).all()
 
 
+@pytest.mark.parametrize("count", [2, 5])
+def test_where_samples_differ_is_coloured_as_in_python(engine: Engine, count: int) -> None:
+    samples = [
+        picture(3, 40, 50, seed=number, spread=0.1 * (number + 1)) for number in range(count)
+    ]
+    found = engine("heat", samples=[as_json(one) for one in samples])
+    levels = np.stack([quantise(one) for one in samples]) / 255
+    deviation = levels.std(axis=0, ddof=1).mean(axis=2)
+    expected = np.asarray(heatmap(deviation.astype(np.float32)))
+    shown = np.array(found, np.uint8).reshape(40, 50, 4)
+    assert (shown[:, :, 3] == 255).all()
+    off = np.abs(shown[:, :, :3].astype(int) - expected).max(axis=2)
+    assert (expected.max(axis=2) > 100).any()
+    assert np.count_nonzero(off) <= 2  # halves between two colours, in float32 or not
+    assert off.max() <= 4
+
+
 def test_faces_are_told_as_in_python(engine: Engine, tmp_path: Path) -> None:
     """By the weights that a site has, of pictures that are made smaller as Pillow makes them."""
     choice = site._choice(("sr4-fast", "photo-x4"), tmp_path)
@@ -302,6 +322,12 @@ def test_drawing(
     # At t = 1, x_0 of eps is a difference over an alpha of 4.5e-5.
     tolerance = 1e-3 if parsed.objective.prediction == "eps" else 1e-5
     np.testing.assert_allclose(found["picture"], expected, rtol=0, atol=tolerance)
+    row = 0
+    for band in found["bands"]:
+        assert band["top"] == row
+        row += band["rows"].shape[1]
+        assert np.array_equal(band["rows"], found["picture"][:, band["top"] : row])
+    assert row == (found["picture"].shape[1] if found["edge"] else 0)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The page of `sr4 serve` for all: by keys alone, small, dark, in German, and when things fail."""
+"""The page for all, of `sr4 serve` and of sites: by keys, small, dark, in German, failing."""
 
 from __future__ import annotations
 
@@ -13,11 +13,20 @@ pytest.importorskip("httpx")
 
 from sr4.serve.pages import FOLDER
 from tests.features.browser import REFUSED, Tab, tab
+from tests.features.homes import KINDS, Home, home
 from tests.features.service_process import Running, running
 
 FACE = FOLDER / "examples" / "astronaut.png"
 NARROW = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 GRAVE = ("serious", "critical")
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def where(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Home]:
+    with home(request, ["sr4-fast"], tmp_path_factory.mktemp("page")) as one:
+        yield one
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +57,8 @@ def tab_to(one: Tab, selector: str) -> None:
     raise AssertionError(f"Tab does not reach {selector}")
 
 
-def test_everything_is_reached_by_keys(browser: Any, service: Running) -> None:
-    with tab(browser, service.url) as one:
+def test_everything_is_reached_by_keys(browser: Any, where: Home) -> None:
+    with tab(browser, where.url) as one:
         one.page.on("filechooser", lambda chooser: chooser.set_files(str(FACE)))
         one.open()
         tab_to(one, ".skip")
@@ -88,8 +97,8 @@ def test_everything_is_reached_by_keys(browser: Any, service: Running) -> None:
 
 
 @pytest.mark.parametrize("language", ["en-GB", "de-DE"])
-def test_a_telephone_shows_all_of_it(browser: Any, service: Running, language: str) -> None:
-    with tab(browser, service.url, locale=language, **NARROW) as one:
+def test_a_telephone_shows_all_of_it(browser: Any, where: Home, language: str) -> None:
+    with tab(browser, where.url, locale=language, **NARROW) as one:
         one.open(f"#sha256={'0' * 64}&name=astronaut.png")
         assert one.page.locator("#wanted").bounding_box()["height"] < 350
         wide = "document.documentElement.scrollWidth"
@@ -104,9 +113,9 @@ def test_a_telephone_shows_all_of_it(browser: Any, service: Running, language: s
         assert small == []
 
 
-def test_dark_as_the_system_or_as_chosen(browser: Any, service: Running) -> None:
+def test_dark_as_the_system_or_as_chosen(browser: Any, where: Home) -> None:
     ground = "getComputedStyle(document.body).backgroundColor"
-    with tab(browser, service.url, color_scheme="dark") as one:
+    with tab(browser, where.url, color_scheme="dark") as one:
         one.open()
         dark = one.page.evaluate(ground)
         one.page.click("#theme")
@@ -114,7 +123,7 @@ def test_dark_as_the_system_or_as_chosen(browser: Any, service: Running) -> None
         assert sum(numbers(dark)) < 150 < 600 < sum(numbers(light))
         one.page.reload()
         assert one.page.evaluate(ground) == light
-    with tab(browser, service.url, color_scheme="light") as one:
+    with tab(browser, where.url, color_scheme="light") as one:
         one.open()
         assert one.page.evaluate(ground) == light
         one.page.emulate_media(color_scheme="dark")
@@ -125,8 +134,8 @@ def numbers(colour: str) -> list[int]:
     return [int(one) for one in colour.removeprefix("rgb(").removesuffix(")").split(",")]
 
 
-def test_german_by_the_browser_or_as_chosen(browser: Any, service: Running) -> None:
-    with tab(browser, service.url, locale="de-AT") as one:
+def test_german_by_the_browser_or_as_chosen(browser: Any, where: Home) -> None:
+    with tab(browser, where.url, locale="de-AT") as one:
         one.open()
         assert one.page.get_attribute("html", "lang") == "de"
         one.page.click(".mosaic")
@@ -139,8 +148,8 @@ def test_german_by_the_browser_or_as_chosen(browser: Any, service: Running) -> N
         assert one.text(".choose") == "Choose pictures"
 
 
-def test_nothing_moves_for_those_who_ask(browser: Any, service: Running) -> None:
-    with tab(browser, service.url, reduced_motion="reduce") as one:
+def test_nothing_moves_for_those_who_ask(browser: Any, where: Home) -> None:
+    with tab(browser, where.url, reduced_motion="reduce") as one:
         one.open()
         one.page.click(".mosaic")
         one.until_done()
@@ -154,7 +163,7 @@ def test_nothing_moves_for_those_who_ask(browser: Any, service: Running) -> None
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [{}, NARROW], ids=["wide", "narrow"])
 def test_axe_finds_nothing_grave(
-    browser: Any, service: Running, page_tools: Path, scheme: str, size: dict[str, Any]
+    browser: Any, where: Home, page_tools: Path, scheme: str, size: dict[str, Any]
 ) -> None:
     axe = page_tools / "node_modules" / "axe-core" / "axe.min.js"
 
@@ -164,7 +173,7 @@ def test_axe_finds_nothing_grave(
         grave = [one for one in found if one["impact"] in GRAVE]
         return [f"{one['id']}: {node['html']}" for one in grave for node in one["nodes"]]
 
-    with tab(browser, service.url, color_scheme=scheme, bypass_csp=True, **size) as one:
+    with tab(browser, where.url, color_scheme=scheme, bypass_csp=True, **size) as one:
         one.page.emulate_media(reduced_motion="reduce")  # no colours on their way
         one.open()
         assert findings() == []
@@ -177,7 +186,8 @@ def test_axe_finds_nothing_grave(
         one.give(broken)
         one.page.wait_for_selector("#ended", state="visible")
         assert findings() == []
-        one.forgive(REFUSED)
+        if where.kind == "service":
+            one.forgive(REFUSED)
 
 
 def test_a_service_that_is_gone_and_comes_back(browser: Any, service: Running) -> None:

@@ -1,4 +1,4 @@
-"""The page of `sr4 serve` as people meet it: in Chromium, with a mouse, a finger or keys."""
+"""The page as people meet it, of `sr4 serve` and of sites: in Chromium, with mouse or finger."""
 
 from __future__ import annotations
 
@@ -17,36 +17,38 @@ from PIL import Image
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
+from sr4.degradation import Degradation
 from sr4.serve.pages import FOLDER
 from tests.features.browser import REFUSED, Tab, tab
-from tests.features.service_process import Running, encoded, running
+from tests.features.homes import DIAL, KINDS, Home, dial, home
+from tests.features.service_process import Running, encoded, running, upscaled
 
 FACE = FOLDER / "examples" / "astronaut.png"
-DIAL = "dial"  # a model whose detail can be chosen
 NARROW = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 Open = Callable[..., Tab]
 
 
-@pytest.fixture(scope="module")
-def service(
-    make_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Running]:
-    pytest.importorskip("onnxscript")
-    from sr4.model.export import export_model
-
+@pytest.fixture(scope="module", params=KINDS)
+def where(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Home]:
     place = tmp_path_factory.mktemp("page")
-    export_model(make_model(place, mean_output=True), place / DIAL)
-    with running("--model", "auto", "--model", "sr4-fast", "--model", place / DIAL) as one:
+    models = ["photo-x4", "sr4-fast", str(dial(request, place))]
+    with home(request, models, place) as one:
         yield one
 
 
-@pytest.fixture
-def open_tab(browser: Any, service: Running) -> Iterator[Open]:
-    """Opens the page: `open_tab(color_scheme="dark")`."""
+@pytest.fixture(scope="module")
+def service() -> Iterator[Running]:
+    with running("--model", "auto", "--model", "sr4-fast") as one:
+        yield one
+
+
+def opener(browser: Any, url: str) -> Iterator[Open]:
     opened = []
 
     def make(hash_: str = "", **options: Any) -> Tab:
-        opened.append(tab(browser, service.url, **options))
+        opened.append(tab(browser, url, **options))
         one = opened[-1].__enter__()
         one.open(hash_)
         return one
@@ -54,6 +56,18 @@ def open_tab(browser: Any, service: Running) -> Iterator[Open]:
     yield make
     for one in opened:
         one.__exit__(None, None, None)
+
+
+@pytest.fixture
+def open_tab(browser: Any, where: Home) -> Iterator[Open]:
+    """Opens the page: `open_tab(color_scheme="dark")`."""
+    yield from opener(browser, where.url)
+
+
+@pytest.fixture
+def open_service(browser: Any, service: Running) -> Iterator[Open]:
+    """Opens the page of the service."""
+    yield from opener(browser, service.url)
 
 
 @pytest.fixture
@@ -82,6 +96,15 @@ def downloaded(one: Tab, name: str = "astronaut_sr4.png") -> bytes:
     return Path(download.value.path()).read_bytes()
 
 
+def consistency(given: Path, result: bytes) -> float:
+    """How far a result is off once it is made small again, in levels of 255."""
+    small, large = (
+        np.moveaxis(pixels(data), 2, 0).astype(np.float32) for data in (given.read_bytes(), result)
+    )
+    seen = Degradation(large.shape[1] // small.shape[1])(large)
+    return float(np.sqrt(np.mean((seen - small) ** 2)))
+
+
 def slid(one: Tab) -> float:
     """Percent of the slider that show the picture before."""
     return float(one.page.evaluate("document.getElementById('slider').value"))
@@ -91,7 +114,7 @@ def after_reveal(one: Tab) -> None:
     one.until("document.getElementById('slider').value === 50")
 
 
-def test_a_face_becomes_a_picture_that_keeps_its_promise(face: Tab, service: Running) -> None:
+def test_a_face_becomes_a_picture_that_keeps_its_promise(face: Tab, tmp_path: Path) -> None:
     assert face.text("#title") == "astronaut.png"
     assert "16 × 16 to 128 × 128" in face.text("#facts")
     assert "sr4-fast" in face.text("#facts")
@@ -99,15 +122,14 @@ def test_a_face_becomes_a_picture_that_keeps_its_promise(face: Tab, service: Run
         "[...document.querySelectorAll('#before, #after')].map(one => one.naturalWidth)"
     )
     assert shown == [16, 128]
-    with service.client() as client:
-        files = {"file": FACE.read_bytes()}
-        answer = client.post("/v1/upscale", files=files, data={"format": "png"})
-    levels = (float(answer.headers["SR4-Consistency"]) * 1e-5) ** 0.5 * 255
+    made = upscaled(FACE, tmp_path, "--json")
+    levels = consistency(FACE, made["astronaut.png"])
     assert levels < 0.1
     said = "Downscaling this picture gives your picture back: off by less than 0.1 of 255 levels."
     assert face.text("#promise-text") == said
-    saved = pixels(downloaded(face, "astronaut_sr4.png"))
-    assert np.abs(saved - pixels(answer.content)).max() <= 1
+    saved = downloaded(face, "astronaut_sr4.png")
+    assert np.abs(pixels(saved) - pixels(made["astronaut.png"])).max() <= 1
+    assert consistency(FACE, saved) < 0.1
 
 
 def test_the_slider_follows_mouse_and_keys(face: Tab) -> None:
@@ -191,7 +213,7 @@ def test_samples_and_where_they_differ(face: Tab) -> None:
     downloaded(face, "astronaut_sr4_3.png")
 
 
-def test_detail_is_a_choice_where_the_model_has_it(open_tab: Open) -> None:
+def test_detail_is_a_choice_where_the_model_has_it(open_tab: Open, where: Home) -> None:
     one = open_tab()
     assert one.page.locator("#detail").count() == 0
     one.page.select_option("#model", "sr4-fast")
@@ -204,12 +226,17 @@ def test_detail_is_a_choice_where_the_model_has_it(open_tab: Open) -> None:
     facts = one.text("#facts-list").split("\n")
     assert facts[facts.index("Detail") + 1] == "0.5"
     assert json.loads(one.text("#again-json"))["detail"] == 0.5
-    assert json.loads(one.text("#provenance-json"))["model"] == DIAL
+    if where.kind == "service":
+        assert json.loads(one.text("#provenance-json"))["model"] == DIAL
+    assert one.page.is_visible("#provenance") == (where.kind == "service")
     one.page.keyboard.press("Escape")
     assert not one.page.is_visible("#drawer")
 
 
-def test_another_format_is_made_by_the_service(face: Tab) -> None:
+def test_another_format_is_made_by_the_service(open_service: Open) -> None:
+    face = open_service()
+    face.page.click(".mosaic")
+    face.until_done()
     for name, kind in (("jpg", "JPEG"), ("tiff", "TIFF")):
         face.page.select_option("#download-format", name)
         data = downloaded(face, f"astronaut_sr4.{name}")
@@ -217,8 +244,8 @@ def test_another_format_is_made_by_the_service(face: Tab) -> None:
             assert (saved.format, saved.size) == (kind, (128, 128))
 
 
-def test_size_and_evidence_reach_the_service(open_tab: Open) -> None:
-    one = open_tab()
+def test_size_and_evidence_reach_the_service(open_service: Open) -> None:
+    one = open_service()
     one.page.select_option("#size-by", "width")
     one.page.fill("#size-value", "96")
     one.page.select_option("#evidence", "none")
@@ -252,29 +279,36 @@ def test_a_link_fills_the_settings_and_names_its_picture(face: Tab, open_tab: Op
     assert nonsense.page.input_value("#model") == "auto"
 
 
-def test_several_files_each_with_its_state(open_tab: Open) -> None:
+def test_several_files_each_with_its_state(open_tab: Open, where: Home) -> None:
     one = open_tab()
     broken = {"name": "broken.png", "mimeType": "image/png", "buffer": b"no picture"}
     states = watch_states(one)
     one.give(picture(448, "large.png"), broken, picture(8, "small.png"), picture(9, "other.png"))
-    for name in ("small.png", "other.png"):
-        one.page.wait_for_selector(f"#strip .done:has-text('{name}')")
-    one.page.wait_for_selector("#strip .failed:has-text('broken.png')")
-    one.page.click("#strip .open:has-text('broken.png')")
-    assert "not a picture" in one.text("#ended-text")
+
+    def others() -> None:
+        for name in ("small.png", "other.png"):
+            one.page.wait_for_selector(f"#strip .done:has-text('{name}')")
+        one.page.wait_for_selector("#strip .failed:has-text('broken.png')")
+
+    if where.kind == "service":
+        others()  # besides the large one; a browser draws one after the other
     one.page.click("#strip .open:has-text('large.png')")
     one.until("/Drawing, [1-9]/.test(document.body.innerText)")
     one.page.click("#cancel")
     one.page.wait_for_selector("#strip .cancelled:has-text('large.png')")
     assert one.text("#ended-title") == "You cancelled this one"
+    others()
+    one.page.click("#strip .open:has-text('broken.png')")
+    assert "not a picture" in one.text("#ended-text") or "cannot open" in one.text("#ended-text")
     one.page.click("button[aria-label='Remove large.png']")
     assert one.page.locator("#strip .open").count() == 3
     assert any("Drawing" in state for state in states())
-    one.forgive(REFUSED)
+    if where.kind == "service":
+        one.forgive(REFUSED)
 
 
-def test_whoever_leaves_lets_the_service_rest(open_tab: Open, service: Running) -> None:
-    one = open_tab()
+def test_whoever_leaves_lets_the_service_rest(open_service: Open, service: Running) -> None:
+    one = open_service()
     deleted = 'sr4_requests_total{method="DELETE"'
     before = service.metric(deleted)
     one.give(picture(448, "large.png"))
@@ -304,7 +338,7 @@ def watch_states(one: Tab) -> Callable[[], list[str]]:
 def test_pictures_are_dropped_and_pasted(open_tab: Open, kind: str) -> None:
     one = open_tab()
     carried = (
-        "const answer = await fetch('/examples/astronaut.png');"
+        "const answer = await fetch('examples/astronaut.png');"
         "const carried = new DataTransfer();"
         "carried.items.add(new File([await answer.blob()], 'face.png', {type: 'image/png'}));"
     )

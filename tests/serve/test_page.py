@@ -19,7 +19,7 @@ from sr4.serve.pages import FOLDER
 from sr4.serve.schemas import OPTIONS
 
 WEB = Path(__file__).resolve().parents[2] / "web"
-BUILT = ("index.html", "NOTICES", "favicon.svg", "assets/*")
+BUILT = ("index.html", "NOTICES", "favicon.svg", "assets/*", "examples/*")
 LOADED = {".html", ".js", ".css", ".svg"}  # what a browser reads besides pictures and fonts
 MOST_BYTES = 150_000
 NAMESPACES = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xhtml"}  # never fetched
@@ -50,7 +50,8 @@ def listed(name: str) -> list[str]:
 
 def test_all_that_it_names_is_there_and_small() -> None:
     page = (FOLDER / "index.html").read_text(encoding="utf-8")
-    named = re.findall(r'(?:src|href)="/([^"]+)"', page)
+    named = re.findall(r'(?:src|href)="([^"#]+)"', page)
+    named.remove("./")
     assert len(named) >= 6
     assert [name for name in named if not (FOLDER / name).is_file()] == []
     style = next((FOLDER / "assets").glob("style-*.css"))
@@ -83,13 +84,15 @@ def test_both_languages_have_the_same_texts() -> None:
 
 
 def test_no_text_is_left_over() -> None:
-    sources = "".join(path.read_text("utf-8") for path in (WEB / "src").glob("*.ts"))
+    sources = "".join(path.read_text("utf-8") for path in (WEB / "src").rglob("*.ts"))
     sources += source("index.html")
     families = re.findall(r"t\(`(\w+_)\$\{", sources)  # as in t(`state_${run.state}`)
     unused = [
         key
         for key in texts("en")
-        if f'"{key}"' not in sources and not any(key.startswith(one) for one in families)
+        if f'"{key}"' not in sources
+        and f'"{key.removesuffix("_browser")}"' not in sources
+        and not any(key.startswith(one) for one in families)
     ]
     assert unused == []
 
@@ -101,9 +104,12 @@ def test_it_offers_what_the_service_takes() -> None:
 
 
 def test_the_scale_of_the_uncertainty_is_that_of_the_map() -> None:
-    assert int(re.findall(r"FULL_SCALE = (\d+)", source("src/work.ts"))[0]) == FULL_SCALE * 255
+    engine = source("engine/heatmap.ts")
+    assert int(re.findall(r"FULL_SCALE = (\d+)", engine)[0]) == FULL_SCALE * 255
     ramp = re.findall(r"rgb\((\d+), (\d+), (\d+)\),?\n", source("src/style/work.css"))
-    assert tuple(tuple(map(int, one)) for one in ramp) == _ANCHORS
+    anchors = re.findall(r"\n  \[(\d+), (\d+), (\d+)\],", engine)
+    for found in (ramp, anchors):
+        assert tuple(tuple(map(int, one)) for one in found) == _ANCHORS
 
 
 def test_its_packages_are_pinned_and_come_from_anywhere() -> None:
@@ -121,6 +127,6 @@ def test_a_rebuild_gives_the_same_bytes(page_tools: Path, tmp_path: Path) -> Non
         [npm, "run", "build", "--", str(tmp_path)], cwd=page_tools, capture_output=True, text=True
     )
     assert built.returncode == 0, built.stdout + built.stderr
-    again, committed = files(tmp_path, *BUILT), files(FOLDER, *BUILT)
+    again, committed = files(tmp_path / "service", *BUILT), files(FOLDER, *BUILT)
     assert sorted(again) == sorted(committed)
     assert [name for name in again if again[name] != committed[name]] == []

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sr4._version import __version__
 from sr4.errors import ModelError, UsageError
 from sr4.files.whole import file_sha256
 from sr4.model.folder import read_config, shipped_models
@@ -19,7 +20,7 @@ from tests.cli.conftest import Outcome, run
 
 __all__ = ["run"]
 
-BUILT = ("index.html", "favicon.svg", "engine.json", "NOTICES", "assets/*")
+BUILT = ("index.html", "favicon.svg", "engine.json", "NOTICES", "assets/*", "examples/*")
 
 
 def version() -> str:
@@ -61,13 +62,15 @@ def test_the_site_tells_its_files_and_their_names_change_with_them(
         assert one["sha256"][:16] in one["path"]
     for model in site["models"]:
         folder = shipped_models()[model["name"]]
-        assert model["scale"] == read_config(folder).scale
+        config = read_config(folder)
+        assert (model["scale"], model["parameters"]) == (config.scale, config.parameters)
         assert not model["has_detail"]
         for name, one in model["files"].items():  # unchanged
             assert one["sha256"] == file_sha256(folder / name)
     others = {path.relative_to(report.folder).as_posix() for path in files}
     others -= {one["path"] for one in told}
     assert site["choice"]["face"] == "sr4-fast"
+    assert site["version"] == __version__
     others.remove(site["choice"]["recogniser"]["path"])
     assert others == {"site.json", *built(PAGE)}
 
@@ -83,9 +86,16 @@ def test_the_page_loads_what_is_its_own_and_nothing_else() -> None:
     rules = dict(one.strip().split(" ", 1) for one in policy[0].split(";"))
     assert rules["default-src"] == "'none'"
     assert rules["script-src"] == "'self' 'wasm-unsafe-eval'"
-    assert rules["connect-src"] == rules["worker-src"] == rules["style-src"] == "'self'"
-    loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
-    assert sorted(loaded) == sorted(set(built(PAGE)) & set(loaded))
+    assert (
+        rules["connect-src"]
+        == rules["worker-src"]
+        == rules["style-src"]
+        == rules["font-src"]
+        == "'self'"
+    )
+    loaded = re.findall(r'(?:src|href)="([^"#]+)"', page)
+    loaded.remove("./")
+    assert set(loaded) <= set(built(PAGE))
     scripts = " ".join(path.read_text() for path in PAGE.glob("assets/*.js"))
     assert re.findall(r"https?://(?!www\.w3\.org)", scripts) == []
 
@@ -93,10 +103,10 @@ def test_the_page_loads_what_is_its_own_and_nothing_else() -> None:
 def test_a_rebuild_gives_the_same_bytes(page_tools: Path, tmp_path: Path) -> None:
     npm = shutil.which("npm")
     assert npm is not None
-    words = [npm, "run", "demo", "--", str(tmp_path)]
+    words = [npm, "run", "build", "--", str(tmp_path)]
     done = subprocess.run(words, cwd=page_tools, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert built(tmp_path) == built(PAGE)
+    assert built(tmp_path / "site") == built(PAGE)
 
 
 def test_the_runtime_is_found_wherever_it_is_named(

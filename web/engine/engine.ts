@@ -2,12 +2,12 @@
 
 import { Refused } from "./config";
 import { fetched, forgetOthers } from "./files";
-import type { Options, Progress, Reply, Request, Site, SiteFile, SiteModel } from "./messages";
+import type { Band, Options, Progress, Reply, Request, Site, SiteFile, SiteModel } from "./messages";
 import type { Pixels } from "./pixels";
 import { mayBeFace, Recogniser } from "./recogniser";
 
 export { Refused };
-export type { Options, Progress, SiteModel };
+export type { Band, Options, Progress, SiteModel };
 
 /** Name of the worker's script beside this one, which the build fills in. */
 declare const WORKER: string;
@@ -16,19 +16,25 @@ export interface Upscaled {
   readonly samples: readonly ImageData[];
   readonly width: number;
   readonly height: number;
-  /** Mean squared difference of D(first sample) to the picture given, x 1e-5. */
-  readonly consistency: number;
+  /** Of each sample: mean squared difference of D(sample) to the picture given, x 1e-5. */
+  readonly consistency: readonly number[];
+  /** Whether the model holds results to the picture given. */
+  readonly isHeld: boolean;
+  /** Where samples differ, in the colours of `sr4 upscale --uncertainty`; null for a single one. */
+  readonly uncertainty: ImageData | null;
 }
 
 export interface Following {
   readonly onProgress?: (progress: Progress) => void;
+  /** Called with the rows of large results, as they are done. */
+  readonly onBand?: (band: Band) => void;
   readonly signal?: AbortSignal;
 }
 
 interface Waiting {
   readonly resolve: (result: Upscaled) => void;
   readonly reject: (error: unknown) => void;
-  readonly onProgress: ((progress: Progress) => void) | undefined;
+  readonly following: Following;
 }
 
 const pixelsOf = ({ data, width, height }: ImageData): Pixels => ({
@@ -36,6 +42,8 @@ const pixelsOf = ({ data, width, height }: ImageData): Pixels => ({
   width,
   height,
 });
+
+const imageOf = ({ data, width, height }: Pixels): ImageData => new ImageData(data, width, height);
 
 /** A site's models in a worker, one picture after the other. */
 export class Engine {
@@ -70,6 +78,16 @@ export class Engine {
     return this.site.models;
   }
 
+  /** Of sr4, which made the site. */
+  get version(): string {
+    return this.site.version;
+  }
+
+  /** Whether the site has a model for faces and one for all else, of which pictures call for one. */
+  get hasChoice(): boolean {
+    return this.site.choice !== null;
+  }
+
   /** The name of the model that a picture calls for: the one for faces, or the first of the others. */
   async modelFor(picture: ImageData): Promise<string> {
     const { choice, models } = this.site;
@@ -86,7 +104,8 @@ export class Engine {
    *
    * @throws Refused for impossible pictures or options; the signal's reason where it is aborted
    */
-  async upscale(picture: ImageData, options: Options = {}, { onProgress, signal }: Following = {}): Promise<Upscaled> {
+  async upscale(picture: ImageData, options: Options = {}, following: Following = {}): Promise<Upscaled> {
+    const { signal } = following;
     signal?.throwIfAborted();
     const model = this.models.find(({ name }) => options.model === undefined || name === options.model);
     if (model === undefined)
@@ -101,7 +120,7 @@ export class Engine {
     };
     signal?.addEventListener("abort", stop);
     try {
-      return await new Promise((resolve, reject) => this.waiting.set(id, { resolve, reject, onProgress }));
+      return await new Promise((resolve, reject) => this.waiting.set(id, { resolve, reject, following }));
     } finally {
       signal?.removeEventListener("abort", stop);
     }
@@ -121,11 +140,13 @@ export class Engine {
   private hear(reply: Reply): void {
     const one = this.waiting.get(reply.id);
     if (one === undefined) return; // cancelled
-    if (reply.kind === "progress") return one.onProgress?.(reply.progress);
+    if (reply.kind === "progress") return one.following.onProgress?.(reply.progress);
+    if (reply.kind === "band") return one.following.onBand?.({ ...reply.band, pixels: imageOf(reply.band.pixels) });
     this.waiting.delete(reply.id);
     if (reply.kind === "failed") return one.reject(new (reply.isRefused ? Refused : Error)(reply.message));
-    const samples = reply.drawn.samples.map(({ data, width, height }) => new ImageData(data, width, height));
+    const { samples, uncertainty, ...said } = reply.drawn;
     const { width, height } = samples[0]!;
-    one.resolve({ samples, width, height, consistency: reply.drawn.consistency });
+    const map = uncertainty === null ? null : imageOf(uncertainty);
+    one.resolve({ ...said, samples: samples.map(imageOf), uncertainty: map, width, height });
   }
 }

@@ -52,9 +52,15 @@ async function downloaded(url: string, file: SiteFile, onBytes: (count: number) 
 }
 
 async function isAsSaid(bytes: Uint8Array<ArrayBuffer>, sha256: string): Promise<boolean> {
-  if (globalThis.crypto?.subtle === undefined) return true; // over plain HTTP from another machine
+  const found = await sha256Of(bytes);
+  return found === null || found === sha256;
+}
+
+/** A checksum in hexadecimal digits; null over plain HTTP from another machine, where browsers give none. */
+export async function sha256Of(bytes: BufferSource): Promise<string | null> {
+  if (globalThis.crypto?.subtle === undefined) return null;
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("") === sha256;
+  return [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** Let go of what earlier versions of the site have left. */

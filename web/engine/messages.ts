@@ -13,6 +13,7 @@ export interface SiteFile {
 export interface SiteModel {
   readonly name: string;
   readonly scale: number;
+  readonly parameters: number;
   readonly description: string;
   readonly licence: string;
   /** Whether `detail` may be other than 1. */
@@ -23,6 +24,7 @@ export interface SiteModel {
 /** `site.json`, which `sr4 export --format web` writes. */
 export interface Site {
   readonly format: 1;
+  readonly version: string; // of sr4
   readonly runtime: { readonly script: SiteFile; readonly wasm: SiteFile };
   readonly models: readonly SiteModel[];
   /** Which of two models a picture calls for, where the site has both. */
@@ -50,10 +52,24 @@ export interface Progress {
   readonly share: number;
 }
 
+/** Rows of a sample that are done, from top to bottom, of a result that is drawn in tiles. */
+export interface Band<Picture = ImageData> {
+  /** From 0. */
+  readonly sample: number;
+  readonly top: number;
+  /** Of the whole result. */
+  readonly height: number;
+  readonly pixels: Picture;
+}
+
 export interface Drawn {
   readonly samples: readonly Pixels[];
-  /** Mean squared difference of D(first sample) to the picture given, x 1e-5. */
-  readonly consistency: number;
+  /** Of each sample: mean squared difference of D(sample) to the picture given, x 1e-5. */
+  readonly consistency: readonly number[];
+  /** Whether the model holds results to the picture given. */
+  readonly isHeld: boolean;
+  /** Where samples differ, in the colours of `sr4 upscale --uncertainty`; null for a single one. */
+  readonly uncertainty: Pixels | null;
 }
 
 export type Request =
@@ -70,5 +86,6 @@ export type Request =
 
 export type Reply =
   | { readonly kind: "progress"; readonly id: number; readonly progress: Progress }
+  | { readonly kind: "band"; readonly id: number; readonly band: Band<Pixels> }
   | { readonly kind: "done"; readonly id: number; readonly drawn: Drawn }
   | { readonly kind: "failed"; readonly id: number; readonly message: string; readonly isRefused: boolean };

@@ -4,6 +4,7 @@ export * from "./config";
 export * from "./constraint";
 export * from "./degradation";
 export * from "./fit";
+export * from "./heatmap";
 export * from "./model";
 export * from "./noise";
 export * from "./pixels";

@@ -167,8 +167,12 @@ export class BandedSampling {
     this.bands = bands;
   }
 
-  /** The result (C, H, W) in [-1, 1]. */
-  async picture(): Promise<Planes> {
+  /**
+   * The result (C, H, W) in [-1, 1].
+   *
+   * @param onRows called with rows (C, rows, W) of it that are done, from top to bottom
+   */
+  async picture(onRows: (top: number, rows: Planes) => void = () => {}): Promise<Planes> {
     const { scale } = this.model.config;
     const [height, width] = [this.lowRes.height * scale, this.lowRes.width * scale];
     const made = Planes.zeros(this.lowRes.channels, height, width);
@@ -184,7 +188,9 @@ export class BandedSampling {
         const last = Math.min(around.stop / scale, this.lowRes.height);
         picture = this.constraint.rows(around.start / scale, last).fit(picture);
       }
-      made.paste(picture.rows(inside.start, Math.min(inside.stop, picture.height)), band.start, 0);
+      const rows = picture.rows(inside.start, Math.min(inside.stop, picture.height));
+      made.paste(rows, band.start, 0);
+      onRows(band.start, rows);
       x.forget(around.start);
     }
     return made;

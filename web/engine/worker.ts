@@ -2,7 +2,8 @@
 
 import { type ModelConfig, readConfig, Refused, samplingOf } from "./config";
 import { fetched } from "./files";
-import type { Drawn, Options, Progress, Reply, Request, SiteFile, SiteModel } from "./messages";
+import { heatmap } from "./heatmap";
+import type { Band, Drawn, Options, Progress, Reply, Request, SiteFile, SiteModel } from "./messages";
 import { DiffusionModel, type Network } from "./model";
 import { openNetwork, type Runtime } from "./network";
 import { consistencyOf, type Pixels, toPixels, toPlanes } from "./pixels";
@@ -43,8 +44,10 @@ async function answered(request: Upscale): Promise<void> {
   try {
     const tell = (progress: Progress): void => scope.postMessage({ kind: "progress", id, progress }, []);
     const ready = await open(request, tell);
-    const drawn = await upscaled(ready, request, tell);
-    scope.postMessage({ kind: "done", id, drawn }, drawn.samples.map((one) => one.data.buffer));
+    const show = (band: Band<Pixels>): void => scope.postMessage({ kind: "band", id, band }, [band.pixels.data.buffer]);
+    const drawn = await upscaled(ready, request, tell, show);
+    const pictures = drawn.uncertainty === null ? drawn.samples : [...drawn.samples, drawn.uncertainty];
+    scope.postMessage({ kind: "done", id, drawn }, pictures.map((one) => one.data.buffer));
   } catch (error) {
     if (error instanceof Cancelled) return; // the page has let go of it
     const message = error instanceof Error ? error.message : String(error);
@@ -87,7 +90,12 @@ async function started(script: string, wasm: Uint8Array<ArrayBuffer>): Promise<t
   return found;
 }
 
-async function upscaled({ config, network }: Opened, { id, pixels, options }: Upscale, tell: (progress: Progress) => void): Promise<Drawn> {
+async function upscaled(
+  { config, network }: Opened,
+  { id, pixels, options }: Upscale,
+  tell: (progress: Progress) => void,
+  show: (band: Band<Pixels>) => void,
+): Promise<Drawn> {
   let [done, total] = [0, 1];
   const model = new DiffusionModel(config, network, async () => {
     done += 1;
@@ -101,12 +109,19 @@ async function upscaled({ config, network }: Opened, { id, pixels, options }: Up
   const tile = tileFor(model, lowRes, sampling, options.tile);
   tell({ stage: "drawing", share: 0 });
   const samples: Pixels[] = [];
-  for (const seed of seeds) {
+  for (const [sample, seed] of seeds.entries()) {
     const banded = tile === 0 ? null : new BandedSampling(model, lowRes, seed, sampling, tile);
     total = seeds.length * (banded?.evaluations ?? sampling.steps);
-    samples.push(toPixels(await (banded?.picture() ?? model.sample(lowRes, seed, sampling))));
+    const height = pixels.height * config.scale;
+    const drawn = banded?.picture((top, rows) => show({ sample, top, height, pixels: toPixels(rows) }));
+    samples.push(toPixels(await (drawn ?? model.sample(lowRes, seed, sampling))));
   }
-  return { samples, consistency: consistencyOf(model.degradation, samples[0]!, lowRes) };
+  return {
+    samples,
+    consistency: samples.map((one) => consistencyOf(model.degradation, one, lowRes)),
+    isHeld: sampling.isConsistent,
+    uncertainty: samples.length > 1 ? heatmap(samples) : null,
+  };
 }
 
 function seedsOf({ seed = 0, samples = 1 }: Options): bigint[] {

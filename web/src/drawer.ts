@@ -1,6 +1,6 @@
 /** The drawer with all that a result says of how it was made. */
 
-import type { Models } from "./api";
+import type { Models } from "./backends/backend";
 import { byId, copy, make, say } from "./dom";
 import { shown, type Run } from "./session";
 import { t, type Key } from "./texts";
@@ -45,6 +45,7 @@ export class Drawer {
       ...filled.map(([key, value]) => make("div", {}, make("dt", {}, t(key)), make("dd", {}, value))),
     );
     byId("again-json").textContent = JSON.stringify(picture.settings, null, 2);
+    byId("provenance").hidden = picture.provenance === null;
     byId("provenance-json").textContent = JSON.stringify(picture.provenance, null, 2);
     this.dialog.showModal();
   }

@@ -10,7 +10,7 @@ export const EXAMPLES: Record<string, string> = {
 };
 
 export async function example(name: string): Promise<File> {
-  const answer = await fetch(`/examples/${name}`);
+  const answer = await fetch(`examples/${name}`);
   const data = await answer.blob();
   return new File([data], name, { type: data.type });
 }
@@ -20,8 +20,12 @@ export function choose(): void {
   byId("files").click();
 }
 
-/** @param take called with the files of a person */
-export function startIntake(take: (files: File[]) => void): void {
+/**
+ * @param accept kinds of files that can be chosen
+ * @param take called with the files of a person
+ */
+export function startIntake(accept: string, take: (files: File[]) => void): void {
+  byId<HTMLInputElement>("files").accept = accept;
   for (const id of ["files", "photo"]) {
     const input = byId<HTMLInputElement>(id);
     input.addEventListener("change", () => {

@@ -1,34 +1,42 @@
 /** The form of the settings. */
 
-import type { Models } from "./api";
+import type { Backend, Models, Takes } from "./backends/backend";
 import { byId, make } from "./dom";
 import { icon } from "./icons";
-import { DEFAULTS, EVIDENCE, FORMATS, MOST_SAMPLES, type Settings, type SizeBy } from "./settings";
+import { defaults, MOST_SAMPLES, readSettings, type Settings, type SizeBy } from "./settings";
 import { number, t, type Key } from "./texts";
 
 const MOST_SEED = 999_999; // that the dice throw
 
 export class Panel {
-  settings: Settings = { ...DEFAULTS };
-  private models: Models = { default: DEFAULTS.model, names: [DEFAULTS.model], models: [] };
+  settings: Settings;
+  private models: Models;
   private readonly form = byId<HTMLFormElement>("form");
 
   /** @param again called to draw the picture that is looked at with these settings */
-  constructor(private readonly again: () => void) {
+  constructor(
+    private readonly backend: Backend,
+    private readonly again: () => void,
+  ) {
+    this.settings = defaults(backend.takes);
+    const { model } = this.settings;
+    this.models = { default: model, names: [model], models: [] };
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       if (this.form.reportValidity()) this.again();
     });
   }
 
-  /** What the server offers. */
+  /** The models that there are to choose from. */
   offer(models: Models): void {
     this.models = models;
     if (!models.names.includes(this.settings.model)) this.settings.model = models.default;
     this.draw();
   }
 
-  fill(settings: Settings): void {
+  /** Take the settings of a link, as far as they can be chosen here. */
+  fill(given: URLSearchParams): void {
+    const settings = readSettings(given, this.settings, this.backend.takes);
     const isKnown = this.models.models.length === 0 || this.models.names.includes(settings.model);
     this.settings = { ...settings, model: isKnown ? settings.model : this.models.default };
     this.draw();
@@ -43,16 +51,18 @@ export class Panel {
   /** Build the form anew, in the present language. */
   draw(): void {
     const isAt = document.activeElement?.id ?? "";
+    const { takes, limits } = this.backend;
     this.form.replaceChildren(
       this.model(),
       ...(this.hasDetail() ? [this.detail()] : []),
       this.samples(),
-      this.size(),
-      this.evidence(),
+      ...(takes.sizes.length > 1 ? [this.size()] : []),
+      ...(takes.evidence.length > 1 ? [this.evidence()] : []),
       this.seed(),
-      this.format(),
+      ...(takes.formats.length > 1 ? [this.format()] : []),
       make("button", { id: "again", className: "primary wide" }, icon("again"), t("again")),
       make("p", { id: "settings-hint", className: "quiet" }),
+      ...(limits === null ? [] : [make("p", { className: "hint" }, t(limits))]),
     );
     if (isAt !== "") document.getElementById(isAt)?.focus();
   }
@@ -122,11 +132,7 @@ export class Panel {
   }
 
   private size(): HTMLElement {
-    const kinds: [string, string][] = [
-      ["model", t("size_model")],
-      ["scale", t("size_scale")],
-      ["width", t("size_width")],
-    ];
+    const kinds = this.backend.takes.sizes.map((kind): [string, string] => [kind, t(`size_${kind}`)]);
     const field = select("size", "size-by", kinds, this.settings.sizeBy, (value) => {
       this.settings.sizeBy = value as SizeBy;
       this.settings.size = value === "width" ? 1024 : 4;
@@ -142,7 +148,7 @@ export class Panel {
   }
 
   private evidence(): HTMLElement {
-    const kinds = EVIDENCE.map((name): [string, string] => [name, t(`evidence_${name}`)]);
+    const kinds = this.backend.takes.evidence.map((name): [string, string] => [name, t(`evidence_${name}` as Key)]);
     return select("evidence", "evidence", kinds, this.settings.evidence, (value) => (this.settings.evidence = value));
   }
 
@@ -159,13 +165,13 @@ export class Panel {
   }
 
   private format(): HTMLElement {
-    return select("format", "format", formats(), this.settings.format, (value) => (this.settings.format = value));
+    return select("format", "format", formats(this.backend.takes), this.settings.format, (value) => (this.settings.format = value));
   }
 }
 
 /** The formats of results, as choices. */
-export function formats(): [string, string][] {
-  return FORMATS.map((name) => [name, name === "npy" ? "NumPy" : name.toUpperCase()]);
+export function formats(takes: Takes): [string, string][] {
+  return takes.formats.map((name) => [name, name === "npy" ? "NumPy" : name.toUpperCase()]);
 }
 
 /** Fill a select with choices. */

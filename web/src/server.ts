@@ -1,6 +1,6 @@
-/** Whether the server is there, and what it offers. */
+/** Whether what draws the pictures is there, and what it offers. */
 
-import * as api from "./api";
+import { Refused, type Backend, type Models } from "./backends/backend";
 import { byId } from "./dom";
 import { t } from "./texts";
 
@@ -13,11 +13,14 @@ export class Server {
   private isOffered = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param offer called with what the server offers, once that is known */
-  constructor(private readonly offer: (models: api.Models) => void) {
+  /** @param offer called with the models that it offers, once they are known */
+  constructor(
+    private readonly backend: Backend,
+    private readonly offer: (models: Models) => void,
+  ) {
     const dialog = byId<HTMLDialogElement>("key");
     byId("key-form").addEventListener("submit", () => {
-      api.useKey(byId<HTMLInputElement>("key-value").value);
+      backend.useKey(byId<HTMLInputElement>("key-value").value);
       setTimeout(() => void this.look()); // once the dialog has closed
     });
     dialog.addEventListener("cancel", (event) => event.preventDefault());
@@ -44,12 +47,12 @@ export class Server {
   private async asked(): Promise<Presence> {
     try {
       if (!this.isOffered) {
-        this.offer(await api.models());
+        this.offer(await this.backend.models());
         this.isOffered = true;
       }
-      return (await api.isReady()) ? "ready" : "loading";
+      return (await this.backend.isReady()) ? "ready" : "loading";
     } catch (error) {
-      return error instanceof api.Refused && error.status === 401 ? "locked" : "offline";
+      return error instanceof Refused && error.status === 401 ? "locked" : "offline";
     }
   }
 }

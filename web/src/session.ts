@@ -1,23 +1,14 @@
 /** The pictures of this tab, each with its settings, its state and its result; in memory only. */
 
-import * as api from "./api";
-import { fields, SHOWN, type Fields, type Settings } from "./settings";
+import type { Backend, Picture, Progress } from "./backends/backend";
+import type { Settings } from "./settings";
 
-export type State =
-  | "queued"
-  | "sending"
-  | "waiting"
-  | "running"
-  | "fetching"
-  | "done"
-  | "failed"
-  | "cancelled";
+export type State = "queued" | Progress["state"] | "done" | "failed" | "cancelled";
 
 const ENDED: readonly State[] = ["done", "failed", "cancelled"];
-const AT_ONCE = 3; // pictures that are handed in at a time; the server has a queue of its own
 
 /** A picture of a result, as the page shows it. */
-export interface Shown extends api.Picture {
+export interface Shown extends Picture {
   url: string;
 }
 
@@ -39,6 +30,8 @@ export interface Run {
   state: State;
   share: number;
   secondsLeft: number | null;
+  /** The result in the making; null where none of it is there yet. */
+  emerging: HTMLCanvasElement | null;
   result: Result | null;
   /** Which of the samples is looked at. */
   chosen: number;
@@ -63,7 +56,10 @@ export class Session {
   private numbers = 0;
 
   /** @param changed called after every change, with the run that ended, if one has */
-  constructor(private readonly changed: (ended?: Run) => void) {}
+  constructor(
+    readonly backend: Backend,
+    private readonly changed: (ended?: Run) => void,
+  ) {}
 
   /** Take pictures; the first of them is looked at. */
   add(files: readonly File[], settings: Settings): void {
@@ -87,6 +83,7 @@ export class Session {
   cancel(run: Run): void {
     if (hasEnded(run)) return;
     run.state = "cancelled";
+    run.emerging = null;
     run.stop.abort();
     this.next();
   }
@@ -108,18 +105,11 @@ export class Session {
     this.changed();
   }
 
-  /** The bytes of the picture that is looked at, in another format: made again, as it was. */
+  /** The bytes of the picture that is looked at, in a format. */
   async saved(run: Run, format: string): Promise<Blob> {
     const picture = shown(run);
     if (picture === null) throw new Error("this run has no picture");
-    if (format === SHOWN) return picture.data;
-    const wish: Fields = { format };
-    for (const [name, value] of Object.entries(picture.settings)) wish[name] = String(value);
-    const { signal } = new AbortController();
-    const job = await finished(run.file, wish, signal);
-    const { data } = await api.result(job, "show=result", signal);
-    tidy(job);
-    return data;
+    return this.backend.saved(run.file, picture, format);
   }
 
   private open(file: File, settings: Settings): Run {
@@ -132,6 +122,7 @@ export class Session {
       state: "queued",
       share: 0,
       secondsLeft: null,
+      emerging: null,
       result: null,
       chosen: 0,
       error: null,
@@ -147,26 +138,20 @@ export class Session {
   private next(): void {
     const busy = this.runs.filter((run) => !hasEnded(run) && run.state !== "queued").length;
     const waiting = this.runs.filter((run) => run.state === "queued").toReversed();
-    for (const run of waiting.slice(0, Math.max(0, AT_ONCE - busy))) void this.draw(run);
+    for (const run of waiting.slice(0, Math.max(0, this.backend.atOnce - busy))) void this.draw(run);
     this.changed();
   }
 
   private async draw(run: Run): Promise<void> {
-    const move = (state: State): void => {
+    const tell = (progress: Progress): void => {
       if (hasEnded(run)) return; // cancelled meanwhile
-      run.state = state;
+      Object.assign(run, progress);
       this.changed();
     };
     try {
-      move("sending");
-      const job = await finished(run.file, fields(run.settings), run.stop.signal, (now) => {
-        run.share = now.share;
-        run.secondsLeft = now.seconds_left;
-        if (now.state === "waiting" || now.state === "running") move(now.state);
-      });
-      move("fetching");
-      const result = await fetched(job, run.stop.signal);
-      tidy(job);
+      tell({ state: "sending", share: 0, secondsLeft: null, emerging: null });
+      const { pictures, uncertainty } = await this.backend.draw(run.file, run.settings, tell, run.stop.signal);
+      const result = await resultOf(pictures, uncertainty);
       if (hasEnded(run)) return;
       run.result = result;
       run.state = "done";
@@ -175,46 +160,19 @@ export class Session {
       run.error = error;
       run.state = "failed";
     }
+    run.emerging = null;
     this.changed(run);
     this.next();
   }
 }
 
-/** Draw a picture: a job that is done. One that is given up is cancelled at the server, too. */
-async function finished(
-  file: Blob,
-  wish: Fields,
-  signal: AbortSignal,
-  tell: (job: api.Job) => void = () => undefined,
-): Promise<api.Job> {
-  let job = await api.start(file, wish, signal);
-  try {
-    tell(job);
-    for await (job of api.follow(job, signal)) tell(job);
-  } catch (error) {
-    tidy(job);
-    throw error;
-  }
-  if (job.state !== "done") throw new api.Refused(500, job.error ?? job.state, 1);
-  return job;
-}
-
-/** The server forgets a job in a few minutes anyway, so a refusal changes nothing. */
-function tidy(job: api.Job): void {
-  api.forget(job).catch(() => undefined);
-}
-
-async function fetched(job: api.Job, signal: AbortSignal): Promise<Result> {
-  const numbers = Array.from({ length: job.samples }, (_, place) => `sample=${place + 1}`);
-  const queries = numbers.length > 0 ? numbers : ["show=result"];
-  const pictures = await Promise.all(queries.map((query) => api.result(job, query, signal)));
-  const map = job.uncertainty ? await api.result(job, "show=uncertainty", signal) : null;
+async function resultOf(pictures: Picture[], uncertainty: Blob | null): Promise<Result> {
   const shown = pictures.map((one) => ({ ...one, url: URL.createObjectURL(one.data) }));
   const size = await sizeOf(shown[0]!.url);
   if (size === null) throw new Error("this browser cannot show the result");
   return {
     pictures: shown,
-    uncertainty: map === null ? null : URL.createObjectURL(map.data),
+    uncertainty: uncertainty === null ? null : URL.createObjectURL(uncertainty),
     ...size,
   };
 }
@@ -225,7 +183,7 @@ async function sizeOf(url: string): Promise<{ width: number; height: number } | 
   try {
     await image.decode();
   } catch {
-    return null; // a format that the server may read all the same
+    return null; // a format that the service may read all the same
   }
   return { width: image.naturalWidth, height: image.naturalHeight };
 }

@@ -1,6 +1,6 @@
 /** The pictures of the session, as thumbnails with their states. */
 
-import { Offline, Refused } from "./api";
+import { Offline, Refused } from "./backends/backend";
 import { byId, make } from "./dom";
 import { icon } from "./icons";
 import { hasEnded, shown, type Run, type Session } from "./session";
@@ -8,8 +8,8 @@ import { number, t } from "./texts";
 
 /** What a run is at, in words. */
 export function stateText(run: Run): string {
-  if (run.state !== "running") return t(`state_${run.state}`);
   const percent = number(run.share * 100);
+  if (run.state !== "running") return t(`state_${run.state}`, { percent });
   if (run.secondsLeft === null || run.secondsLeft < 1) return t("state_running", { percent });
   return t("state_running_left", { percent, seconds: number(run.secondsLeft) });
 }

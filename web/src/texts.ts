@@ -26,9 +26,18 @@ export function setLanguage(chosen: Language): void {
   localStorage.setItem(KEPT, chosen);
 }
 
+let kind = "";
+
+/** Say things as they are where pictures are drawn; see `Backend`. */
+export function setKind(given: string): void {
+  kind = given;
+}
+
 /** The text of a key, with `{name}` replaced by the values. */
 export function t(key: Key, values: Record<string, string | number> = {}): string {
-  return TABLES[current][key].replace(/\{(\w+)\}/g, (_, name: string) => String(values[name]));
+  const table: Record<string, string> = TABLES[current];
+  const text = table[`${key}_${kind}`] ?? TABLES[current][key];
+  return text.replace(/\{(\w+)\}/g, (_, name: string) => String(values[name]));
 }
 
 /** A number as people of the language write it. */

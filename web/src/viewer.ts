@@ -15,6 +15,8 @@ export interface View {
   before: string | null;
   after: string | null;
   uncertainty: string | null;
+  /** Rows of the result that are there already; laid over the picture before. */
+  emerging: HTMLCanvasElement | null;
   /** Of the result, in its own pixels. */
   width: number;
   height: number;
@@ -75,6 +77,8 @@ export class Viewer {
     put(this.before, view.before);
     put(this.after, view.after);
     put(this.heat, view.uncertainty);
+    if (before?.emerging !== view.emerging) before?.emerging?.remove();
+    if (view.emerging !== null && !view.emerging.isConnected) this.before.after(view.emerging);
     this.frame.classList.toggle("uncertain", view.uncertainty !== null);
     this.frame.classList.toggle("single", view.before === null || view.after === null);
     if (view.after === null) this.slider.value = 100;
@@ -134,7 +138,8 @@ export class Viewer {
     for (const pane of this.slider.querySelectorAll<HTMLElement>(".pane")) {
       pane.style.height = `${down.length}px`;
     }
-    for (const image of [this.before, this.after, this.heat]) {
+    const { emerging } = this.view;
+    for (const image of [this.before, this.after, this.heat, ...(emerging === null ? [] : [emerging])]) {
       image.style.width = `${width}px`;
       image.style.height = `${height}px`;
       image.style.transform = `translate(${across.start - across.seen}px, ${down.start - down.seen}px)`;

@@ -4,8 +4,6 @@ import { byId } from "./dom";
 import { example, EXAMPLES } from "./intake";
 import { read, type Wanted } from "./link";
 import { shown, type Run } from "./session";
-import type { Settings } from "./settings";
-import { readSettings } from "./settings";
 import { t } from "./texts";
 
 export class WantedLine {
@@ -25,11 +23,11 @@ export class WantedLine {
   }
 
   /** The settings of the present address, if it is a link. */
-  open(before: Settings): Settings | null {
+  open(): URLSearchParams | null {
     this.wanted = read(location.hash);
     this.isMet = null;
     this.draw();
-    return this.wanted === null ? null : readSettings(this.wanted.settings, before);
+    return this.wanted?.settings ?? null;
   }
 
   /** Compare the picture of a run that has ended. */

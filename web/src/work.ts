@@ -1,5 +1,6 @@
 /** The picture that is looked at: its state, and what can be done with its result. */
 
+import { FULL_SCALE } from "../engine/heatmap";
 import { byId, copy, make, save, say } from "./dom";
 import * as link from "./link";
 import { choices, formats } from "./panel";
@@ -9,8 +10,6 @@ import { errorText, stateText } from "./strip";
 import { number, t } from "./texts";
 import { Viewer } from "./viewer";
 
-/** The deviation, in levels of 255, from which on the map shows its brightest colour. */
-const FULL_SCALE = 32;
 const GUESSED = 8; // times as large as its picture, until the result says how large it is
 
 export class Work {
@@ -45,7 +44,9 @@ export class Work {
     byId("hero").hidden = run !== null;
     byId("work").hidden = run === null;
     if (run === null) return;
-    if (run !== this.seen) choices(this.format, formats(), run.settings.format);
+    const { takes } = this.session.backend;
+    if (run !== this.seen) choices(this.format, formats(takes), run.settings.format);
+    this.format.hidden = takes.formats.length < 2;
     this.seen = run;
     byId("title").textContent = run.file.name;
     byId("facts").textContent = facts(run);
@@ -71,7 +72,7 @@ export class Work {
   }
 
   private drawView(run: Run): void {
-    const { result, given } = run;
+    const { result, given, emerging } = run;
     const map = result?.uncertainty ?? null;
     const isShown = map !== null && this.showsUncertainty;
     byId("uncertainty").hidden = map === null;
@@ -87,8 +88,9 @@ export class Work {
       before: given === null ? null : run.url,
       after: shown(run)?.url ?? null,
       uncertainty: isShown ? map : null,
-      width: result?.width ?? given!.width * GUESSED,
-      height: result?.height ?? given!.height * GUESSED,
+      emerging,
+      width: result?.width ?? emerging?.width ?? given!.width * GUESSED,
+      height: result?.height ?? emerging?.height ?? given!.height * GUESSED,
     });
   }
 
@@ -98,6 +100,7 @@ export class Work {
     byId("promise-text").textContent = sentence;
     byId("notes").replaceChildren(...picture.notes.map((note) => make("li", {}, note)));
     const { pictures } = run.result!;
+    byId("link").hidden = picture.sha256 === ""; // it says which picture it was made with
     byId("samples").hidden = pictures.length < 2;
     const grid = byId("grid");
     if (grid.childElementCount !== pictures.length || grid.dataset.run !== String(run.id)) {

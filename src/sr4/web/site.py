@@ -1,7 +1,8 @@
 """A static site that upscales in the browser: the page and the engine, ONNX Runtime Web, models.
 
-Page and engine are built from `web/demo` and `web/engine` into `page/` beside this module. Names of
-files change with what they hold, so that browsers may keep them for ever; `site.json` tells them.
+The page is that of `sr4 serve`, built from `web/` into `page/` beside this module with the engine
+of `web/engine` in place of the service. Names of files change with what they hold, so that
+browsers may keep them for ever; `site.json` tells them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from sr4._version import __version__
 from sr4.config import ModelConfig
 from sr4.errors import ModelError, UsageError, reason
 from sr4.files.documents import parse_json, read_bytes
@@ -72,6 +74,7 @@ def export_site(
             shutil.copytree(PAGE, site, dirs_exist_ok=True)
             said = {
                 "format": 1,
+                "version": __version__,
                 "runtime": {
                     "script": _put(package / _SCRIPT, site, "runtime"),
                     "wasm": _put(package / _WASM, site, "runtime"),
@@ -161,6 +164,7 @@ def _model(name: str, folder: Path, config: ModelConfig, site: Path) -> dict[str
     return {
         "name": name,
         "scale": config.scale,
+        "parameters": config.parameters,
         "description": config.description,
         "licence": config.licence,
         "has_detail": config.network.has_mean_output,

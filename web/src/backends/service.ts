@@ -1,23 +1,9 @@
-/** The HTTP API of `sr4 serve`; its description is at /openapi.json. */
+/** `sr4 serve` by its HTTP API, whose description is at /openapi.json. */
 
-import type { Fields } from "./settings";
+import { EVIDENCE, fields, FORMATS, SHOWN, SIZES, type Fields, type Settings } from "../settings";
+import { Offline, Refused, type Backend, type Drawn, type Models, type Picture, type Progress } from "./backend";
 
-export interface Model {
-  name: string;
-  scale: number;
-  parameters: number;
-  licence: string;
-  /** Whether `detail` may be other than 1. */
-  has_detail: boolean;
-}
-
-export interface Models {
-  default: string;
-  names: string[];
-  models: Model[];
-}
-
-export interface Job {
+interface Job {
   state: "waiting" | "running" | "done" | "failed" | "cancelled";
   /** From 0 to 1. */
   share: number;
@@ -29,46 +15,62 @@ export interface Job {
   links: { self: string; events: string; result: string };
 }
 
-/** A picture of a result, and what its answer says of it. */
-export interface Picture {
-  data: Blob;
-  model: string;
-  backend: string;
-  version: string;
-  seed: number;
-  samples: number;
-  detail: string;
-  evidence: string;
-  scale: string;
-  /** Mean squared difference, x 1e-5. */
-  consistency: number;
-  sha256: string;
-  /** Fields of a request for the same picture. */
-  settings: Record<string, unknown>;
-  provenance: Record<string, unknown>;
-  notes: string[];
-}
+export class Service implements Backend {
+  readonly kind = "service";
+  readonly takes = {
+    evidence: EVIDENCE,
+    sizes: SIZES,
+    formats: FORMATS,
+    files: "image/*,.tif,.tiff,.jp2,.npy,.heic",
+  };
+  readonly limits = null;
+  readonly atOnce = 3; // it has a queue of its own
 
-/** What the server refuses or fails at, in its own line. */
-export class Refused extends Error {
-  constructor(
-    readonly status: number,
-    detail: string,
-    readonly retryAfter: number,
-  ) {
-    super(detail);
+  useKey(given: string): void {
+    key = given;
+  }
+
+  async models(): Promise<Models> {
+    return (await ask("/v1/models")).json();
+  }
+
+  async isReady(): Promise<boolean> {
+    try {
+      await ask("/readyz");
+      return true;
+    } catch (error) {
+      if (error instanceof Refused && error.status === 503) return false;
+      throw error;
+    }
+  }
+
+  async draw(file: File, settings: Settings, tell: (progress: Progress) => void, signal: AbortSignal): Promise<Drawn> {
+    const at = (state: Progress["state"], share = 0, secondsLeft: number | null = null): void =>
+      tell({ state, share, secondsLeft, emerging: null });
+    const job = await finished(file, fields(settings), signal, ({ state, share, seconds_left }) => {
+      if (state === "waiting" || state === "running") at(state, share, seconds_left);
+    });
+    at("fetching", 1);
+    const drawn = await fetched(job, signal);
+    tidy(job);
+    return drawn;
+  }
+
+  /** In another format than the one shown, it is made again, as it was. */
+  async saved(file: File, picture: Picture, format: string): Promise<Blob> {
+    if (format === SHOWN) return picture.data;
+    const wish: Fields = { format };
+    for (const [name, value] of Object.entries(picture.settings)) wish[name] = String(value);
+    const { signal } = new AbortController();
+    const job = await finished(file, wish, signal);
+    const { data } = await result(job, "show=result", signal);
+    tidy(job);
+    return data;
   }
 }
 
-/** There is no answer at all. */
-export class Offline extends Error {}
-
-/** The key that the server may ask for; in this tab's memory only. */
+/** The key that the service may ask for. */
 let key = "";
-
-export function useKey(given: string): void {
-  key = given;
-}
 
 async function ask(path: string, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers);
@@ -90,21 +92,6 @@ async function refusal(answer: Response): Promise<Refused> {
   return new Refused(answer.status, said, Number(answer.headers.get("Retry-After")) || 1);
 }
 
-export async function models(): Promise<Models> {
-  return (await ask("/v1/models")).json();
-}
-
-/** Whether the server takes pictures at once; throws Offline where there is none. */
-export async function isReady(): Promise<boolean> {
-  try {
-    await ask("/readyz");
-    return true;
-  } catch (error) {
-    if (error instanceof Refused && error.status === 503) return false;
-    throw error;
-  }
-}
-
 function pause(seconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = () => reject(signal.reason);
@@ -117,7 +104,7 @@ function pause(seconds: number, signal: AbortSignal): Promise<void> {
 }
 
 /** Hand in a picture; where the queue is full, again and again until it is taken. */
-export async function start(file: Blob, wish: Fields, signal: AbortSignal): Promise<Job> {
+async function start(file: Blob, wish: Fields, signal: AbortSignal): Promise<Job> {
   const body = new FormData();
   for (const [name, value] of Object.entries(wish)) body.append(name, value);
   body.append("file", file);
@@ -135,7 +122,7 @@ export async function start(file: Blob, wish: Fields, signal: AbortSignal): Prom
 const LOST = 5; // connections that may break before that counts as offline
 
 /** Each change of a job until it has ended. */
-export async function* follow(job: Job, signal: AbortSignal): AsyncGenerator<Job> {
+async function* follow(job: Job, signal: AbortSignal): AsyncGenerator<Job> {
   for (let broken = 0; ; broken += 1) {
     try {
       for await (const data of events(await ask(job.links.events, { signal }))) {
@@ -169,7 +156,7 @@ async function* events(answer: Response): AsyncGenerator<string> {
 }
 
 /** @param query which picture, such as "sample=2" or "show=uncertainty" */
-export async function result(job: Job, query: string, signal: AbortSignal): Promise<Picture> {
+async function result(job: Job, query: string, signal: AbortSignal): Promise<Picture> {
   const answer = await ask(`${job.links.result}?${query}`, { signal });
   const said = (name: string): string => answer.headers.get(`SR4-${name}`) ?? "";
   return {
@@ -190,7 +177,34 @@ export async function result(job: Job, query: string, signal: AbortSignal): Prom
   };
 }
 
-/** Cancel a job, or forget its result. */
-export async function forget(job: Job): Promise<void> {
-  await ask(job.links.self, { method: "DELETE", keepalive: true });
+/** Draw a picture: a job that is done. One that is given up is cancelled at the service, too. */
+async function finished(
+  file: Blob,
+  wish: Fields,
+  signal: AbortSignal,
+  tell: (job: Job) => void = () => undefined,
+): Promise<Job> {
+  let job = await start(file, wish, signal);
+  try {
+    tell(job);
+    for await (job of follow(job, signal)) tell(job);
+  } catch (error) {
+    tidy(job);
+    throw error;
+  }
+  if (job.state !== "done") throw new Refused(500, job.error ?? job.state, 1);
+  return job;
+}
+
+async function fetched(job: Job, signal: AbortSignal): Promise<Drawn> {
+  const numbers = Array.from({ length: job.samples }, (_, place) => `sample=${place + 1}`);
+  const queries = numbers.length > 0 ? numbers : ["show=result"];
+  const pictures = await Promise.all(queries.map((query) => result(job, query, signal)));
+  const map = job.uncertainty ? await result(job, "show=uncertainty", signal) : null;
+  return { pictures, uncertainty: map?.data ?? null };
+}
+
+/** Cancel a job, or forget its result; it is forgotten in a few minutes anyway, so a refusal changes nothing. */
+function tidy(job: Job): void {
+  ask(job.links.self, { method: "DELETE", keepalive: true }).catch(() => undefined);
 }
