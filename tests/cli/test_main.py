@@ -6,7 +6,6 @@ import os
 import pty
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -159,13 +158,18 @@ def test_models_and_version_load_neither_torch_nor_a_runtime() -> None:
 
 
 def test_help_comes_at_once() -> None:
-    """The limit is 0.3 s; the best of three, since a busy machine can stall any of them."""
+    """Within 0.3 s of a processor, which other work on the machine does not change much."""
+
+    def children() -> float:
+        used = os.times()
+        return used.children_user + used.children_system
+
     seconds = []
     for _ in range(3):
-        began = time.perf_counter()
+        before = children()
         process("--help", stdout=subprocess.DEVNULL).communicate()
-        seconds.append(time.perf_counter() - began)
-    assert min(seconds) < 0.3
+        seconds.append(children() - before)
+    assert 0 < min(seconds) < 0.3
 
 
 def test_the_exit_code_reaches_the_shell() -> None:

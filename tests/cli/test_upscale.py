@@ -192,18 +192,18 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str]]:
 def test_the_bar_shows_the_share_of_all_pixels(
     run: Run,
     make_picture: Callable[..., Path],
-    tiny_model: Path,
+    tiny_exported: Path,
     tmp_path: Path,
     shown: list[tuple[float, str]],
 ) -> None:
     """Two small pictures together, and one of ten times as many pixels in bands."""
     for name, side in (("a", 8), ("b", 8), ("c", 32)):
         make_picture(tmp_path / "in" / f"{name}.png", side, side)
-    run("upscale", tmp_path / "in/a.png", "-o", tmp_path / "a.png", "--model", tiny_model)
+    run("upscale", tmp_path / "in/a.png", "-o", tmp_path / "a.png", "--model", tiny_exported)
     name = str(tmp_path / "in/a.png")
     assert shown == [(0.5, name), (1.0, name), (1.0, name)]
     shown.clear()
-    words = ("--tile", 32, "--model", tiny_model, "--samples", 2)
+    words = ("--tile", 32, "--model", tiny_exported, "--samples", 2)
     assert run("upscale", tmp_path / "in", "-o", tmp_path / "out", *words).code == 0
     small = [pytest.approx(128 / 1152 * part) for part in (0.5, 1)]
     assert [share for share, _ in shown[:2]] == small
