@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -103,9 +103,14 @@ class Plan(NamedTuple):
 
 class _Found(NamedTuple):
     source: Path
-    place: Path  # relative to the output folder, with the suffix of the source
+    folder: Path  # that the output folder stands for
     is_named: bool = True  # by the caller, not found in a folder or by a pattern
     data: bytes | None = None
+
+    @property
+    def place(self) -> Path:
+        """Relative to the output folder, with the suffix of the source."""
+        return self.source.relative_to(self.folder)
 
 
 def plan_pictures(
@@ -147,7 +152,7 @@ def plan_pictures(
             found += (
                 _expand(text, out or DEFAULT_OUT, others)
                 if data is None
-                else [_Found(Path(text), Path(text), data=data)]
+                else [_Found(Path(text), Path(text).parent, data=data)]
             )
         except SR4Error as error:
             failures.append(Failure(text, str(error)))
@@ -231,24 +236,21 @@ def _without_results(
     is one; of what was named, only what another picture gives.
     """
     givers: dict[str, list[PlannedPicture]] = {}
-    for one in planned:
+    for one in planned if named else ():
         for output in one.outputs:
             givers.setdefault(os.path.abspath(output), []).append(one)
+    real = lru_cache(maxsize=None)(os.path.realpath)  # folders are few
 
     def is_own(one: PlannedPicture) -> bool:
         if one.source in named:
             others = givers.get(os.path.abspath(one.source), [])
             if all(other is one for other in others):
                 return False
-        elif not _is_same_folder(one.source.parent, one.output.parent):
+        elif real(one.source.parent) != real(one.output.parent):
             return False
         return is_result(one.source)
 
     return [one for one in planned if not is_own(one)]
-
-
-def _is_same_folder(one: Path, other: Path) -> bool:
-    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _expand(text: str, out: Path, others: list[Path]) -> list[_Found]:
@@ -263,7 +265,7 @@ def _expand(text: str, out: Path, others: list[Path]) -> list[_Found]:
     if os.path.isdir(text):
         return _expand_folder(Path(text), out, others)
     if os.path.lexists(text) or not is_pattern(text):
-        return [_Found(Path(text), Path(Path(text).name))]
+        return [_Found(Path(text), Path(text).parent)]
     matches = matching(os.path.expanduser(text))
     if not matches:
         raise PictureError(f"no file matches {text!r}; expected a pattern such as 'faces/*.png'")
@@ -282,7 +284,7 @@ def _expand_folder(folder: Path, out: Path, others: list[Path]) -> list[_Found]:
     if not files:
         raise PictureError(f"the folder {str(folder)!r} {nothing_found(counted(foreign))}")
     others += foreign
-    return [_Found(file, file.relative_to(folder), is_named=False) for file in files]
+    return [_Found(file, folder, is_named=False) for file in files]
 
 
 def _name(found: _Found, suffix: str | None) -> Path:

@@ -114,5 +114,5 @@ def list_files(path: str | Path, suffixes: Collection[str] = SUFFIXES) -> Files:
             "folder of pictures"
         ) from error
     for files_of_a_kind in found:
-        files_of_a_kind.sort(key=lambda file: file.relative_to(root).as_posix())
+        files_of_a_kind.sort(key=Path.as_posix)  # which begin with the root alike
     return found
