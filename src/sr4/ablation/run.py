@@ -44,6 +44,7 @@ from sr4.recipes import recipe
 from sr4.recipes.sizes import Size, at_size
 from sr4.runtime.torch_backend import TorchNetwork
 from sr4.training.checkpoint import writing
+from sr4.training.processes import launched
 from sr4.training.run_folder import (
     VALIDATION_PICTURES,
     differences,
@@ -153,6 +154,11 @@ def ablate(
     if not plan.recipes or len(set(plan.recipes)) < len(plan.recipes):
         raise UsageError(
             f"got the recipes {', '.join(plan.recipes)}; expected at least one, each once"
+        )
+    if (count := launched()) > 1:
+        raise UsageError(
+            f"got {count} processes (WORLD_SIZE); expected one: start `sr4 ablate` without a "
+            "launcher, or train each system by `sr4 train`"
         )
     for package in ("matplotlib", "jinja2"):  # the page comes last: better to know now
         require(package, what="the page of an ablation", package=package)
