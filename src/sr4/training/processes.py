@@ -6,6 +6,7 @@ holds for a single process too, where it costs nothing: that one is the first of
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -81,7 +82,9 @@ def joined() -> Iterator[None]:
             f"({reason(error)[:120]}); expected all to stay: see what that one says, and start "
             "again, to go on from the last checkpoint"
         ) from error
-    # Not after an error: it may wait for one that is gone.
+    # Not after an error: it may wait for one that is gone. First goes what holds on to the group:
+    # a thread of it that frees a tensor while the interpreter ends would abort the process.
+    gc.collect()
     dist.destroy_process_group()
     PartialState._reset_state()
 

@@ -103,9 +103,24 @@ def train(
             "neither: distil with `sr4 distill`"
         )
     processes.check_share(settings.training.batch_size)
-    with processes.joined(), _stop_signals() as stop, ExitStack() as held:
-        data = excluding(data, settings.data.exclude)
-        _check_alike(settings, data)
+    with processes.joined(), _stop_signals() as stop:
+        return _train(settings, data, val, out, teacher, init, on_progress, stop)
+
+
+def _train(
+    settings: RunSettings,
+    data: Source,
+    val: Source | None,
+    out: Path,
+    teacher: nn.Module | None,
+    init: nn.Module | None,
+    on_progress: OnProgress | None,
+    stop: Callable[[], bool],
+) -> TrainingSummary:
+    """What one of the processes does once they have met."""
+    data = excluding(data, settings.data.exclude)
+    _check_alike(settings, data)
+    with ExitStack() as held:
         folder = None
         if processes.is_first():
             folder = RunFolder(out)
@@ -118,16 +133,11 @@ def train(
         books = None
         if folder is not None:
             books = held.enter_context(closing(Books(run, folder, on_progress)))
-        training = _Training(run, books)
         start = time.monotonic()
-        stopped = training.to_the_end(stop)
+        stopped = _Training(run, books).to_the_end(stop)
+        seconds, bad = time.monotonic() - start, tuple(run.bad.found)
         return TrainingSummary(
-            out / "model",
-            run.images,
-            time.monotonic() - start,
-            stopped,
-            tuple(run.bad.found),
-            optimisation.skipped,
+            out / "model", run.images, seconds, stopped, bad, optimisation.skipped
         )
 
 
