@@ -156,10 +156,7 @@ def ablate(
             f"got the recipes {', '.join(plan.recipes)}; expected at least one, each once"
         )
     if (count := launched()) > 1:
-        raise UsageError(
-            f"got {count} processes (WORLD_SIZE); expected one: start `sr4 ablate` without a "
-            "launcher, or train each system by `sr4 train`"
-        )
+        raise UsageError(f"got {count} processes (WORLD_SIZE); expected one: start no launcher")
     for package in ("matplotlib", "jinja2"):  # the page comes last: better to know now
         require(package, what="the page of an ablation", package=package)
     settings = {name: plan.settings(name) for name in plan.recipes}

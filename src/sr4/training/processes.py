@@ -26,6 +26,7 @@ from sr4.errors import RunError, UsageError, reason
 # sampling or a checkpoint. One that has ended is noticed at once.
 _PATIENCE = timedelta(minutes=10)
 _NAMED = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+_OTHER = ("FSDP", "DEEPSPEED", "MEGATRON_LM", "PARALLELISM_CONFIG")
 _SHOWN = 3  # differences named in one message
 
 
@@ -63,9 +64,16 @@ def joined() -> Iterator[None]:
             "torchrun sets: start with `torchrun … -m sr4 train …`, or unset WORLD_SIZE for a "
             "single process"
         )
+    other = [name for name in _OTHER if parse_flag_from_env(f"ACCELERATE_USE_{name}")]
+    if other:
+        raise UsageError(
+            f"got a start of Accelerate with {other[0]}; expected plain processes with a whole "
+            "network each: choose multi-GPU in `accelerate config`, or start with torchrun"
+        )
     try:
         _meet()
     except (dist.DistError, RuntimeError, ValueError) as error:
+        PartialState._reset_state()  # which is half made
         place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         raise RunError(
             f"the {processes} processes cannot meet at {place} ({reason(error)[:200]}); expected "
