@@ -102,6 +102,7 @@ def ended(source: EncodedSource, pictures: Path, runs: Path) -> dict[str, Answer
         "all of 2 killed": {"count": 2, "words": fast("killed"), "kill": [0, 1], "at": 140},
         "resumed": {"count": 1, "words": fast("killed")},
         "unlike": {"count": 2, "words": fast("none"), "other": ["--set", "training.seed=7"]},
+        "spoilt": {"count": 2, "words": fast("spoilt", **{"data.max_bad": 0})},
         "sr3 1": {"count": 1, "words": others("train sr3", "sr3-1", SR3, FEW)},
         "sr3 2": {"count": 2, "words": others("train sr3", "sr3-2", SR3, pieces)},
         "regression 1": {"count": 1, "words": others("train regression", "regression-1", SR3, FEW)},
@@ -202,6 +203,17 @@ def test_so_do_pieces_of_batches_dropout_and_the_other_objectives(
     for one in (job, other):
         assert set(ended[one]["codes"]) == {0}, ended[one]["said"]
     assert_alike(*(runs / one.replace(" ", "-") for one in (job, other)))
+
+
+def test_pictures_that_fail_in_one_process_end_all_with_a_checkpoint(
+    ended: dict[str, Answer], runs: Path
+) -> None:
+    assert ended["spoilt"]["codes"] == [1, 1]
+    lines = [said.splitlines()[-1] for said in ended["spoilt"]["said"]]
+    assert lines[0] == lines[1]
+    assert lines[0].startswith("sr4: error: ")
+    assert "bad.png' cannot be decoded" in lines[0]
+    assert list_checkpoints(runs / "spoilt" / "checkpoints")
 
 
 def test_processes_that_were_started_unlike_are_refused(

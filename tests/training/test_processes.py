@@ -75,6 +75,16 @@ def test_nobody_where_they_should_meet_is_one_line(monkeypatch: pytest.MonkeyPat
     assert "\n" not in str(found.value)
 
 
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**AT, "WORLD_SIZE": "2", "MASTER_PORT": "1", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("ACCELERATE_USE_CPU", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(UsageError, match=r"^got process 2 on a machine of 1 GPUs; expected"):
+        processes._meet()
+
+
 def test_what_differs_between_processes_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def told(text: str) -> list[str]:
         return [text, text, text.replace('"seed": 0', '"seed": 3')]

@@ -72,7 +72,7 @@ def joined() -> Iterator[None]:
         )
     try:
         _meet()
-    except (dist.DistError, RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError) as error:
         PartialState._reset_state()  # which is half made
         place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         raise RunError(
@@ -100,6 +100,12 @@ def joined() -> Iterator[None]:
 def _meet() -> None:
     """Start the process group: NCCL where each process has a GPU, gloo on the CPU."""
     on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.cuda.is_available()
+    place, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if not on_cpu and place >= there:
+        raise UsageError(
+            f"got process {place + 1} on a machine of {there} GPUs; expected at most one for each: "
+            "start fewer, or set ACCELERATE_USE_CPU=true"
+        )
     options: dict[str, Any] = {"backend": "gloo"} if on_cpu else {}
     PartialState(cpu=on_cpu, timeout=_PATIENCE, **options)
 
