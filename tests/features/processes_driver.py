@@ -5,11 +5,11 @@ imported torch and not used it yet, so that a start takes a tenth of a second.
 
     python processes_driver.py JOBS
 
-JOBS is a JSON file: for each job its `count` of processes, the `words` of the command, and perhaps
-`other`, words more for the last process, and `kill`, which processes get SIGKILL once the run's
-folder has a checkpoint of `at` pictures. Each process logs every step. stdout gets a JSON list: for
-each job the exit codes, what each process wrote to stderr, and the seconds from the kill to the end
-of the last one.
+JOBS is a JSON file. Each job has a `count` of processes and the `words` of the command, and perhaps
+`other`, words more for the last process, `spoilt`, a step whose loss is not a number there, and
+`kill`, which processes get SIGKILL once the run's folder has a checkpoint of `at` pictures. Each
+process logs every step. stdout gets a JSON list: for each job the exit codes, what each process
+wrote to stderr, and the seconds from the kill to the end of the last one.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import torch._dynamo  # here, or every fork would spend a second on it: optimise
 
 import sr4.training.trainer as trainer
 from sr4.cli.main import main
+from sr4.training.objectives import DenoisingObjective, Losses
 
 PATIENCE = 60.0  # seconds without an end
 
@@ -39,7 +40,19 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def start(words: list[str], environment: dict[str, str], errors: Path) -> int:
+def spoil(at: int) -> None:
+    """Let the loss of a step be not a number in this process."""
+    plain = DenoisingObjective.losses
+
+    def losses(self: DenoisingObjective, modules: Any, batch: Any, step: int) -> Losses:
+        shown, each = plain(self, modules, batch, step)
+        factor = float("nan") if step == at else 1.0
+        return Losses(factor * shown, [factor * one for one in each])
+
+    DenoisingObjective.losses = losses  # type: ignore[method-assign]
+
+
+def start(words: list[str], environment: dict[str, str], errors: Path, spoilt: int = 0) -> int:
     """A process that does what `sr4` does; returns its id."""
     process = os.fork()
     if process == 0:
@@ -49,6 +62,8 @@ def start(words: list[str], environment: dict[str, str], errors: Path) -> int:
             os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT), 2)
             os.dup2(2, 1)  # stdout is for this program's answer
             torch.set_num_threads(1)
+            if spoilt:
+                spoil(spoilt)
             code = main(words)
         finally:
             os._exit(code)
@@ -97,8 +112,10 @@ def run(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     errors = [folder / f"{rank}.txt" for rank in range(count)]
     processes = []
     for rank in range(count):
-        more = job.get("other", []) if rank == count - 1 else []
-        processes.append(start([*words, *more], environment(rank, count, port), errors[rank]))
+        is_last = rank == count - 1
+        line = [*words, *job.get("other", [])] if is_last else words
+        spoilt = job.get("spoilt", 0) if is_last else 0
+        processes.append(start(line, environment(rank, count, port), errors[rank], spoilt))
     if "kill" in job:
         wait_for_checkpoint(words, job["at"])
         for rank in job["kill"]:

@@ -103,6 +103,7 @@ def ended(source: EncodedSource, pictures: Path, runs: Path) -> dict[str, Answer
         "resumed": {"count": 1, "words": fast("killed")},
         "unlike": {"count": 2, "words": fast("none"), "other": ["--set", "training.seed=7"]},
         "spoilt": {"count": 2, "words": fast("spoilt", **{"data.max_bad": 0})},
+        "not finite": {"count": 2, "words": fast("not finite", **FEW), "spoilt": 3},
         "sr3 1": {"count": 1, "words": others("train sr3", "sr3-1", SR3, FEW)},
         "sr3 2": {"count": 2, "words": others("train sr3", "sr3-2", SR3, pieces)},
         "regression 1": {"count": 1, "words": others("train regression", "regression-1", SR3, FEW)},
@@ -214,6 +215,18 @@ def test_pictures_that_fail_in_one_process_end_all_with_a_checkpoint(
     assert lines[0].startswith("sr4: error: ")
     assert "bad.png' cannot be decoded" in lines[0]
     assert list_checkpoints(runs / "spoilt" / "checkpoints")
+
+
+def test_a_step_that_is_not_finite_in_one_process_is_skipped_by_all(
+    ended: dict[str, Answer], runs: Path
+) -> None:
+    assert ended["not finite"]["codes"] == [0, 0]
+    said = ended["not finite"]["said"][0]
+    (line,) = [line for line in said.splitlines() if "expected a finite one" in line]
+    names = line.partition("of the pictures ")[2].partition(";")[0]
+    assert len(names.split(", ")) == BATCH
+    (*_, last) = metrics(runs / "not finite")[:-1]
+    assert last["skipped"] == 1
 
 
 def test_processes_that_were_started_unlike_are_refused(

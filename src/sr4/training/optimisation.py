@@ -140,9 +140,10 @@ class Optimisation:
         for what, value in figures.items():
             if not torch.isfinite(value):
                 self.skipped += 1
+                names = processes.told(", ".join(batch.names))  # all are here: figures are common
                 raise NotFiniteError(
                     f"step {self.steps}: the {what} is {value.item()}, of the pictures "
-                    f"{', '.join(batch.names)}"
+                    f"{', '.join(names)}"
                 )
 
     def _plain(self, learner: Learner) -> nn.Module:
