@@ -70,8 +70,10 @@ def joined() -> Iterator[None]:
             f"got a start of Accelerate with {other[0]}; expected plain processes with a whole "
             "network each: choose multi-GPU in `accelerate config`, or start with torchrun"
         )
+    have_met = _have_met()  # a program of the user's may have seen to that
     try:
-        _meet()
+        if not have_met:
+            _meet()
     except (RuntimeError, ValueError) as error:
         PartialState._reset_state()  # which is half made
         place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
@@ -90,11 +92,12 @@ def joined() -> Iterator[None]:
             f"({reason(error)[:120]}); expected all to stay: see what that one says, and start "
             "again, to go on from the last checkpoint"
         ) from error
-    # Not after an error: it may wait for one that is gone. First goes what holds on to the group:
-    # a thread of it that frees a tensor while the interpreter ends would abort the process.
-    gc.collect()
-    dist.destroy_process_group()
-    PartialState._reset_state()
+    if not have_met:
+        # Not after an error: it may wait for one that is gone. First goes what holds on to it: a
+        # thread that frees a tensor while the interpreter ends would abort the process.
+        gc.collect()
+        dist.destroy_process_group()
+        PartialState._reset_state()
 
 
 def _meet() -> None:
@@ -107,6 +110,7 @@ def _meet() -> None:
             "start fewer, or set ACCELERATE_USE_CPU=true"
         )
     options: dict[str, Any] = {"backend": "gloo"} if on_cpu else {}
+    PartialState._reset_state()  # which may be that of a training alone
     PartialState(cpu=on_cpu, timeout=_PATIENCE, **options)
 
 
@@ -214,4 +218,16 @@ def check_share(batch_size: int) -> None:
         raise UsageError(
             f"got {processes} processes for training.batch_size {batch_size}; expected a number "
             f"that divides it: start {near}, or change the batch size of a new run"
+        )
+
+
+def check_alone() -> None:
+    """See to it that this is the only process, for work that several would do several times.
+
+    Raises:
+        UsageError: a launcher has started more.
+    """
+    if (processes := launched()) > 1:
+        raise UsageError(
+            f"got {processes} processes (WORLD_SIZE); expected one: start it without a launcher"
         )
