@@ -241,6 +241,12 @@ def test_settings_are_immutable(settings: RunSettings) -> None:
         settings.model.network.kind = "sr3"  # type: ignore[misc]
 
 
+def test_a_student_learns_from_whole_batches(settings: RunSettings) -> None:
+    assert override(settings, {"training": {"microbatch": 2}}).training.microbatch == 2
+    with pytest.raises(UsageError, match=r"got training\.microbatch 2 with a distillation"):
+        override(settings, {"training": {"microbatch": 2}, "distillation": {}})
+
+
 def test_the_registries_name_what_the_settings_accept() -> None:
     assert {NETWORKS[kind].model_fields["kind"].default for kind in NETWORKS} == set(NETWORKS)
     for kind in NETWORKS:

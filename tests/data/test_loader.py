@@ -77,6 +77,31 @@ def test_any_position_is_a_start(source: EncodedSource) -> None:
     assert torch.equal(odd.high_res, whole[5:16])
 
 
+@pytest.mark.parametrize("count", [2, 3, 6])
+def test_processes_share_each_batch(source: EncodedSource, count: int) -> None:
+    """Wherever they begin, every picture comes to one of them, at its own place in the batch."""
+    whole = stream(source, 4, batch_size=6, position=2)
+    shares = [
+        stream(source, 4, batch_size=6, position=2, process=(index, count))
+        for index in range(count)
+    ]
+    for batch, *parts in zip(whole, *shares, strict=True):
+        rows = [row for part in parts for row in part.part.rows]
+        assert sorted(rows) == list(range(6))
+        assert {(part.position, part.part.of) for part in parts} == {(batch.position, 6)}
+        for field in ("high_res", "low_res", "known", "is_clean"):
+            together = torch.cat([getattr(part, field) for part in parts])
+            assert torch.equal(together, getattr(batch, field)[rows])
+
+
+def test_pieces_of_a_batch_are_its_pictures(source: EncodedSource) -> None:
+    (share,) = stream(source, 1, batch_size=6, process=(1, 2))
+    first, last = share.pieces(2)
+    assert [(*first.part.rows,), (*last.part.rows,)] == [(1, 3), (5,)]
+    assert first.names + last.names == share.names
+    assert torch.equal(torch.cat([first.low_res, last.low_res]), share.low_res)
+
+
 def test_an_epoch_visits_every_picture_once_in_a_new_order(source: EncodedSource) -> None:
     names = [batch.names[0] for batch in stream(source, 21, batch_size=1)]
     epochs = [names[start : start + 7] for start in (0, 7, 14)]

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sr4.networks.fused import Dropout, GroupNormSiLU
+from sr4.networks.fused import Dropout, GroupNormSiLU, drawing_for
 
 SHAPES = [(2, 8, 6, 4), (3, 16, 5, 5), (1, 4, 1, 7)]
 
@@ -92,3 +92,17 @@ def test_dropout_follows_the_seed_and_rests_outside_training() -> None:
     assert torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
     assert dropout.eval()(x) is x
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_dropout_of_some_rows_is_that_of_the_whole_batch(layout: torch.memory_format) -> None:
+    dropout, x = Dropout(0.5), torch.randn(6, 3, 5, 5).contiguous(memory_format=layout)
+    torch.manual_seed(0)
+    whole = dropout(x)
+    for rows in (range(0, 6, 2), range(1, 6, 2), range(2, 5), range(5, 6)):
+        torch.manual_seed(0)
+        with drawing_for(rows, 6):
+            part = dropout(
+                x[slice(rows.start, rows.stop, rows.step)].contiguous(memory_format=layout)
+            )
+        assert torch.equal(part, whole[slice(rows.start, rows.stop, rows.step)])

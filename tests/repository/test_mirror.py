@@ -21,7 +21,7 @@ ELSEWHERE = {
     "cli/test_models.py": "cli/export",
     "config/test_config.py": "config/base config/explain config/model config/networks "
     "config/overrides config/run",
-    "training/test_trainer.py": "data/bad_pictures",
+    "training/test_trainer.py": "data/bad_pictures training/books",
     "data/test_prepare.py": "data/manifest",
     "degradation/test_operator.py": "degradation/banded degradation/fit degradation/inverse",
     "evaluation/test_evaluate.py": "evaluation/report evaluation/tally",

@@ -14,7 +14,7 @@ from sr4.cli.main import main  # noqa: E402
 from sr4.config import RunSettings  # noqa: E402
 from sr4.data.sources import EncodedSource  # noqa: E402
 from sr4.errors import RunError  # noqa: E402
-from sr4.training import run_folder, trainer  # noqa: E402 - needs torch
+from sr4.training import books, run_folder  # noqa: E402 - needs torch
 from sr4.training.checkpoint import Checkpoint  # noqa: E402
 from sr4.training.run_folder import MetricsLog  # noqa: E402
 from sr4.training.trainer import train  # noqa: E402
@@ -53,12 +53,12 @@ def full_before(disk: Path, function: Any, nth: int) -> Any:
     ("owner", "name", "nth", "named", "left"),
     [
         (run_folder, "fingerprint", 1, "config.yaml", []),
-        (trainer, "MetricsLog", 1, "metrics.jsonl", []),
+        (books, "MetricsLog", 1, "metrics.jsonl", []),
         (Checkpoint, "_write", 1, "checkpoints/000000000016", []),
-        (trainer, "validate", 1, "validation/000000000016.png", [16]),
+        (books, "validate", 1, "validation/000000000016.png", [16]),
         (MetricsLog, "write", 1, "metrics.jsonl", [16]),
         (Checkpoint, "_write", 2, "checkpoints/000000000032", [16]),
-        (trainer, "save_model", 1, "model", [16, 32]),
+        (books, "save_model", 1, "model", [16, 32]),
     ],
 )
 def test_a_full_disk_is_one_line_and_with_room_the_run_goes_on(

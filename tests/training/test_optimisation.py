@@ -177,6 +177,26 @@ def test_dropout_follows_from_seed_and_position(tiny: Tiny) -> None:
     assert not torch.equal(stepped(0.25, 1), stepped(0.0, 1))
 
 
+@pytest.mark.parametrize("recipe", ["fast", "dropout"])
+def test_pieces_of_a_batch_take_the_step_of_all_of_it(tiny: Tiny, recipe: str) -> None:
+    """Of unequal sizes, too; by a plain step along the gradient, which Adam would make larger."""
+    settings = with_dropout(tiny, 0.25) if recipe == "dropout" else tiny(warmup_images=0)
+    moved = []
+    for most in (None, 4, 3, 1):
+        run = begin(override(settings, {"training": {"microbatch": most}}))
+        before = weights(network(run))
+        run._learners[0] = replace(
+            run._learners[0], optimiser=torch.optim.SGD(network(run).parameters(), lr=1.0)
+        )
+        loss = run.step(batch(settings, 8))
+        assert (run.images, run.steps) == (4, 1)
+        moved.append((loss, weights(network(run)) - before))
+    assert torch.equal(moved[1][1], moved[0][1])
+    for loss, step in moved[2:]:
+        torch.testing.assert_close(loss, moved[0][0], rtol=1e-6, atol=0)
+        assert (step - moved[0][1]).norm() < 1e-4 * moved[0][1].norm()  # weights are rounded
+
+
 def test_weights_of_another_shape_are_refused(tiny: Tiny) -> None:
     run = begin(tiny())
     with pytest.raises(UsageError, match=r"^got --init with a tensor 'conv_in.bias' of shape \(3,"):

@@ -30,7 +30,7 @@ from sr4.data.loader import training_batches  # noqa: E402
 from sr4.data.sources import EncodedSource, Source, open_source  # noqa: E402
 from sr4.errors import DataError, RunError, UsageError  # noqa: E402
 from sr4.model.diffusion_model import load_model  # noqa: E402
-from sr4.training import trainer  # noqa: E402 - needs torch
+from sr4.training import books, trainer  # noqa: E402 - needs torch
 from sr4.training.checkpoint import Checkpoint  # noqa: E402
 from sr4.training.objectives import DenoisingObjective  # noqa: E402
 from sr4.training.optimisation import learning_rate  # noqa: E402
@@ -314,7 +314,7 @@ def test_a_signal_ends_a_validation(
 
     settings = tiny(validate_every_images=10**6)
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "validate", validate)
+        patch.setattr(books, "validate", validate)
         summary = train(settings, data=source, val=source, out=tmp_path)
     assert (summary.images, summary.stopped) == (32, True)
     assert not list((tmp_path / "validation").glob("*.png"))
@@ -629,14 +629,6 @@ def test_excluded_pictures_train_nothing_and_are_another_run(
     assert seen == set(source.names) - set(excluded)
     with pytest.raises(RunError, match=r"data\.exclude"):
         train(tiny(total_images=40), data=source, val=None, out=tmp_path)
-
-
-def test_a_distributed_start_is_refused(
-    tiny: Tiny, source: EncodedSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "4")
-    with pytest.raises(RunError, match="one of 4 processes"):
-        train(tiny(), data=source, val=None, out=tmp_path)
 
 
 def test_old_checkpoints_are_removed(tiny: Tiny, source: EncodedSource, tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ from sr4.recipes import recipe
 from sr4.recipes.sizes import Size, at_size
 from sr4.runtime.torch_backend import TorchNetwork
 from sr4.training.checkpoint import writing
+from sr4.training.processes import check_alone
 from sr4.training.run_folder import (
     VALIDATION_PICTURES,
     differences,
@@ -154,6 +155,7 @@ def ablate(
         raise UsageError(
             f"got the recipes {', '.join(plan.recipes)}; expected at least one, each once"
         )
+    check_alone()
     for package in ("matplotlib", "jinja2"):  # the page comes last: better to know now
         require(package, what="the page of an ablation", package=package)
     settings = {name: plan.settings(name) for name in plan.recipes}

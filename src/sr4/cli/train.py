@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -93,7 +95,8 @@ def train(
     """Train a model, or go on with a training.
 
     The same command again resumes a run that was stopped, by whatever. Ctrl-C and SIGTERM save a
-    checkpoint first and end with exit code 1; a second one ends at once. Bad pictures are named and
+    checkpoint first and end with exit code 1; a second one ends at once. Started by torchrun or
+    accelerate launch, several processes share each batch. Bad pictures are named and
     left out, up to the share data.max_bad. The trained model is RUN/model; other commands take RUN
     for it.
     """
@@ -131,11 +134,16 @@ def run_training(
     model = settings.model
     pictures = open_sources(data, model.channels, model.data_range)
     validation = open_sources(val, model.channels, model.data_range) if val else None
-    console.note_left_out(pictures.left_out)
-    if dry_run:
+    speaks = _speaks()
+    if speaks:
+        console.note_left_out(pictures.left_out)
+    if dry_run and speaks:
         _print_plan(_trainer(command), settings, pictures, validation, as_json=as_json)
+    if dry_run:
         return 0
     summary = _train(_trainer(command), settings, pictures, validation, out, teacher, init)
+    if not speaks:
+        return 1 if summary.stopped else 0
     if as_json:
         console.say_json(
             {
@@ -150,6 +158,11 @@ def run_training(
     else:
         _print_summary(summary, settings)
     return 1 if summary.stopped else 0
+
+
+def _speaks() -> bool:
+    """Whether this process is the one of a training that prints: the first of those launched."""
+    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
 
 
 def resolve_settings(name: str, config: Path | None, assignments: Sequence[str]) -> RunSettings:
@@ -230,7 +243,7 @@ def _train(
         role: None if folder is None else trainer.open_trained(folder)
         for role, folder in (("teacher", teacher), ("init", init))
     }
-    with console.progress("training") as advance:
+    with console.progress("training") if _speaks() else nullcontext(_ignore) as advance:
 
         def show(progress: Progress) -> None:
             if progress.message is not None:
@@ -242,6 +255,10 @@ def _train(
         return trainer.train(  # type: ignore[no-any-return]
             settings, data=pictures, val=validation, out=out, on_progress=show, **networks
         )
+
+
+def _ignore(done: int, total: int, text: str) -> None:
+    """Progress where nobody looks."""
 
 
 def _trainer(command: str) -> Any:

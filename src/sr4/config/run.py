@@ -61,7 +61,10 @@ class TrainingSettings(Settings):
     """Budget, optimiser and bookkeeping of a run. Amounts are counted in training pictures."""
 
     total_images: int = Field(1_000_000, ge=1)
-    batch_size: int = Field(16, ge=1)
+    batch_size: int = Field(16, ge=1)  # of a step, over all processes
+    # Pictures that a process takes at a time, where its memory holds no more; None: its whole share
+    # of the batch. What is learnt is the same.
+    microbatch: int | None = Field(None, ge=1)
     learning_rate: float = Field(1e-4, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     betas: tuple[_Decay, _Decay] = (0.9, 0.999)
@@ -124,6 +127,18 @@ class RunSettings(Settings):
             raise ValueError(
                 f"got distillation.perceptual_weight {weight} with model.channels "
                 f"{self.model.channels}; expected 3 channels: set the weight to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _distils_whole_batches(self) -> RunSettings:
+        """The pulls at a student are balanced by their size over a whole batch."""
+        most = self.training.microbatch
+        if self.distillation is not None and most is not None:
+            raise ValueError(
+                f"got training.microbatch {most} with a distillation, which weighs its losses by "
+                "a whole batch; expected none: start more processes, or take a smaller "
+                "training.batch_size"
             )
         return self
 

@@ -2,7 +2,8 @@
 
 The picture, its crop and what is done to it at position p follow from (seed, p) alone. A run can
 therefore go on at any position, with any number of worker processes, and sees the same batches bit
-for bit. The place of a bad picture takes the next good one in the order of its epoch.
+for bit. The place of a bad picture takes the next good one in the order of its epoch. Several
+training processes share each batch.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from sr4.data.augmentation import Augmentation
 from sr4.data.bad_pictures import BadPictures
 from sr4.data.corruption import Corruption
 from sr4.data.decoded import Pixels
+from sr4.data.part import Part
 from sr4.data.sources import Source
 from sr4.degradation import Degradation
 from sr4.degradation.known import CLEAN
@@ -39,16 +41,36 @@ class Batch:
     # (B, C, H / scale, W / scale) float32 in [-1, 1], 8-bit levels if the source's pixels are
     low_res: torch.Tensor
     names: tuple[str, ...]
-    position: int  # pictures seen before this batch
+    position: int  # pictures seen before this batch, the whole of it
     known: torch.Tensor  # (B, 6): the vectors of `sr4.degradation.known`
     is_clean: torch.Tensor  # (B,) bool: whether the degradation alone has made low_res
     # What is wrong with pictures that others take the place of here, by name.
     bad: Mapping[str, str] = field(default_factory=dict)
+    taken: Part | None = None  # which pictures of a batch these are; None: all
+
+    @property
+    def part(self) -> Part:
+        """Which pictures of a batch these are."""
+        return self.taken or Part(range(len(self.names)), len(self.names))
 
     def to(self, device: torch.device) -> Batch:
         """The batch with its tensors on a device."""
-        tensors = ("high_res", "low_res", "known", "is_clean")
-        return replace(self, **{name: getattr(self, name).to(device) for name in tensors})
+        return replace(self, **{name: getattr(self, name).to(device) for name in _TENSORS})
+
+    def pieces(self, most: int | None) -> list[Batch]:
+        """The batch in pieces of at most so many pictures, in one if None."""
+        return [
+            replace(
+                self,
+                names=self.names[rows],
+                taken=Part(self.part.rows[rows], self.part.of),
+                **{name: getattr(self, name)[rows] for name in _TENSORS},
+            )
+            for rows in self.part.pieces(most)
+        ]
+
+
+_TENSORS = ("high_res", "low_res", "known", "is_clean")
 
 
 # By chance, so many bad pictures never come together: data.max_bad is at most a half.
@@ -70,11 +92,11 @@ class _Batches(Dataset[Batch | DataError]):
     source: Source
     degradation: Degradation
     size: int
-    batch_size: int
     seed: int
     augmentation: Augmentation
     corruption: Corruption | None
     max_bad: float
+    part: Part
 
     def __getitem__(self, position: int) -> Batch | DataError:
         """A batch. An error is an answer, not an exception: torch would dress that up in the
@@ -83,16 +105,18 @@ class _Batches(Dataset[Batch | DataError]):
         bad = BadPictures(self.source, self.max_bad)
         names, pictures = [], []
         try:
-            for place in range(position, position + self.batch_size):
-                name, pixels = self._first_good(place, bad)
+            for row in self.part.rows:
+                name, pixels = self._first_good(position + row, bad)
                 names.append(name)
-                pictures.append(self._pair(pixels, place))
+                pictures.append(self._pair(pixels, position + row))
         except (DataError, PictureError) as error:
             return DataError(str(error))
         high_res, low_res, known, is_clean = (
             torch.from_numpy(np.stack(one)) for one in zip(*pictures, strict=True)
         )
-        return Batch(high_res, low_res, tuple(names), position, known, is_clean, bad.found)
+        return Batch(
+            high_res, low_res, tuple(names), position, known, is_clean, bad.found, self.part
+        )
 
     def _pair(self, pixels: Pixels, position: int) -> tuple[Floats, Floats, Floats, bool]:
         """The crop of a picture, its low_res, the vector of what is known of that, and whether the
@@ -159,6 +183,7 @@ def training_batches(
     workers: int = 0,
     corruption: Corruption | None = None,
     max_bad: float = 0.0,
+    process: tuple[int, int] = (0, 1),
 ) -> Generator[Batch, None, None]:
     """An endless stream of batches; each epoch visits every picture once, in a new order.
 
@@ -174,6 +199,7 @@ def training_batches(
         corruption: what low_res goes through, by draws of its own for each position.
         max_bad: share of the pictures that may be bad, but at least one picture; 0 allows none.
             Looked at within each batch; who counts over all of them reads `Batch.bad`.
+        process: which one this is, from 0, of how many that share each batch.
 
     Raises:
         UsageError: an impossible setting; at once, not at the first batch.
@@ -195,11 +221,11 @@ def training_batches(
         source,
         degradation,
         size,
-        batch_size,
         seed,
         augmentation or Augmentation(),
         corruption,
         max_bad,
+        Part(range(batch_size), batch_size).share(*process),
     )
     return _stream(batches, itertools.count(position, batch_size), workers)
 

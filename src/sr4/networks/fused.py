@@ -7,6 +7,9 @@ draws a random number for each element, on one core.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -24,9 +27,28 @@ class GroupNormSiLU(nn.GroupNorm):
         return F.silu(super().forward(x))
 
 
+_rows: ContextVar[tuple[slice, int] | None] = ContextVar("rows", default=None)
+
+
+@contextmanager
+def drawing_for(rows: range, of: int) -> Iterator[None]:
+    """Say that what networks see here are some rows of a batch, so that each picture is dropped
+    out of as if the batch were whole.
+
+    Args:
+        rows: of the batch.
+        of: its number of pictures.
+    """
+    token = _rows.set((slice(rows.start, rows.stop, rows.step), of))
+    try:
+        yield
+    finally:
+        _rows.reset(token)
+
+
 class Dropout(nn.Module):
     """Dropout whose mask takes 16 random bits an element, so that `probability` is a multiple of
-    2^-16; otherwise as `torch.nn.Dropout`.
+    2^-16; otherwise as `torch.nn.Dropout`. For some rows of a batch see `drawing_for`.
     """
 
     def __init__(self, probability: float) -> None:
@@ -36,8 +58,11 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.dropped == 0:
             return x
-        words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
-        numbers = words.random_(-(2**63), None).view(torch.int16)[: x.numel()]
+        rows, of = _rows.get() or (slice(None), len(x))
+        size = x.numel() // len(x)  # of a picture, whose values lie together in memory
+        words = torch.empty(-(-of * size // 4), dtype=torch.int64, device=x.device)
+        numbers = words.random_(-(2**63), None).view(torch.int16)[: of * size]
+        numbers = numbers.view(of, size)[rows].flatten()
         kept = (numbers >= self.dropped - 2**15).as_strided(x.shape, x.stride())
         return (x * kept).mul_(2**16 / (2**16 - self.dropped))
 
@@ -79,13 +104,13 @@ class _GroupNormSiLU(torch.autograd.Function):
         )
         c = (weighted * mean - weighted_x) * rstd**3 / count
         d = -c * mean - weighted * rstd / count
-        a, c, d = (_rows(term.expand(grouped), x) for term in (rstd * scale, c, d))
+        a, c, d = (_over_rows(term.expand(grouped), x) for term in (rstd * scale, c, d))
         dx = torch.addcmul(torch.addcmul(d, x, c), dz, a)
         dweight = ((sum_dz_x - sum_dz * mean) * rstd).sum(0).view(channels)
         return dx, dweight, sum_dz.sum(0).view(channels), None, None
 
 
-def _rows(term: Tensor, like: Tensor) -> Tensor:
+def _over_rows(term: Tensor, like: Tensor) -> Tensor:
     """A number for each channel as (B, C, 1, W): repeated over a row, so that the innermost loop of
     an elementwise operation in channels_last runs over W C elements, not over C.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save, save_file
 from torch import Tensor
 
 from sr4.errors import PictureError, RunError, reason
@@ -20,6 +20,7 @@ from sr4.files.documents import parse_json, read_bytes
 from sr4.files.whole import file_sha256, remove_folder, replaced_folder
 
 _STATE = "state.json"
+_PARTS = ("network", "ema", "optimiser")
 _KEYS_OF_OLD = {"images", "step", "sha256"}
 
 
@@ -52,18 +53,29 @@ class Checkpoint:
 
     def _write(self, folder: Path) -> None:
         sums = {}
-        for name in ("network", "ema", "optimiser"):
+        for name in _PARTS:
             path = folder / f"{name}.safetensors"
             save_file({k: v.contiguous() for k, v in getattr(self, name).items()}, path)
             sums[path.name] = file_sha256(path)
-        state = {
+        state = {**self._counts(), "sha256": sums}
+        (folder / _STATE).write_text(_signed(state), encoding="utf-8")
+
+    def _counts(self) -> dict[str, Any]:
+        return {
             "images": self.images,
             "step": self.step,
             "skipped": self.skipped,
             "bad_pictures": dict(self.bad_pictures),
-            "sha256": sums,
         }
-        (folder / _STATE).write_text(_signed(state), encoding="utf-8")
+
+    def exchanged(self, exchange: Callable[[bytes], bytes]) -> Checkpoint:
+        """The checkpoint that comes of an exchange of the bytes of each of its parts."""
+        counts = json.loads(exchange(json.dumps(self._counts()).encode()))
+        parts: dict[str, Any] = {
+            name: load(exchange(save({k: v.contiguous() for k, v in getattr(self, name).items()})))
+            for name in _PARTS
+        }
+        return Checkpoint(**counts, **parts)
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
@@ -76,7 +88,7 @@ class Checkpoint:
         try:
             state = _verified(read_bytes(file).decode())
             parts = {}
-            for name in ("network", "ema", "optimiser"):
+            for name in _PARTS:
                 file = path / f"{name}.safetensors"
                 if file_sha256(file) != state["sha256"][file.name]:
                     raise ValueError(f"its checksum differs from the one in {_STATE}")

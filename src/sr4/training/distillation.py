@@ -16,15 +16,18 @@ from sr4.config import (
     RunSettings,
 )
 from sr4.data.loader import Batch
+from sr4.data.part import Part
 from sr4.degradation import Degradation
 from sr4.diffusion.losses import simple_loss
 from sr4.diffusion.process import q_sample
 from sr4.diffusion.samplers import DDIMSampler, Denoised, sample
 from sr4.diffusion.targets import Frame
+from sr4.errors import UsageError
 from sr4.networks.blocks import with_mean_output
 from sr4.networks.discriminator import Discriminator, relativistic_loss
 from sr4.runtime.torch_backend import TorchNetwork, channels_last
-from sr4.training.objectives import Learner, Losses, noisy_condition
+from sr4.training import processes
+from sr4.training.objectives import Learner, Losses, gaussian, noisy_condition
 from sr4.training.perceptual import PerceptualDistance
 
 _DISCRIMINATOR = "discriminator"  # what its tensors are called in a checkpoint
@@ -73,10 +76,21 @@ class Distillation:
         self._target = self._denoiser.target
         self._has_mean = settings.model.network.has_mean_output
         self._mean_share = settings.model.objective.mean_share if self._has_mean else 0.0
+        self._check_share(settings.training.batch_size)
         self._teacher = TorchNetwork(teacher, torch.device("cpu"), self._precision)
         self._balance = Balance(self._settings.steps)
         self._perceptual = PerceptualDistance() if self._settings.perceptual_weight else None
         self._balance_perceptual = Balance(self._settings.steps)
+
+    def _check_share(self, batch_size: int) -> None:
+        """See to it that each process has a picture for the discriminator."""
+        drawn = batch_size - round(self._mean_share * batch_size)
+        if (count := processes.count()) > 1 and drawn < count:
+            raise UsageError(
+                f"got {count} processes to distil with training.batch_size {batch_size}, of which "
+                f"{drawn} pictures are drawn and the others teach the mean; expected no more "
+                "processes than are drawn: start fewer, or take larger batches"
+            )
 
     @property
     def state(self) -> Mapping[str, Tensor]:
@@ -108,24 +122,25 @@ class Distillation:
         """See `Objective.losses`; the distance of the student is shown."""
         student, discriminator = modules
         random = np.random.default_rng([self._seed, batch.position, 3])
-        high_res, low_res, device = batch.high_res, batch.low_res, batch.high_res.device
+        part, low_res, device = batch.part, batch.low_res, batch.low_res.device
         generator = torch.Generator(device).manual_seed(int(random.integers(2**62)))
         clean = CleanFit(self._target.degradation, low_res, batch.is_clean)
         frame = self._target.frame(low_res, clean)
-        condition = noisy_condition(low_res, self._condition_noise, random, generator)
+        condition = noisy_condition(low_res, self._condition_noise, random, generator, part)
         upsampled = _contiguous(self._target.degradation.upsample(condition))
-        real = frame.encode(high_res)
+        real = frame.encode(batch.high_res)
         told = (batch.known,) if self._is_aware else ()
 
-        steps = student_steps(self._settings, random, len(real))
+        steps = part.take(student_steps(self._settings, random, part.of))
         log_snr = self._schedule.log_snr(1 - steps / self._settings.steps)
-        noise = torch.randn(real.shape, generator=generator, device=device)
+        noise = gaussian(part, real.shape[1:], generator)
         goal = real
         if self._settings.teacher_steps:
             goal = self._teachers(noise, frame, upsampled, *told)
         x_t = q_sample(goal, noise, log_snr)
         # The first pictures teach the mean alone, which needs no noise; the others both outputs.
-        means = round(self._mean_share * len(real))
+        left = part.after(round(self._mean_share * part.of))
+        means = len(part.rows) - len(left.rows)
         x_t[:means] = 0
         level = torch.as_tensor(log_snr, dtype=torch.float32, device=device)
         output = student(_contiguous(x_t), level, upsampled, *told).float()
@@ -133,21 +148,23 @@ class Distillation:
         made = frame.constrain_unclipped(x_0, consistency=self._consistency)[means:]
         goal, likely, seen, steps = goal[means:], real[means:], upsampled[means:], steps[means:]
 
+        # Parts may have unequal numbers of those others, of which each is to count the same.
+        weight = len(left.rows) * part.of / (left.of * len(part.rows))
         fake = made.detach().requires_grad_()
         pictures = _contiguous(torch.cat([fake, likely]))
         seen = torch.cat([seen, seen])
         scores: list[Tensor] = discriminator(pictures, seen)
         for_real, for_fake = _halves(scores)
         # Not squared: its gradient then has one size at all times, as the discriminator's has.
-        distance: Tensor = simple_loss(fake, goal, 2).sqrt().mean()
+        distance: Tensor = weight * simple_loss(fake, goal, 2).sqrt().mean()
         (pull,) = torch.autograd.grad(distance, fake)
-        loss = relativistic_loss(for_fake, [one.detach() for one in for_real])
+        loss = weight * relativistic_loss(for_fake, [one.detach() for one in for_real])
         (other_pull,) = torch.autograd.grad(loss, fake, retain_graph=True)
         at = torch.as_tensor(steps, device=device)
         whole = pull + self._settings.adversarial_weight * self._balance(pull, other_pull, at)
         if self._perceptual is not None:
             own = replace(frame, base=frame.base[means:])
-            other_pull = self._perceptual_pull(self._perceptual, own, fake, likely)
+            other_pull = weight * self._perceptual_pull(self._perceptual, own, fake, likely)
             balanced = self._balance_perceptual(pull, other_pull, at)
             whole = whole + self._settings.perceptual_weight * balanced
         aim = (made * whole).sum()  # whose gradient is `whole`
@@ -157,10 +174,9 @@ class Distillation:
             aim = aim + simple_loss(mean, real, 2).sqrt().mean()
         judged = relativistic_loss(for_real, for_fake)
         if step % _PENALTY_EVERY == 0:
-            noise = torch.randn(pictures.shape, generator=generator, device=device)
-            shaken = _contiguous(pictures.detach() + _PENALTY_NOISE * noise)
+            shaken = _contiguous(pictures.detach() + _PENALTY_NOISE * _twice(left, fake, generator))
             judged = judged + _PENALTY_EVERY * _change(discriminator(shaken, seen), scores)
-        return Losses(distance.detach(), (aim, judged))
+        return Losses(distance.detach(), (aim, weight * judged))
 
     def _perceptual_pull(
         self, distance_of: PerceptualDistance, frame: Frame, fake: Tensor, real: Tensor
@@ -221,7 +237,8 @@ class CleanFit:
 
 
 class Balance(nn.Module):
-    """Brings the discriminator's pull to the size of the distance's, at each step of the student.
+    """Brings the discriminator's pull to the size of the distance's, at each step of the student,
+    measured over the pictures of all processes.
 
     Args:
         steps: of the student.
@@ -237,8 +254,13 @@ class Balance(nn.Module):
     def forward(self, distance: Tensor, adversarial: Tensor, steps: Tensor) -> Tensor:
         """The adversarial gradient, scaled; both (B, C, H, W), steps (B,)."""
         squares = [one.flatten(1).square().sum(dim=1) for one in (distance, adversarial)]
-        for step in steps.unique():
-            mean, other = (one[steps == step].mean() for one in squares)
+        squares = [torch.ones_like(squares[0]), *squares]
+        groups = [steps == step for step in range(len(self.ratios))]
+        sums = [torch.stack([one[group].sum() for one in squares]) for group in groups]
+        for step, (count, *totals) in enumerate(processes.total(torch.stack(sums))):
+            if not count:
+                continue
+            mean, other = (one / count for one in totals)
             now, before = other / mean.clamp(min=_TINY), self.ratios[step]
             after = torch.where(before > 0, before.lerp(now, _BALANCE_RATE), now)
             # What is not finite is passed over, by the whole step.
@@ -267,6 +289,13 @@ def _halves(scores: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
     """The scores of pictures, and those of results, which come first."""
     pairs = [one.chunk(2) for one in scores]
     return [real for _, real in pairs], [fake for fake, _ in pairs]
+
+
+def _twice(part: Part, pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """Noise for results and the pictures that they stand for, of their shape (B, C, H, W) each."""
+    both = Part(range(2 * part.of), 2 * part.of)
+    halves = gaussian(both, pictures.shape[1:], generator).chunk(2)
+    return torch.cat([part.take(half) for half in halves])
 
 
 def _change(shaken: list[Tensor], scores: list[Tensor]) -> Tensor:

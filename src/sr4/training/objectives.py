@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sr4.build import build_denoiser, build_schedule
 from sr4.config import DataSettings, ModelSettings
 from sr4.data.loader import Batch
+from sr4.data.part import Part
 from sr4.diffusion.losses import hybrid_loss, simple_loss, vlb_term
 from sr4.diffusion.predictions import learned_log_variance
 from sr4.diffusion.process import Transition, q_sample
@@ -71,7 +72,8 @@ class Objective(Protocol):
 
         Args:
             modules: those of all learners, the one that is wanted first.
-            batch: on their device.
+            batch: on their device; of a part the cost is such that the mean over equal parts is
+                that of the whole.
             step: of the optimiser, from 1.
         """
         ...
@@ -115,12 +117,12 @@ class DenoisingObjective:
             batch: on its device.
         """
         random = np.random.default_rng([self._seed, batch.position, 2])
-        device = batch.high_res.device
-        generator = torch.Generator(device).manual_seed(int(random.integers(2**62)))
+        generator = torch.Generator(batch.high_res.device).manual_seed(int(random.integers(2**62)))
         x_0 = self._target.frame(batch.low_res).encode(batch.high_res)
-        eps = torch.randn(x_0.shape, generator=generator, device=device)
-        times = self._times(random, len(x_0))
-        condition = noisy_condition(batch.low_res, self._condition_noise, random, generator)
+        part = batch.part
+        eps = gaussian(part, x_0.shape[1:], generator)
+        times = part.take(self._times(random, part.of))
+        condition = noisy_condition(batch.low_res, self._condition_noise, random, generator, part)
         known = batch.known if self._is_aware else None
         return self.loss(network, x_0, condition, eps, times, known)
 
@@ -196,7 +198,11 @@ class DenoisingObjective:
 
 
 def noisy_condition(
-    low_res: Tensor, most: float, random: np.random.Generator, generator: torch.Generator
+    low_res: Tensor,
+    most: float,
+    random: np.random.Generator,
+    generator: torch.Generator,
+    part: Part | None = None,
 ) -> Tensor:
     """low_res as a network sees it in training: with Gaussian noise, of a deviation of its own for
     each picture, uniform from 0 to `most` (Ho et al. 2021, Cascaded Diffusion Models, section 4).
@@ -209,12 +215,22 @@ def noisy_condition(
         low_res: (B, C, h, w) in [-1, 1].
         most: the largest deviation, on that scale; 0 draws nothing and returns low_res itself.
         random: decides the deviations; generator: the noise, on the device of low_res.
+        part: which pictures of a batch these are; all of it if None.
 
     Returns:
         (B, C, h, w), which may leave [-1, 1].
     """
     if most == 0:
         return low_res
-    deviations = torch.as_tensor(most * random.random(len(low_res)), dtype=low_res.dtype)
-    noise = torch.randn(low_res.shape, generator=generator, device=low_res.device)
+    part = part or Part(range(len(low_res)), len(low_res))
+    drawn = part.take(most * random.random(part.of))
+    deviations = torch.as_tensor(drawn, dtype=low_res.dtype)
+    noise = gaussian(part, low_res.shape[1:], generator)
     return low_res + deviations.to(low_res.device)[:, None, None, None] * noise
+
+
+def gaussian(part: Part, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Noise of some pictures of a batch, (B, *shape), drawn for all of it."""
+    device = generator.device
+    noise: Tensor = part.take(torch.randn((part.of, *shape), generator=generator, device=device))
+    return noise

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import final
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import GradientAccumulationPlugin
 from torch import Tensor, nn
 
 from sr4.build import build_network
 from sr4.config import RunSettings, TrainingSettings
 from sr4.data.loader import Batch
 from sr4.errors import RunError, UsageError
+from sr4.networks.fused import drawing_for
 from sr4.runtime.torch_backend import channels_last
+from sr4.training import processes
 from sr4.training.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
 from sr4.training.ema import EMA
 from sr4.training.objectives import Learner, Objective
@@ -30,7 +34,8 @@ class Optimisation:
     """A network in training, with its optimiser and the average of its weights, and with whatever
     else its objective trains beside it.
 
-    Accelerate holds the device and the precision, and wraps all networks and optimisers.
+    Accelerate holds the device and the precision, and wraps all networks and optimisers; with
+    several processes, gradients are their mean after each backward pass.
 
     Attributes:
         images: training pictures seen.
@@ -49,7 +54,9 @@ class Optimisation:
         self.images, self.steps, self.skipped = 0, 0, 0
         AcceleratorState._reset_state()  # holds one precision for all runs of a process
         self._accelerator = Accelerator(
-            mixed_precision="bf16" if training.precision == "bf16" else "no"
+            mixed_precision="bf16" if training.precision == "bf16" else "no",
+            # A launcher may ask for more steps, by the environment; pieces are counted here.
+            gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
         )
         device = self._accelerator.device
         torch.manual_seed(training.seed)
@@ -73,24 +80,25 @@ class Optimisation:
     def step(self, batch: Batch) -> Tensor:
         """One optimiser step on one batch, the heart of all this; returns its loss.
 
+        Args:
+            batch: what this process takes of it.
+
         Raises:
             NotFiniteError: the loss or a gradient is not finite. All weights are as they were, and
                 the batch counts as seen.
         """
-        torch.manual_seed(self._training.seed + batch.position + 1)  # dropout
-        wanted, modules = self._learners[0], [one.module for one in self._learners]
+        wanted = self._learners[0]
         for group in wanted.optimiser.param_groups:
             group["lr"] = learning_rate(self._training, self.images)
-        losses = self._objective.losses(modules, batch.to(self._accelerator.device), self.steps + 1)
-        figures = {"loss": losses.shown}
-        for learner, loss in zip(self._learners, losses.each, strict=True):
-            self._accelerator.backward(loss)
+        shown = self._gradients(batch)
+        figures = {"loss": shown}
+        for learner in self._learners:
             whose = f"{learner.name}'s " if learner.name else ""
             figures[f"norm of the {whose}gradient"] = self._accelerator.clip_grad_norm_(
                 learner.module.parameters(), learner.clip_norm
             )
         self.steps += 1
-        self.images += len(batch.names)
+        self.images += batch.part.of
         try:
             self._check_finite(figures, batch)
             for learner in self._learners:
@@ -99,15 +107,43 @@ class Optimisation:
             for learner in self._learners:
                 learner.optimiser.zero_grad()
         self._ema.update(self._plain(wanted), self.steps)
-        return losses.shown
+        return shown
+
+    def _gradients(self, batch: Batch) -> Tensor:
+        """Make the gradients of a batch, piece by piece; returns its loss."""
+        modules = [one.module for one in self._learners]
+        pieces = batch.pieces(self._training.microbatch)
+        shown = []
+        for number, piece in enumerate(pieces, 1):
+            torch.manual_seed(self._training.seed + batch.position + 1)  # dropout
+            weight = len(piece.names) / len(batch.names)
+            with (
+                self._exchanging(number == len(pieces)),
+                drawing_for(piece.part.rows, piece.part.of),
+            ):
+                on_device = piece.to(self._accelerator.device)
+                losses = self._objective.losses(modules, on_device, self.steps + 1)
+                for loss in losses.each:
+                    self._accelerator.backward(weight * loss)
+            shown.append(weight * losses.shown)
+        return processes.total(torch.stack(shown).sum()) / processes.count()
+
+    @contextmanager
+    def _exchanging(self, wanted: bool) -> Iterator[None]:
+        """Whether gradients made inside are brought together over the processes."""
+        with ExitStack() as stack:
+            for one in () if wanted else self._learners:
+                stack.enter_context(self._accelerator.no_sync(one.module))
+            yield
 
     def _check_finite(self, figures: Mapping[str, Tensor], batch: Batch) -> None:
         for what, value in figures.items():
             if not torch.isfinite(value):
                 self.skipped += 1
+                names = processes.told(", ".join(batch.names))  # all are here: figures are common
                 raise NotFiniteError(
                     f"step {self.steps}: the {what} is {value.item()}, of the pictures "
-                    f"{', '.join(batch.names)}"
+                    f"{', '.join(names)}"
                 )
 
     def _plain(self, learner: Learner) -> nn.Module:

@@ -78,7 +78,8 @@ def locked(folder: Path, doing: str) -> Iterator[None]:
         yield
 
 
-# What may change between two starts of one run: none of it touches a step's arithmetic.
+# What may change between two starts of one run: none of it touches what a step computes, but for
+# the order of its sums.
 _FREE = frozenset(
     f"training.{name}"
     for name in (
@@ -88,6 +89,7 @@ _FREE = frozenset(
         "validation_images",
         "validation_steps",
         "keep_checkpoints",
+        "microbatch",
     )
 ) | {"data.workers", "data.max_bad"}
 VALIDATION_PICTURES = "validation"

@@ -2,56 +2,50 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
-import os
+import json
 import signal
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
 from torch import nn
 
+from sr4._version import __version__
 from sr4.bench.cost import network_cost
 from sr4.build import build_augmentation, build_degradation, build_training_corruption
-from sr4.config import ModelConfig, RunSettings
+from sr4.config import RunSettings
 from sr4.data.bad_pictures import BadPictures
 from sr4.data.excluding import excluding
 from sr4.data.loader import Batch, training_batches
 from sr4.data.sources import Source
-from sr4.errors import DataError, RunError, UsageError, reason
-from sr4.model.folder import read_config, save_model
+from sr4.errors import DataError, RunError, UsageError
+from sr4.model.folder import read_config
 from sr4.runtime.files import check_files
 from sr4.runtime.torch_backend import TorchNetwork
-from sr4.training.checkpoint import (
-    list_checkpoints,
-    newest_checkpoint,
-    remove_older,
-    writing,
-)
+from sr4.training import processes
+from sr4.training.books import Books, OnProgress, Progress, Run, model_config
 from sr4.training.distillation import Distillation, student_weights
 from sr4.training.objectives import DenoisingObjective
-from sr4.training.optimisation import NotFiniteError, Optimisation, learning_rate
-from sr4.training.run_folder import VALIDATION_PICTURES, MetricsLog, RunFolder, locked
-from sr4.training.validation import Stopped, check_pictures, validate
+from sr4.training.optimisation import NotFiniteError, Optimisation
+from sr4.training.run_folder import RunFolder, differences, fingerprint, locked
+from sr4.training.validation import Stopped
+
+__all__ = [
+    "OnProgress",
+    "Progress",
+    "TrainingSummary",
+    "begin",
+    "describe",
+    "model_config",
+    "open_trained",
+    "train",
+]
 
 _LOG_EVERY_STEPS = 20
 _MOST_SKIPPED_IN_A_ROW = 10  # steps without a finite loss and gradient
-
-
-class Progress(NamedTuple):
-    """What `on_progress` sees: the latest figures, and perhaps a message about an event."""
-
-    images: int
-    total: int
-    loss: float  # mean over the last steps; not a number before there is one
-    learning_rate: float
-    images_per_second: float
-    message: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,9 +58,6 @@ class TrainingSummary:
     stopped: bool  # ended early by a signal, with a checkpoint
     bad_pictures: tuple[str, ...] = ()  # names of those left out
     skipped_steps: int = 0  # whose loss or gradient was not finite
-
-
-OnProgress = Callable[[Progress], None]
 
 
 def train(
@@ -86,6 +77,9 @@ def train(
     an uninterrupted one, bit for bit.
     SIGTERM and SIGINT end a run early, with a checkpoint and the model so far.
 
+    Where torchrun or Accelerate has started several processes, they share each batch and see the
+    pictures and the noise that one would; the first of them alone writes and tells.
+
     Args:
         settings: the resolved recipe.
         data: training pictures, among them those that `data.exclude` leaves out.
@@ -96,9 +90,9 @@ def train(
 
     Raises:
         UsageError: a distillation without a teacher, or a teacher without a distillation; an init
-            of another shape.
+            of another shape; processes that do not divide the batch, or were not started alike.
         RunError: the folder is another run's or in use, no loss is finite any more, the disk is
-            full.
+            full, or another process has ended.
         DataError: too many training pictures are bad or a validation picture is, a pattern of
             `data.exclude` matches none, or a source is not what it was when it was opened. What
             was trained till then is saved.
@@ -108,17 +102,49 @@ def train(
             "got a distillation without a teacher, or a teacher without one; expected both or "
             "neither: distil with `sr4 distill`"
         )
-    processes = os.environ.get("WORLD_SIZE", "1")
-    if processes != "1":
-        raise RunError(
-            f"started as one of {processes} processes (WORLD_SIZE); expected a single one: start "
-            "the training without a distributed launcher"
-        )
+    processes.check_share(settings.training.batch_size)
+    with processes.joined(), _stop_signals() as stop:
+        return _train(settings, data, val, out, teacher, init, on_progress, stop)
+
+
+def _train(
+    settings: RunSettings,
+    data: Source,
+    val: Source | None,
+    out: Path,
+    teacher: nn.Module | None,
+    init: nn.Module | None,
+    on_progress: OnProgress | None,
+    stop: Callable[[], bool],
+) -> TrainingSummary:
+    """What one of the processes does once they have met."""
     data = excluding(data, settings.data.exclude)
-    folder = RunFolder(out)
-    with locked(folder.path, "trains this run"), _stop_signals() as stop:
-        folder.settle(settings, data)
-        return _Run(settings, folder, data, val, teacher, init, on_progress).to_the_end(stop)
+    _check_alike(settings, data)
+    with ExitStack() as held:
+        folder = None
+        if processes.is_first():
+            folder = RunFolder(out)
+            held.enter_context(locked(folder.path, "trains this run"))
+            folder.settle(settings, data)
+        optimisation = begin(settings, teacher)
+        if init is not None:
+            optimisation.begin_with(init.state_dict())
+        run = Run(settings, data, val, optimisation, BadPictures(data, settings.data.max_bad))
+        books = None
+        if folder is not None:
+            books = held.enter_context(closing(Books(run, folder, on_progress)))
+        start = time.monotonic()
+        stopped = _Training(run, books).to_the_end(stop)
+        seconds, bad = time.monotonic() - start, tuple(run.bad.found)
+        return TrainingSummary(
+            out / "model", run.images, seconds, stopped, bad, optimisation.skipped
+        )
+
+
+def _check_alike(settings: RunSettings, data: Source) -> None:
+    pictures = {key: value for key, value in fingerprint(data).items() if key != "location"}
+    what = {"version": __version__, "data": pictures, **settings.model_dump(mode="json")}
+    processes.check_alike(what, differences)
 
 
 def begin(settings: RunSettings, teacher: nn.Module | None = None) -> Optimisation:
@@ -146,60 +172,44 @@ def open_trained(folder: Path) -> nn.Module:
     return TorchNetwork.open(folder, config, "cpu").module
 
 
-class _Run:
-    """A run from its last checkpoint on."""
+class _Training:
+    """A run in one of its processes, from its last checkpoint on.
 
-    def __init__(
-        self,
-        settings: RunSettings,
-        folder: RunFolder,
-        data: Source,
-        val: Source | None,
-        teacher: nn.Module | None,
-        init: nn.Module | None,
-        on_progress: OnProgress | None,
-    ) -> None:
-        self.settings, self.training = settings, settings.training
-        self.folder, self.data, self.val = folder, data, val
-        self.on_progress = on_progress
-        self.saved_at = -1
-        self.bad = BadPictures(data, settings.data.max_bad)
+    Args:
+        books: kept by the first process alone.
+    """
+
+    def __init__(self, run: Run, books: Books | None) -> None:
+        self.run, self.books = run, books
+        self.settings, self.training = run.settings, run.settings.training
+        self.optimisation = run.optimisation
         self.skipped_in_a_row = 0
-        self.losses: list[torch.Tensor] = []
-        self.loss, self.rate = math.nan, 0.0
-        self.optimisation = begin(settings, teacher)
-        if init is not None:
-            self.optimisation.begin_with(init.state_dict())
-        if val is not None:
-            check_pictures(self._describe_model(), val, self.training)
-        self._resume()
-        self.log = MetricsLog(folder.path, self.images)
+        if processes.count() > 1:
+            self._begin_alike()
 
-    def to_the_end(self, stop: Callable[[], bool]) -> TrainingSummary:
-        """Train until the budget is spent or a signal comes."""
-        start = self.marked = time.monotonic()
+    def _begin_alike(self) -> None:
+        """Begin where the first process does, which has read the last checkpoint."""
+        begun = replace(self.optimisation.checkpoint(), bad_pictures=self.run.bad.found)
+        begun = begun.exchanged(processes.from_first)
+        if self.books is None:
+            self.optimisation.restore(begun)
+            self.run.bad.found.update(begun.bad_pictures)
+
+    def to_the_end(self, stop: Callable[[], bool]) -> bool:
+        """Train until the budget is spent or a signal comes to any process; whether it came."""
         validated = False
-        with closing(self.log), closing(self._batches()) as batches:
-            while not stop():
+        with closing(self._batches()) as batches:
+            while not any(processes.any_of(stop())):
                 validated = self._validate_if_due(stop)
                 if self._is_done():
                     break
                 self._step(self._next(batches))
                 self._keep_books()
-            self._save_checkpoint()
-        with writing(self.folder.model):
-            save_model(
-                self.folder.model, self._describe_model(), self.optimisation.average.state_dict()
-            )
-        seconds = time.monotonic() - start
-        return TrainingSummary(
-            self.folder.model,
-            self.images,
-            seconds,
-            not (self._is_done() and validated),
-            tuple(self.bad.found),
-            self.optimisation.skipped,
-        )
+        if self.books is not None:
+            self.books.save_checkpoint()
+            self.books.save_model()
+        processes.any_of(False)  # nobody leaves before all is written
+        return not (self._is_done() and validated)
 
     @property
     def images(self) -> int:
@@ -210,50 +220,41 @@ class _Run:
         """The next batch; the bad pictures it would have held are named once in a run."""
         try:
             batch = next(batches)
-            for line in self.bad.add(batch.bad):
+            for line in self.run.bad.add(batch.bad):
                 self._tell(f"left out: {line}")
         except DataError:
-            if self.images:
-                self._save_checkpoint()  # the pictures fail, not the training
+            if self.images and self.books is not None:
+                self.books.save_checkpoint()  # the pictures fail, not the training
             raise
         return batch
 
     def _step(self, batch: Batch) -> None:
         """A step of the optimiser; one that is not finite is passed over, a row of them an end."""
         try:
-            self.losses.append(self.optimisation.step(batch))
+            loss = self.optimisation.step(batch)
             self.skipped_in_a_row = 0
+            if self.books is not None:
+                self.books.add(loss)
         except NotFiniteError as error:
             self.skipped_in_a_row += 1
             if self.skipped_in_a_row < _MOST_SKIPPED_IN_A_ROW:
                 self._tell(f"{error}; expected a finite one: the step is skipped")
                 return
-            saved = list_checkpoints(self.folder.checkpoints)
+            saved = self.books.last_checkpoint() if self.books is not None else None
             raise RunError(
                 f"{error}, and so it was for {_MOST_SKIPPED_IN_A_ROW} steps; expected a finite "
-                f"one (the last good checkpoint: {saved[-1] if saved else 'none yet'}): train anew "
+                f"one (the last good checkpoint: {saved or 'none yet'}): train anew "
                 "with a lower training.learning_rate or training.precision=float32"
             ) from error
 
     def _keep_books(self) -> None:
         """Metrics and checkpoints, each when it is due."""
-        log_is_due = self.optimisation.steps % _LOG_EVERY_STEPS == 0 or self._is_done()
-        if log_is_due and self.losses:
-            now = time.monotonic()
-            self.rate = len(self.losses) * self.training.batch_size / (now - self.marked)
-            self.loss = float(torch.stack(self.losses).mean())
-            rate = learning_rate(self.training, self.images)
-            faults = {"bad_pictures": len(self.bad.found), "skipped": self.optimisation.skipped}
-            self.log.write(
-                self.images,
-                "train",
-                {"loss": self.loss, "learning_rate": rate}
-                | {what: count for what, count in faults.items() if count},
-            )
-            self._tell()
-            self.losses, self.marked = [], now
+        if self.books is None:
+            return
+        if self.optimisation.steps % _LOG_EVERY_STEPS == 0 or self._is_done():
+            self.books.log()
         if self._is_due(self.training.save_every_images):
-            self._save_checkpoint()
+            self.books.save_checkpoint()
 
     def _is_done(self) -> bool:
         return self.images >= self.training.total_images
@@ -264,8 +265,8 @@ class _Run:
         return self.images // every > before // every
 
     def _batches(self) -> Generator[Batch, None, None]:
-        return training_batches(
-            self.data,
+        batches = training_batches(
+            self.run.data,
             degradation=build_degradation(self.settings.model),
             size=self.settings.model.image_size,
             batch_size=self.training.batch_size,
@@ -275,81 +276,56 @@ class _Run:
             workers=self.settings.data.workers,
             corruption=build_training_corruption(self.settings.data),
             max_bad=self.settings.data.max_bad,
+            process=(processes.rank(), processes.count()),
         )
+        return batches if processes.count() == 1 else _agreed(batches)
 
     def _validate_if_due(self, stop: Callable[[], bool]) -> bool:
         """Validate, unless this position has been validated before the run was stopped; False if a
-        signal comes meanwhile.
+        signal comes meanwhile. The first process does, and asks the others at each step.
         """
-        due = self._is_due(self.training.validate_every_images) or self._is_done()
-        if self.val is None or not due or self.log.validated_at == self.images:
+        if not (self._is_due(self.training.validate_every_images) or self._is_done()):
             return True
-        self._save_checkpoint()  # whatever happens now costs no training
-        began = time.monotonic()
-        picture = self.folder.path / VALIDATION_PICTURES / f"{self.images:012d}.png"
-        model, average = self._describe_model(), self.optimisation.average
-        try:
-            figures = validate(model, average, self.val, self.training, picture, stop)
-        except Stopped:
-            return False
-        self.log.write(self.images, "validation", figures)
-        self._tell("validation: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()))
-        self.marked += time.monotonic() - began  # not training time
-        return True
+        books = self.books
+        if not any(processes.any_of(books is not None and not books.is_validated)):
+            return True
+        if books is not None:
+            try:
+                books.validate(lambda: processes.any_of(stop(), True)[0])
+            except Stopped:
+                return False
+            processes.any_of(False, False)
+            return True
+        goes_on, is_stopped = True, False
+        while goes_on and not is_stopped:
+            is_stopped, goes_on = processes.any_of(stop(), False)
+        return not goes_on
 
-    def _resume(self) -> None:
-        checkpoint, complaints = newest_checkpoint(self.folder.checkpoints)
-        for line in complaints:
-            self._tell(line)
-        if checkpoint is None:
-            return
-        try:
-            self.optimisation.restore(checkpoint)
-            self.bad.found.update(checkpoint.bad_pictures)
-        except (RuntimeError, ValueError, LookupError) as error:
-            raise RunError(
-                f"{self.folder.checkpoints}: the checkpoint does not fit the network of this "
-                f"version of sr4 ({reason(error)[:200]}); expected one that it wrote: choose "
-                "another --out, or go on with the version that began the run"
-            ) from error
-        remove_older(self.folder.checkpoints, self.training.keep_checkpoints)
-        self.saved_at = self.images
-        self._tell(f"resumed at {self.images:,} pictures")
-
-    def _save_checkpoint(self) -> None:
-        if self.saved_at == self.images:
-            return
-        checkpoint = dataclasses.replace(
-            self.optimisation.checkpoint(), bad_pictures=self.bad.found
-        )
-        checkpoint.save(self.folder.checkpoints, self.training.keep_checkpoints)
-        self.saved_at = self.images
-
-    def _describe_model(self) -> ModelConfig:
-        return model_config(self.settings, self.optimisation.average, self.data, self.images)
-
-    def _tell(self, message: str | None = None) -> None:
-        if self.on_progress is not None:
-            rate = learning_rate(self.training, self.images)
-            total = self.training.total_images
-            self.on_progress(Progress(self.images, total, self.loss, rate, self.rate, message))
+    def _tell(self, message: str) -> None:
+        if self.books is not None:
+            self.books.tell(message)
 
 
-def model_config(
-    settings: RunSettings, network: nn.Module, data: Source, images: int
-) -> ModelConfig:
-    """The description of a model trained on `images` pictures of a source."""
-    model = settings.model
-    return ModelConfig(
-        **dict(model),
-        scale=model.degradation.scale,
-        size_multiple=int(network.size_multiple),  # type: ignore[arg-type]
-        training_data=(f"{Path(data.location).name} ({len(data)} pictures)",),
-        training_images=images,
-        condition_noise=settings.data.condition_noise,
-        corruption=settings.data.corruption,
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-    )
+def _agreed(batches: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
+    """The batches of a process with the bad pictures of all; an error of one is one of all."""
+    with closing(batches):
+        while True:
+            batch, failure = None, ""
+            try:
+                batch = next(batches)
+            except DataError as error:
+                failure = str(error)
+            if any(processes.any_of(batch is None or bool(batch.bad))):
+                own = {"bad": dict(batch.bad) if batch else {}, "failure": failure}
+                everyones = [json.loads(text) for text in processes.told(json.dumps(own))]
+                for one in everyones:
+                    if one["failure"]:
+                        raise DataError(one["failure"])
+                assert batch is not None
+                bad = {name: why for one in everyones for name, why in one["bad"].items()}
+                batch = replace(batch, bad=bad)
+            assert batch is not None
+            yield batch
 
 
 def describe(settings: RunSettings) -> dict[str, Any]:
@@ -366,13 +342,13 @@ def describe(settings: RunSettings) -> dict[str, Any]:
 @contextmanager
 def _stop_signals() -> Iterator[Callable[[], bool]]:
     """Whether SIGTERM or SIGINT has come: the run then saves and leaves after the current step. A
-    second signal acts as usual.
+    second signal acts as usual; of several processes, a launcher ends those that stay too long.
     """
     came: list[int] = []
 
     def note(number: int, frame: object) -> None:
         came.append(number)
-        for each, handler in before.items():
+        for each, handler in before.items() if processes.launched() == 1 else ():
             signal.signal(each, handler)
 
     try:
