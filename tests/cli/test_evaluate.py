@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("skimage")
 
@@ -70,6 +71,17 @@ def test_bad_pictures_are_named_and_left_out(run: Run, faces: Path) -> None:
     assert len(errors) == 1
     assert "a.png' is not a picture" in errors[0]
     assert "1 of the 4 pictures are bad and were left out" in done.json["notes"]
+
+
+def test_a_picture_too_small_to_be_scored_is_left_out(run: Run, faces: Path) -> None:
+    words = ("evaluate", "--model", "bicubic", "--data", faces, "--scale", 4, "--json")
+    whole = run(*words)
+    Image.new("RGB", (200, 4)).save(faces / "small.png")
+    done = run(*words)
+    assert done.code == 1
+    assert (done.json["count"], done.json["psnr"]) == (3, whole.json["psnr"])
+    (error,) = [line for line in done.err.splitlines() if line.startswith("sr4: error: ")]
+    assert "small.png" in error
 
 
 def test_degraded_pictures_have_fixed_draws(run: Run, faces: Path) -> None:

@@ -420,6 +420,19 @@ def test_report_folder(fake: Evaluation, tmp_path: Path) -> None:
     assert [file.name for file in folder.parent.iterdir()] == ["report"]  # nothing left over
 
 
+def test_names_of_strangers_do_nothing_in_a_report(fake: Evaluation, tmp_path: Path) -> None:
+    first, *others = fake.pictures
+    named = first.model_copy(update={"name": "=cmd|'/C calc'!A1.png"})
+    data = "a `b`\n# c.tar"
+    folder = fake.model_copy(update={"pictures": (named, *others), "data": data}).write(
+        tmp_path / "r"
+    )
+    rows = list(csv.DictReader((folder / "per_picture.csv").read_text().splitlines()))
+    assert rows[0]["name"] == "'=cmd|'/C calc'!A1.png"
+    lines = (folder / "report.md").read_text().splitlines()
+    assert "Data: ``a `b` # c.tar``. Brackets: 95 % intervals." in lines
+
+
 def test_a_report_replaces_only_reports_and_only_if_told(fake: Evaluation, tmp_path: Path) -> None:
     folder = fake.write(tmp_path / "report")
     with pytest.raises(UsageError, match="exists already"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -46,18 +48,48 @@ def test_a_gif_is_shown_once_more_than_it_begins_anew(
         assert int.from_bytes(data[place : place + 2], "little") == repeats
 
 
-def test_the_default_image_of_an_animation_is_no_frame() -> None:
+def test_the_default_image_of_an_animation_is_no_frame(tmp_path: Path) -> None:
+    durations = [70, 100, 200]  # the default image's own is shown by nobody
     for frames in (SHADES[1:], SHADES[1:2]):
         buffer = io.BytesIO()
         SHADES[0].save(
-            buffer, "PNG", save_all=True, default_image=True, append_images=frames, duration=70
+            buffer,
+            "PNG",
+            save_all=True,
+            default_image=True,
+            append_images=frames,
+            duration=durations[1 : 1 + len(frames)],
         )
         picture = read_picture(buffer.getvalue())
-        found = [frame.pixels[0, 0].tolist() for frame in picture.frames]
-        assert found == [np.asarray(frame)[0, 0].tolist() for frame in frames]
         assert picture.notes == (
             "the default image, which is no frame of the animation, is left out",
         )
+        write_picture(picture, tmp_path / f"{len(frames)}.png")
+        for one in (picture, read_picture(tmp_path / f"{len(frames)}.png")):
+            found = [frame.pixels[0, 0].tolist() for frame in one.frames]
+            assert found == [np.asarray(frame)[0, 0].tolist() for frame in frames]
+            if len(frames) > 1:
+                assert list(one.durations) == durations[1:]
+
+
+def test_an_animation_of_16_bits_is_read_as_8_and_said() -> None:
+    """Written by hand, as Pillow writes none."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    def control(number: int) -> bytes:
+        return chunk(b"fcTL", struct.pack(">IIIIIHHBB", number, 8, 6, 0, 0, 1, 10, 0, 0))
+
+    rows = [zlib.compress((b"\0" + struct.pack(">H", 257 * grey) * 8) * 6) for grey in (40, 200)]
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 6, 16, 0, 0, 0, 0))
+    data += chunk(b"acTL", struct.pack(">II", 2, 0)) + control(0) + chunk(b"IDAT", rows[0])
+    data += control(1) + chunk(b"fdAT", struct.pack(">I", 2) + rows[1]) + chunk(b"IEND", b"")
+    picture = read_picture(data)
+    assert picture.notes == ("its 16 bits are read as 8, as an animation's are",)
+    assert [frame.pixels.dtype for frame in picture.frames] == [np.uint8, np.uint8]
+    assert [int(frame.pixels[0, 0, 0]) for frame in picture.frames] == [40, 200]
 
 
 @pytest.mark.parametrize("alpha", [False, True])

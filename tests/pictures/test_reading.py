@@ -14,6 +14,7 @@ from PIL import ExifTags, Image, ImageCms
 
 from sr4.errors import PictureError
 from sr4.pictures import Picture, natural_suffix, read_picture
+from sr4.pictures.decoding import decoding
 from sr4.pictures.raster import Raster
 
 _RANDOM = np.random.default_rng(0)
@@ -260,6 +261,20 @@ def test_bad_files_have_one_line(kind: str) -> None:
         read_picture(bytes(data), name="it")
     assert part in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("said", ["0", "-2", "cannot load this image"])
+def test_what_tells_nothing_is_not_repeated(said: str) -> None:
+    with (
+        pytest.raises(PictureError, match=r"^'it' cannot be decoded; expected"),
+        decoding(b"x", "it"),
+    ):
+        raise OSError(said)
+    with (
+        pytest.raises(PictureError, match=r"cannot be decoded \(3 bytes are missing\)"),
+        decoding(b"x"),
+    ):
+        raise OSError("3 bytes are missing")
 
 
 @pytest.mark.parametrize("kind", ["NPY", "TIFF", "PNG"])

@@ -161,6 +161,14 @@ def test_openvino_for_the_usual_size_equals_torch(
         np.testing.assert_allclose(evaluate(network, shape, 0.7), expected, atol=1e-4)
 
 
+def test_onnx_takes_as_many_threads_as_the_process_may(
+    tiny_exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sr4.runtime.onnx_backend.available_cpus", lambda: 3)
+    network = open_(tiny_exported, "onnx")
+    assert network._session.get_session_options().intra_op_num_threads == 3  # type: ignore[attr-defined]
+
+
 def test_openvino_keeps_what_it_compiled(
     tiny_exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -20,6 +21,7 @@ from sr4.pictures import write_image
 from sr4.plots.comparison import comparison_picture
 
 REPORT = "report.json"
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 EVALUATION = FolderKind(
     "holds no report",
     holds(REPORT, "model", "data", "count", "nfe", "seconds_per_image", "protocol"),
@@ -165,7 +167,12 @@ def _csv(pictures: tuple[PictureScore, ...]) -> str:
     fields = ["name", *IN_PICTURES]
     writer = csv.DictWriter(text, fieldnames=fields, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(picture.model_dump() for picture in pictures)
+    for picture in pictures:
+        row = picture.model_dump()
+        # Spreadsheets run cells that begin so; pictures' names are those that strangers gave.
+        if row["name"].startswith(_FORMULAS):
+            row["name"] = f"'{row['name']}"
+        writer.writerow(row)
     return text.getvalue()
 
 
@@ -193,10 +200,18 @@ def _comparison(evaluation: Evaluation) -> Image.Image:
     return comparison_picture([row(one) for one in examples], captions=[*map(caption, examples)])
 
 
+def _code(text: str) -> str:
+    """Text as Markdown shows it letter by letter, in one line."""
+    text = " ".join(text.split())
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    pad = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
+
+
 def _markdown(evaluation: Evaluation) -> Iterator[str]:
     yield f"# {evaluation.model} on {evaluation.count} pictures"
     yield ""
-    yield f"Data: `{evaluation.data}`. Brackets: 95 % intervals."
+    yield f"Data: {_code(evaluation.data)}. Brackets: 95 % intervals."
     yield ""
     yield "| metric | value | unit |"
     yield "|---|---|---|"

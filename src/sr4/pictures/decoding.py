@@ -29,6 +29,7 @@ for name in ("PIL", "tifffile", "imagecodecs"):
 # Formats with a signature of their own: others are guessed from bytes that fit anything (TGA), or
 # run a program (EPS). The frequent ones come first, since Pillow tries them in this order.
 _READ_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
+_EMPTY_WORDS = {"cannot load this image", "decoder error"}  # of Pillow
 _BRANDS = 256  # bytes at a file's start that name what a file of boxes holds (ISO 14496-12, 4.3)
 _HEIF = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 
@@ -70,9 +71,16 @@ def decoding(
             raise PictureError(f"{label} is enormous: {reason(error)}") from error
         except Exception as error:  # damaged bytes make decoders raise nearly every type
             raise PictureError(
-                f"{label} cannot be decoded ({reason(error)}); expected a whole picture file: it "
-                "is truncated, damaged or of an unknown kind, get it again or convert it"
+                f"{label} cannot be decoded{_why(error)}; expected a whole picture file: it is "
+                "truncated, damaged or of an unknown kind, get it again or convert it"
             ) from error
+
+
+def _why(error: Exception) -> str:
+    """What a decoder says, in brackets; nothing where that is a number alone, say."""
+    said = reason(error)
+    is_empty = not any(letter.isalpha() for letter in said) or said in _EMPTY_WORDS
+    return "" if is_empty else f" ({said})"
 
 
 def _open_file(path: Path, label: str) -> BinaryIO:

@@ -237,9 +237,16 @@ def _shallow(image: Image.Image, first: int, frames: int) -> Picture:
 def _frames(image: Image.Image, first: int, count: int, durations: list[float]) -> Iterator[Raster]:
     for number in range(first, first + count):
         image.seek(number)
-        raster = from_pil(image.convert("RGBA"))
+        raster = from_pil(_rgba(image))
         durations.append(float(image.info.get("duration") or 100))  # WebP's is known once decoded
         yield raster
+
+
+def _rgba(frame: Image.Image) -> Image.Image:
+    """A frame with 8 bits a channel; Pillow would make white of what is grey with 16."""
+    if frame.mode.startswith("I"):
+        frame = Image.fromarray((np.asarray(frame) >> 8).astype(np.uint8))
+    return frame.convert("RGBA")
 
 
 def _plays(image: Image.Image) -> int:
