@@ -164,7 +164,7 @@ def test_a_large_picture_becomes_a_job(client: Any, tiny_exported: Path, tmp_pat
 
 def test_a_job_is_seen_while_it_is_drawn(client: Any) -> None:
     data, header = encoded(150, 150), {"Prefer": "respond-async"}
-    address = post(client, data, header, tile=64, **SLOW).headers["location"]
+    address = post(client, data, header, tile=64, samples=4).headers["location"]
     job = client.get(address).json()
     assert (job["previews"], job["links"]["preview"]) == (0, f"{address}/preview")
     until = time.monotonic() + PATIENCE
