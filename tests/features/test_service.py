@@ -178,7 +178,7 @@ def test_a_job_is_seen_while_it_is_drawn(client: Any) -> None:
     assert "default-src 'self'" in answer.headers["content-security-policy"]
     assert len(answer.content) <= 64_000
     with Image.open(io.BytesIO(answer.content)) as look:
-        assert look.size == (300, 300)
+        assert look.size == (600, 600)
         assert look.convert("RGBA").getchannel("A").getextrema() == (0, 255)
     assert client.delete(address).status_code == 204
     assert "no such job" in problem(client.get(f"{address}/preview"), 404)

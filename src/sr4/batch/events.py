@@ -83,7 +83,7 @@ class Advanced:
         share_of_all: of the pixels of the whole call, from 0 to 1.
         seconds_left: of the whole call; None where that is not known yet.
         preview: a WebP file of what there is of a picture that is drawn alone, of at most 64 kB and
-            512 pixels along its longer side, transparent where there is nothing yet; None where
+            768 pixels along its longer side, transparent where there is nothing yet; None where
             nobody wants one, or none is due.
     """
 

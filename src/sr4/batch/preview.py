@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sr4.diffusion.samplers import Step
     from sr4.pictures import Picture
 
-SIDE = 512  # pixels along the longer side, at most
+SIDE = 768  # pixels along the longer side, at most
 MOST_BYTES = 64_000
 PAUSE = 1.0  # seconds between two, at least
 _QUALITIES = (75, 40, 10)  # of WebP, until the bytes suffice

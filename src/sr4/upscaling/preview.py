@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -29,17 +30,17 @@ def shrunk(
     """
     height, width, channels = pixels.shape
     factor = -(-max(height, width) // side)
-    points = min(factor, _POINTS)
     high, wide = -(-height // factor), -(-width // factor)
     there = high if done == height else done // factor
+    inside = np.unique(np.arange(_POINTS) * factor // _POINTS)
 
-    def places(count: int, length: int) -> NDArray[np.intp]:
-        first = factor * np.arange(count)[:, None]
-        found: NDArray[np.intp] = first + np.arange(points) * factor // points
-        return np.minimum(found, length - 1).ravel()
+    def places(count: int, offset: int, length: int) -> NDArray[np.intp]:
+        found: NDArray[np.intp] = np.minimum(factor * np.arange(count) + offset, length - 1)
+        return found
 
-    seen = unit(pixels[np.ix_(places(there, height), places(wide, width))])
+    seen = np.zeros((there, wide, channels), np.float32)
+    for down, across in product(inside, inside):
+        seen += unit(pixels[np.ix_(places(there, down, height), places(wide, across, width))])
     small = np.full((channels, high, wide), np.nan, np.float32)
-    blocks = seen.reshape(there, points, wide, points, channels)
-    small[:, :there] = np.moveaxis(blocks.mean(axis=(1, 3)), 2, 0)
+    small[:, :there] = np.moveaxis(seen / np.float32(len(inside) ** 2), 2, 0)
     return small

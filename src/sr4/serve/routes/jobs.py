@@ -71,7 +71,7 @@ async def events(job_id: str, service: Serving) -> StreamingResponse:
     },
 )
 async def preview(job_id: str, service: Serving) -> Response:
-    """At most 64 kB, and 512 pixels along the longer side; a new one at most once a second, from
+    """At most 64 kB, and 768 pixels along the longer side; a new one at most once a second, from
     the first request of it or of the events on. Of several samples it is the first. Pictures that
     are drawn together with others, or in a single step, have none.
     """
