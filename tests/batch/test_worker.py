@@ -30,6 +30,7 @@ from sr4.batch.events import (
 from sr4.batch.in_work import InWork
 from sr4.batch.options import UpscaleOptions
 from sr4.batch.plan import PlannedPicture, plan_pictures
+from sr4.batch.preview import Previews
 from sr4.batch.worker import Pipelines, _Work, upscale_pictures
 from sr4.upscaling.pipeline import Pipeline
 from tests.batch.conftest import smooth
@@ -130,7 +131,11 @@ def test_the_results_of_a_chunk_are_bounded_by_bytes(
     def chunks(pictures: list[PlannedPicture], samples: int = 1) -> list[list[InWork]]:
         options = UpscaleOptions(model="photo-x4", samples=samples, evidence="none")
         opened = {"photo-x4": pipelines.get("photo-x4")}
-        return list(_Work(options, opened, False, lambda: False)._chunks(pictures))
+        return list(
+            _Work(options, opened, False, lambda: False, Previews(lambda _: False))._chunks(
+                pictures
+            )
+        )
 
     assert [len(chunk) for chunk in chunks(pictures)] == [16, 4, 1, 1, 2]
     assert [len(chunk) for chunk in chunks(pictures[18:], 8)] == [2, 1, 1, 2]

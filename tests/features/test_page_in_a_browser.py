@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -305,6 +306,25 @@ def test_several_files_each_with_its_state(open_tab: Open, where: Home) -> None:
     assert any("Drawing" in state for state in states())
     if where.kind == "service":
         one.forgive(REFUSED)
+
+
+def test_a_large_picture_is_seen_while_it_is_drawn(open_service: Open) -> None:
+    one = open_service()
+    one.give(picture(320, "large.png"))
+    one.until("document.querySelector('.pane canvas') !== null")
+    assert one.page.is_visible("#status")
+    address = one.page.evaluate("document.querySelector('.pane canvas').toDataURL()")
+    seen = np.asarray(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))))
+    one.until_done()
+    assert one.page.locator(".pane canvas").count() == 0
+    result = pixels(downloaded(one, "large_sr4.png"))
+    assert result.shape == (1280, 1280, 3)
+    assert seen.shape == (640, 640, 4)
+    rows = int((seen[:, 0, 3] == 255).sum())
+    assert 0 < rows < 640
+    assert seen[rows:, :, 3].max() == 0
+    small = result[: 2 * rows].reshape(rows, 2, 640, 2, 3).mean(axis=(1, 3))
+    assert np.abs(seen[:rows, :, :3] - small).mean() < 3  # WebP has losses
 
 
 def test_whoever_leaves_lets_the_service_rest(open_service: Open, service: Running) -> None:

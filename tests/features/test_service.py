@@ -162,6 +162,52 @@ def test_a_large_picture_becomes_a_job(client: Any, tiny_exported: Path, tmp_pat
     assert "no such job" in problem(client.get(address), 404)
 
 
+def test_a_job_is_seen_while_it_is_drawn(client: Any) -> None:
+    data, header = encoded(150, 150), {"Prefer": "respond-async"}
+    address = post(client, data, header, tile=64, samples=4).headers["location"]
+    job = client.get(address).json()
+    assert (job["previews"], job["links"]["preview"]) == (0, f"{address}/preview")
+    until = time.monotonic() + PATIENCE
+    while (answer := client.get(f"{address}/preview")).status_code == 204:
+        assert answer.content == b""
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "image/webp"
+    assert answer.headers["cache-control"] == "no-store"
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert len(answer.content) <= 64_000
+    with Image.open(io.BytesIO(answer.content)) as look:
+        assert look.size == (600, 600)
+        assert look.convert("RGBA").getchannel("A").getextrema() == (0, 255)
+    assert client.delete(address).status_code == 204
+    assert "no such job" in problem(client.get(f"{address}/preview"), 404)
+
+
+def test_events_say_that_there_is_a_new_preview(client: Any) -> None:
+    header = {"Prefer": "respond-async"}
+    address = post(client, encoded(), header, steps=100, samples=16).headers["location"]
+    told = events(client, f"{address}/events")
+    counts = [one["previews"] for one in told]
+    assert counts == sorted(counts)
+    assert counts[-1] >= 1
+    seconds = 1 + sum(one["state"] == "running" for one in told) * 0.1
+    assert counts[-1] <= 1 + seconds
+    assert client.get(f"{address}/preview").status_code == 204  # the result is there
+    client.delete(address)
+
+
+def test_nobody_looks_on_and_nothing_is_shown(client: Any) -> None:
+    header = {"Prefer": "respond-async"}
+    address = post(client, encoded(), header, steps=100).headers["location"]
+    until = time.monotonic() + PATIENCE
+    while (job := client.get(address).json())["state"] != "done":
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    assert job["previews"] == 0
+    client.delete(address)
+
+
 def test_a_mean_can_be_asked_for(client: Any) -> None:
     header = {"Prefer": "respond-async, wait=1"}
     answer = post(client, encoded(), header, mean="true", samples=2)
@@ -486,7 +532,8 @@ def test_a_key_opens(tiny_exported: Path) -> None:
                 answer = client.get("/v1/models", headers=headers)
                 assert "API key" in problem(answer, 401)
                 assert answer.headers["www-authenticate"] == "Bearer"
-            assert "API key" in problem(client.get("/metrics"), 401)
+            for path in ("/metrics", "/v1/jobs/x/preview"):
+                assert "API key" in problem(client.get(path), 401)
             described = client.get("/openapi.json").json()
             assert described["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
             assert "security" in described["paths"]["/v1/upscale"]["post"]

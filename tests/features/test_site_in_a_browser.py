@@ -29,6 +29,17 @@ ISOLATED = {
 }
 MOST = 10  # values that may be off, by one level, of a result of 128x128 pixels
 FITS = "Downscaling this picture gives your picture back: off by less than 0.1 of 255 levels."
+WATCH = """(() => {
+    window.told = [];
+    const line = document.getElementById("status-text");
+    const pixel = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
+    new MutationObserver(() => {
+        const canvas = document.querySelector(".pane canvas");
+        pixel.clearRect(0, 0, 1, 1);
+        if (canvas !== null) pixel.drawImage(canvas, 0, canvas.height - 1, 1, 1, 0, 0, 1, 1);
+        told.push([line.textContent, pixel.getImageData(0, 0, 1, 1).data[3] === 255]);
+    }).observe(line, {childList: true, characterData: true, subtree: true});
+})()"""  # what the line of the state says, and whether the last row was there
 Bytes = NDArray[np.uint8]
 
 
@@ -157,6 +168,7 @@ def test_a_large_photograph_is_drawn_in_the_same_tiles_and_shown_as_they_are_don
     picture = saved(shrunk(data.coffee(), 100, 200), tmp_path / "coffee.png")
     ask(page, picture, "photo-x4", seed=2)
     page.until('document.querySelector("#status-text").textContent.startsWith("Drawing, ")')
+    page.page.evaluate(WATCH)
     page.until("document.querySelector('.pane canvas') !== null")
     address = page.page.evaluate("document.querySelector('.pane canvas').toDataURL()")
     found = result(page)
@@ -169,6 +181,10 @@ def test_a_large_photograph_is_drawn_in_the_same_tiles_and_shown_as_they_are_don
     assert 0 < len(rows) < len(found)
     assert np.array_equal(emerging[rows, :, :3], found[rows])  # of the result itself
     assert page.page.locator(".pane canvas").count() == 0
+    told = page.page.evaluate("told")
+    assert sum(text.startswith("Drawing, ") for text, _ in told) > 3
+    assert not any("100" in text for text, _ in told)
+    assert all(is_whole for text, is_whole in told if text == "Finishing")
 
 
 def test_the_model_is_the_one_that_a_picture_calls_for(page: Tab, tmp_path: Path) -> None:
@@ -300,6 +316,26 @@ def test_a_damaged_model_is_refused_in_a_line(browser: Any, served: Home, site: 
             assert "than this site was made with" in page.text("#ended-text")
     finally:
         weights.write_bytes(content)
+
+
+def test_a_worker_that_does_not_start_is_said_and_started_again(
+    browser: Any, served: Home, site: SiteReport
+) -> None:
+    (script,) = site.folder.glob("assets/worker-*.js")
+    away = script.rename(script.with_suffix(".away"))
+    try:
+        with tab(browser, served.url) as page:
+            page.open()
+            for count in (1, 2):  # the second one has no worker to wait for
+                ask(page, EXAMPLE, "photo-x4")
+                page.until(f"document.querySelectorAll('#strip .failed').length === {count}")
+                assert page.text("#ended-text").startswith(f"Got no worker of {script.name}")
+            away.rename(script)
+            page.page.click("#retry")
+            assert result(page).shape == (64, 64, 3)
+    finally:
+        if away.exists():
+            away.rename(script)
 
 
 def test_a_web_server_that_is_gone_and_comes_back(browser: Any, served: Home) -> None:

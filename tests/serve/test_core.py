@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from sr4.batch.events import Done, Event, Failed, Started
+from sr4.batch.events import Advanced, Done, Event, Failed, Started
 from sr4.batch.options import UpscaleOptions
-from sr4.batch.plan import Plan
+from sr4.batch.plan import Plan, PlannedPicture
 from sr4.batch.worker import Pipelines
 from sr4.errors import PictureError
 from sr4.serve import core as module
@@ -31,6 +31,8 @@ class Drawing:
         self.groups: list[int] = []
         self.may_go_on = threading.Event()
         self.has_begun = threading.Semaphore(0)
+        self.has_shown = threading.Semaphore(0)
+        self.may_end = threading.Event()
 
     def __call__(
         self,
@@ -39,6 +41,7 @@ class Drawing:
         pipelines: Pipelines,
         *,
         is_cancelled: Callable[[], bool],
+        wants_preview: Callable[[PlannedPicture], bool],
     ) -> Iterator[Event]:
         self.groups.append(len(plan.pictures))
         self.has_begun.release()
@@ -47,6 +50,10 @@ class Drawing:
             if is_cancelled():
                 return
         for picture in plan.pictures:
+            if wants_preview(picture):
+                yield Advanced((picture,), 0.5, 0.5, None, b"a look")
+                self.has_shown.release()
+                assert self.may_end.wait(PATIENCE)
             record: Any = None
             yield Done(picture, record)
 
@@ -174,6 +181,21 @@ def test_drawing_ends_once_nobody_wants_any_of_it(drawing: Drawing, ticket: Make
         while len(core._running) > 1:
             threading.Event().wait(0.01)
         assert one.state == "cancelled"
+
+
+def test_whoever_looks_on_sees_what_there_is(drawing: Drawing, ticket: MakeTicket) -> None:
+    drawing.may_go_on.set()
+    with started() as core:
+        seen, unseen = ticket(is_small=False), ticket(is_small=False)
+        seen.is_watched = True
+        submit(core, [unseen, seen])
+        assert drawing.has_shown.acquire(timeout=PATIENCE)
+        assert (seen.preview, seen.previews, seen.share) == (b"a look", 1, 0.5)
+        drawing.may_end.set()
+        for one in (seen, unseen):
+            one.result.result(PATIENCE)
+        assert (seen.preview, seen.previews) == (None, 1)
+        assert unseen.previews == 0
 
 
 def test_it_stops(drawing: Drawing, ticket: MakeTicket) -> None:

@@ -84,12 +84,15 @@ def test_changes_are_told_until_the_end(
             found.append((has_changed, one.state, one.share))
             if len(found) == 1:
                 one.advance(0.25, 3.0)
+            elif len(found) == 2:
+                one.advance(0.25, 3.0, b"a look")
             elif not has_changed:
                 one.finish(RESULT)
         return found
 
     assert asyncio.run(watch()) == [
         (True, "waiting", 0.0),
+        (True, "running", 0.25),
         (True, "running", 0.25),
         (False, "running", 0.25),
         (True, "done", 1.0),

@@ -48,21 +48,14 @@ const imageOf = ({ data, width, height }: Pixels): ImageData => new ImageData(da
 /** A site's models in a worker, one picture after the other. */
 export class Engine {
   private readonly waiting = new Map<number, Waiting>();
-  private readonly worker: Worker;
+  private worker: Worker | undefined; // there is none before the first picture, and after one that broke
   private recogniser: Promise<Recogniser> | undefined;
   private last = 0;
 
   private constructor(
     private readonly base: string,
     private readonly site: Site,
-  ) {
-    this.worker = new Worker(new URL(WORKER, import.meta.url), { type: "module" });
-    this.worker.onmessage = ({ data }: MessageEvent<Reply>) => this.hear(data);
-    this.worker.onerror = (event) => {
-      for (const one of this.waiting.values()) one.reject(new Error(event.message || "the worker cannot be started"));
-      this.waiting.clear();
-    };
-  }
+  ) {}
 
   /** @param base address of the site's folder, with a slash at its end */
   static async open(base: string): Promise<Engine> {
@@ -112,6 +105,7 @@ export class Engine {
       throw new Refused(`no model ${options.model}; expected one of ${this.models.map(({ name }) => name).join(", ")}`);
     const id = (this.last += 1);
     const pixels = pixelsOf(picture);
+    this.worker ??= this.started();
     this.send({ kind: "upscale", id, base: this.base, runtime: this.site.runtime, model, pixels, options });
     const stop = (): void => {
       this.send({ kind: "cancel", id });
@@ -128,13 +122,28 @@ export class Engine {
 
   /** End the worker, and let go of its memory. */
   close(): void {
-    this.worker.terminate();
-    for (const one of this.waiting.values()) one.reject(new DOMException("the engine was closed", "AbortError"));
+    this.end(new DOMException("the engine was closed", "AbortError"));
+  }
+
+  private started(): Worker {
+    const worker = new Worker(new URL(WORKER, import.meta.url), { type: "module" });
+    worker.onmessage = ({ data }: MessageEvent<Reply>) => this.hear(data);
+    worker.onerror = ({ message }) => {
+      const unstarted = `got no worker of ${WORKER}; expected a file of this site: try again, or load the page again`;
+      if (worker === this.worker) this.end(new Refused(message || unstarted));
+    };
+    return worker;
+  }
+
+  private end(error: unknown): void {
+    this.worker?.terminate();
+    this.worker = undefined;
+    for (const one of this.waiting.values()) one.reject(error);
     this.waiting.clear();
   }
 
   private send(request: Request): void {
-    this.worker.postMessage(request);
+    this.worker?.postMessage(request);
   }
 
   private hear(reply: Reply): void {

@@ -131,7 +131,10 @@ class RowWindow {
 
 /** One sample of one picture, in bands from top to bottom. */
 export class BandedSampling {
+  /** Of the network. */
   readonly evaluations: number;
+  /** How often `picture` gives rows. */
+  readonly gives: number;
   private readonly padded: Planes;
   private readonly constraint: Constraint;
   private readonly rows: Tiles;
@@ -165,6 +168,7 @@ export class BandedSampling {
     for (let start = 0; start < height; start += tile - overlap)
       bands.push({ start, stop: Math.min(height, start + tile - overlap) });
     this.bands = bands;
+    this.gives = bands.filter(({ start }) => start < lowRes.height * scale).length;
   }
 
   /**

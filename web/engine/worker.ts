@@ -97,9 +97,9 @@ async function upscaled(
   show: (band: Band<Pixels>) => void,
 ): Promise<Drawn> {
   let [done, total] = [0, 1];
+  const advance = (): void => tell({ stage: "drawing", share: Math.min(1, (done += 1) / total) });
   const model = new DiffusionModel(config, network, async () => {
-    done += 1;
-    tell({ stage: "drawing", share: Math.min(1, done / total) });
+    advance();
     await checkpoint(id);
   });
   const sampling = samplingOf(config, options.steps, options.detail);
@@ -108,17 +108,24 @@ async function upscaled(
   const lowRes = toPlanes(pixels);
   const tile = tileFor(model, lowRes, sampling, options.tile);
   tell({ stage: "drawing", share: 0 });
-  const samples: Pixels[] = [];
+  const [samples, consistency]: [Pixels[], number[]] = [[], []];
   for (const [sample, seed] of seeds.entries()) {
     const banded = tile === 0 ? null : new BandedSampling(model, lowRes, seed, sampling, tile);
-    total = seeds.length * (banded?.evaluations ?? sampling.steps);
+    const parts = banded === null ? sampling.steps : banded.evaluations + banded.gives;
+    total = seeds.length * (parts + 1); // the last is what comes below
     const height = pixels.height * config.scale;
-    const drawn = banded?.picture((top, rows) => show({ sample, top, height, pixels: toPixels(rows) }));
-    samples.push(toPixels(await (drawn ?? model.sample(lowRes, seed, sampling))));
+    const drawn = banded?.picture((top, rows) => {
+      show({ sample, top, height, pixels: toPixels(rows) });
+      advance();
+    });
+    const made = toPixels(await (drawn ?? model.sample(lowRes, seed, sampling)));
+    samples.push(made);
+    consistency.push(consistencyOf(model.degradation, made, lowRes));
+    advance();
   }
   return {
     samples,
-    consistency: samples.map((one) => consistencyOf(model.degradation, one, lowRes)),
+    consistency,
     isHeld: sampling.isConsistent,
     uncertainty: samples.length > 1 ? heatmap(samples) : null,
   };

@@ -30,7 +30,7 @@ export interface Run {
   state: State;
   share: number;
   secondsLeft: number | null;
-  /** The result in the making; null where none of it is there yet. */
+  /** As in `Progress`. */
   emerging: HTMLCanvasElement | null;
   result: Result | null;
   /** Which of the samples is looked at. */

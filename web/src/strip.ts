@@ -8,8 +8,9 @@ import { number, t } from "./texts";
 
 /** What a run is at, in words. */
 export function stateText(run: Run): string {
-  const percent = number(run.share * 100);
+  const percent = number(Math.floor(run.share * 100)); // not all of it while something is left
   if (run.state !== "running") return t(`state_${run.state}`, { percent });
+  if (run.share === 1) return t("state_finishing"); // all is drawn, and put into its file
   if (run.secondsLeft === null || run.secondsLeft < 1) return t("state_running", { percent });
   return t("state_running_left", { percent, seconds: number(run.secondsLeft) });
 }

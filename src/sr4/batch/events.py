@@ -82,12 +82,16 @@ class Advanced:
         share: of the pixels of these pictures, from 0 to 1.
         share_of_all: of the pixels of the whole call, from 0 to 1.
         seconds_left: of the whole call; None where that is not known yet.
+        preview: a WebP file of what there is of a picture that is drawn alone, of at most 64 kB and
+            768 pixels along its longer side, transparent where there is nothing yet; None where
+            nobody wants one, or none is due.
     """
 
     pictures: tuple[PlannedPicture, ...]
     share: float
     share_of_all: float
     seconds_left: float | None
+    preview: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

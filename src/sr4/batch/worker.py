@@ -31,6 +31,7 @@ from sr4.batch.events import (
 from sr4.batch.in_work import InWork, read, write
 from sr4.batch.options import UpscaleOptions, count_draws, read_stages
 from sr4.batch.pace import Meter, Portion
+from sr4.batch.preview import Previews
 from sr4.batch.record import record_of
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def upscale_pictures(
     *,
     overwrite: bool = False,
     is_cancelled: Callable[[], bool] = lambda: False,
+    wants_preview: Callable[[PlannedPicture], bool] = lambda _: False,
 ) -> Iterator[Event]:
     """Upscale planned pictures; see `sr4.batch.events` for what is told and when.
 
@@ -92,6 +94,8 @@ def upscale_pictures(
         is_cancelled: asked in any thread, between pictures, sampling steps and bands, and before
             each evaluation of a network. Once it is true nothing more is drawn; what is drawn is
             still written.
+        wants_preview: asked after each step or band, in another thread, whether somebody looks on
+            at a picture; at most once a second its `Advanced` comes with a preview then.
 
     Raises:
         UsageError: an option that is impossible with a model.
@@ -118,7 +122,8 @@ def upscale_pictures(
         opened[model] = pipelines.get(model, draws)
         opened[model].check_options(options.steps, options.sampler, options.tile, options.detail)
         yield ModelReady(model, opened[model].backend, tuple(own))
-    yield from _Work(options, opened, overwrite, is_cancelled).on(pictures)
+    previews = Previews(wants_preview)
+    yield from _Work(options, opened, overwrite, is_cancelled, previews).on(pictures)
 
 
 class _Stopped(Exception):
@@ -134,10 +139,12 @@ class _Work:
         opened: dict[str, Pipeline | CascadePipeline],
         overwrite: bool,
         is_cancelled: Callable[[], bool],
+        previews: Previews,
     ) -> None:
         from sr4.batch.stopping import asking
 
         self._options, self._overwrite, self._is_cancelled = options, overwrite, is_cancelled
+        self._previews = previews
         self._opened = {model: asking(one, self._check) for model, one in opened.items()}
         self._is_left = threading.Event()  # by whoever iterated over the events
         self._told: SimpleQueue[Event | None] = SimpleQueue()
@@ -262,7 +269,8 @@ class _Work:
     def _after_step(self, portion: Portion, group: Sequence[InWork], step: Step) -> None:
         self._check()
         share, of_all, left, seconds = self._meter.step(portion, step)
-        self._told.put(Advanced(tuple(one.planned for one in group), share, of_all, left))
+        preview = self._previews.of(group, step) if share < 1 else None
+        self._told.put(Advanced(tuple(one.planned for one in group), share, of_all, left, preview))
         sizes = [frame.size for one in group if one.picture for frame in one.picture.frames]
         if seconds is not None and len(sizes) == 1:
             self._told.put(Estimated(group[0].planned, sizes[0], group[0].result_size, seconds))

@@ -44,12 +44,19 @@ class Denoised(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Step:
-    """What `on_step` sees after each step: its number from 1, the total, the new x and x_0."""
+    """What `on_step` sees after each step: its number from 1, the total, the new x and x_0.
+
+    Attributes:
+        preview: of pipelines, in steps that the first picture has a part in: gives its first sample
+            as far as it is known, (C, h, w) in [-1, 1], of at most so many pixels along the longer
+            side, NaN where nothing is drawn yet. To be called before `on_step` returns.
+    """
 
     number: int
     total: int
     x: Array
     x_0: Array
+    preview: Callable[[int], NDArray[np.float32]] | None = None
 
     def __repr__(self) -> str:
         return f"Step({self.number} of {self.total}, x of shape {tuple(self.x.shape)})"

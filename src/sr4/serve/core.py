@@ -195,14 +195,15 @@ class Core:
             group[0].options,
             self.pipelines,
             is_cancelled=lambda: all(one.result.done() for one in group),
+            wants_preview=lambda picture: tickets[id(picture)].is_watched,
         ):
             match event:
                 case Started(pictures):
                     for picture in pictures:
                         tickets[id(picture)].advance(0.0, None)
-                case Advanced(pictures, share, _, left):
+                case Advanced(pictures, share, _, left, preview):
                     for picture in pictures:
-                        tickets[id(picture)].advance(share, left)
+                        tickets[id(picture)].advance(share, left, preview)
                 case Done(picture):
                     tickets[id(picture)].finish(event)
                 case Failed(picture=picture) if picture is not None:

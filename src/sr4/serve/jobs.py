@@ -120,14 +120,14 @@ class Jobs:
 
 
 async def changes(ticket: Ticket) -> AsyncIterator[bool]:
-    """True whenever state or share of a ticket have changed, until it is settled; False where
-    nothing has for a while.
+    """True whenever state, share or preview of a ticket have changed, until it is settled; False
+    where nothing has for a while.
     """
     before: object = None
     silent = 0.0
     while True:
         is_settled = ticket.result.done()
-        now = ticket.state, round(ticket.share, 3)
+        now = ticket.state, round(ticket.share, 3), ticket.previews
         if now != before or silent >= _ALIVE:
             yield now != before
             before, silent = now, 0.0

@@ -22,6 +22,7 @@ class Link(BaseModel):
 
     self: str
     events: str
+    preview: str
     result: str
 
 
@@ -32,6 +33,7 @@ class JobBody(BaseModel):
     state: State
     share: float = Field(ge=0, le=1, description="Of the work that is done.")
     seconds_left: float | None = Field(description="Of the work; null while that is not known.")
+    previews: int = Field(description="That were made of it; the latest is at 'preview'.")
     model: str
     width: int = Field(description="Of the picture given.")
     height: int
@@ -84,6 +86,7 @@ def job_body(job: Job, kept_seconds: float) -> JobBody:
         state=ticket.state,
         share=min(1.0, ticket.share),
         seconds_left=ticket.seconds_left,
+        previews=ticket.previews,
         model=public_name(ticket.model),
         width=ticket.size[0],
         height=ticket.size[1],
@@ -91,7 +94,12 @@ def job_body(job: Job, kept_seconds: float) -> JobBody:
         uncertainty=ticket.planned.uncertainty is not None,
         kept_seconds=kept_seconds,
         error=None if problem is None else problem.detail,
-        links=Link(self=address, events=f"{address}/events", result=f"{address}/result"),
+        links=Link(
+            self=address,
+            events=f"{address}/events",
+            preview=f"{address}/preview",
+            result=f"{address}/result",
+        ),
     )
 
 

@@ -33,6 +33,9 @@ class Ticket:
             where they are not known.
         result: of the picture, or the Problem that it met; cancelled when nobody wants it.
         number: larger than those of earlier tickets.
+        is_watched: whether somebody looks on while it is drawn.
+        preview: what there is of it, as `sr4.batch.events.Advanced` has it, until it is settled;
+            previews: how many there were.
     """
 
     planned: PlannedPicture
@@ -47,6 +50,9 @@ class Ticket:
     is_started: bool = False
     result: Future[Done] = field(default_factory=Future)
     number: int = field(default_factory=lambda: next(_numbers))
+    is_watched: bool = False
+    preview: bytes | None = field(default=None, repr=False)
+    previews: int = 0
 
     @property
     def state(self) -> State:
@@ -73,13 +79,17 @@ class Ticket:
         """Give the picture up; False where it is settled already."""
         return self.result.cancel()
 
-    def advance(self, share: float, seconds_left: float | None) -> None:
-        """Keep how far it is."""
+    def advance(
+        self, share: float, seconds_left: float | None, preview: bytes | None = None
+    ) -> None:
+        """Keep how far it is, and what there is of it where that is told."""
         self.is_started, self.share, self.seconds_left = True, share, seconds_left
+        if preview is not None:
+            self.preview, self.previews = preview, self.previews + 1
 
     def finish(self, event: Done) -> None:
         """Keep the result, unless the ticket is settled already."""
-        self.share, self.seconds_left = 1.0, 0.0
+        self.share, self.seconds_left, self.preview = 1.0, 0.0, None
         with suppress(InvalidStateError):
             self.result.set_result(event)
 
@@ -90,5 +100,6 @@ class Ticket:
             if isinstance(error, BaseException)
             else problem_of(error.cause, error.error)
         )
+        self.preview = None
         with suppress(InvalidStateError):
             self.result.set_exception(problem)

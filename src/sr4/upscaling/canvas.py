@@ -17,6 +17,7 @@ from sr4.evidence.sets import LEVEL
 from sr4.pictures import Picture
 from sr4.pictures.parts import Parts
 from sr4.pictures.raster import Raster
+from sr4.upscaling.preview import shrunk
 from sr4.upscaling.result import Result
 from sr4.upscaling.sizing import AnySampling
 
@@ -85,6 +86,7 @@ def large_result(
     evidence: Evidence,
     use_mean: bool,
     on_step: OnStep | None,
+    is_shown: bool,
 ) -> Result:
     """The result of a picture that is drawn in bands, put together band by band.
 
@@ -93,14 +95,16 @@ def large_result(
         samples: of each, those of the parts.
         degradation: from a result to the picture.
         evidence: what that says.
+        is_shown: whether steps give previews of it.
     """
     canvas = _Canvas(parts.raster, degradation, evidence, len(samples))
+    preview = canvas.preview if is_shown else None
     bands = samples[0][0].bands
     streams = [map(parts.join, zip(*of_parts, strict=True)) for of_parts in samples]
     for number, ((start, _), *drawn) in enumerate(zip(bands, *streams, strict=True)):
         canvas.put(start, np.stack(drawn))
         if on_step is not None:
-            on_step(Step(number + 1, len(bands), drawn[0], drawn[0]))
+            on_step(Step(number + 1, len(bands), drawn[0], drawn[0], preview))
     return canvas.result(use_mean=use_mean)
 
 
@@ -122,7 +126,7 @@ class _Canvas:
         count: int,
     ) -> None:
         self._given, self._degradation, self._count = given, degradation, count
-        self._evidence = evidence
+        self._evidence, self._done = evidence, 0
         height, width = result_size(given, degradation)
         shape = (height, width, given.pixels.shape[2])
         self._drawn = [np.empty(shape, given.span.dtype) for _ in range(count)]
@@ -141,6 +145,11 @@ class _Canvas:
             self._mean[rows] = np.moveaxis(quantised(drawn.mean(axis=0)), 0, 2)
             # [-1, 1] to [0, 1] is the factor 2.
             self._uncertainty[rows] = drawn.std(axis=0, ddof=1).mean(axis=0) / 2
+        self._done = rows.stop
+
+    def preview(self, side: int) -> Floats:
+        """The first sample as far as it is there; see `sr4.diffusion.samplers.Step`."""
+        return shrunk(self._drawn[0], self._done, side, self._given.span.unit)
 
     def result(self, *, use_mean: bool) -> Result:
         given, degradation = self._given, self._degradation

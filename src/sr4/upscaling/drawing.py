@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from sr4.upscaling.canvas import (
     whole_result,
 )
 from sr4.upscaling.draws import Draw, Task, at_once
+from sr4.upscaling.preview import shrunk
 from sr4.upscaling.result import Result
 from sr4.upscaling.sizing import AnySampling, ResizedSampling
 from sr4.upscaling.tiling import BandedSampling, Tiles, check_tile, multiple, tiles_together
@@ -70,7 +71,9 @@ class Drawing:
         small = [draw for draw, is_large in zip(draws, large, strict=True) if not is_large]
         whole = iter(self._draw_whole(small))
         return [
-            self._draw_in_tiles([[draw._replace(resizing=None)]], self._joined)
+            self._draw_in_tiles(
+                [[draw._replace(resizing=None)]], partial(self._joined, is_shown=draw.is_shown)
+            )
             if is_large
             else next(whole)
             for draw, is_large in zip(draws, large, strict=True)
@@ -100,7 +103,8 @@ class Drawing:
                 use_mean=use_mean,
             )
             if is_large:
-                make = partial(put_together, on_step=self.on_step)
+                is_shown = task.samples[0][0].is_shown
+                make = partial(put_together, on_step=self.on_step, is_shown=is_shown)
                 found.append(self._draw_in_tiles(task.samples, make))
             else:
                 found.append(put_together(next(whole)))
@@ -167,10 +171,32 @@ class Drawing:
                 ),
                 constraints=[self._constraint(draw) for draw in batch],
                 known=[draw.known for draw in batch],
-                on_step=self.on_step,
+                on_step=self._shown(batch),
             )
             drawn.update(zip(numbers, outputs, strict=True))
         return [drawn[number] for number in range(len(draws))]
+
+    def _shown(self, batch: Sequence[Draw]) -> OnStep | None:
+        """`on_step` with previews of the draw of a batch that is to be shown."""
+        on_step, place = self.on_step, [draw.is_shown for draw in batch]
+        if on_step is None or not any(place):
+            return on_step
+        number = place.index(True)
+        low_res = batch[number].low_res
+
+        def told(step: Step) -> None:
+            x_0 = step.x_0[number : number + 1]
+            on_step(replace(step, preview=partial(self._preview, low_res, x_0)))
+
+        return told
+
+    def _preview(self, low_res: Floats, x_0: Any, side: int) -> Floats:
+        """What x_0 (1, C, H, W) stands for, given low_res (C, h, w)."""
+        model = self.model
+        height, width = (length * model.config.scale for length in low_res.shape[1:])
+        frame = model.frame(model.network.native(model.pad(low_res[None])))
+        picture = model.network.numpy(frame.decode(x_0))[0, :, :height, :width]
+        return shrunk(np.moveaxis(picture, 0, 2), height, side, lambda unit: np.clip(unit, -1, 1))
 
     def _constraint(self, draw: Draw) -> Constraint:
         return draw.constraint or Constraint(self.model.degradation, PixelBox(draw.low_res, 0))
@@ -272,7 +298,7 @@ class Drawing:
         of_network = tiles * edge**2 * config.network.bytes_per_pixel(config.channels)
         return of_network + edge * self._strip_bytes(row)
 
-    def _joined(self, samplings: list[list[AnySampling]]) -> Floats:
+    def _joined(self, samplings: list[list[AnySampling]], *, is_shown: bool) -> Floats:
         """The one sample of a sampling in bands, (C, H, W)."""
         ((sampling,),) = samplings
         picture = np.empty(sampling.shape, np.float32)
@@ -280,7 +306,9 @@ class Drawing:
         for number, ((start, stop), band) in enumerate(places, start=1):
             picture[:, start:stop] = band
             if self.on_step is not None:
-                self.on_step(Step(number, len(sampling.bands), band, band))
+                rows = partial(shrunk, np.moveaxis(picture, 0, 2), stop)
+                preview = partial(rows, unit=lambda unit: unit) if is_shown else None
+                self.on_step(Step(number, len(sampling.bands), band, band, preview))
         return picture
 
 

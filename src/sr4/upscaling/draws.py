@@ -32,6 +32,7 @@ class Draw(NamedTuple):
         constraint: what consistency means; None for D of the sample being low_res.
         known: what is known of the degradation of low_res.
         resizing: what becomes of the sample in a result.
+        is_shown: whether steps give previews of it.
     """
 
     low_res: Floats
@@ -40,6 +41,7 @@ class Draw(NamedTuple):
     constraint: Constraint | None = None
     known: Known = CLEAN
     resizing: Resizing | None = None
+    is_shown: bool = False
 
     def at_stage(self, stage: int, low_res: Floats, condition_noise: float) -> Draw:
         """What a later stage, counted from this one, draws of the sample of the one before.
@@ -52,7 +54,8 @@ class Draw(NamedTuple):
         if condition_noise > 0:
             noise = PictureNoise([_derived_seed(seed, stage, 1)], low_res.shape)()[0]
             condition = low_res + np.float32(condition_noise) * noise
-        return Draw(low_res, _derived_seed(seed, stage), condition, resizing=self.resizing)
+        later = Draw(low_res, _derived_seed(seed, stage), condition)
+        return later._replace(resizing=self.resizing, is_shown=self.is_shown)
 
 
 def _derived_seed(seed: int, *key: int) -> int:

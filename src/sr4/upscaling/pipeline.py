@@ -169,7 +169,8 @@ class Pipeline:
                 smaller where memory is short.
             on_step: called with a `sr4.diffusion.samplers.Step` (its number, how many there are, x
                 and x_0 in the model's own scale) after each sampling step of each batch, or band of
-                a result made of tiles. Raising from it cancels.
+                a result made of tiles. Its `preview` shows the first picture. Raising from it
+                cancels.
 
         Returns:
             A Result, or a list of them in the order given.
@@ -279,7 +280,7 @@ def planned(
     Raises:
         PictureError: a picture larger than its result is to be.
     """
-    tasks = []
+    tasks: list[Task] = []
     for parts, evidence in zip(given, evidences, strict=True):
         width, height = parts.raster.size
         size = Size.plan(wanted, (width, height), [model.scale for model in models])
@@ -299,6 +300,8 @@ def planned(
             ]
             for seed in seeds
         ]
+        if not tasks and len(split) == 1:
+            draws[0][0] = draws[0][0]._replace(is_shown=True)
         tasks.append(Task(parts, evidence, sized or own, draws, size.repeats))
     return tasks
 

@@ -52,7 +52,7 @@ export interface Progress {
   /** From 0 to 1. */
   share: number;
   secondsLeft: number | null;
-  /** The result in the making, its rows as they are done; null where it comes all at once. */
+  /** The result in the making, or a smaller one of its shape; null where none of it is there. */
   emerging: HTMLCanvasElement | null;
 }
 

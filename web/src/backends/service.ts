@@ -8,11 +8,13 @@ interface Job {
   /** From 0 to 1. */
   share: number;
   seconds_left: number | null;
+  /** How many looks at it there were to be had so far. */
+  previews: number;
   /** Single samples that can be fetched. */
   samples: number;
   uncertainty: boolean;
   error: string | null;
-  links: { self: string; events: string; result: string };
+  links: { self: string; events: string; preview: string; result: string };
 }
 
 export class Service implements Backend {
@@ -45,12 +47,19 @@ export class Service implements Backend {
   }
 
   async draw(file: File, settings: Settings, tell: (progress: Progress) => void, signal: AbortSignal): Promise<Drawn> {
-    const at = (state: Progress["state"], share = 0, secondsLeft: number | null = null): void =>
-      tell({ state, share, secondsLeft, emerging: null });
-    const job = await finished(file, fields(settings), signal, ({ state, share, seconds_left }) => {
-      if (state === "waiting" || state === "running") at(state, share, seconds_left);
+    let now: Progress = { state: "sending", share: 0, secondsLeft: null, emerging: null };
+    let seen = 0;
+    const next = (changed: Partial<Progress>): void => tell((now = { ...now, ...changed }));
+    const job = await finished(file, fields(settings), signal, (told) => {
+      const { state, share, seconds_left: secondsLeft, previews } = told;
+      if (state !== "waiting" && state !== "running") return;
+      next({ state, share, secondsLeft });
+      if (previews === seen) return;
+      seen = previews;
+      const show = (bitmap: ImageBitmap | null) => bitmap && next({ emerging: laid(bitmap, now.emerging) });
+      look(told, signal).then(show, () => undefined); // one that does not come changes nothing
     });
-    at("fetching", 1);
+    next({ state: "fetching", share: 1, secondsLeft: null });
     const drawn = await fetched(job, signal);
     tidy(job);
     return drawn;
@@ -153,6 +162,22 @@ async function* events(answer: Response): AsyncGenerator<string> {
       if (lines.length > 0) yield lines.map((line) => line.slice(5).trim()).join("\n");
     }
   }
+}
+
+/** What there is of a picture; null where it has ended meanwhile. */
+async function look(job: Job, signal: AbortSignal): Promise<ImageBitmap | null> {
+  const answer = await ask(job.links.preview, { signal });
+  return answer.status === 200 ? createImageBitmap(await answer.blob()) : null;
+}
+
+/** A picture on top of what was there before, which shows through where it is clear. */
+function laid(bitmap: ImageBitmap, before: HTMLCanvasElement | null): HTMLCanvasElement {
+  const { width, height } = bitmap;
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  const drawing = canvas.getContext("2d")!;
+  if (before !== null) drawing.drawImage(before, 0, 0, width, height);
+  drawing.drawImage(bitmap, 0, 0);
+  return canvas;
 }
 
 /** @param query which picture, such as "sample=2" or "show=uncertainty" */

@@ -16,6 +16,7 @@ from sr4.serve.schemas import PICTURE, JobBody, job_body
 
 router = APIRouter(prefix="/v1/jobs/{job_id}")
 _MISSING = declared(404, *EVERYWHERE)
+PREVIEW_TYPE = "image/webp"
 
 
 @router.get(
@@ -43,8 +44,9 @@ async def state(job_id: str, service: Serving) -> JobBody:
     },
 )
 async def events(job_id: str, service: Serving) -> StreamingResponse:
-    """An event after each change."""
+    """An event after each change. While somebody follows them, previews are made."""
     job = service.jobs.find(job_id)
+    job.ticket.is_watched = True
 
     async def told() -> AsyncIterator[str]:
         async for has_changed in changes(job.ticket):
@@ -52,6 +54,32 @@ async def events(job_id: str, service: Serving) -> StreamingResponse:
             yield f"event: progress\ndata: {data}\n\n" if has_changed else ":\n\n"
 
     return StreamingResponse(told(), media_type="text/event-stream")
+
+
+@router.get(
+    "/preview",
+    operation_id="job_preview",
+    summary="What there is of a job's picture while it is drawn",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "A small WebP picture, transparent where nothing is drawn yet.",
+            "content": {PREVIEW_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+        },
+        204: {"description": "There is none yet, or no more: the job has ended."},
+        **_MISSING,
+    },
+)
+async def preview(job_id: str, service: Serving) -> Response:
+    """At most 64 kB, and 768 pixels along the longer side; a new one at most once a second, from
+    the first request of it or of the events on. Of several samples it is the first. Pictures that
+    are drawn together with others, or in a single step, have none.
+    """
+    ticket = service.jobs.find(job_id).ticket
+    ticket.is_watched = True
+    if (found := ticket.preview) is None:
+        return Response(status_code=204)
+    return Response(found, media_type=PREVIEW_TYPE)
 
 
 @router.get(

@@ -42,7 +42,7 @@ _NOBODY = 400  # the status of an answer that nobody reads
             "headers": LOCATION,
             "links": {
                 name: {"operationId": name, "parameters": {"job_id": "$response.body#/id"}}
-                for name in ("job", "job_events", "job_result", "delete_job")
+                for name in ("job", "job_events", "job_preview", "job_result", "delete_job")
             },
         },
         **declared(400, 408, 413, 415, 422, 429, 500, 503, *EVERYWHERE),
