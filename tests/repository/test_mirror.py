@@ -13,7 +13,7 @@ TESTS = Path(__file__).resolve().parents[1]
 # new module gets a test file of its own; a line leaves here when its module gets one.
 ELSEWHERE = {
     "ablation/test_page.py": "ablation/denoising ablation/grids ablation/results ablation/samples",
-    "batch/test_worker.py": "batch/events batch/in_work batch/record batch/stopping",
+    "batch/test_worker.py": "batch/events batch/record batch/stopping",
     "bench/test_benchmark.py": "bench/report bench/row",
     "cli/test_upscale.py": "batch/words cli/options cli/upscale_report",
     "ablation/test_run.py": "cli/ablate",
@@ -31,6 +31,7 @@ ELSEWHERE = {
     "machine/test_processors.py": "machine/control_groups",
     "features/test_model_safety.py": "model/folder runtime/files runtime/graph_check "
     "runtime/rehearsal",
+    "files/test_whole.py": "files/locks",
     "networks/test_sr3.py": "networks/blocks",
     "pictures/test_tiff.py": "pictures/codestreams",
     "pictures/test_reading.py": "pictures/decoding",

@@ -18,6 +18,7 @@ from sr4.model.diffusion_model import DiffusionModel
 from sr4.model.folder import find_model, read_config
 from sr4.upscaling import sizing
 from sr4.upscaling.load import load
+from sr4.upscaling.pipeline import Pipeline
 from sr4.upscaling.sizing import ResizedSampling, Resizing
 from sr4.upscaling.tiling import BandedSampling, Tiles
 
@@ -229,7 +230,9 @@ def test_resized_bands_may_begin_anywhere(
 def test_bands_of_a_network_may_begin_anywhere(backend: str) -> None:
     """Rounding is that of the same tiles in the same groups."""
     pytest.importorskip({"onnx": "onnxruntime"}.get(backend, backend))
-    model = load("photo-x4", backend=backend).model
+    pipeline = load("photo-x4", backend=backend)
+    assert isinstance(pipeline, Pipeline)
+    model = pipeline.model
     small = np.random.default_rng(0).uniform(-0.8, 0.8, (3, 12, 9))
     low_res = np.asarray(resize(small, 40, 20), np.float32)
     check_starts(BandedSampling(model, low_res, 5, model.sampling(2), tile=64, overlap=16))

@@ -219,6 +219,11 @@ class ResizedSampling:
         """The first row of each, and the one after its last."""
         return self.resizing.bands
 
+    @property
+    def tile(self) -> int:
+        """The edge of the tiles that it is drawn in."""
+        return self.sampling.tile
+
     def __iter__(self) -> Iterator[Floats]:
         """The result's bands (C, rows, W) in [-1, 1], those of `bands`."""
         return self.bands_from(0)

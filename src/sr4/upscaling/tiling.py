@@ -144,6 +144,7 @@ class BandedSampling:
     Attributes:
         shape: of the result, (C, H, W).
         bands: the first row of each, and the one after its last.
+        tile: as given.
 
     Raises:
         UsageError: tile or overlap do not fit the network.
@@ -163,7 +164,7 @@ class BandedSampling:
         constraint: Constraint | None = None,
     ) -> None:
         self.model, self.settings, self.known = model, settings, known
-        self._scale = model.config.scale
+        self._scale, self.tile = model.config.scale, tile
         self.low_res = low_res
         self._low_res: Floats = model.pad(low_res[None])[0]
         self._constraint = constraint or Constraint(model.degradation, PixelBox(low_res, 0))
