@@ -61,3 +61,24 @@ def test_how_long_a_portion_takes_is_told_once(clock: Clock) -> None:
 
 def test_without_work_all_is_done() -> None:
     assert Meter(0).finish(0).share_of_all == 1
+
+
+def test_what_need_not_be_drawn_takes_no_time(clock: Clock) -> None:
+    """Neither of its own portion nor of all work."""
+    meter = Meter(60)
+    before = Portion(30, pixels=10 * 4 * 8, widths={8}, began=clock.now)
+    for number in range(10):
+        clock.now += 10
+        meter.step(before, step(number + 1, 10, 3, 4, 8))
+    meter.finish(30)
+    portion = Portion(30, pixels=10 * 4 * 8, widths={8}, began=clock.now)
+    found = meter.skip(portion, 6 * 4 * 8)
+    assert (found.share, found.share_of_all) == (pytest.approx(0.6), pytest.approx(0.8))
+    clock.now += 10
+    first = meter.step(portion, step(7, 10, 3, 4, 8))
+    assert (first.share, first.share_of_all) == (pytest.approx(0.7), pytest.approx(0.85))
+    assert first.seconds_left == pytest.approx(30)
+    clock.now += 10
+    second = meter.step(portion, step(8, 10, 3, 4, 8))
+    assert second.seconds == pytest.approx(20 + 20)
+    assert second.seconds_left == pytest.approx(20)

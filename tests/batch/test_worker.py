@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import threading
 import weakref
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from PIL import Image
 
 import sr4
+from sr4 import pictures
 from sr4.batch import worker
 from sr4.batch.events import (
     Advanced,
@@ -22,7 +25,9 @@ from sr4.batch.events import (
     Estimated,
     Event,
     Failed,
+    GoesOn,
     ModelReady,
+    NotKept,
     Planned,
     Skipped,
     Started,
@@ -32,6 +37,11 @@ from sr4.batch.options import UpscaleOptions
 from sr4.batch.plan import PlannedPicture, plan_pictures
 from sr4.batch.preview import Previews
 from sr4.batch.worker import Pipelines, _Work, upscale_pictures
+from sr4.errors import PictureError
+from sr4.files import unfinished
+from sr4.files.unfinished import UnfinishedFile
+from sr4.pictures.raster import Span
+from sr4.upscaling import drawing
 from sr4.upscaling.pipeline import Pipeline
 from tests.batch.conftest import smooth
 
@@ -328,3 +338,161 @@ def test_what_is_drawn_is_what_python_draws(
     upscale(folder(a=(9, 7)), seed=3, steps=1)
     expected = sr4.load(tiny_model, backend="torch").upscale(smooth(9, 7), seed=3, steps=1)
     np.testing.assert_array_equal(Image.open(tmp_path / "out/a.png"), expected.array)
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A folder with a picture whose result is made of tiles."""
+    smooth(120, 140).save(tmp_path / "in.png")
+    place = tmp_path / "in"
+    place.mkdir()
+    (tmp_path / "in.png").rename(place / "a.png")
+    return place
+
+
+@pytest.fixture
+def _kept_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unfinished, "_WORTH", -1.0)
+    monkeypatch.setattr(unfinished, "_SHARE", 1e9)
+
+
+def stopped(
+    upscale: Upscale, folder: Path, bands: int, *, tile: int | None = 64, **options: Any
+) -> list[Event]:
+    """The events of a call that is cancelled after some bands."""
+    drawn = count(1)
+    with pytest.MonkeyPatch.context() as patch:
+        is_over = threading.Event()
+        finish = UnfinishedFile.finish
+
+        def counted(self: UnfinishedFile, number: int) -> None:
+            finish(self, number)
+            if next(drawn) == bands:
+                is_over.set()
+
+        patch.setattr(UnfinishedFile, "finish", counted)
+        return upscale(folder, is_cancelled=is_over.is_set, tile=tile, **options)
+
+
+@pytest.mark.usefixtures("_kept_at_once")
+def test_a_large_picture_goes_on_where_it_was(
+    upscale: Upscale, large: Path, tmp_path: Path
+) -> None:
+    events = stopped(upscale, large, 7)
+    assert isinstance(events[-1], Cancelled)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".a.png.sr4-unfinished"]
+    again = upscale(large, tile=64)
+    (found,) = (one for one in again if isinstance(one, GoesOn))
+    told = [one.share for one in events if isinstance(one, Advanced)]
+    assert len(told) == 6
+    assert found.share == pytest.approx(told[-1] * 7 / 6)  # the last one was drawn, and not told
+    assert next(one.share for one in again if isinstance(one, Advanced)) == found.share
+    resumed = (tmp_path / "out/a.png").read_bytes()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
+    (tmp_path / "out/a.png").unlink()
+    assert not [one for one in upscale(large, tile=64) if isinstance(one, GoesOn)]
+    assert (tmp_path / "out/a.png").read_bytes() == resumed
+
+
+@pytest.mark.usefixtures("_kept_at_once")
+@pytest.mark.parametrize("other", [{"seed": 1}, {"samples": 2}, {"tile": 96}])
+def test_other_options_begin_again(
+    upscale: Upscale, large: Path, tmp_path: Path, other: dict[str, Any]
+) -> None:
+    stopped(upscale, large, 3)
+    events = upscale(large, **({"tile": 64} | other))
+    assert not [one for one in events if isinstance(one, GoesOn)]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
+
+
+@pytest.mark.usefixtures("_kept_at_once")
+def test_another_arithmetic_begins_again(upscale: Upscale, large: Path, tmp_path: Path) -> None:
+    """Told by the last band that was kept, which is drawn again."""
+    stopped(upscale, large, 3)
+    with pytest.MonkeyPatch.context() as patch:
+        pixels = Span.pixels
+        patch.setattr(Span, "pixels", lambda self, unit: pixels(self, 0.99 * unit))
+        other = upscale(large, tile=64)
+        assert not [one for one in other if isinstance(one, GoesOn)]
+        resumed = (tmp_path / "out/a.png").read_bytes()
+        (tmp_path / "out/a.png").unlink()
+        upscale(large, tile=64)
+    assert (tmp_path / "out/a.png").read_bytes() == resumed
+
+
+@pytest.mark.usefixtures("_kept_at_once")
+def test_tiles_are_those_of_the_stopped_call(
+    upscale: Upscale, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever would be chosen now."""
+    output = tmp_path / "out/a.png"
+    upscale(large)
+    expected = output.read_bytes()
+    output.unlink()
+    stopped(upscale, large, 3, tile=None)
+    monkeypatch.setattr(drawing, "_NARROW_TILE", 32)
+    monkeypatch.setattr(drawing, "_MOST_BANDS_BYTES", 1)
+    assert [one for one in upscale(large) if isinstance(one, GoesOn)]
+    assert output.read_bytes() == expected
+    output.unlink()
+    upscale(large)
+    assert output.read_bytes() != expected
+
+
+def test_what_is_in_the_way_is_told_and_stays(
+    upscale: Upscale, large: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "out/.a.png.sr4-unfinished"
+    place.mkdir(parents=True)
+    (told,) = (one for one in upscale(large, tile=64) if isinstance(one, NotKept))
+    assert "sr4 did not make it" in told.why
+    assert place.is_dir()
+    assert (tmp_path / "out/a.png").is_file()
+
+
+@pytest.mark.usefixtures("_kept_at_once")
+def test_what_is_left_of_a_finished_picture_goes(
+    upscale: Upscale, large: Path, tmp_path: Path
+) -> None:
+    """A call may be killed between the result and the end of what was kept."""
+    stopped(upscale, large, 2)
+    kept = tmp_path / "out/.a.png.sr4-unfinished"
+    left = kept.read_bytes()
+    upscale(large, tile=64)
+    kept.write_bytes(left)
+    assert isinstance(upscale(large, tile=64)[0], Skipped)
+    assert not kept.exists()
+
+
+@pytest.mark.usefixtures("_kept_at_once")
+def test_a_result_takes_the_room_of_what_was_kept(
+    upscale: Upscale, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, calls = tmp_path / "out/.a.png.sr4-unfinished", []
+    write_picture = pictures.write_picture
+
+    def tight(*args: Any, **options: Any) -> None:
+        calls.append(kept.exists())
+        if kept.exists():
+            full = OSError(errno.ENOSPC, "No space left on device")
+            raise PictureError("the disk is full") from full
+        write_picture(*args, **options)
+
+    monkeypatch.setattr(pictures, "write_picture", tight)
+    assert isinstance(upscale(large, tile=64)[-1], Done)
+    assert calls == [True, False]
+
+
+@pytest.mark.usefixtures("_kept_at_once")
+def test_what_cannot_be_written_need_not_be_drawn_again(
+    upscale: Upscale, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*args: Any, **options: Any) -> None:
+        raise PictureError("the folder is read-only") from PermissionError(errno.EACCES, "no")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "write_picture", refused)
+        assert isinstance(upscale(large, tile=64)[-1], Failed)
+    (found,) = (one for one in upscale(large, tile=64) if isinstance(one, GoesOn))
+    assert found.share == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]

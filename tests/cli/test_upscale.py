@@ -32,6 +32,7 @@ from sr4.cli.evaluate import evaluate
 from sr4.cli.upscale import upscale
 from sr4.degradation import Degradation
 from sr4.errors import PictureError
+from sr4.files import unfinished
 from sr4.model.folder import DEFAULT_MODEL, read_config
 from sr4.pictures import Picture, read_picture, read_provenance
 from sr4.pictures.raster import Raster
@@ -224,6 +225,42 @@ def test_the_bar_reaches_its_end_in_a_cascade(
     assert shares == sorted(shares)
     assert 0 < shares[0] < 0.1
     assert shares[-2] == pytest.approx(1)  # by the pixels; the last is that of a done group
+
+
+def test_a_stopped_picture_goes_on(
+    run: Run,
+    make_picture: Callable[..., Path],
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a word about it, and another where nothing can be kept."""
+    monkeypatch.setattr(worker, "_LARGE", 100 * 100)
+    monkeypatch.setattr(unfinished, "_WORTH", -1.0)
+    monkeypatch.setattr(unfinished, "_SHARE", 1e9)
+    picture, out = make_picture(tmp_path / "a.png", 32, 32), tmp_path / "out" / "a.png"
+    words = ("upscale", picture, "-o", out, "--tile", 32, "--model", tiny_model)
+    kept = unfinished.unfinished_path(out)
+    with monkeypatch.context() as patch:
+        patch.setattr(pictures, "write_picture", lambda *_, **__: 1 / 0)
+        assert run(*words).code == 1
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:-1])  # the last of its bands is cut
+    done = run(*words)
+    (share,) = re.findall(rf"^sr4: {re.escape(str(picture))}: goes on at (\d+) %$", done.err, re.M)
+    assert (done.code, 50 < int(share) < 100) == (0, True)
+    result = out.read_bytes()
+    out.unlink()
+    kept.write_bytes(whole)
+    done = run(*words, "--json")
+    assert done.json["went_on"] == [{"input": str(picture), "share": 1.0}]
+    assert (out.read_bytes(), list(out.parent.iterdir())) == (result, [out])
+    out.unlink()
+    kept.write_text("somebody else's")
+    done = run(*words)
+    (line,) = (line for line in done.err.splitlines() if "cannot be used" in line)
+    assert line.startswith(f"sr4: {picture}: {str(kept)!r} cannot be used (sr4 did not make it); ")
+    assert (out.read_bytes(), kept.read_text()) == (result, "somebody else's")
 
 
 @pytest.mark.parametrize("samples", [1, 2])

@@ -8,14 +8,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sr4.degradation import resize
+from sr4.degradation import SizedDegradation, resize
 from sr4.diffusion.samplers import PictureNoise
 from sr4.errors import UsageError
 from sr4.evidence.constraint import Constraint
 from sr4.evidence.jpeg import pixel_boxes, standard_tables
-from sr4.evidence.sets import LEVEL, ConvexSet, NoiseBox
+from sr4.evidence.sets import LEVEL, ConvexSet, NoiseBox, PixelBox
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.model.folder import find_model, read_config
+from sr4.upscaling import sizing
+from sr4.upscaling.load import load
+from sr4.upscaling.pipeline import Pipeline
+from sr4.upscaling.sizing import ResizedSampling, Resizing
 from sr4.upscaling.tiling import BandedSampling, Tiles
 
 Floats = NDArray[np.float32]
@@ -153,3 +157,82 @@ def test_bands_have_the_evidence_of_the_whole(model: DiffusionModel, kind: str, 
     assert np.sqrt(np.mean(constraint.rest(found) ** 2)) < 0.2 * LEVEL
     exact = model.sample(low_res[None], **options)[0]
     assert np.mean((exact - whole) ** 2) > np.mean((found - whole) ** 2)
+
+
+def check_starts(sampling: BandedSampling | ResizedSampling, *, all_of_them: bool = False) -> None:
+    """What begins at any band is what the whole has from there on, bit for bit."""
+    whole = list(sampling)
+    count = len(sampling.bands)
+    assert len(whole) == count > 2
+    for first in range(count + 1) if all_of_them else (1, count // 2, count - 1):
+        found = list(sampling.bands_from(first))
+        assert len(found) == len(whole) - first
+        for one, other in zip(found, whole[first:], strict=True):
+            assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize(("tile", "overlap"), [(128, 32), (96, 48), (64, 16), (80, 16)])
+@pytest.mark.parametrize(
+    ("sampler", "steps"), [("ddim", 1), ("ddim", 4), ("dpmpp", 4), ("ddpm", 3)]
+)
+def test_bands_may_begin_anywhere(
+    model: DiffusionModel, sampler: str, steps: int, tile: int, overlap: int
+) -> None:
+    random = np.random.default_rng(1)
+    low_res = np.clip(0.3 * random.standard_normal((3, 83, 13)), -1, 1).astype(np.float32)
+    sampling = BandedSampling(
+        model, low_res, 5, model.sampling(steps, sampler), tile=tile, overlap=overlap
+    )
+    check_starts(sampling, all_of_them=True)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "noise", "blur", "none", "hard"])
+def test_bands_may_begin_anywhere_under_any_evidence(model: DiffusionModel, kind: str) -> None:
+    small = np.random.default_rng(0).uniform(-0.8, 0.8, (3, 12, 7))
+    low_res = np.asarray(resize(small, 67, 18), np.float32)
+    if kind == "hard":  # which nothing fits
+        low_res = np.where(low_res > 0, 1, -1).astype(np.float32)
+    degradation = model.degradation.blurred(0.5 if kind == "blur" else 0)
+    allowed: ConvexSet = NoiseBox(low_res, 0.02)
+    if kind == "jpeg":
+        allowed = pixel_boxes(low_res, standard_tables(50), (2, 2))
+    if kind == "hard":
+        allowed = PixelBox(low_res, LEVEL / 2)
+    sampling = BandedSampling(
+        model,
+        low_res,
+        5,
+        model.sampling(2, consistency=kind != "none"),
+        tile=64,
+        overlap=32,
+        constraint=Constraint(degradation, allowed),
+    )
+    check_starts(sampling)
+
+
+@pytest.mark.parametrize(("high", "constrained"), [((400, 100), True), ((200, 64), False)])
+def test_resized_bands_may_begin_anywhere(
+    model: DiffusionModel,
+    high: tuple[int, int],
+    constrained: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sizing, "_BAND_PIXELS", 2**12)
+    small = np.random.default_rng(0).uniform(-0.8, 0.8, (3, 12, 7))
+    low_res = np.asarray(resize(small, 61, 20), np.float32)
+    degradation = SizedDegradation(high, (61, 20))
+    constraint = Constraint(degradation, PixelBox(low_res, LEVEL / 2)) if constrained else None
+    sampling = BandedSampling(model, low_res, 5, model.sampling(2), tile=96, overlap=32)
+    check_starts(ResizedSampling(sampling, Resizing(degradation, constraint)))
+
+
+@pytest.mark.parametrize("backend", ["onnx", "openvino", "torch"])
+def test_bands_of_a_network_may_begin_anywhere(backend: str) -> None:
+    """Rounding is that of the same tiles in the same groups."""
+    pytest.importorskip({"onnx": "onnxruntime"}.get(backend, backend))
+    pipeline = load("photo-x4", backend=backend)
+    assert isinstance(pipeline, Pipeline)
+    model = pipeline.model
+    small = np.random.default_rng(0).uniform(-0.8, 0.8, (3, 12, 9))
+    low_res = np.asarray(resize(small, 40, 20), np.float32)
+    check_starts(BandedSampling(model, low_res, 5, model.sampling(2), tile=64, overlap=16))

@@ -1,9 +1,9 @@
 """What a worker tells, one event at a time, in the order in which it happens.
 
 A call begins with `Failed` for what cannot be planned, `LeftOut`, `Skipped` and `Planned`,
-and a `ModelReady` for each model. Then come `Started`, `Advanced` and `Estimated` of pictures that
-are being drawn, between them `Done` or `Failed` of each picture, in the order of the plan. A
-cancelled call ends with `Cancelled`.
+and a `ModelReady` for each model. Then come `Started`, `GoesOn`, `NotKept`, `Advanced` and
+`Estimated` of pictures that are being drawn, between them `Done` or `Failed` of each picture, in
+the order of the plan. A cancelled call ends with `Cancelled`.
 """
 
 from __future__ import annotations
@@ -71,6 +71,30 @@ class Started:
     """
 
     pictures: tuple[PlannedPicture, ...]
+
+
+@dataclass(frozen=True)
+class GoesOn:
+    """A large picture goes on where a call that was stopped has left it.
+
+    Attributes:
+        share: of its pixels that need not be drawn again, from 0 to 1.
+    """
+
+    picture: PlannedPicture
+    share: float
+
+
+@dataclass(frozen=True)
+class NotKept:
+    """What is drawn of a large picture cannot be kept for the case that the call is stopped.
+
+    Attributes:
+        why: in one line.
+    """
+
+    picture: PlannedPicture
+    why: str
 
 
 @dataclass(frozen=True)
@@ -157,6 +181,8 @@ Event = (
     | Skipped
     | ModelReady
     | Started
+    | GoesOn
+    | NotKept
     | Advanced
     | Estimated
     | Done

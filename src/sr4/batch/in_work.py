@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sr4.batch.plan import PlannedPicture
     from sr4.config import ModelConfig
     from sr4.evidence.kinds import Evidence
+    from sr4.files.unfinished import UnfinishedFile
     from sr4.pictures import Picture, Provenance
     from sr4.upscaling.cascade import CascadePipeline
     from sr4.upscaling.pipeline import Pipeline
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 _DECODING = 12  # bytes that decoding may take for a pixel: the file's, RGBA and its own copy
 _MANY_PIXELS = 2**31  # of a picture, where nobody tells how much memory there is
 _LARGE = 2**28  # bytes of a result up from which it may not fit
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _FLOAT = 4  # bytes of a channel of a pixel while it is drawn
 
 
@@ -38,6 +41,7 @@ class InWork:
         provenance: what each file is to say.
         result_size: width and height of the result.
         result_bytes: that its results take in memory, with the floats that they are drawn in.
+        unfinished: keeps what is drawn of a large picture, for the case that the call is stopped.
         results: one for each frame, until they are written.
         seconds: of drawing, its share where several were drawn together; together: how many were.
         error: what was raised, if it could not be done; reason: the same in one line.
@@ -50,6 +54,7 @@ class InWork:
     provenance: Mapping[Path, Provenance] = field(default_factory=dict)
     result_size: tuple[int, int] = (0, 0)
     result_bytes: int = 0
+    unfinished: UnfinishedFile | None = None
     results: Sequence[Result] = ()
     seconds: float = 0.0
     together: int = 1
@@ -63,7 +68,13 @@ class InWork:
             doing: what was being done with it: "read", "upscaled" or "written".
         """
         self.error, self.reason = error, _explained(error, doing, self.planned)
+        self.stop()
         self.forget_pixels()
+
+    def stop(self) -> None:
+        """Let another call go on with what is drawn."""
+        if self.unfinished is not None:
+            self.unfinished.close()
 
     def forget_pixels(self) -> None:
         """Let what takes memory go."""
@@ -155,7 +166,7 @@ def _most_pixels(scale: int) -> int:
 
 def write(one: InWork, *, overwrite: bool) -> tuple[Mapping[str, bytes], tuple[str, ...]]:
     """Write the files of a picture that are not made yet, all or none; those that stay in memory
-    become bytes.
+    become bytes. What was kept while it was drawn goes: before, if there is no room beside it.
 
     Returns:
         The bytes by name, and what reading and writing it lost, in words.
@@ -165,7 +176,15 @@ def write(one: InWork, *, overwrite: bool) -> tuple[Mapping[str, bytes], tuple[s
     planned, outputs = one.planned, _outputs(one)
     files: dict[str, bytes] = {}
     if planned.to_files:
-        _write_files(one, outputs, overwrite=overwrite)
+        try:
+            _write_files(one, outputs, overwrite=overwrite)
+        except PictureError as error:
+            is_full = getattr(error.__cause__, "errno", None) in _NO_ROOM
+            if not is_full or one.unfinished is None or not one.unfinished.remove():
+                raise
+            _write_files(one, outputs, overwrite=overwrite)
+        if one.unfinished is not None:
+            one.unfinished.remove()
     else:
         for path, picture in outputs.items():
             files[str(path)] = encode_picture(picture, path, one.provenance[path])

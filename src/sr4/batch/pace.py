@@ -19,6 +19,12 @@ class Pace:
     def __init__(self) -> None:
         self._first: tuple[float, float] | None = None
 
+    def skip(self, share: float) -> None:
+        """A share of all work is done, in no time."""
+        if self._first is not None:
+            before, since = self._first
+            self._first = before + share, since
+
     def left(self, share: float, now: float) -> float | None:
         """Seconds, with a share of all work done; None where that is not known yet."""
         if self._first is None:
@@ -95,6 +101,15 @@ class Meter:
             seconds, portion.is_estimated = now - portion.began + left, True
         of_all = self._share(self._done + share * portion.weight)
         return Shares(share, of_all, self._pace.left(of_all, now), seconds)
+
+    def skip(self, portion: Portion, pixels: float) -> Shares:
+        """When so many pixels of a portion need not be drawn."""
+        portion.done += pixels
+        share = min(1.0, portion.done / portion.pixels)
+        portion.pace.skip(pixels / portion.pixels)
+        if self._total:
+            self._pace.skip(pixels / portion.pixels * portion.weight / self._total)
+        return Shares(share, self._share(self._done + share * portion.weight), None)
 
     def finish(self, weight: float) -> Shares:
         """After work of that weight was done, or failed."""

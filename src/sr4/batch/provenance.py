@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sr4.batch.options import UpscaleOptions, read_stages
 from sr4.errors import PictureError
+from sr4.machine.processors import processor
 
 if TYPE_CHECKING:
     from sr4.batch.plan import PlannedPicture
     from sr4.pictures import Provenance
+
+# Packages whose versions may round in other ways.
+_ROUNDING = ("numpy", "pillow", "onnxruntime", "openvino", "torch")
 
 # What a result says of how it was made that is no option: it follows from them and the input.
 _FOUND = {"software": "", "found": ""}
@@ -53,6 +58,29 @@ def made_before(picture: PlannedPicture, options: UpscaleOptions) -> Collection[
     """
     wanted = provenance(picture, options)
     return {path for path, said in wanted.items() if _says(path, said)}
+
+
+def unfinished_key(said: Provenance, samples: int, backend: str) -> dict[str, Any]:
+    """What decides each bit of a result, so far as it can be told, for those who go on with it.
+
+    Args:
+        said: what its file is to say.
+        backend: the runtime that draws it.
+    """
+    return {
+        **said,
+        "samples": samples,
+        "backend": backend,
+        "processor": processor(),
+        "versions": [_version(name) for name in _ROUNDING],
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return package
 
 
 def is_result(path: Path) -> bool:

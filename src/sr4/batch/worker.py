@@ -22,8 +22,10 @@ from sr4.batch.events import (
     Estimated,
     Event,
     Failed,
+    GoesOn,
     LeftOut,
     ModelReady,
+    NotKept,
     Planned,
     Skipped,
     Started,
@@ -32,7 +34,9 @@ from sr4.batch.in_work import InWork, read, write
 from sr4.batch.options import UpscaleOptions, count_draws, read_stages
 from sr4.batch.pace import Meter, Portion
 from sr4.batch.preview import Previews
+from sr4.batch.provenance import unfinished_key
 from sr4.batch.record import record_of
+from sr4.files.unfinished import UnfinishedFile, discard, unfinished_path
 
 if TYPE_CHECKING:
     from sr4.batch.plan import Plan, PlannedPicture
@@ -107,6 +111,8 @@ def upscale_pictures(
     skipped = tuple(picture for picture in plan.pictures if picture.is_done)
     if skipped:
         models = dict.fromkeys(options.model_for(picture) for picture in skipped)
+        for picture in skipped:  # killed after the result was written
+            discard(unfinished_path(picture.output))
         yield Skipped(skipped, tuple(models))
     pictures = tuple(picture for picture in plan.pictures if not picture.is_done)
     if not pictures:
@@ -242,6 +248,7 @@ class _Work:
             portion = self._portion(group)
             self._check()
             self._told.put(Started(pictures))
+            self._keep(group, portion)
             self._draw(group, partial(self._after_step, portion, group))
             share, of_all, left, _ = self._meter.finish(portion.weight)
             self._told.put(Advanced(pictures, share, of_all, left))
@@ -266,6 +273,26 @@ class _Work:
             draws=draws * self._options.samples,
         )
 
+    def _keep(self, group: Sequence[InWork], portion: Portion) -> None:
+        """Have what is drawn of a large picture kept, for the case that the call is stopped."""
+        one = group[0]
+        pixels, pictures = math.prod(one.result_size), (one.planned,)
+        if not one.planned.to_files or len(one.evidences) > 1 or pixels <= _LARGE:
+            return
+
+        def goes_on(share: float) -> None:
+            found = self._meter.skip(portion, share * pixels * portion.draws)
+            self._told.put(GoesOn(one.planned, found.share))
+            self._told.put(Advanced(pictures, found.share, found.share_of_all, None))
+
+        said, backend = one.provenance[one.planned.output], self._opened[one.model].backend
+        one.unfinished = UnfinishedFile(
+            one.planned.output,
+            unfinished_key(said, self._options.samples, backend),
+            goes_on=goes_on,
+            tell=lambda why: self._told.put(NotKept(one.planned, why)),
+        )
+
     def _after_step(self, portion: Portion, group: Sequence[InWork], step: Step) -> None:
         self._check()
         share, of_all, left, seconds = self._meter.step(portion, step)
@@ -280,10 +307,14 @@ class _Work:
         frames = [frame for one in group if one.picture for frame in one.picture.frames]
         evidences = [evidence for one in group for evidence in one.evidences]
         options = {**self._options.for_pipeline(), "evidence": evidences, "on_step": on_step}
+        if len(group) == 1:
+            options["unfinished"] = group[0].unfinished
         began = time.perf_counter()
         try:
             results = iter(self._opened[group[0].model].upscale(frames, **options))
         except _Stopped:
+            for one in group:
+                one.stop()
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it costs one picture
             if len(group) == 1:

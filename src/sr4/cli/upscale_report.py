@@ -15,8 +15,10 @@ from sr4.batch.events import (
     Estimated,
     Event,
     Failed,
+    GoesOn,
     LeftOut,
     ModelReady,
+    NotKept,
     Planned,
     Skipped,
     Started,
@@ -52,6 +54,7 @@ class Report:
         self._backends: set[str] = set()
         self._results: list[dict[str, Any]] = []
         self.failures: list[dict[str, str]] = []
+        self._resumed: list[dict[str, Any]] = []
         self._skipped: tuple[PlannedPicture, ...] = ()
         self._places: dict[int, int] = {}  # of pictures among those planned, by id
         self._bar = ExitStack()
@@ -87,6 +90,11 @@ class Report:
                 self._name = self._named(pictures)
                 if self._show is None:
                     self._show = self._bar.enter_context(console.shares("upscaling"))
+            case GoesOn(picture, share):
+                self._resumed.append({"input": str(picture.source), "share": share})
+                console.note(f"sr4: {picture.source}: goes on at {100 * share:.0f} %")
+            case NotKept(picture, why):
+                console.note(f"sr4: {picture.source}: {why}")
             case Advanced() if self._show is not None:
                 self._show(event.share_of_all, self._name, event.seconds_left)
             case Estimated():
@@ -104,6 +112,7 @@ class Report:
                 {"input": str(one.source), "output": str(one.output)} for one in self._skipped
             ],
             "failures": self.failures,
+            **({"went_on": self._resumed} if self._resumed else {}),
             **({"left_out": self._left_out} if self._left_out else {}),
         }
 

@@ -30,8 +30,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-if sys.platform != "win32":  # there, two processes that write one name are not kept apart
-    import fcntl
+from sr4.files.locks import take
 
 _MARK, _NEW, _OLD = "writing", "new", "old"
 _WORKSHOP = re.compile(r"\.[0-9a-f]{16}\.sr4")
@@ -218,7 +217,7 @@ def _open(place: Path, patience: float) -> int:
     end = time.monotonic() + patience
     while True:
         lock = _enter(place)
-        if lock is not None and _take(lock, place / _MARK):
+        if lock is not None and take(lock, place / _MARK):
             return lock
         if lock is not None:
             os.close(lock)
@@ -250,22 +249,6 @@ def _enter(place: Path) -> int | None:
         with suppress(OSError):  # it is not empty: another process is there
             os.rmdir(place)
         raise
-
-
-def _take(lock: int, mark: Path) -> bool:
-    """Whether the lock could be had, of a file that still has its name."""
-    if sys.platform == "win32":
-        return True
-    try:  # flock, which keeps threads apart, too
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # some network file systems have no locks
-        return True
-    try:
-        return os.path.samestat(os.fstat(lock), os.stat(mark))
-    except FileNotFoundError:
-        return False
 
 
 def _close(place: Path, lock: int) -> None:

@@ -14,6 +14,7 @@ from sr4.diffusion.samplers import OnStep, Step
 from sr4.errors import PictureError
 from sr4.evidence.kinds import Evidence
 from sr4.evidence.sets import LEVEL
+from sr4.files.unfinished import UnfinishedFile
 from sr4.pictures import Picture
 from sr4.pictures.parts import Parts
 from sr4.pictures.raster import Raster
@@ -87,6 +88,7 @@ def large_result(
     use_mean: bool,
     on_step: OnStep | None,
     is_shown: bool,
+    unfinished: UnfinishedFile | None,
 ) -> Result:
     """The result of a picture that is drawn in bands, put together band by band.
 
@@ -96,16 +98,40 @@ def large_result(
         degradation: from a result to the picture.
         evidence: what that says.
         is_shown: whether steps give previews of it.
+        unfinished: keeps the bands that are drawn, and has those of a call that was stopped.
     """
     canvas = _Canvas(parts.raster, degradation, evidence, len(samples))
     preview = canvas.preview if is_shown else None
     bands = samples[0][0].bands
-    streams = [map(parts.join, zip(*of_parts, strict=True)) for of_parts in samples]
-    for number, ((start, _), *drawn) in enumerate(zip(bands, *streams, strict=True)):
-        canvas.put(start, np.stack(drawn))
+    first, drawn = 0, _bands_from(0, parts, samples)
+    if unfinished is not None:
+        pieces = [canvas.memory(*band) for band in bands]
+        first = unfinished.restore({"tile": samples[0][0].tile}, pieces)
+    if unfinished is not None and first > 0:
+        drawn = _bands_from(first - 1, parts, samples)
+        first = unfinished.go_on(canvas.holds(bands[first - 1][0], next(drawn)))
+        if first == 0:
+            drawn = _bands_from(0, parts, samples)
+        else:
+            canvas.count(bands[first - 1][1])
+    for number, ((start, _), band) in enumerate(zip(bands[first:], drawn, strict=True), first + 1):
+        canvas.put(start, band)
+        if unfinished is not None:
+            unfinished.finish(number)
         if on_step is not None:
-            on_step(Step(number + 1, len(bands), drawn[0], drawn[0], preview))
+            on_step(Step(number, len(bands), band[0], band[0], preview))
     return canvas.result(use_mean=use_mean)
+
+
+def _bands_from(
+    first: int, parts: Parts, samples: Sequence[Sequence[AnySampling]]
+) -> Iterator[Floats]:
+    """The bands of all samples (K, N, rows, W), from one on."""
+    streams = [
+        map(parts.join, zip(*(one.bands_from(first) for one in of_parts), strict=True))
+        for of_parts in samples
+    ]
+    return map(np.stack, zip(*streams, strict=True))
 
 
 def result_size(given: Raster, degradation: Degrades) -> tuple[int, int]:
@@ -136,16 +162,41 @@ class _Canvas:
         if count > 1:
             self._uncertainty = np.empty((height, width), np.float32)
 
+    @property
+    def _arrays(self) -> list[NDArray[Any]]:
+        """All that is made of what is drawn, (H, W) or (H, W, N)."""
+        return [*self._drawn, self._mean, self._uncertainty] if self._count > 1 else self._drawn
+
     def put(self, start: int, drawn: Floats) -> None:
         """Rows from `start` on of all samples (K, N, rows, W)."""
-        rows, quantised = slice(start, start + drawn.shape[2]), self._given.span.pixels
-        for pixels, band in zip(self._drawn, drawn, strict=True):
-            pixels[rows] = np.moveaxis(quantised(band), 0, 2)
+        for array, rows in zip(self._arrays, self._made_of(drawn), strict=True):
+            array[start : start + len(rows)] = rows
+        self.count(start + drawn.shape[2])
+
+    def holds(self, start: int, drawn: Floats) -> bool:
+        """Whether putting these rows there would change nothing."""
+        return all(
+            np.array_equal(array[start : start + len(rows)], rows)
+            for array, rows in zip(self._arrays, self._made_of(drawn), strict=True)
+        )
+
+    def memory(self, start: int, stop: int) -> list[memoryview]:
+        """Where the bytes of rows are, of one array after the other."""
+        return [array[start:stop].reshape(-1).view(np.uint8).data for array in self._arrays]
+
+    def _made_of(self, drawn: Floats) -> Iterator[NDArray[Any]]:
+        """The rows of `_arrays` that are made of those of all samples."""
+        quantised = self._given.span.pixels
+        for band in drawn:
+            yield np.moveaxis(quantised(band), 0, 2)
         if self._count > 1:
-            self._mean[rows] = np.moveaxis(quantised(drawn.mean(axis=0)), 0, 2)
+            yield np.moveaxis(quantised(drawn.mean(axis=0)), 0, 2)
             # [-1, 1] to [0, 1] is the factor 2.
-            self._uncertainty[rows] = drawn.std(axis=0, ddof=1).mean(axis=0) / 2
-        self._done = rows.stop
+            yield drawn.std(axis=0, ddof=1).mean(axis=0) / 2
+
+    def count(self, done: int) -> None:
+        """So many rows, from the first on, are there."""
+        self._done = done
 
     def preview(self, side: int) -> Floats:
         """The first sample as far as it is there; see `sr4.diffusion.samplers.Step`."""

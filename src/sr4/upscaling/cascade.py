@@ -15,6 +15,7 @@ from sr4.diffusion.samplers import OnStep
 from sr4.errors import UsageError
 from sr4.evidence.choose import AUTO, Blur
 from sr4.evidence.kinds import Evidence
+from sr4.files.unfinished import UnfinishedFile
 from sr4.upscaling.drawing import Drawing, results_in_turn
 from sr4.upscaling.given import Picture, given_evidence, told
 from sr4.upscaling.pipeline import (
@@ -142,6 +143,7 @@ class CascadePipeline:
         tile: int | None = None,
         condition_noise: float = 0.0,
         on_step: OnStep | None = None,
+        unfinished: UnfinishedFile | None = None,
     ) -> Result | list[Result]:
         """Upscale a picture, or each of a list.
 
@@ -169,6 +171,7 @@ class CascadePipeline:
                 `low_res` without it. Networks are called as `network(x_t, log_snr, low_res)`, so
                 they are not told the deviation, as they are in that paper, and have to see it.
             on_step: as in `Pipeline.upscale`, for each stage in turn.
+            unfinished: as in `Pipeline.upscale`, of what the last stage draws.
 
         Returns:
             A Result, or a list of them in the order given; its consistency is that of all stages
@@ -190,6 +193,7 @@ class CascadePipeline:
         drawings[0] = replace(
             drawings[0], settings=drawings[0].settings.model_copy(update={"consistency": used})
         )
+        drawings[-1] = replace(drawings[-1], unfinished=unfinished)
         if not 0 <= condition_noise <= 1:
             raise UsageError(
                 f"got a condition_noise of {condition_noise}; expected a deviation from 0 to 1, "

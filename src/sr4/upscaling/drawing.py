@@ -15,6 +15,7 @@ from sr4.config import SamplingSettings
 from sr4.diffusion.samplers import OnStep, Step
 from sr4.evidence.constraint import Constraint
 from sr4.evidence.sets import PixelBox
+from sr4.files.unfinished import UnfinishedFile
 from sr4.machine.memory import available_memory
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.upscaling.canvas import (
@@ -52,6 +53,7 @@ class Drawing:
         settings: steps, sampler, consistency.
         tile: edge of the tiles, 0 for none, None to choose; see `Pipeline.upscale`.
         on_step: called after each step of each batch, or band of a large result.
+        unfinished: keeps what is drawn of the result of one picture, if that is large.
 
     Raises:
         UsageError: tiles that do not fit the network.
@@ -61,6 +63,7 @@ class Drawing:
     settings: SamplingSettings
     tile: int | None = None
     on_step: OnStep | None = None
+    unfinished: UnfinishedFile | None = None
 
     def __post_init__(self) -> None:
         check_tile(self.model, self.tile)
@@ -103,9 +106,15 @@ class Drawing:
                 use_mean=use_mean,
             )
             if is_large:
-                is_shown = task.samples[0][0].is_shown
-                make = partial(put_together, on_step=self.on_step, is_shown=is_shown)
-                found.append(self._draw_in_tiles(task.samples, make))
+                unfinished = self.unfinished if len(tasks) == 1 else None
+                make = partial(
+                    put_together,
+                    on_step=self.on_step,
+                    is_shown=task.samples[0][0].is_shown,
+                    unfinished=unfinished,
+                )
+                before = None if unfinished is None else unfinished.open().get("tile")
+                found.append(self._draw_in_tiles(task.samples, make, before))
             else:
                 found.append(put_together(next(whole)))
         return found
@@ -216,10 +225,17 @@ class Drawing:
         self,
         samples: Sequence[Sequence[Draw]],
         make: Callable[[list[list[AnySampling]]], Made],
+        before: object = None,
     ) -> Made:
-        """What `make` gives of draws in tiles, in smaller ones where memory does not suffice."""
+        """What `make` gives of draws in tiles, in smaller ones where memory does not suffice.
+
+        Args:
+            before: the edge of the tiles in which a stopped call drew the same, which is taken
+                again if it can be.
+        """
         least = multiple(self.model)
-        edge = self.tile or self._affordable_tile([draw for parts in samples for draw in parts])
+        draws = [draw for parts in samples for draw in parts]
+        edge = self.tile or self._affordable_tile(draws, before)
         while True:
             overlap = _overlap(edge, least)
             samplings = [
@@ -247,7 +263,7 @@ class Drawing:
         )
         return sampling if draw.resizing is None else ResizedSampling(sampling, draw.resizing)
 
-    def _affordable_tile(self, draws: Sequence[Draw]) -> int:
+    def _affordable_tile(self, draws: Sequence[Draw], before: object = None) -> int:
         """Edge of the tiles that leave the network the least to do, from twice the size trained on
         upwards; where memory is short, of the largest for which half of the memory to spare will
         do. Without attention, a pixel takes the same time in tiles of any size.
@@ -277,6 +293,14 @@ class Drawing:
         def is_affordable(edge: int) -> bool:
             return self._bytes_while_drawing(edge, width, row) <= budget
 
+        if (
+            isinstance(before, int)
+            and before >= 2 * least
+            and before % least == 0
+            # All of the memory to spare will do, rather than to draw everything again.
+            and self._bytes_while_drawing(before, width, row) <= 2 * budget
+        ):
+            return before
         larger = [edge for edge in range(usual, most + 1, least) if is_affordable(edge)]
         if larger:
             return min(larger, key=pixels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict, overload
 
 from sr4.config import ModelConfig
@@ -13,6 +14,7 @@ from sr4.diffusion.samplers import OnStep
 from sr4.errors import UsageError
 from sr4.evidence.choose import AUTO, Blur
 from sr4.evidence.kinds import Evidence
+from sr4.files.unfinished import UnfinishedFile
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.pictures.parts import Parts
 from sr4.upscaling.drawing import Drawing, results_in_turn
@@ -128,6 +130,7 @@ class Pipeline:
         height: int | None = None,
         tile: int | None = None,
         on_step: OnStep | None = None,
+        unfinished: UnfinishedFile | None = None,
     ) -> Result | list[Result]:
         """Upscale a picture, or each of a list.
 
@@ -171,6 +174,8 @@ class Pipeline:
                 and x_0 in the model's own scale) after each sampling step of each batch, or band of
                 a result made of tiles. Its `preview` shows the first picture. Raising from it
                 cancels.
+            unfinished: keeps the bands of the result of one picture that is made of tiles, and has
+                those of a call that was stopped; `sr4.batch` sees to it.
 
         Returns:
             A Result, or a list of them in the order given.
@@ -186,6 +191,7 @@ class Pipeline:
         )
         used = any(one.constrains for one in evidences)
         drawing = self.drawing(steps, sampler, used, tile, on_step, detail)
+        drawing = replace(drawing, unfinished=unfinished)
         tasks = planned(
             given,
             evidences,

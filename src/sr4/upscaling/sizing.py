@@ -162,19 +162,24 @@ class Resizing:
         """The result (C, H, W) of a picture of any size, in [-1, 1]."""
         return np.concatenate(list(self.of(iter([drawn]), drawn.shape[1])), axis=1)
 
-    def of(self, drawn: Iterator[Floats], height: int) -> Iterator[Floats]:
+    def first_row(self, band: int, height: int) -> int:
+        """The first row of a drawn picture of that height that a band of the result follows from,
+        and those after it.
+        """
+        return self._under(*self._low_bands[band], height)[2].columns[0]
+
+    def of(
+        self, drawn: Iterator[Floats], height: int, start_row: int = 0, first_band: int = 0
+    ) -> Iterator[Floats]:
         """The bands of the result.
 
         Args:
             drawn: bands (C, rows, W) of the picture; height: its rows in all.
+            start_row: the first row of `drawn`; first_band: the number of the first band to make.
         """
-        x, (high, width) = RowWindow(drawn), self.degradation.high
-        for start, stop in self._low_bands:
-            top, bottom = max(0, start - _MARGIN), min(self.degradation.low[0], stop + _MARGIN)
-            if self.constraint is not None:
-                top, bottom = self.constraint.allowed.around(top, bottom)
-            _, (rows, _) = self.degradation.cut(slice(top, bottom))
-            window = Window(resize_rows, height, high, rows.start, rows.stop)
+        x, width = RowWindow(drawn, start_row), self.degradation.high[1]
+        for start, stop in self._low_bands[first_band:]:
+            (top, bottom), rows, window = self._under(start, stop, height)
             first, last = window.columns
             given, count = x.rows(first, last), rows.stop - rows.start
             picture = resized(given, window, count, width, across=resize_rows)
@@ -184,6 +189,17 @@ class Resizing:
             inside, _ = self.degradation.place(slice(start, stop))
             yield picture[:, inside.start - rows.start : inside.stop - rows.start]
             x.forget(first)
+
+    def _under(self, start: int, stop: int, height: int) -> tuple[tuple[int, int], slice, Window]:
+        """What a band of low-res rows is fitted with: low-res rows, those of the result that they
+        see, and how these are resized from a drawn picture of that height.
+        """
+        top, bottom = max(0, start - _MARGIN), min(self.degradation.low[0], stop + _MARGIN)
+        if self.constraint is not None:
+            top, bottom = self.constraint.allowed.around(top, bottom)
+        _, (rows, _) = self.degradation.cut(slice(top, bottom))
+        window = Window(resize_rows, height, self.degradation.high[0], rows.start, rows.stop)
+        return (top, bottom), rows, window
 
 
 @dataclass(frozen=True)
@@ -203,9 +219,24 @@ class ResizedSampling:
         """The first row of each, and the one after its last."""
         return self.resizing.bands
 
+    @property
+    def tile(self) -> int:
+        """The edge of the tiles that it is drawn in."""
+        return self.sampling.tile
+
     def __iter__(self) -> Iterator[Floats]:
         """The result's bands (C, rows, W) in [-1, 1], those of `bands`."""
-        return self.resizing.of(iter(self.sampling), self.sampling.shape[1])
+        return self.bands_from(0)
+
+    def bands_from(self, first: int) -> Iterator[Floats]:
+        """Those from one on, by its number; see `BandedSampling.bands_from`."""
+        if first == len(self.bands):
+            return iter(())
+        sampling, height = self.sampling, self.sampling.shape[1]
+        row = self.resizing.first_row(first, height)
+        number = sum(stop <= row for _, stop in sampling.bands)
+        drawn = sampling.bands_from(number)
+        return self.resizing.of(drawn, height, sampling.bands[number][0], first)
 
 
 AnySampling = BandedSampling | ResizedSampling

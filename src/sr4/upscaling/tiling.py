@@ -80,6 +80,11 @@ class Tiles:
         starts = self.starts
         return [(a + self.edge + b) // 2 for a, b in pairwise(starts)]
 
+    def first_for(self, row: int) -> int:
+        """The number of the first tile that counts at a row, or at one below it."""
+        ends = (border + self.overlap / 4 for border in self.borders())
+        return sum(end <= row for end in ends)
+
     def weights(self) -> list[Floats]:
         """How much each counts at its own places, (size,); they add up to 1 everywhere."""
         half = self.overlap / 4
@@ -94,12 +99,16 @@ class Tiles:
 
 
 class RowWindow:
-    """The rows of a stream of bands (C, rows, W) that are still needed."""
+    """The rows of a stream of bands (C, rows, W) that are still needed.
 
-    def __init__(self, bands: Iterator[Floats]) -> None:
+    Args:
+        start: the first row of the first band.
+    """
+
+    def __init__(self, bands: Iterator[Floats], start: int = 0) -> None:
         self._bands = bands
         self._held: deque[Floats] = deque()
-        self._start = self._stop = 0
+        self._start = self._stop = start
 
     def rows(self, start: int, stop: int) -> Floats:
         while self._stop < stop:
@@ -135,6 +144,7 @@ class BandedSampling:
     Attributes:
         shape: of the result, (C, H, W).
         bands: the first row of each, and the one after its last.
+        tile: as given.
 
     Raises:
         UsageError: tile or overlap do not fit the network.
@@ -154,7 +164,7 @@ class BandedSampling:
         constraint: Constraint | None = None,
     ) -> None:
         self.model, self.settings, self.known = model, settings, known
-        self._scale = model.config.scale
+        self._scale, self.tile = model.config.scale, tile
         self.low_res = low_res
         self._low_res: Floats = model.pad(low_res[None])[0]
         self._constraint = constraint or Constraint(model.degradation, PixelBox(low_res, 0))
@@ -183,22 +193,53 @@ class BandedSampling:
 
     def __iter__(self) -> Iterator[Floats]:
         """The result's bands (C, rows, W) in [-1, 1], those of `bands`."""
+        return self.bands_from(0)
+
+    def bands_from(self, first: int) -> Iterator[Floats]:
+        """The result's bands from one on, to the last bit those of the whole, for little more than
+        their own part of the work: no step does more than what the rest follows from.
+
+        Args:
+            first: the number of that band in `bands`.
+        """
+        if first == len(self.bands):
+            return iter(())
+        firsts = [self._band_of(self._around(*self.bands[first])[0][0])]
+        for _ in self._steps:
+            firsts.append(self._band_of(self._first_row(firsts[-1])))
         temperature = np.float32(self.settings.temperature)
         stream: Stream = (
-            (temperature * self._noise_rows(0, *band)[0], None) for band in self._padded_bands
+            (temperature * self._noise_rows(0, *band)[0], None)
+            for band in self._padded_bands[firsts[-1] :]
         )
-        for step in self._steps:
-            stream = self._bands_after(step, stream)
-        return self._results(stream)
+        for number, step in enumerate(self._steps):
+            before, own = firsts[-1 - number], firsts[-2 - number]
+            stream = self._bands_after(step, stream, before, own)
+        return self._results(stream, firsts[0], first)
 
-    def _bands_after(self, step: ReverseStep, stream: Stream) -> Stream:
-        """Bands of x_t become bands of x_s."""
+    def _band_of(self, row: int) -> int:
+        """The number of the band that holds a row."""
+        return row // (self.rows.edge - self.rows.overlap)
+
+    def _first_row(self, band: int) -> int:
+        """The first row that a step needs of x for a band, and those below it."""
+        top = self._around(*self._padded_bands[band])[0][0]
+        return min(top, self.rows.starts[self.rows.first_for(top)])
+
+    def _bands_after(self, step: ReverseStep, stream: Stream, before: int, first: int) -> Stream:
+        """Bands of x_t become bands of x_s.
+
+        Args:
+            before: the number of the stream's first band; first: of the first one to make.
+        """
         model = self.model
         memories: deque[Any] = deque()
-        x = RowWindow(_without_memories(stream, memories))
-        strips = _Strips(self, x, step.log_snr)
-        outputs = RowWindow(iter(strips))
-        for start, stop in self._padded_bands:
+        bands = _without_memories(stream, memories, first - before)
+        x = RowWindow(bands, self._padded_bands[before][0])
+        top = self._around(*self._padded_bands[first])[0][0]
+        strips = _Strips(self, x, step.log_snr, self.rows.first_for(top))
+        outputs = RowWindow(iter(strips), strips.reached)
+        for start, stop in self._padded_bands[first:]:
             around, inside = self._around(start, stop)
             x_t, output = x.rows(*around)[None], outputs.rows(*around)[None]
             top, bottom = (row // self._scale for row in around)
@@ -216,11 +257,12 @@ class BandedSampling:
             outputs.forget(around[0])
             x.forget(min(around[0], strips.reached))
 
-    def _results(self, stream: Stream) -> Iterator[Floats]:
-        """Bands of x_0 become those of the picture, which has no padding."""
-        x = RowWindow(_without_memories(stream, deque()))
+    def _results(self, stream: Stream, before: int, first: int) -> Iterator[Floats]:
+        """Bands of x_0 become those of the picture, which has no padding; numbers as above."""
+        bands = (band for band, _ in stream)
+        x = RowWindow(bands, self._padded_bands[before][0])
         _, height, width = self.shape
-        for start, stop in self.bands:
+        for start, stop in self.bands[first:]:
             (top, bottom), inside = self._around(start, stop)
             frame = self.model.frame(self._low(top, bottom)[None])
             picture = np.clip(frame.decode(x.rows(top, bottom)[None])[0], -1, 1)
@@ -258,19 +300,24 @@ class BandedSampling:
 class _Strips:
     """What the network says of x, as bands of rows that no further tile has a part in.
 
+    Args:
+        first: the number of the tile to begin with; of its rows, those that the one before has a
+            part in are not right.
+
     Attributes:
         reached: rows of x above are not needed any more.
     """
 
-    def __init__(self, sampling: BandedSampling, x: RowWindow, level: float) -> None:
-        self.reached = 0
-        self._sampling, self._x, self._level = sampling, x, level
+    def __init__(self, sampling: BandedSampling, x: RowWindow, level: float, first: int) -> None:
+        self.reached = sampling.rows.starts[first]
+        self._sampling, self._x, self._level, self._first = sampling, x, level, first
 
     def __iter__(self) -> Iterator[Floats]:
         rows, done = self._sampling.rows, 0
         open_rows: Floats | None = None  # summed up, from `done` on
         borders = [*rows.borders(), rows.length]
-        for start, border, weights in zip(rows.starts, borders, rows.weights(), strict=True):
+        places = list(zip(rows.starts, borders, rows.weights(), strict=True))
+        for start, border, weights in places[self._first :]:
             strip = self._strip(start, start + rows.size) * weights[:, None]
             self.reached = start
             if open_rows is not None:
@@ -314,9 +361,11 @@ def tiles_together(pixels: int) -> int:
     return max(1, PIXELS_TOGETHER // pixels)
 
 
-def _without_memories(stream: Stream, memories: deque[Any]) -> Iterator[Floats]:
-    for band, memory in stream:
-        memories.append(memory)
+def _without_memories(stream: Stream, memories: deque[Any], unused: int) -> Iterator[Floats]:
+    """The bands alone; the memories of all but the first few are appended."""
+    for number, (band, memory) in enumerate(stream):
+        if number >= unused:
+            memories.append(memory)
         yield band
 
 
