@@ -69,29 +69,3 @@ def test_openvino_loads_without_its_telemetry() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "[]\nopenvino.tools.ovc.telemetry_stub\n"
-
-
-SIZES = """
-import sys
-from pathlib import Path
-import numpy as np, sr4
-
-def held() -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1]) // 1024
-
-model = sr4.load("photo-x4", backend="openvino")
-sizes = [(height, width) for height in range(31, 19, -1) for width in range(31, 19, -1)]
-for number, size in enumerate(sizes):
-    model.upscale(np.zeros((*size, 3), np.uint8))
-    if number == len(sizes) // 3:
-        before = held()
-print(held() - before)
-"""
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the memory held is Linux's")
-def test_memory_does_not_grow_with_the_sizes_that_come() -> None:
-    pytest.importorskip("openvino")
-    done = subprocess.run([sys.executable, "-c", SIZES], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 16  # of 96 sizes; a runtime that keeps each takes 60 MB and more

@@ -19,6 +19,7 @@ PICTURES = {"face.png": 16, "icon.png": 20}  # pixels a side; all others are pho
 NOT_RUN = {
     r"make |pip install ": "makes an environment; continuous integration runs both targets of make",
     r"sr4 (train|distill|ablate) ": "minutes of training; tests/features/test_systems.py trains",
+    r"torchrun |accelerate ": "several processes; tests/features/test_processes.py starts them",
     r"sr4 (data|evaluate|bench) ": "needs a test set; tests/cli runs them on small ones",
     r"sr4 serve": "serves until it is told to stop; tests/features/test_service.py starts it",
     r"npm |python -m http|sr4 export .* web ": "needs npm, or serves; "

@@ -169,6 +169,15 @@ def test_onnx_takes_as_many_threads_as_the_process_may(
     assert network._session.get_session_options().intra_op_num_threads == 3  # type: ignore[attr-defined]
 
 
+def test_openvino_keeps_nothing_for_each_size_of_picture(tiny_exported: Path) -> None:
+    """Else memory grows with the sizes that come; `fuzz/endure.py memory` measures it."""
+    pytest.importorskip("openvino")
+    network = open_(tiny_exported, "openvino")
+    evaluate(network, (1, 3, 40, 24), 0.0)
+    compiled = network._compiled[None]._model  # type: ignore[attr-defined]
+    assert compiled.get_property("CPU_RUNTIME_CACHE_CAPACITY") == 0
+
+
 def test_openvino_keeps_what_it_compiled(
     tiny_exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
