@@ -209,7 +209,7 @@ def test_samples_and_where_they_differ(face: Tab) -> None:
     assert "Seed 2" in face.text("#facts")
     face.page.click("#uncertainty")
     assert face.page.get_attribute("#uncertainty", "aria-pressed") == "true"
-    assert face.page.evaluate("document.getElementById('heat').naturalWidth") == 128
+    face.page.wait_for_function("document.getElementById('heat').naturalWidth === 128")
     assert face.text(".ticks").split() == ["0", "8", "16", "24", "32+"]
     downloaded(face, "astronaut_sr4_3.png")
 
