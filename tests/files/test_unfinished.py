@@ -245,6 +245,23 @@ def foreign(path: Path, kind: str) -> None:
         path.mkdir()
 
 
+def test_what_another_user_has_left_is_not_taken_up(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Work(output)
+    first.file.open()
+    first.begin()
+    first.make(0, 2)
+    first.file.close()
+    before = unfinished_path(output).read_bytes()
+    monkeypatch.setattr(unfinished, "is_mine", lambda status: False)
+    work = Work(output)
+    assert work.file.open() == {}
+    assert work.begin() == 0
+    assert "sr4 did not make it" in work.lines[0]
+    assert unfinished_path(output).read_bytes() == before
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such links and pipes")
 @pytest.mark.parametrize(
     "kind", ["text", "other version", "link", "dangling link", "pipe", "folder"]

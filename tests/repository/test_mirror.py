@@ -31,7 +31,7 @@ ELSEWHERE = {
     "machine/test_processors.py": "machine/control_groups",
     "features/test_model_safety.py": "model/folder runtime/files runtime/graph_check "
     "runtime/rehearsal",
-    "files/test_whole.py": "files/locks",
+    "files/test_whole.py": "files/owners",
     "networks/test_sr3.py": "networks/blocks",
     "pictures/test_tiff.py": "pictures/codestreams",
     "pictures/test_reading.py": "pictures/decoding",

@@ -25,7 +25,7 @@ from time import monotonic
 from typing import Any
 
 from sr4.errors import reason
-from sr4.files.locks import take
+from sr4.files.owners import is_mine, take
 
 # The bytes of a piece: arrays that own them one after the other, each written and read as it is.
 Piece = Sequence[memoryview]
@@ -240,9 +240,10 @@ def _open_ours(path: Path) -> int:
     except IsADirectoryError:
         raise foreign from None
     try:
-        is_file = stat.S_ISREG(os.fstat(handle).st_mode)
+        status = os.fstat(handle)
+        is_ours = stat.S_ISREG(status.st_mode) and is_mine(status)
         # A kill may have come while the mark was written.
-        if not is_file or not _MARK.startswith(os.read(handle, len(_MARK))):
+        if not is_ours or not _MARK.startswith(os.read(handle, len(_MARK))):
             raise foreign
         if not take(handle, path):
             raise OSError(errno.EAGAIN, "another process is using it")

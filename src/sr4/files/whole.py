@@ -30,7 +30,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from sr4.files.locks import take
+from sr4.files.owners import take
 
 _MARK, _NEW, _OLD = "writing", "new", "old"
 _WORKSHOP = re.compile(r"\.[0-9a-f]{16}\.sr4")

@@ -77,7 +77,7 @@ def decoding(
 
 
 def _why(error: Exception) -> str:
-    """What a decoder says, in brackets; nothing where that is a number alone, say."""
+    """What a decoder says, in brackets; nothing where it tells nothing, as a number does."""
     said = reason(error)
     is_empty = not any(letter.isalpha() for letter in said) or said in _EMPTY_WORDS
     return "" if is_empty else f" ({said})"

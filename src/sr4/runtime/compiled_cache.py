@@ -13,6 +13,7 @@ import stat
 import sys
 from pathlib import Path
 
+from sr4.files.owners import is_mine
 from sr4.files.whole import write_whole
 
 _MOST_BYTES = 2**30  # of all entries: those used last stay; one of a shipped model has 20 to 50 MB
@@ -53,7 +54,7 @@ class CompiledCache:
         path = self._path(self._folder, key)
         try:
             with path.open("rb") as file:
-                if not _is_mine(os.fstat(file.fileno())):
+                if not is_mine(os.fstat(file.fileno())):
                     return None
                 checksum, data = file.read(_DIGEST), file.read()
         except OSError:
@@ -106,14 +107,10 @@ def _is_private(folder: Path) -> bool:
     """Whether a folder is this user's, no link, and closed to all others; ours gets closed."""
     try:
         status = folder.lstat()
-        if not stat.S_ISDIR(status.st_mode) or not _is_mine(status):
+        if not stat.S_ISDIR(status.st_mode) or not is_mine(status):
             return False
         if sys.platform != "win32" and stat.S_IMODE(status.st_mode) != 0o700:
             folder.chmod(0o700)
     except OSError:
         return False
     return True
-
-
-def _is_mine(status: os.stat_result) -> bool:
-    return sys.platform == "win32" or status.st_uid == os.geteuid()

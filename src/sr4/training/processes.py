@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -185,7 +185,7 @@ def _device() -> torch.device:
     return device
 
 
-def check_alike(what: Mapping[str, Any], differences: Any) -> None:
+def check_alike(what: Mapping[str, Any], differences: Callable[[Any, Any], Sequence[str]]) -> None:
     """See to it that all processes were started alike.
 
     Args:

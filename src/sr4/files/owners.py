@@ -1,4 +1,4 @@
-"""Locks on files, which keep processes and threads apart that write the same."""
+"""Whose a file is: of this user, and while it is locked of one thread or process alone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from pathlib import Path
 
 if sys.platform != "win32":  # there, two processes that write one name are not kept apart
     import fcntl
+
+
+def is_mine(status: os.stat_result) -> bool:
+    """Whether a file or folder is this user's; what others have planted may say anything."""
+    return sys.platform == "win32" or status.st_uid == os.geteuid()
 
 
 def take(handle: int, path: Path) -> bool:
