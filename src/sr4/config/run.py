@@ -91,6 +91,8 @@ class DistillationSettings(Settings):
     teacher_steps: int = Field(0, ge=0)
     # The discriminator's pull at a result, in units of the distance's.
     adversarial_weight: float = Field(1.0, ge=0)
+    # That of one which sees feature maps of a network that knows many pictures; RGB alone.
+    feature_weight: float = Field(0.0, ge=0)
     discriminator_rate: float = Field(3e-4, gt=0)
     # The pull of a perceptual distance from the true picture, likewise; RGB alone.
     perceptual_weight: float = Field(0.0, ge=0)
@@ -121,13 +123,14 @@ class RunSettings(Settings):
 
     @model_validator(mode="after")
     def _perceives_rgb(self) -> RunSettings:
-        """The network of the perceptual distance takes three channels."""
-        weight = self.distillation.perceptual_weight if self.distillation else 0
-        if weight > 0 and self.model.channels != 3:
-            raise ValueError(
-                f"got distillation.perceptual_weight {weight} with model.channels "
-                f"{self.model.channels}; expected 3 channels: set the weight to 0"
-            )
+        """The network whose feature maps are compared takes three channels."""
+        for name in ("perceptual_weight", "feature_weight"):
+            weight = getattr(self.distillation, name) if self.distillation else 0
+            if weight > 0 and self.model.channels != 3:
+                raise ValueError(
+                    f"got distillation.{name} {weight} with model.channels "
+                    f"{self.model.channels}; expected 3 channels: set the weight to 0"
+                )
         return self
 
     @model_validator(mode="after")
