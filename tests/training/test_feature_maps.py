@@ -16,7 +16,6 @@ from torch.nn import functional as F  # noqa: E402
 
 from sr4.training.feature_maps import CHANNELS, FeatureMaps, perceptual_distance  # noqa: E402
 
-
 Distance = Callable[[Tensor, Tensor], Tensor]
 
 
