@@ -26,7 +26,7 @@ test: .venv-test/ready
 	.venv-test/bin/ruff check .
 	.venv-test/bin/ruff format --check .
 	.venv-test/bin/mypy
-	.venv-test/bin/python -m pytest --numprocesses auto --dist loadfile --cov --cov-fail-under=94
+	.venv-test/bin/python -m pytest --numprocesses auto --dist worksteal --cov --cov-fail-under=94
 
 docs: .venv-test/ready
 	NO_MKDOCS_2_WARNING=true .venv-test/bin/mkdocs build --strict

@@ -20,6 +20,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# One thread for each computation, here and in processes that tests start: those of several tests at
+# once would wait for each other in busy loops. And sums of two threads differ in the last bit.
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
 
 @pytest.fixture(scope="session", autouse=True)
 def no_cache_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

@@ -283,7 +283,7 @@ class TestModelConfig:
             ({"network": {"kind": "sr4", "innr": 8}}, "unknown setting 'network.innr': did you "),
             (
                 {"network": {"kind": "vit"}},
-                "unknown network.kind 'vit': known: attention-input, fast, sr3, sr4",
+                f"unknown network.kind 'vit': known: {', '.join(sorted(NETWORKS))}",
             ),
             ({"network": {"inner": 8}}, "setting 'network': got \"{'inner': 8}\"; unable to"),
             ({"format": 2}, "setting 'format': got '2'; input should be 1"),

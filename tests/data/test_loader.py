@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -207,6 +207,15 @@ class _Threads:
         return np.full((16, 16, 3), torch.get_num_threads(), np.uint8)
 
 
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
 def test_a_worker_uses_one_thread() -> None:
     batches = training_batches(
         _Threads(), degradation=Degradation(4), size=16, batch_size=1, seed=0, workers=1

@@ -9,9 +9,9 @@ import pytest
 
 from tests.cli.conftest import face, make_picture, run
 from tests.features.browser import chromium
-from tests.training.conftest import make_source, one_thread, source, tiny, weights
+from tests.training.conftest import make_source, source, tiny, weights
 
-__all__ = ["face", "make_picture", "make_source", "one_thread", "run", "source", "tiny", "weights"]
+__all__ = ["face", "make_picture", "make_source", "run", "source", "tiny", "weights"]
 
 
 @pytest.fixture(scope="module")

@@ -257,7 +257,7 @@ def stage(
         "configuration": their_model.configuration,
     }
     # On the CPU: only there is float32 arithmetic the same from run to run.
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true"}
     with subprocess.Popen(
         [sys.executable, "-W", "ignore", str(DRIVER)],
         stdin=subprocess.PIPE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +36,6 @@ TRAINING = {
     "validation_images": 3,
     "validation_steps": 2,
 }
-
-
-@pytest.fixture(scope="package", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small lose time to a second thread, and sums of two differ in the last bit."""
-    torch = pytest.importorskip("torch")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +77,6 @@ def source(make_source: Callable[[NDArray[np.uint8]], EncodedSource]) -> Encoded
 
 @pytest.fixture(scope="package")
 def finished(
-    one_thread: None,
     tmp_path_factory: pytest.TempPathFactory,
     tiny: Callable[..., RunSettings],
     source: EncodedSource,

@@ -34,9 +34,7 @@ PHOTO = {
 
 
 @pytest.fixture(scope="module")
-def real(
-    tmp_path_factory: pytest.TempPathFactory, tiny: Tiny, source: EncodedSource, one_thread: None
-) -> Path:
+def real(tmp_path_factory: pytest.TempPathFactory, tiny: Tiny, source: EncodedSource) -> Path:
     """A run on corrupted pictures; never touch it."""
     out = tmp_path_factory.mktemp("real") / "run"
     trainer.train(override(tiny(), PHOTO), data=source, val=None, out=out)

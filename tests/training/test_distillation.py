@@ -172,7 +172,7 @@ def test_the_student_meets_what_its_teacher_makes_of_the_noise(
     folder = finished / "model"
     pictures = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
     settings = student(1, total_images=1000, adversarial_weight=0, teacher_steps=4)
-    settings = override(settings, {"training": {"learning_rate": 1e-3}})
+    settings = override(settings, {"training": {"learning_rate": 3e-3}})
     run = begin(settings, open_trained(folder))
     made = batches(settings, make_source(pictures))
     low_res = next(made).low_res
@@ -192,9 +192,9 @@ def test_the_student_meets_what_its_teacher_makes_of_the_noise(
         return float(np.square(found - wanted).mean())
 
     before = distance()
-    for _ in range(250):
+    for _ in range(60):
         run.step(next(made))
-    assert distance() < 0.8 * before
+    assert distance() < 0.85 * before
 
 
 def test_a_teacher_of_few_steps_is_met_at_its_own_results(finished: Path) -> None:

@@ -67,7 +67,6 @@ def test_nobody_where_they_should_meet_is_one_line(monkeypatch: pytest.MonkeyPat
     for name, value in {**AT, "WORLD_SIZE": "2", "MASTER_PORT": "1"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr(processes, "_PATIENCE", timedelta(seconds=1))
     message = r"^the 2 processes cannot meet at 127\.0\.0\.1:1 \("
     with pytest.raises(RunError, match=message) as found, processes.joined():
