@@ -26,6 +26,10 @@ NAMED = READ_SUFFIXES | set(WRITE_SUFFIXES) | FOREIGN_SUFFIXES
 """Suffixes of pictures: an output with another one is a folder."""
 
 
+Made = Callable[["PlannedPicture"], Collection[Path]]
+"""Which existing outputs of a picture an earlier call has made in the same way."""
+
+
 class Failure(NamedTuple):
     """An input that could not be done, and why."""
 
@@ -122,7 +126,7 @@ def plan_pictures(
     overwrite: bool = False,
     suffix: str | None = None,
     data: bytes | None = None,
-    made: Callable[[PlannedPicture], Collection[Path]] = lambda picture: (),
+    made: Made | None = lambda picture: (),
 ) -> Plan:
     """The plan for the pictures that inputs name.
 
@@ -136,7 +140,8 @@ def plan_pictures(
             grey, RGB and transparency of 8 and 16 bits, or what else holds the picture's pixels.
         data: the bytes of a picture in memory, which the only input then names.
         made: says which existing outputs of a picture an earlier call has made in the same way;
-            raises PictureError for one that cannot be read.
+            raises PictureError for one that cannot be read. None leaves what exists to whoever
+            draws the pictures, who asks `look_for_outputs`.
 
     Raises:
         UsageError: `out` is an address; or a file name, and there are several pictures or the
@@ -310,6 +315,25 @@ def _planned(
     )
 
 
+def look_for_outputs(picture: PlannedPicture, made: Made) -> PlannedPicture:
+    """The picture with the files that an earlier call has made.
+
+    Raises:
+        PictureError: another file has the name of an output, or the picture cannot be read.
+    """
+    present = [output for output in picture.outputs if os.path.lexists(output)]
+    if not present:
+        return picture
+    picture = replace(picture, made=frozenset(made(picture)))
+    for output in present:
+        if output not in picture.made:
+            raise PictureError(
+                f"{str(output)!r} exists already; expected a new file: use --overwrite to "
+                "replace it"
+            )
+    return picture
+
+
 class _Desk:
     """Admits pictures whose files can be written and belong to no other picture."""
 
@@ -317,7 +341,7 @@ class _Desk:
         self,
         sources: Iterable[str],
         overwrite: bool,
-        made: Callable[[PlannedPicture], Collection[Path]],
+        made: Made | None,
     ) -> None:
         self._sources = frozenset(sources)
         self._overwrite = overwrite
@@ -326,9 +350,8 @@ class _Desk:
         self._folders: set[Path] = set()  # that can be written into
 
     def admit(self, picture: PlannedPicture) -> PlannedPicture:
-        present = [output for output in picture.outputs if os.path.lexists(output)]
-        if present and not self._overwrite:
-            picture = replace(picture, made=frozenset(self._made(picture)))
+        if self._made is not None and not self._overwrite:
+            picture = look_for_outputs(picture, self._made)
         for output in picture.outputs:
             if output in self._taken:
                 raise PictureError(
@@ -340,11 +363,6 @@ class _Desk:
                 raise PictureError(
                     f"the output {str(output)!r} is an input too; expected another file, since "
                     "inputs are never replaced: choose another -o"
-                )
-            if not self._overwrite and output in present and output not in picture.made:
-                raise PictureError(
-                    f"{str(output)!r} exists already; expected a new file: use --overwrite to "
-                    "replace it"
                 )
         if picture.output.parent not in self._folders:
             _check_folder(picture.output.parent)

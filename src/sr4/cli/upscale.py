@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,6 +35,9 @@ from sr4.errors import UsageError
 from sr4.evidence import KINDS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sr4.batch.events import Event
     from sr4.batch.plan import Plan
 
 EXAMPLES = examples(
@@ -179,6 +183,15 @@ def upscale(
     ] = None,
     backend: Backend = "auto",
     device: Device = "auto",
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|ADDRESS",
+            help="Upscale on the Ray cluster of this machine, or with its head at that HOST:PORT; "
+            "needs the extra `cluster`. Default: on this machine alone.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: JSON = False,
 ) -> int:
@@ -196,6 +209,8 @@ def upscale(
     drawn = count_samples(samples, mean=mean, uncertainty=uncertainty)
     several = bool(uncertainty or (samples and not mean))
     check_pipes(inputs, out, files=several, as_json=as_json)
+    if cluster is not None and (PIPE in inputs or is_pipe(out)):
+        raise UsageError(f"got --cluster with {PIPE}; expected files, which all nodes can reach")
     edge, deviation = read_tile(tile), read_blur(blur)
     options = UpscaleOptions(
         model=model,
@@ -226,6 +241,7 @@ def upscale(
             suffix=read_suffix(file_format),
             backend=backend,
             device=device,
+            cluster=cluster,
             overwrite=overwrite,
         )
     except KeyboardInterrupt:
@@ -248,6 +264,7 @@ def _upscale(
     suffix: str | None,
     backend: str,
     device: str,
+    cluster: str | None,
     overwrite: bool,
 ) -> None:
     """Plan and upscale. The first interruption ends the work in order, so that what was done is
@@ -270,16 +287,34 @@ def _upscale(
             overwrite=overwrite,
             suffix=suffix,
             data=data,
-            made=partial(made_before, options=options),
+            made=partial(made_before, options=options) if cluster is None else None,
         )
-    with console.interruptions() as is_interrupted, report:
-        for event in upscale_pictures(
-            plan,
-            options,
-            Pipelines(backend, device),
-            overwrite=overwrite,
-            is_cancelled=is_interrupted,
-        ):
+    with ExitStack() as around:
+        is_interrupted = around.enter_context(console.interruptions())
+        events: Iterator[Event]
+        if cluster is None:
+            events = upscale_pictures(
+                plan,
+                options,
+                Pipelines(backend, device),
+                overwrite=overwrite,
+                is_cancelled=is_interrupted,
+            )
+        else:
+            from sr4.cluster.bulk import upscale_on_cluster
+
+            around.enter_context(console.quiet_libraries())
+            events = upscale_on_cluster(
+                plan,
+                options,
+                address=cluster,
+                backend=backend,
+                device=device,
+                overwrite=overwrite,
+                is_cancelled=is_interrupted,
+            )
+        around.enter_context(report)
+        for event in events:
             report.tell(event)
             if isinstance(event, Done) and not event.picture.to_files:
                 write_stdout(event.files[str(event.picture.output)])

@@ -132,9 +132,9 @@ class Report:
     def _open(self, event: ModelReady) -> None:
         self._used[event.model] = None
         self._backends.add(event.backend)
-        there = [one for one in event.pictures if one.size is not None]
-        if self._model == AUTO and there:
-            several = f"{len(there):,} pictures" if len(there) > 1 else str(there[0].source)
+        if self._model == AUTO and event.pictures:
+            count = len(event.pictures)
+            several = f"{count:,} pictures" if count > 1 else str(event.pictures[0].source)
             console.note(
                 f"sr4: {event.model} for {several}: {_WHY[event.model]}; --model names another"
             )
@@ -158,7 +158,8 @@ class Report:
 
     def _finish(self, event: Done) -> None:
         record = event.record
-        self._results.append(record.json())
+        if self._quiet:  # else nobody asks for the summary, and results may be very many
+            self._results.append(record.json())
         for text in record.notes:
             console.note(f"sr4: {record.input}: {text}")
         if not self._quiet:
