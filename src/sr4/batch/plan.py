@@ -187,6 +187,7 @@ def plan_pictures(
     planned = _without_results(planned, named)
     if found and not planned:
         failures.append(Failure(", ".join(inputs), _ONLY_RESULTS))
+    del found  # of a million files, it takes as much memory as the plan
     # Only what is there already could be an input, and only overwriting would replace it.
     sources = {os.path.realpath(one.source) for one in planned} if overwrite else ()
     desk = _Desk(sources, overwrite, made)
@@ -251,7 +252,7 @@ def _without_results(
             others = givers.get(os.path.abspath(one.source), [])
             if all(other is one for other in others):
                 return False
-        elif real(one.source.parent) != real(one.output.parent):
+        elif real(os.path.dirname(one.source)) != real(os.path.dirname(one.output)):
             return False
         return is_result(one.source)
 

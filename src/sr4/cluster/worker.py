@@ -24,7 +24,7 @@ from sr4.machine.processors import available_cpus, bound_threads
 
 CPUS = 2
 """Logical processors of its node that a worker takes."""
-_PAUSE = 1.0  # seconds between two messages about a chunk
+_PAUSE = 2.0  # seconds between two messages about a chunk
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class Worker:
 
 
 def gathered(number: int, events: Iterable[Event]) -> Iterator[Told]:
-    """The events of a chunk in a message a second, since each costs milliseconds."""
+    """The events of a chunk in a message every two seconds, since each costs milliseconds."""
     held: list[Event] = []
     last = monotonic()
     for event in events:
