@@ -29,7 +29,7 @@ import psutil
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
-from local_cluster import Cluster, local_cluster  # noqa: E402
+from local_cluster import Cluster, local_cluster
 
 SIDE = 16
 CPUS = 4  # logical ones, for two workers
@@ -132,9 +132,7 @@ def measure(place: Path, out: Path, model: str, count: int, cluster: Cluster | N
         raise SystemExit("the call has failed")
     (few, early, spent, memory), (many, late, spent_late, at_end) = marks[0], marks[-1]
     each = 1000 / (many - few)
-    return Cost(
-        each * (spent_late - spent), each * (late - early), early - began, memory, at_end
-    )
+    return Cost(each * (spent_late - spent), each * (late - early), early - began, memory, at_end)
 
 
 def workers(cluster: Cluster) -> list[psutil.Process]:
