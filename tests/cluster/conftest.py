@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ class Nearby:
         for do in self.when_stopped:
             do()
 
-    def run(self, order: Order, chunks: Sequence[Chunk]) -> Iterator[Told]:
+    def run(self, order: Order, chunks: Sequence[Chunk]) -> Generator[Told, None, None]:
         self.rounds.append([len(one.pictures) for one in chunks])
         worker = Worker(order, lambda: 1.0, self.when_stopped.append)
         for chunk in chunks:

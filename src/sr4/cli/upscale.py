@@ -53,8 +53,8 @@ def upscale(
         list[str],
         typer.Argument(
             metavar="INPUT",
-            help="Low-resolution pictures: files, folders (searched recursively) and patterns; "
-            "- is the standard input.",
+            help="Low-resolution pictures: files, folders (searched recursively), tars and "
+            "patterns; - is the standard input.",
             show_default=False,
         ),
     ],
@@ -197,7 +197,7 @@ def upscale(
 ) -> int:
     """Upscale low-resolution pictures.
 
-    A result keeps the name of its input, its place below a folder given as INPUT, its mode, its
+    A result keeps the name of its input, its place in a folder or tar given as INPUT, its mode, its
     depth and its metadata, and says how it was made. It is a PNG unless that loses pixels, since
     lossy ones break the promise of consistency; --format, or a name as in -o large.jpg, chooses
     another. Nothing is overwritten unless asked; called again, it does what is left to do.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import count
 from time import monotonic
@@ -147,15 +147,16 @@ class _Call:
     def _round(self, engine: Engine, order: Order, chunks: Sequence[Chunk]) -> Iterator[Event]:
         self._drawn.clear()
         cancelled_at: float | None = None
-        for told in engine.run(order, chunks):
-            if told.refusal is not None:
-                said, code = told.refusal
-                raise (UsageError if code == UsageError.exit_code else ClusterError)(said)
-            yield from self._take(told)
-            if self._is_cancelled():
-                cancelled_at = cancelled_at or monotonic()
-                if not self._drawn and monotonic() - cancelled_at > _WAKE:
-                    break
+        with closing(engine.run(order, chunks)) as messages:
+            for told in messages:
+                if told.refusal is not None:
+                    said, code = told.refusal
+                    raise (UsageError if code == UsageError.exit_code else ClusterError)(said)
+                yield from self._take(told)
+                if self._is_cancelled():
+                    cancelled_at = cancelled_at or monotonic()
+                    if not self._drawn and monotonic() - cancelled_at > _WAKE:
+                        break
 
     def _take(self, told: Told) -> Iterator[Event]:
         """The events of a message, about the pictures of the plan."""

@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -52,8 +52,9 @@ class Engine:
         """Have all workers end what they do, in order."""
         self._stop.ask.remote()
 
-    def run(self, order: Order, chunks: Sequence[Chunk]) -> Iterator[Told]:
-        """What workers tell of chunks. Of those that a killed worker had, nothing more comes.
+    def run(self, order: Order, chunks: Sequence[Chunk]) -> Generator[Told, None, None]:
+        """What workers tell of chunks; to be closed by whoever does not take all of it. Of those
+        that a killed worker had, nothing more comes.
 
         Raises:
             ClusterError: no worker can start.
@@ -77,8 +78,12 @@ class Engine:
                 max_task_retries=0,  # a chunk is done again by what its results say
             )
             try:
-                for row in rows.iter_rows():
-                    yield row["told"]
+                # Without a thread that fetches ahead: it would outlive this, and ask Ray for more
+                # once that is left, which ends the process.
+                for batch in rows.iter_batches(
+                    batch_size=None, batch_format="numpy", prefetch_batches=0
+                ):
+                    yield from batch["told"]
             except ray.exceptions.RayError as error:
                 raise _no_worker(error) from error
 
