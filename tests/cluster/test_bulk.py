@@ -98,7 +98,7 @@ def test_what_a_dead_worker_had_is_done_by_another(
     spread: Spread, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "_PAUSE", 0.0)  # a message for each event
-    deaths = []
+    deaths: list[Chunk] = []
 
     def dies(chunk: Chunk, told: Told) -> bool:
         if not deaths and chunk.number == 2 and any(type(one) is Done for one in told.events):
@@ -149,7 +149,7 @@ def test_a_cancelled_call_ends_in_order(
 ) -> None:
     monkeypatch.setattr(bulk, "_WAKE", 0.0)
     cluster = Nearby()
-    asked = []
+    asked: list[bool] = []
 
     def is_cancelled() -> bool:
         if len(list((tmp_path / "out").glob("*.png"))) >= 6 and not asked:
