@@ -99,6 +99,42 @@ def kill_a_worker(cluster: Cluster) -> None:
     workers[0].kill()
 
 
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+    """Runs `sr4 WORDS` where no cluster is known."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+
+    def run(*words: object) -> tuple[int, str, str]:
+        code = "from sr4.cli.main import main\nraise SystemExit(main())"
+        done = subprocess.run(
+            [sys.executable, "-c", code, *map(str, words)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        assert len(done.stderr.splitlines()) == 1
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+def test_no_cluster_and_no_files_are_one_line(
+    call: Callable[..., tuple[int, str, str]], place: Path
+) -> None:
+    # First of all: a cluster of these tests would be looked at for some seconds.
+    code, out, error = call("upscale", "-", "-o", "out", "--cluster", "auto")
+    assert (code, out) == (2, "")
+    assert "got --cluster with -; expected files" in error
+    code, out, error = call("upscale", place, "--cluster", "127.0.0.1:1")
+    assert (code, out) == (1, "")
+    assert "no cluster answers at 127.0.0.1:1" in error
+    code, out, error = call("upscale", place, "--cluster", "auto")
+    assert (code, out) == (1, "")
+    assert "no cluster is to be joined here" in error
+
+
 def test_killed_workers_and_drivers_cost_nothing(
     cluster: Cluster, place: Path, plain: dict[str, bytes], tiny_exported: Path, tmp_path: Path
 ) -> None:
@@ -205,38 +241,3 @@ def test_nodes_with_an_older_sr4_are_one_line(
     assert (code, out) == (1, "")
     (line,) = error.splitlines()
     assert "no worker can start (ModuleNotFoundError: No module named 'sr4." in line
-
-
-def test_no_cluster_and_no_files_are_one_line(
-    call: Callable[..., tuple[int, str, str]], place: Path
-) -> None:
-    code, out, error = call("upscale", "-", "-o", "out", "--cluster", "auto")
-    assert (code, out) == (2, "")
-    assert "got --cluster with -; expected files" in error
-    code, out, error = call("upscale", place, "--cluster", "127.0.0.1:1")
-    assert (code, out) == (1, "")
-    assert "no cluster answers at 127.0.0.1:1" in error
-    code, out, error = call("upscale", place, "--cluster", "auto")
-    assert (code, out) == (1, "")
-    assert "no cluster runs here" in error
-
-
-@pytest.fixture
-def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
-    """Runs `sr4 WORDS` where no cluster is known."""
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
-
-    def run(*words: object) -> tuple[int, str, str]:
-        code = "from sr4.cli.main import main\nraise SystemExit(main())"
-        done = subprocess.run(
-            [sys.executable, "-c", code, *map(str, words)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-        )
-        assert len(done.stderr.splitlines()) == 1
-        return done.returncode, done.stdout, done.stderr
-
-    return run

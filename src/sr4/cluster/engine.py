@@ -126,7 +126,8 @@ def joined(address: str, device: str = "auto") -> Iterator[Engine]:
             import ray
             import ray.data
         except ImportError as error:
-            raise MissingExtraError("--cluster", "ray[data]", "cluster") from error
+            package = (error.name or "ray").partition(".")[0]  # Ray alone has no Ray Data
+            raise MissingExtraError("--cluster", package, "cluster") from error
         _join(address)
         _settle(ray.data.DataContext.get_current())
     try:
@@ -161,8 +162,8 @@ def _join(address: str) -> None:
         ray.init(address=address, configure_logging=False, log_to_driver=False)
     except ConnectionError as error:
         raise ClusterError(
-            f"got --cluster {address}, and no cluster runs here ({_first(error)}); expected one "
-            "that this machine is a node of: `ray start --head` starts one, `ray start "
+            f"got --cluster {address}, and no cluster is to be joined here "
+            f"({_first(error)}); expected one that this machine is a node of: `ray start --head` starts one, `ray start "
             "--address=HOST:PORT` joins one"
         ) from error
     except (Exception, SystemExit) as error:  # it leaves the process where nothing of Ray answers
