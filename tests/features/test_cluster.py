@@ -227,6 +227,25 @@ def test_a_full_disk_is_a_line_for_each_picture(
         assert list(contents(disk)) == ["filler"]
 
 
+def test_a_cluster_that_goes_is_one_line(
+    place: Path, plain: dict[str, bytes], tiny_exported: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with local_cluster(cpus=2) as doomed:
+        words = ["upscale", place, "-o", out, "--model", tiny_exported, "--json"]
+        process = start(doomed, *words)
+        wait_for(out, 5, process)
+        for one in psutil.Process(doomed.process).children(recursive=True):
+            if one.name() == "raylet":
+                one.kill()
+        code, said, error = ended(process)
+    assert code == 1
+    (line,) = (line for line in error.splitlines() if "bad.png" not in line)
+    assert line.startswith("sr4: error: the cluster is gone (")
+    assert json.loads(said)["error"] in line
+    assert contents(out).items() <= plain.items()
+
+
 def test_nodes_with_an_older_sr4_are_one_line(
     place: Path, tiny_exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ from sr4.cli.options import (
 )
 from sr4.cli.pipes import PIPE, STDIN, check_pipes, is_pipe, read_stdin, write_stdout
 from sr4.cli.upscale_report import Report
-from sr4.errors import UsageError
+from sr4.errors import ClusterError, UsageError
 from sr4.evidence import KINDS
 
 if TYPE_CHECKING:
@@ -312,6 +313,7 @@ def _upscale(
                 device=device,
                 overwrite=overwrite,
                 is_cancelled=is_interrupted,
+                lost=partial(_leave, report),
             )
         around.enter_context(report)
         for event in events:
@@ -320,6 +322,15 @@ def _upscale(
                 write_stdout(event.files[str(event.picture.output)])
         if is_interrupted():
             raise KeyboardInterrupt
+
+
+def _leave(report: Report, said: str) -> None:
+    """End the process, with what was done, from a thread: no other gets to it any more."""
+    report.end_bar()
+    console.fail(said)
+    if report.quiet:
+        console.say_json({**report.summary(), "error": said})
+    os._exit(ClusterError.exit_code)
 
 
 def _piped(text: str, data: bytes | None, suffix: str | None) -> Plan:

@@ -56,6 +56,7 @@ def upscale_on_cluster(
     device: str = "auto",
     overwrite: bool = False,
     is_cancelled: Callable[[], bool] = lambda: False,
+    lost: Callable[[str], object] = lambda said: None,
 ) -> Iterator[Event]:
     """Upscale planned pictures on a cluster, and tell what `upscale_pictures` would; what was done
     before, and the models, are told at the end, since only workers look.
@@ -67,6 +68,7 @@ def upscale_on_cluster(
         overwrite: whether existing outputs are replaced.
         is_cancelled: asked in a thread. Once it is true nothing more is drawn; what is drawn is
             still written.
+        lost: as in `joined`.
 
     Raises:
         UsageError: an option that is impossible with a model, or no address.
@@ -78,7 +80,7 @@ def upscale_on_cluster(
     if not plan.pictures:
         return
     order = order_of(options, overwrite=overwrite, backend=backend, device=device)
-    with joined(address, device) as engine, _passed_on(is_cancelled, engine.stop):
+    with joined(address, device, lost) as engine, _passed_on(is_cancelled, engine.stop):
         yield Planned(tuple(plan.pictures))
         yield from _Call(plan.pictures, is_cancelled).on(engine, order)
 

@@ -19,6 +19,9 @@ from sr4.machine.processors import available_cpus
 
 AUTO = "auto"
 _PATIENCE = 5.0  # seconds to wait for an address
+_BEAT = 2.0  # seconds between looking whether the cluster is there
+_NODE_MISSES = 2  # without an answer, after which this node is gone; Ray takes ten seconds
+_HEAD_MISSES = 15  # the same of the head, which may come back; Ray takes a minute
 _AHEAD = 2  # chunks at a worker: one that it does, and the next
 
 
@@ -104,13 +107,17 @@ class Engine:
 
 
 @contextmanager
-def joined(address: str, device: str = "auto") -> Iterator[Engine]:
+def joined(
+    address: str, device: str = "auto", lost: Callable[[str], object] = lambda said: None
+) -> Iterator[Engine]:
     """A cluster, to the end of the context.
 
     Args:
         address: HOST:PORT of its head; "auto" for the one that runs on this machine, or that the
             variable RAY_ADDRESS names.
         device: that workers draw on; each takes one GPU for "cuda".
+        lost: called in a thread, with a line, once the cluster is gone for good. Soon after, Ray
+            ends the process without a word.
 
     Raises:
         UsageError: it is no address.
@@ -132,9 +139,51 @@ def joined(address: str, device: str = "auto") -> Iterator[Engine]:
         _settle(ray.data.DataContext.get_current())
     try:
         stop = ray.remote(num_cpus=0)(Stop).remote()
-        yield Engine(_room(device), stop)
+        with _watched(lost):
+            yield Engine(_room(device), stop)
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _watched(lost: Callable[[str], object]) -> Iterator[None]:
+    import ray
+
+    context = ray.get_runtime_context()
+    node = next(one for one in ray.nodes() if one["NodeID"] == context.get_node_id())
+    places = {
+        context.gcs_address: _HEAD_MISSES,
+        f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}": _NODE_MISSES,
+    }
+    missed = dict.fromkeys(places, 0)
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(_BEAT):
+            for place, most in places.items():
+                missed[place] = 0 if _silence(place) is None else missed[place] + 1
+                if missed[place] == most:
+                    lost(
+                        f"the cluster is gone ({place} answers no more); expected one that stays: "
+                        "what is finished is kept, call again once it is back"
+                    )
+                    return
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        is_over.set()
+
+
+def _silence(address: str) -> Exception | None:
+    """Why nothing answers at HOST:PORT; None where something does."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that no host has
+        return error
+    return None
 
 
 def _check_address(address: str) -> None:
@@ -144,9 +193,8 @@ def _check_address(address: str) -> None:
             f"got the cluster {address!r}; expected {AUTO}, or HOST:PORT of the head of a Ray "
             "cluster, as `ray start --head` shows it"
         )
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
-    except (OSError, UnicodeError) as error:  # UnicodeError: a name that no host has
+    error = _silence(address)
+    if error is not None:
         raise ClusterError(
             f"no cluster answers at {address} ({reason(error)}); expected the head of one: "
             "`ray start --head` starts it and shows its address"
@@ -162,9 +210,9 @@ def _join(address: str) -> None:
         ray.init(address=address, configure_logging=False, log_to_driver=False)
     except ConnectionError as error:
         raise ClusterError(
-            f"got --cluster {address}, and no cluster is to be joined here "
-            f"({_first(error)}); expected one that this machine is a node of: `ray start --head` starts one, `ray start "
-            "--address=HOST:PORT` joins one"
+            f"got --cluster {address}, and no cluster is to be joined here ({_first(error)}); "
+            "expected one that this machine is a node of: `ray start --head` starts one, `ray "
+            "start --address=HOST:PORT` joins one"
         ) from error
     except (Exception, SystemExit) as error:  # it leaves the process where nothing of Ray answers
         raise ClusterError(
