@@ -48,6 +48,10 @@ class RunError(SR4Error):
     """A training run cannot start, go on or be resumed."""
 
 
+class ClusterError(SR4Error):
+    """A cluster cannot be reached, or cannot do what is asked of it."""
+
+
 class MissingExtraError(SR4Error):
     """An optional package is needed."""
 

@@ -54,7 +54,7 @@ class ModelReady:
     Attributes:
         model: its name or folder.
         backend: the runtime that it runs on.
-        pictures: those that will go through it.
+        pictures: those that will go through it, but for what cannot be read.
     """
 
     model: str

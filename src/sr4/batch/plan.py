@@ -10,12 +10,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from sr4.batch.inputs import Found, Packed, expand, result_name
 from sr4.batch.provenance import is_result
 from sr4.errors import PictureError, SR4Error, UsageError
-from sr4.files.paths import is_address, refuse_address
-from sr4.files.patterns import is_pattern, matching
+from sr4.files.paths import refuse_address
 from sr4.pictures import READ_SUFFIXES, WRITE_SUFFIXES, natural_suffix, read_size
-from sr4.pictures.finding import FOREIGN_SUFFIXES, counted, list_files, nothing_found, read_here
+from sr4.pictures.finding import FOREIGN_SUFFIXES, counted
 
 DEFAULT_OUT = Path("upscaled")
 _ONLY_RESULTS = (
@@ -24,6 +24,9 @@ _ONLY_RESULTS = (
 )
 NAMED = READ_SUFFIXES | set(WRITE_SUFFIXES) | FOREIGN_SUFFIXES
 """Suffixes of pictures: an output with another one is a folder."""
+
+Made = Callable[["PlannedPicture"], Collection[Path]]
+"""Which existing outputs of a picture an earlier call has made in the same way."""
 
 
 class Failure(NamedTuple):
@@ -44,6 +47,7 @@ class PlannedPicture:
         uncertainty: the file of their uncertainty map, likewise.
         made: the files that an earlier call has made already, of this picture and in this way.
         data: the bytes of a picture in memory.
+        packed: of a picture in a tar, where they are.
         to_files: whether results are written; else they stay in memory.
     """
 
@@ -53,11 +57,18 @@ class PlannedPicture:
     uncertainty: Path | None = None
     made: frozenset[Path] = frozenset()
     data: bytes | None = field(default=None, repr=False)
+    packed: Packed | None = None
     to_files: bool = True
 
     @property
     def content(self) -> Path | bytes:
-        """What it is read from."""
+        """What it is read from.
+
+        Raises:
+            PictureError: it is in a tar that cannot be read.
+        """
+        if self.packed is not None:
+            return self.packed.read(self.source)
         return self.source if self.data is None else self.data
 
     @property
@@ -84,7 +95,10 @@ class PlannedPicture:
         """Whether it shows a face and nothing else, of a size that a model for faces takes."""
         from sr4.upscaling.choose import is_face
 
-        return is_face(self.content)
+        try:
+            return is_face(self.content)
+        except PictureError:  # likewise
+            return False
 
 
 class Plan(NamedTuple):
@@ -101,18 +115,6 @@ class Plan(NamedTuple):
     left_out: Mapping[str, int] = MappingProxyType({})
 
 
-class _Found(NamedTuple):
-    source: Path
-    folder: Path  # that the output folder stands for
-    is_named: bool = True  # by the caller, not found in a folder or by a pattern
-    data: bytes | None = None
-
-    @property
-    def place(self) -> Path:
-        """Relative to the output folder, with the suffix of the source."""
-        return self.source.relative_to(self.folder)
-
-
 def plan_pictures(
     inputs: Sequence[str],
     out: Path | None,
@@ -122,12 +124,12 @@ def plan_pictures(
     overwrite: bool = False,
     suffix: str | None = None,
     data: bytes | None = None,
-    made: Callable[[PlannedPicture], Collection[Path]] = lambda picture: (),
+    made: Made | None = lambda picture: (),
 ) -> Plan:
     """The plan for the pictures that inputs name.
 
     Args:
-        inputs: files, folders and patterns.
+        inputs: files, folders, tars and patterns.
         out: a folder; for a single file also the name of a picture. `upscaled/` if None.
         samples: how many samples are written beside each result.
         uncertainty: whether its uncertainty map is.
@@ -136,7 +138,8 @@ def plan_pictures(
             grey, RGB and transparency of 8 and 16 bits, or what else holds the picture's pixels.
         data: the bytes of a picture in memory, which the only input then names.
         made: says which existing outputs of a picture an earlier call has made in the same way;
-            raises PictureError for one that cannot be read.
+            raises PictureError for one that cannot be read. None leaves what exists to whoever
+            draws the pictures, who asks `look_for_outputs`.
 
     Raises:
         UsageError: `out` is an address; or a file name, and there are several pictures or the
@@ -144,22 +147,23 @@ def plan_pictures(
     """
     if out is not None:
         refuse_address(out)
-    found: list[_Found] = []
+    found: list[Found] = []
     failures: list[Failure] = []
     others: list[Path] = []
     for text in inputs:
         try:
             found += (
-                _expand(text, out or DEFAULT_OUT, others)
+                expand(text, out or DEFAULT_OUT, others)
                 if data is None
-                else [_Found(Path(text), Path(text).parent, data=data)]
+                else [Found(Path(text), Path(text).parent, data=data)]
             )
         except SR4Error as error:
             failures.append(Failure(text, str(error)))
     named = {one.source for one in found if one.is_named}
     found = list({one[:2]: one for one in found}.values())  # a picture named twice is done once
 
-    single = len(inputs) == 1 and len(found) == 1 and not os.path.isdir(inputs[0])
+    single = len(inputs) == 1 and len(found) == 1
+    single = single and not os.path.isdir(inputs[0]) and found[0].packed is None
     to_file = out is not None and out.suffix.lower() in NAMED and not out.is_dir()
     if out is not None and found and not single and (to_file or out.is_file()):
         raise UsageError(
@@ -172,16 +176,18 @@ def plan_pictures(
     planned = [
         _planned(
             one.source,
-            out if to_file and out else (out or DEFAULT_OUT) / _name(one, suffix),
+            out if to_file and out else (out or DEFAULT_OUT) / result_name(one, suffix),
             samples,
             uncertainty,
             one.data,
+            one.packed,
         )
         for one in found
     ]
     planned = _without_results(planned, named)
     if found and not planned:
         failures.append(Failure(", ".join(inputs), _ONLY_RESULTS))
+    del found  # of a million files, it takes as much memory as the plan
     # Only what is there already could be an input, and only overwriting would replace it.
     sources = {os.path.realpath(one.source) for one in planned} if overwrite else ()
     desk = _Desk(sources, overwrite, made)
@@ -246,57 +252,20 @@ def _without_results(
             others = givers.get(os.path.abspath(one.source), [])
             if all(other is one for other in others):
                 return False
-        elif real(one.source.parent) != real(one.output.parent):
+        elif real(os.path.dirname(one.source)) != real(os.path.dirname(one.output)):
             return False
         return is_result(one.source)
 
     return [one for one in planned if not is_own(one)]
 
 
-def _expand(text: str, out: Path, others: list[Path]) -> list[_Found]:
-    """The pictures that one INPUT names; files of folders that are none join the others."""
-    if not text:
-        raise PictureError("got an empty name; expected a file, a folder or a pattern")
-    if is_address(text):  # which may look like a pattern, too
-        raise PictureError(
-            f"got the address {text!r}; expected a file, since nothing is fetched from the "
-            "network: save it first"
-        )
-    if os.path.isdir(text):
-        return _expand_folder(Path(text), out, others)
-    if os.path.lexists(text) or not is_pattern(text):
-        return [_Found(Path(text), Path(text).parent)]
-    matches = matching(os.path.expanduser(text))
-    if not matches:
-        raise PictureError(f"no file matches {text!r}; expected a pattern such as 'faces/*.png'")
-    expanded = [one for match in matches for one in _expand(match, out, others)]
-    return [one._replace(is_named=False) for one in expanded]
-
-
-def _expand_folder(folder: Path, out: Path, others: list[Path]) -> list[_Found]:
-    files, foreign = list_files(folder, read_here(READ_SUFFIXES))
-    results = Path(os.path.realpath(out))
-    if Path(os.path.realpath(folder)) in results.parents:  # earlier results are no new inputs
-        files, foreign = (
-            [file for file in some if results not in Path(os.path.realpath(file)).parents]
-            for some in (files, foreign)
-        )
-    if not files:
-        raise PictureError(f"the folder {str(folder)!r} {nothing_found(counted(foreign))}")
-    others += foreign
-    return [_Found(file, folder, is_named=False) for file in files]
-
-
-def _name(found: _Found, suffix: str | None) -> Path:
-    if suffix == "same" and found.source.suffix.lower() in WRITE_SUFFIXES:
-        return found.place
-    if suffix is None or suffix == "same":
-        suffix = natural_suffix(found.source if found.data is None else found.data)
-    return found.place.with_suffix(suffix)
-
-
 def _planned(
-    source: Path, output: Path, samples: int, uncertainty: bool, data: bytes | None
+    source: Path,
+    output: Path,
+    samples: int,
+    uncertainty: bool,
+    data: bytes | None,
+    packed: Packed | None = None,
 ) -> PlannedPicture:
     def beside(what: str, suffix: str) -> Path:
         return output.with_name(f"{output.stem}_{what}{suffix}")
@@ -307,7 +276,27 @@ def _planned(
         tuple(beside(str(number), output.suffix) for number in range(1, samples + 1)),
         beside("uncertainty", ".png") if uncertainty else None,
         data=data,
+        packed=packed,
     )
+
+
+def look_for_outputs(picture: PlannedPicture, made: Made) -> PlannedPicture:
+    """The picture with the files that an earlier call has made.
+
+    Raises:
+        PictureError: another file has the name of an output, or the picture cannot be read.
+    """
+    present = [output for output in picture.outputs if os.path.lexists(output)]
+    if not present:
+        return picture
+    picture = replace(picture, made=frozenset(made(picture)))
+    for output in present:
+        if output not in picture.made:
+            raise PictureError(
+                f"{str(output)!r} exists already; expected a new file: use --overwrite to "
+                "replace it"
+            )
+    return picture
 
 
 class _Desk:
@@ -317,7 +306,7 @@ class _Desk:
         self,
         sources: Iterable[str],
         overwrite: bool,
-        made: Callable[[PlannedPicture], Collection[Path]],
+        made: Made | None,
     ) -> None:
         self._sources = frozenset(sources)
         self._overwrite = overwrite
@@ -326,9 +315,8 @@ class _Desk:
         self._folders: set[Path] = set()  # that can be written into
 
     def admit(self, picture: PlannedPicture) -> PlannedPicture:
-        present = [output for output in picture.outputs if os.path.lexists(output)]
-        if present and not self._overwrite:
-            picture = replace(picture, made=frozenset(self._made(picture)))
+        if self._made is not None and not self._overwrite:
+            picture = look_for_outputs(picture, self._made)
         for output in picture.outputs:
             if output in self._taken:
                 raise PictureError(
@@ -340,11 +328,6 @@ class _Desk:
                 raise PictureError(
                     f"the output {str(output)!r} is an input too; expected another file, since "
                     "inputs are never replaced: choose another -o"
-                )
-            if not self._overwrite and output in present and output not in picture.made:
-                raise PictureError(
-                    f"{str(output)!r} exists already; expected a new file: use --overwrite to "
-                    "replace it"
                 )
         if picture.output.parent not in self._folders:
             _check_folder(picture.output.parent)

@@ -105,9 +105,7 @@ def upscale_pictures(
         UsageError: an option that is impossible with a model.
         ModelError: a model cannot be loaded.
     """
-    yield from (Failed(failure.input, failure.error) for failure in plan.failures)
-    if plan.left_out:
-        yield LeftOut(plan.left_out)
+    yield from found_by_planning(plan)
     skipped = tuple(picture for picture in plan.pictures if picture.is_done)
     if skipped:
         models = dict.fromkeys(options.model_for(picture) for picture in skipped)
@@ -127,9 +125,17 @@ def upscale_pictures(
         draws = options.samples * count_draws(sizes, read_stages(model), CHUNK)
         opened[model] = pipelines.get(model, draws)
         opened[model].check_options(options.steps, options.sampler, options.tile, options.detail)
-        yield ModelReady(model, opened[model].backend, tuple(own))
+        there = tuple(one for one, size in zip(own, sizes, strict=True) if size is not None)
+        yield ModelReady(model, opened[model].backend, there)
     previews = Previews(wants_preview)
     yield from _Work(options, opened, overwrite, is_cancelled, previews).on(pictures)
+
+
+def found_by_planning(plan: Plan) -> Iterator[Event]:
+    """What is told of a plan before anything is computed."""
+    yield from (Failed(failure.input, failure.error) for failure in plan.failures)
+    if plan.left_out:
+        yield LeftOut(plan.left_out)
 
 
 class _Stopped(Exception):

@@ -169,6 +169,38 @@ def _bar(label: str, *columns: Any) -> Iterator[Callable[[float, float, str], No
 
 
 @contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """What libraries write to the standard error past Python goes nowhere, and what is written to
+    `sys.stderr` where it went; SR4_DEBUG shows all.
+    """
+    ours = sys.stderr
+    if os.environ.get("SR4_DEBUG") or ours is None or not _is_stderr(ours):
+        yield
+        return
+    ours.flush()
+    kept = os.dup(2)
+    with (
+        open(os.devnull, "wb") as nowhere,
+        open(kept, "w", encoding=ours.encoding, errors=ours.errors, buffering=1) as theirs,
+    ):
+        os.dup2(nowhere.fileno(), 2)
+        sys.stderr = theirs
+        try:
+            yield
+        finally:
+            sys.stderr = ours
+            theirs.flush()
+            os.dup2(kept, 2)
+
+
+def _is_stderr(stream: TextIO) -> bool:
+    try:
+        return stream.fileno() == 2
+    except (OSError, ValueError):  # not of this process's files
+        return False
+
+
+@contextmanager
 def interruptions() -> Iterator[Callable[[], bool]]:
     """Whether Ctrl-C was pressed inside, for work that ends by itself once it was; pressed again,
     it raises KeyboardInterrupt as it does elsewhere.

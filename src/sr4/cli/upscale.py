@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,10 +32,13 @@ from sr4.cli.options import (
 )
 from sr4.cli.pipes import PIPE, STDIN, check_pipes, is_pipe, read_stdin, write_stdout
 from sr4.cli.upscale_report import Report
-from sr4.errors import UsageError
+from sr4.errors import ClusterError, UsageError
 from sr4.evidence import KINDS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sr4.batch.events import Event
     from sr4.batch.plan import Plan
 
 EXAMPLES = examples(
@@ -49,8 +54,8 @@ def upscale(
         list[str],
         typer.Argument(
             metavar="INPUT",
-            help="Low-resolution pictures: files, folders (searched recursively) and patterns; "
-            "- is the standard input.",
+            help="Low-resolution pictures: files, folders (searched recursively), tars and "
+            "patterns; - is the standard input.",
             show_default=False,
         ),
     ],
@@ -179,12 +184,21 @@ def upscale(
     ] = None,
     backend: Backend = "auto",
     device: Device = "auto",
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|ADDRESS",
+            help="Upscale on the Ray cluster of this machine, or with its head at that HOST:PORT; "
+            "needs the extra `cluster`. Default: on this machine alone.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: JSON = False,
 ) -> int:
     """Upscale low-resolution pictures.
 
-    A result keeps the name of its input, its place below a folder given as INPUT, its mode, its
+    A result keeps the name of its input, its place in a folder or tar given as INPUT, its mode, its
     depth and its metadata, and says how it was made. It is a PNG unless that loses pixels, since
     lossy ones break the promise of consistency; --format, or a name as in -o large.jpg, chooses
     another. Nothing is overwritten unless asked; called again, it does what is left to do.
@@ -196,6 +210,8 @@ def upscale(
     drawn = count_samples(samples, mean=mean, uncertainty=uncertainty)
     several = bool(uncertainty or (samples and not mean))
     check_pipes(inputs, out, files=several, as_json=as_json)
+    if cluster is not None and (PIPE in inputs or is_pipe(out)):
+        raise UsageError(f"got --cluster with {PIPE}; expected files, which all nodes can reach")
     edge, deviation = read_tile(tile), read_blur(blur)
     options = UpscaleOptions(
         model=model,
@@ -226,6 +242,7 @@ def upscale(
             suffix=read_suffix(file_format),
             backend=backend,
             device=device,
+            cluster=cluster,
             overwrite=overwrite,
         )
     except KeyboardInterrupt:
@@ -248,6 +265,7 @@ def _upscale(
     suffix: str | None,
     backend: str,
     device: str,
+    cluster: str | None,
     overwrite: bool,
 ) -> None:
     """Plan and upscale. The first interruption ends the work in order, so that what was done is
@@ -270,21 +288,49 @@ def _upscale(
             overwrite=overwrite,
             suffix=suffix,
             data=data,
-            made=partial(made_before, options=options),
+            made=partial(made_before, options=options) if cluster is None else None,
         )
-    with console.interruptions() as is_interrupted, report:
-        for event in upscale_pictures(
-            plan,
-            options,
-            Pipelines(backend, device),
-            overwrite=overwrite,
-            is_cancelled=is_interrupted,
-        ):
+    with ExitStack() as around:
+        is_interrupted = around.enter_context(console.interruptions())
+        events: Iterator[Event]
+        if cluster is None:
+            events = upscale_pictures(
+                plan,
+                options,
+                Pipelines(backend, device),
+                overwrite=overwrite,
+                is_cancelled=is_interrupted,
+            )
+        else:
+            from sr4.cluster.bulk import upscale_on_cluster
+
+            around.enter_context(console.quiet_libraries())
+            events = upscale_on_cluster(
+                plan,
+                options,
+                address=cluster,
+                backend=backend,
+                device=device,
+                overwrite=overwrite,
+                is_cancelled=is_interrupted,
+                lost=partial(_leave, report),
+            )
+        around.enter_context(report)
+        for event in events:
             report.tell(event)
             if isinstance(event, Done) and not event.picture.to_files:
                 write_stdout(event.files[str(event.picture.output)])
         if is_interrupted():
             raise KeyboardInterrupt
+
+
+def _leave(report: Report, said: str) -> None:
+    """End the process, with what was done, from a thread: no other gets to it any more."""
+    report.end_bar()
+    console.fail(said)
+    if report.quiet:
+        console.say_json({**report.summary(), "error": said})
+    os._exit(ClusterError.exit_code)
 
 
 def _piped(text: str, data: bytes | None, suffix: str | None) -> Plan:

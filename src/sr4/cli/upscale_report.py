@@ -48,7 +48,7 @@ class Report:
     """
 
     def __init__(self, model: str, *, quiet: bool, to_stdout: bool = False) -> None:
-        self._model, self._quiet, self._to_stdout = model, quiet, to_stdout
+        self._model, self.quiet, self._to_stdout = model, quiet, to_stdout
         self._left_out: dict[str, int] = {}
         self._used: dict[str, None] = {}  # models, in the order of their use
         self._backends: set[str] = set()
@@ -70,6 +70,10 @@ class Report:
         error: BaseException | None,
         place: TracebackType | None,
     ) -> None:
+        self.end_bar()
+
+    def end_bar(self) -> None:
+        """Take the bar from the terminal."""
         self._bar.close()
 
     def tell(self, event: Event) -> None:
@@ -125,16 +129,16 @@ class Report:
     def _skip(self, event: Skipped) -> None:
         self._skipped = pictures = event.pictures
         self._used |= dict.fromkeys(event.models)
-        if not self._quiet:
+        if not self.quiet:
             several = "1 picture was" if len(pictures) == 1 else f"{len(pictures):,} pictures were"
             console.note(f"sr4: {several} done before, in the same way")
 
     def _open(self, event: ModelReady) -> None:
         self._used[event.model] = None
         self._backends.add(event.backend)
-        there = [one for one in event.pictures if one.size is not None]
-        if self._model == AUTO and there:
-            several = f"{len(there):,} pictures" if len(there) > 1 else str(there[0].source)
+        if self._model == AUTO and event.pictures:
+            count = len(event.pictures)
+            several = f"{count:,} pictures" if count > 1 else str(event.pictures[0].source)
             console.note(
                 f"sr4: {event.model} for {several}: {_WHY[event.model]}; --model names another"
             )
@@ -150,7 +154,7 @@ class Report:
     def _announce(self, event: Estimated) -> None:
         """How long a large picture will take."""
         (width, height), pixels = event.result_size, math.prod(event.result_size)
-        if pixels >= _LONG and not self._quiet:
+        if pixels >= _LONG and not self.quiet:
             console.note(
                 f"sr4: {event.picture.source}: {event.size[0]}x{event.size[1]} -> "
                 f"{width}x{height}, {pixels / 1e6:,.0f} megapixels, {console.about(event.seconds)}"
@@ -158,10 +162,11 @@ class Report:
 
     def _finish(self, event: Done) -> None:
         record = event.record
-        self._results.append(record.json())
+        if self.quiet:  # else nobody asks for the summary, and results may be very many
+            self._results.append(record.json())
         for text in record.notes:
             console.note(f"sr4: {record.input}: {text}")
-        if not self._quiet:
+        if not self.quiet:
             seconds = f"{record.seconds * record.together:.2f} s"
             if record.together > 1:
                 seconds += f" for {record.together} together"

@@ -101,16 +101,17 @@ def list_files(path: str | Path, suffixes: Collection[str] = SUFFIXES) -> Files:
                 continue
             entered.add((status.st_dev, status.st_ino))
             folders[:] = sorted(name for name in folders if not name.startswith("."))
+            place = Path(folder)
             for name in files:
                 if not name.startswith("."):
                     is_picture = os.path.splitext(name)[1].lower() in suffixes
-                    (found.pictures if is_picture else found.others).append(Path(folder, name))
+                    (found.pictures if is_picture else found.others).append(place / name)
     except FileNotFoundError as error:
         raise PictureError(missing_path(Path(error.filename or root))) from error
     except (OSError, ValueError) as error:
-        place = getattr(error, "filename", None) or root
+        refused = getattr(error, "filename", None) or root
         raise PictureError(
-            f"the folder {str(place)!r} cannot be listed ({reason(error)}); expected a readable "
+            f"the folder {str(refused)!r} cannot be listed ({reason(error)}); expected a readable "
             "folder of pictures"
         ) from error
     for files_of_a_kind in found:

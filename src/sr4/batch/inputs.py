@@ -1,0 +1,160 @@
+"""The pictures that inputs name: files, folders, patterns and tars."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from sr4.data.tars import FileState, Place, file_state, index_tar
+from sr4.errors import PictureError, reason
+from sr4.files.paths import is_address
+from sr4.files.patterns import is_pattern, matching
+from sr4.pictures import READ_SUFFIXES, WRITE_SUFFIXES, natural_suffix
+from sr4.pictures.finding import counted, list_files, nothing_found, read_here
+
+TAR = ".tar"
+
+
+class Packed(NamedTuple):
+    """A picture in a tar.
+
+    Attributes:
+        tar: the file; place: where in it the bytes are.
+        state: of the tar when they were found there.
+    """
+
+    tar: Path
+    place: Place
+    state: FileState
+
+    def read(self, name: Path) -> bytes:
+        """The bytes.
+
+        Args:
+            name: what messages call the picture.
+
+        Raises:
+            PictureError: they cannot be read, or the tar has changed.
+        """
+        try:
+            with self.tar.open("rb") as file:
+                if file_state(file) != self.state:
+                    raise PictureError(
+                        f"{str(name)!r} may be another by now, as its tar has changed; expected it "
+                        "to stay while it is read: call again"
+                    )
+                file.seek(self.place.offset)
+                return file.read(self.place.size)
+        except OSError as error:
+            raise PictureError(
+                f"{str(name)!r} cannot be read ({reason(error)}); expected its tar to stay while "
+                "it is"
+            ) from error
+
+
+class Found(NamedTuple):
+    """A picture that an input names.
+
+    Attributes:
+        source: what messages call it: its file, or its tar and its name there.
+        folder: that the output folder stands for.
+        is_named: by the caller, not found in a folder or a tar or by a pattern.
+        data: the bytes of a picture in memory.
+        packed: where the bytes of one in a tar are.
+    """
+
+    source: Path
+    folder: Path
+    is_named: bool = True
+    data: bytes | None = None
+    packed: Packed | None = None
+
+    @property
+    def place(self) -> Path:
+        """Relative to the output folder, with the suffix of the source."""
+        return self.source.relative_to(self.folder)
+
+
+def expand(text: str, out: Path, others: list[Path]) -> list[Found]:
+    """The pictures that one INPUT names; files of folders that are none join the others.
+
+    Raises:
+        SR4Error: it names none, or cannot be read.
+    """
+    if not text:
+        raise PictureError("got an empty name; expected a file, a folder or a pattern")
+    if is_address(text):  # which may look like a pattern, too
+        raise PictureError(
+            f"got the address {text!r}; expected a file, since nothing is fetched from the "
+            "network: save it first"
+        )
+    if os.path.isdir(text):
+        return _expand_folder(Path(text), out, others)
+    if text.lower().endswith(TAR) and os.path.isfile(text):
+        return _expand_tar(Path(text), others)
+    if os.path.lexists(text) or not is_pattern(text):
+        return [Found(Path(text), Path(text).parent)]
+    matches = matching(os.path.expanduser(text))
+    if not matches:
+        raise PictureError(f"no file matches {text!r}; expected a pattern such as 'faces/*.png'")
+    expanded = [one for match in matches for one in expand(match, out, others)]
+    return [one._replace(is_named=False) for one in expanded]
+
+
+def _expand_folder(folder: Path, out: Path, others: list[Path]) -> list[Found]:
+    files, foreign = list_files(folder, read_here(READ_SUFFIXES))
+    results = Path(os.path.realpath(out))
+    if Path(os.path.realpath(folder)) in results.parents:  # earlier results are no new inputs
+        files, foreign = (
+            [file for file in some if results not in Path(os.path.realpath(file)).parents]
+            for some in (files, foreign)
+        )
+    if not files:
+        raise PictureError(f"the folder {str(folder)!r} {nothing_found(counted(foreign))}")
+    others += foreign
+    return [Found(file, folder, is_named=False) for file in files]
+
+
+def _expand_tar(tar: Path, others: list[Path]) -> list[Found]:
+    """The pictures of a tar, by their names in it, as those of a folder."""
+    suffixes = read_here(READ_SUFFIXES)
+    state, places = index_tar(tar, lambda name: True)
+    found = []
+    for name, place in places.items():
+        parts = PurePosixPath(name).parts
+        if name.startswith("/") or ".." in parts:
+            raise PictureError(
+                f"{str(tar)!r} holds {name[:80]!r}, which leads out of it; expected names below "
+                "the tar: unpack it with a program that refuses these, and name the folder"
+            )
+        if any(part.startswith(".") for part in parts):
+            continue
+        if os.path.splitext(name)[1].lower() in suffixes:
+            packed = Packed(tar, place, state)
+            found.append(Found(tar / name, tar, is_named=False, packed=packed))
+        else:
+            others.append(tar / name)
+    if not found:
+        raise PictureError(f"the tar {str(tar)!r} {nothing_found(counted(others))}")
+    return found
+
+
+def result_name(found: Found, suffix: str | None) -> Path:
+    """Where a result goes below the output folder.
+
+    Args:
+        suffix: that is asked for, "same" being that of the picture.
+    """
+    if suffix == "same" and found.source.suffix.lower() in WRITE_SUFFIXES:
+        return found.place
+    if suffix is None or suffix == "same":
+        suffix = natural_suffix(_start(found))
+    return found.place.with_suffix(suffix)
+
+
+def _start(found: Found) -> Path | bytes:
+    """What tells which format holds the result: the name, but for TIFF, whose depth counts."""
+    if found.packed is not None and found.source.suffix.lower() in (".tif", ".tiff"):
+        return found.packed.read(found.source)
+    return found.source if found.data is None else found.data
