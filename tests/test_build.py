@@ -34,7 +34,7 @@ from sr4.diffusion.schedules import CosineSchedule, TableSchedule, TerminalSNRWa
 from sr4.errors import UsageError
 from sr4.networks.attention_input import AttentionInputUNet
 from sr4.networks.fast import FastUNet
-from sr4.networks.low_res_path import DOWNSCALES
+from sr4.networks.low_res_path import ACTIVATIONS, DOWNSCALES
 from sr4.networks.sr3 import GroupAttention, SR3UNet
 from sr4.networks.sr4 import SR4UNet
 
@@ -132,7 +132,21 @@ def test_the_low_res_path_and_its_scheme() -> None:
             assert built.low_res_path is None
         else:
             assert built.low_res_path is not None
-            assert repr(built.low_res_path.downscale) == repr(DOWNSCALES[path](3, 1, 32)[0])
+            assert repr(built.low_res_path.downscale) == repr(
+                DOWNSCALES[path](3, 1, 32, ACTIVATIONS["silu"])[0]
+            )
+
+
+def test_the_activation_of_the_low_res_path() -> None:
+    small: dict[str, Any] = SMALL | {"attention_resolutions": (16,), "path_resolution": 16}
+    names = get_args(SR4NetworkSettings.model_fields["path_activation"].annotation)
+    assert set(names) == set(ACTIVATIONS)
+    for name in names:
+        settings = SR4NetworkSettings(**small, path_activation=name)
+        built = build_network(model(settings, image_size=32))
+        assert isinstance(built, SR4UNet)
+        assert built.low_res_path is not None
+        assert repr(built.low_res_path.downscale.get_submodule("1")) == repr(ACTIVATIONS[name]())
 
 
 def test_a_learned_variance_doubles_the_outputs() -> None:

@@ -158,6 +158,36 @@ def test_what_is_done_is_not_done_again(
     assert without_times(read_results(peaceful)) == before
 
 
+class Brightness:
+    """Features that need no weights: the mean of each channel."""
+
+    size, protocol, caution = 3, "the mean of each channel", "no Inception"
+
+    def __init__(self, weights: Path) -> None:
+        self.seen = weights
+
+    def __call__(self, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
+        return pictures.mean(axis=(1, 2))
+
+
+def test_fid_is_added_to_what_was_scored_without(
+    peaceful: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert all(row.own.fid is None for row in read_results(peaceful).rows)
+    monkeypatch.setattr("sr4.evaluation.features.InceptionV3", Brightness)
+    words = [*driver.words(str(pictures), peaceful), "--inception", "inception.pth"]
+    assert main(words) == 0
+    found = read_results(peaceful)
+    for evaluation in (*found.baselines, *(row.own for row in found.rows)):
+        assert evaluation.fid is not None
+        assert evaluation.fid.value > 0
+        assert evaluation.protocol["features of kid, fid"] == Brightness.protocol
+    monkeypatch.setattr("sr4.ablation.run.evaluate", lambda *_, **__: pytest.fail("scored again"))
+    for again in (words, words[:-2]):
+        assert main(again) == 0
+        assert without_times(read_results(peaceful)) == without_times(found)
+
+
 def test_a_system_can_be_added(peaceful: Path, pictures: Path) -> None:
     more = (*driver.RECIPES, "sr3-500-matched")
     assert main(driver.words(str(pictures), peaceful, more)) == 0

@@ -44,7 +44,7 @@ def test_what_a_scheme_learns(scheme: str, parameters: int) -> None:
 
 def test_schemes_that_learn_nothing_in_closed_form() -> None:
     x = picture(24)
-    found = {name: DOWNSCALES[name](3, 2, 32)[0](x) for name in ("direct", "bicubic")}
+    found = {name: DOWNSCALES[name](3, 2, 32, nn.SiLU)[0](x) for name in ("direct", "bicubic")}
     rows = torch.arange(0, 24, 4)
     assert torch.equal(found["direct"], x[:, :, rows][..., rows])
     torch.testing.assert_close(found["bicubic"], Degradation(4)(x), rtol=0, atol=1e-5)
@@ -71,3 +71,30 @@ def test_what_a_place_sees(scheme: str, first: int, last: int) -> None:
 def test_an_unknown_scheme_is_refused() -> None:
     with pytest.raises(UsageError, match="unknown low-res path 'bicubik': did you mean 'bicubic'"):
         LowResPath(scheme="bicubik", channels=3, halvings=1, outputs=(1,))
+
+
+@pytest.mark.parametrize("scheme", ["convolutions", "large-kernel"])
+@pytest.mark.parametrize(
+    ("activation", "below", "above"),
+    [
+        ("silu", -0.26894, 0.73106),
+        ("relu", 0, 1),
+        ("leaky-relu", -0.2, 1),
+        ("gelu", -0.15866, 0.84134),
+    ],
+)
+def test_activations_by_hand(scheme: str, activation: str, below: float, above: float) -> None:
+    """What becomes of -1 and 1, behind a single convolution that gives them."""
+    path = LowResPath(
+        scheme=scheme, channels=1, halvings=1, outputs=(1,), width=2, activation=activation
+    )
+    convolution = path.downscale.get_submodule("0")
+    nn.init.zeros_(convolution.get_parameter("weight"))
+    convolution.get_parameter("bias").data = torch.tensor([-1.0, 1.0])
+    found = path.downscale(torch.zeros(1, 1, 4, 4))[0, :, 0, 0]
+    assert found.tolist() == pytest.approx([below, above], abs=1e-4)
+
+
+def test_an_unknown_activation_is_refused() -> None:
+    with pytest.raises(UsageError, match="unknown activation 'relo': did you mean 'relu'"):
+        LowResPath(channels=3, halvings=1, outputs=(1,), activation="relo")

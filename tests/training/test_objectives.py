@@ -132,6 +132,19 @@ def test_one_level_for_a_batch() -> None:
     assert distance < 2.23 / np.sqrt(500)
 
 
+@pytest.mark.parametrize("noise", ["sample", "batch"])
+def test_one_noise_for_a_batch(noise: str) -> None:
+    """Pictures that are equal, at one level, differ by their noise alone."""
+    network, same = zeros(), batch()
+    same = replace(same, high_res=same.high_res[:1].expand(8, -1, -1, -1))
+    objective(model(noise_level="batch", noise=noise))(network, same)
+    x_t = network.asked[-1][0]
+    are_equal = [torch.equal(x_t[0], other) for other in x_t[1:]]
+    assert are_equal == [noise == "batch"] * 7
+    objective(model(noise_level="batch", noise=noise))(network, replace(same, position=8))
+    assert not torch.isclose(network.asked[-1][0][0], x_t[0]).all()  # the next batch has its own
+
+
 def test_a_share_of_the_pictures_trains_the_last_time_alone() -> None:
     network, plain = zeros(), zeros()
     for position in range(0, 400, 8):
@@ -256,9 +269,12 @@ def test_hybrid_loss_of_the_reference_code(shared: Path) -> None:
     np.testing.assert_allclose(loss, golden["hybrid_loss"], rtol=1e-5)
 
 
-def test_hybrid_loss_in_closed_form() -> None:
+@pytest.mark.filterwarnings("ignore::sr4.diffusion.schedules.TerminalSNRWarning")
+@pytest.mark.parametrize("schedule", ["cosine-table", "linear"])
+def test_hybrid_loss_in_closed_form(schedule: str) -> None:
     """The whole objective against the formulas of Nichol & Dhariwal 2021 (equations 4 to 7, 9, 15
-    and 16), written on betas, at every step of a short table.
+    and 16), written on betas, at every step of a short table. The first beta of the linear one is
+    1e-6, so that what is left of the clean picture's noise, were there any, would show.
     """
     steps, weight = 10, 0.05
     random = np.random.default_rng(0)
@@ -268,6 +284,8 @@ def test_hybrid_loss_in_closed_form() -> None:
     t = np.arange(steps)  # from 0, as there
     grid = (np.arange(steps + 1) / steps + 0.008) / 1.008 * np.pi / 2
     betas = np.minimum(1 - (np.cos(grid[1:]) / np.cos(grid[:-1])) ** 2, 0.999)
+    if schedule == "linear":
+        betas = np.linspace(1e-6, 1e-2, steps)
     gamma = np.cumprod(1 - betas)
     before = np.append(1.0, gamma[:-1])
 
@@ -297,7 +315,7 @@ def test_hybrid_loss_in_closed_form() -> None:
     bound = terms.mean((1, 2, 3)) / np.log(2)
     simple = ((output[:, :3] - eps) ** 2).mean((1, 2, 3))
 
-    settings = model("cosine-table", steps, vlb_weight=weight, **LEARNED)
+    settings = model(schedule, steps, vlb_weight=weight, **LEARNED)
     network = Recorder(lambda x_t, log_snr: torch.from_numpy(output))
     clean, noise = torch.from_numpy(x_0), torch.from_numpy(eps)
     loss = objective(settings).loss(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 from torch import Tensor, nn  # noqa: E402
 
 from sr4.build import build_degradation  # noqa: E402
-from sr4.config import RunSettings  # noqa: E402
+from sr4.config import RunSettings, TrainingSettings  # noqa: E402
 from sr4.config.overrides import override  # noqa: E402
 from sr4.data.loader import Batch  # noqa: E402
 from sr4.degradation.known import KNOWN_LENGTH  # noqa: E402
@@ -195,6 +195,16 @@ def test_pieces_of_a_batch_take_the_step_of_all_of_it(tiny: Tiny, recipe: str) -
     for loss, step in moved[2:]:
         torch.testing.assert_close(loss, moved[0][0], rtol=1e-6, atol=0)
         assert (step - moved[0][1]).norm() < 1e-4 * moved[0][1].norm()  # weights are rounded
+
+
+def test_the_weights_begin_as_asked(tiny: Tiny) -> None:
+    found = {}
+    for how in get_args(TrainingSettings.model_fields["initialisation"].annotation):
+        settings = override(tiny(), {"training": {"initialisation": how}})
+        found[how] = weights(begin(settings).average)
+    assert len(found) == 3
+    assert not any(torch.equal(found["default"], found[how]) for how in ("orthogonal", "kaiming"))
+    assert not torch.equal(found["orthogonal"], found["kaiming"])
 
 
 def test_weights_of_another_shape_are_refused(tiny: Tiny) -> None:

@@ -35,6 +35,7 @@ from sr4.data.sources import Source
 from sr4.errors import RunError, UsageError, reason
 from sr4.evaluation._optional import require
 from sr4.evaluation.evaluate import BicubicUpscaler, Upscaler, evaluate
+from sr4.evaluation.features import InceptionV3
 from sr4.files.kinds import FolderKind, holds
 from sr4.files.whole import clear_leftovers, write_text
 from sr4.machine.processors import processor
@@ -127,6 +128,7 @@ def ablate(
     val: Source | None = None,
     show: Source | None = None,
     out: Path,
+    inception: InceptionV3 | None = None,
     on_progress: OnProgress | None = None,
 ) -> Results | None:
     """Run a plan, or go on with it: what is done is not done again, wherever it was stopped.
@@ -142,6 +144,8 @@ def ablate(
             them.
         show: pictures for the sample grids; the first of the test if None.
         out: the folder.
+        inception: what FID and KID are computed with; None leaves them out. Systems that were
+            scored without are scored again.
 
     Returns:
         The results, or None if a signal (SIGTERM or SIGINT) has stopped it: it can go on.
@@ -170,7 +174,9 @@ def ablate(
         _settle(out, plan, data, test)
         try:
             with _interrupted_by_sigterm():
-                return _Ablation(plan, settings, data, test, val, show, out, on_progress).run()
+                return _Ablation(
+                    plan, settings, data, test, val, show, out, inception, on_progress
+                ).run()
         except KeyboardInterrupt:
             return None
 
@@ -204,6 +210,7 @@ class _Ablation:
     val: Source
     show: Source
     out: Path
+    inception: InceptionV3 | None
     on_progress: OnProgress | None
     rows: list[Row] = field(default_factory=list)
 
@@ -305,7 +312,9 @@ class _Ablation:
         parts = [name, *([str(steps)] if steps else []), *(["projected"] if projected else [])]
         path = self.out / "scores" / f"{'-'.join(parts)}.json"
         if path.is_file():
-            return Score.model_validate_json(path.read_text(encoding="utf-8"))
+            kept = Score.model_validate_json(path.read_text(encoding="utf-8"))
+            if self.inception is None or kept.evaluation.fid is not None:
+                return kept
         doing = f"scoring {' '.join(parts)}"
         self._tell(doing, 0, self.plan.limit)
         evaluation = evaluate(
@@ -315,6 +324,7 @@ class _Ablation:
             steps=steps,
             consistency=True if projected else None,
             batch_size=_BATCH,
+            inception=self.inception,
             on_progress=lambda done, total: self._tell(doing, done, total),
         )
         columns = {

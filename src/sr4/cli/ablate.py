@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sr4.cli import console
-from sr4.cli.options import JSON, examples
+from sr4.cli.options import JSON, Inception, examples
 from sr4.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ def ablate(
     limit: Annotated[
         int, typer.Option(metavar="N", min=2, help="Test pictures; validations draw no more.")
     ] = 64,
+    inception: Inception = None,
     assignments: Annotated[
         list[str] | None,
         typer.Option(
@@ -113,8 +114,10 @@ def ablate(
     """
     from sr4.config.overrides import merge, parse_assignment
     from sr4.data.sources import open_sources
+    from sr4.evaluation.features import InceptionV3
 
     run = _runner()
+    network = InceptionV3(inception) if inception is not None else None
     changes: dict[str, Any] = {}
     for text in assignments or ():
         changes = merge(changes, parse_assignment(text))
@@ -146,6 +149,7 @@ def ablate(
             val=opened(val) if val else None,
             show=opened(show) if show else None,
             out=out,
+            inception=network,
             on_progress=tell,
         )
     if results is None:

@@ -13,6 +13,7 @@ from sr4.cli.options import (
     Backend,
     Detail,
     Device,
+    Inception,
     Overwrite,
     Sampler,
     Seed,
@@ -121,15 +122,7 @@ def evaluate(
             help="Folder for a report: report.json, report.md, per_picture.csv, comparison.png.",
         ),
     ] = None,
-    inception: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Also compute FID and KID, with these weights of Inception v3: the canonical file "
-            "is weights-inception-2015-12-05-6726825d.pth of torch-fidelity. Needs the extra fid.",
-            show_default=False,
-        ),
-    ] = None,
+    inception: Inception = None,
     backend: Backend = "auto",
     device: Device = "auto",
     overwrite: Overwrite = False,

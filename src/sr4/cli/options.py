@@ -6,6 +6,7 @@ its message gives the nearest one.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,6 +31,16 @@ Detail = Annotated[
         metavar="0..1",
         help="0: the mean of all pictures that fit, nearest to the truth and soft; 1: a sample of "
         "them, with all its detail. Default: the model's own.",
+        show_default=False,
+    ),
+]
+
+Inception = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Also compute FID and KID, with these weights of Inception v3: the canonical file "
+        "is weights-inception-2015-12-05-6726825d.pth of torch-fidelity. Needs the extra fid.",
         show_default=False,
     ),
 ]

@@ -81,6 +81,7 @@ class ObjectiveSettings(Settings):
     p: Literal[1, 2] = 1
     vlb_weight: float = Field(0.0, ge=0)
     noise_level: Literal["sample", "batch"] = "sample"
+    noise: Literal["sample", "batch"] = "sample"  # drawn for each picture, or once for a batch
     # Share of the pictures that train t = 1 with x_t = 0: the x_0 of least error is then the mean
     # of all that fit low_res, which sampling at a temperature of 0 gives.
     mean_share: float = Field(0.0, ge=0, le=1)

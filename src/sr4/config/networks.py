@@ -129,6 +129,7 @@ class SR4NetworkSettings(SR3NetworkSettings):
     attention_resolutions: tuple[_Edge, ...] = Field((8,), max_length=8)
     heads: int = Field(4, ge=1, le=64)
     path: Literal["convolutions", "large-kernel", "bicubic", "direct", "none"] = "convolutions"
+    path_activation: Literal["silu", "relu", "leaky-relu", "gelu"] = "silu"
     path_resolution: _Edge = 16
     path_width: int = Field(32, ge=1, le=1024)
 

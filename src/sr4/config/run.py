@@ -74,6 +74,9 @@ class TrainingSettings(Settings):
     ema_decay: float = Field(0.9999, ge=0, lt=1)  # a step; the start of a run uses less
     precision: Literal["float32", "bf16"] = "bf16"
     seed: int = Field(0, ge=0)
+    # Of fresh weights: PyTorch's own; or orthogonal or of normal numbers (He et al. 2015), without
+    # biases. Layers that start at zero do so in any case.
+    initialisation: Literal["default", "orthogonal", "kaiming"] = "default"
     init: str = ""  # checksum of the weights that the run begins with; fresh ones if empty
     save_every_images: int = Field(20_000, ge=1)
     validate_every_images: int = Field(20_000, ge=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,26 @@ def zero_init(module: nn.Conv2d | nn.Linear) -> nn.Conv2d | nn.Linear:
     for parameter in module.parameters():
         nn.init.zeros_(parameter)
     return module
+
+
+def initialise(network: nn.Module, how: str) -> None:
+    """Draw the weights of convolutions and linear layers anew; those that are zero stay so.
+
+    Args:
+        how: "orthogonal" (Saxe et al. 2014), as the unofficial SR3 has them, or "kaiming" (He et
+            al. 2015), both with biases of zero; "default" leaves PyTorch's own.
+    """
+    if how == "default":
+        return
+    draws: Mapping[str, Callable[[Tensor], Tensor]] = {
+        "orthogonal": nn.init.orthogonal_,
+        "kaiming": nn.init.kaiming_normal_,
+    }
+    for layer in network.modules():
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)) and layer.weight.any():
+            draws[how](layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 def to_target_size(low_res: Tensor, like: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import pairwise
 
 import torch.nn.functional as F
@@ -35,33 +36,45 @@ class BicubicDownscale(nn.Module):
         return F.interpolate(x, size=size, mode="bicubic", antialias=True, align_corners=False)
 
 
-Downscale = Callable[[int, int, int], tuple[nn.Module, int]]
+Activation = Callable[[], nn.Module]
+Downscale = Callable[[int, int, int, Activation], tuple[nn.Module, int]]
+
+ACTIVATIONS: Mapping[str, Activation] = {
+    "silu": nn.SiLU,
+    "relu": nn.ReLU,
+    "leaky-relu": partial(nn.LeakyReLU, 0.2),
+    "gelu": nn.GELU,
+}
 
 
-def _convolutions(channels: int, halvings: int, width: int) -> tuple[nn.Module, int]:
+def _convolutions(
+    channels: int, halvings: int, width: int, activation: Activation
+) -> tuple[nn.Module, int]:
     """Strided 3x3 convolutions that halve the picture, double the channels and are each followed
-    by SiLU.
+    by an activation.
     """
     layers: list[nn.Module] = []
     widths = [channels, *(width << level for level in range(halvings))]
     for width_in, width_out in pairwise(widths):
-        layers += [nn.Conv2d(width_in, width_out, 3, stride=2, padding=1), nn.SiLU()]
+        layers += [nn.Conv2d(width_in, width_out, 3, stride=2, padding=1), activation()]
     return nn.Sequential(*layers), widths[-1]
 
 
-def _large_kernel(channels: int, halvings: int, width: int) -> tuple[nn.Module, int]:
-    """One convolution to as many channels, twice as wide as its stride, and SiLU."""
+def _large_kernel(
+    channels: int, halvings: int, width: int, activation: Activation
+) -> tuple[nn.Module, int]:
+    """One convolution to as many channels, twice as wide as its stride, and an activation."""
     stride, out = 2**halvings, width << (halvings - 1)
     convolution = nn.Conv2d(channels, out, 2 * stride, stride=stride, padding=stride // 2)
-    return nn.Sequential(convolution, nn.SiLU()), out
+    return nn.Sequential(convolution, activation()), out
 
 
-# By name: colour channels, halvings and width to a module and the channels it gives.
+# By name: colour channels, halvings, width and activation to a module and the channels it gives.
 DOWNSCALES: Mapping[str, Downscale] = {
     "convolutions": _convolutions,
     "large-kernel": _large_kernel,
-    "bicubic": lambda channels, halvings, width: (BicubicDownscale(2**halvings), channels),
-    "direct": lambda channels, halvings, width: (EveryNth(2**halvings), channels),
+    "bicubic": lambda channels, halvings, *_: (BicubicDownscale(2**halvings), channels),
+    "direct": lambda channels, halvings, *_: (EveryNth(2**halvings), channels),
 }
 
 
@@ -77,9 +90,10 @@ class LowResPath(nn.Module):
         halvings: how often the picture is halved, at least 1.
         outputs: channels that each place needs.
         width: channels after the first convolution; the two schemes that learn nothing have none.
+        activation: a name in `ACTIVATIONS`, of the schemes that learn.
 
     Raises:
-        UsageError: an unknown scheme.
+        UsageError: an unknown scheme or activation.
     """
 
     def __init__(
@@ -90,11 +104,18 @@ class LowResPath(nn.Module):
         outputs: tuple[int, ...],
         width: int = 32,
         scheme: str = "convolutions",
+        activation: str = "silu",
     ) -> None:
         super().__init__()
+        if activation not in ACTIVATIONS:
+            raise UsageError(
+                f"unknown activation {activation!r}: {nearest(activation, ACTIVATIONS)}"
+            )
         if scheme not in DOWNSCALES:
             raise UsageError(f"unknown low-res path {scheme!r}: {nearest(scheme, DOWNSCALES)}")
-        self.downscale, features = DOWNSCALES[scheme](channels, halvings, width)
+        self.downscale, features = DOWNSCALES[scheme](
+            channels, halvings, width, ACTIVATIONS[activation]
+        )
         self.project = nn.ModuleList(zero_init(nn.Conv2d(features, out, 1)) for out in outputs)
 
     def forward(self, upsampled: Tensor) -> list[Tensor]:

@@ -27,6 +27,7 @@ class SR4UNet(SR3UNet):
         path_resolution: edge of the feature maps that the low-res path joins, at an input of
             `image_size`; smaller than `image_size`.
         path_width: channels after the path's first convolution.
+        path_activation: after its convolutions: "silu", "relu", "leaky-relu" or "gelu".
         others: as for `SR3UNet`.
 
     Raises:
@@ -44,6 +45,7 @@ class SR4UNet(SR3UNet):
         path: str = "convolutions",
         path_resolution: int = 16,
         path_width: int = 32,
+        path_activation: str = "silu",
         **others: Any,
     ) -> None:
         super().__init__(
@@ -64,6 +66,7 @@ class SR4UNet(SR3UNet):
                 halvings=self.path_level,
                 outputs=(self.down_widths[self.path_level], self.up_widths[self.path_level]),
                 width=path_width,
+                activation=path_activation,
             )
 
     def entry(self, x_t: Tensor, upsampled: Tensor) -> Entry:

@@ -17,6 +17,7 @@ from sr4.build import build_network
 from sr4.config import RunSettings, TrainingSettings
 from sr4.data.loader import Batch
 from sr4.errors import RunError, UsageError
+from sr4.networks.blocks import initialise
 from sr4.networks.fused import drawing_for
 from sr4.runtime.torch_backend import channels_last
 from sr4.training import processes
@@ -60,7 +61,9 @@ class Optimisation:
         )
         device = self._accelerator.device
         torch.manual_seed(training.seed)
-        network = channels_last(build_network(settings.model)).to(device)
+        network = build_network(settings.model)
+        initialise(network, training.initialisation)
+        network = channels_last(network).to(device)
         optimiser = torch.optim.AdamW(
             network.parameters(),
             lr=training.learning_rate,
