@@ -27,16 +27,20 @@ def test_the_discriminators_pull_is_as_large_as_the_distances() -> None:
     assert torch.equal(balance.ratios[[1, 3]], torch.zeros(2))
 
 
-def test_half_the_views_are_of_a_part_twice_as_large() -> None:
+def test_views_of_all_sizes_and_places() -> None:
     random = np.random.default_rng(0)
-    views = [View.drawn(random, (32, 48)) for _ in range(400)]
-    corners = [view.corner for view in views if view.corner is not None]
-    assert 160 < len(corners) < 240
-    assert {row for row, _ in corners} == set(range(17))
-    assert {column for _, column in corners} == set(range(25))
+    views = [View.drawn(random, (32, 48)) for _ in range(900)]
+    for zoom in (1, 2, 4):
+        corners = [view.corner for view in views if view.zoom == zoom]
+        assert 240 < len(corners) < 360
+        assert {row for row, _ in corners} == set(range(33 - 32 // zoom))
+        assert {column for _, column in corners} == set(range(49 - 48 // zoom))
+
+
+def test_what_a_view_shows() -> None:
     ramp = torch.arange(32.0).view(1, 1, 32, 1).expand(1, 3, 32, 48)
-    assert torch.equal(View(None)(ramp), ramp)
-    part = View((8, 3))(ramp)
+    assert torch.equal(View(1, (0, 0))(ramp), ramp)
+    part = View(2, (8, 3))(ramp)
     assert part.shape == ramp.shape
     # Rows 8 to 23, of which each new one is half as high: the middle of the first is at 7.75.
     expected = 7.75 + torch.arange(32.0) / 2

@@ -24,6 +24,7 @@ _DISCRIMINATOR, _FEATURES, _PERCEPTUAL = "discriminator", "features", "perceptua
 _CLIP_NORM = 1.0  # of a discriminator's gradient
 _PENALTY_EVERY = 4  # steps; it counts that many times then
 _PENALTY_NOISE = 0.1
+_ZOOMS = (1, 2, 4)
 _BALANCE_RATE = 0.03
 _TINY = 1e-24
 
@@ -167,33 +168,36 @@ class Pulls:
 
 @dataclass(frozen=True)
 class View:
-    """A look at pictures as a whole, or at a part of them twice as large: what is sharp at one
-    size may not be so at another.
+    """A look at pictures as a whole, or at a part of them, enlarged: what is sharp at one size may
+    not be so at another.
 
     Args:
-        corner: of the part, row and column; None: the whole.
+        zoom: how much larger; the part is so many times smaller.
+        corner: of the part, row and column.
     """
 
-    corner: tuple[int, int] | None
+    zoom: int
+    corner: tuple[int, int]
 
     @classmethod
     def drawn(cls, random: np.random.Generator, size: Sequence[int]) -> View:
-        """Either of the two, the same for all processes.
+        """One of `_ZOOMS`, and a place, the same for all processes.
 
         Args:
             random: what draws.
             size: (H, W) of the pictures.
         """
-        is_whole = random.random() < 0.5
-        row, column = (int(random.integers(side - side // 2 + 1)) for side in size)
-        return cls(None if is_whole else (row, column))
+        zoom = int(random.choice(_ZOOMS))
+        row, column = (int(random.integers(side - side // zoom + 1)) for side in size)
+        return cls(zoom, (row, column))
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """(B, C, H, W), same shape."""
-        if self.corner is None:
+        if self.zoom == 1:
             return contiguous(pictures)
         (row, column), (height, width) = self.corner, pictures.shape[-2:]
-        part = pictures[..., row : row + height // 2, column : column + width // 2]
+        rows, columns = height // self.zoom, width // self.zoom
+        part = pictures[..., row : row + rows, column : column + columns]
         return contiguous(F.interpolate(part, (height, width), mode="bicubic", antialias=True))
 
 
