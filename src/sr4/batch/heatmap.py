@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,32 +60,57 @@ def heatmap(uncertainty: NDArray[np.float32], full_scale: float = FULL_SCALE) ->
     return Image.fromarray(colours()[np.rint(shares * 255).astype(np.uint8)])
 
 
+class Legend(NamedTuple):
+    """What the map of a result shows.
+
+    Attributes:
+        shows: in words, with the pictures that it was calibrated on.
+        unit: the same in short.
+        is_calibrated: whether it is half the width of intervals, not a mere standard deviation.
+        most: what the brightest colour stands for, in levels of 255.
+    """
+
+    shows: str
+    unit: str
+    is_calibrated: bool
+    most: int
+
+
+def legend(result: Result) -> Legend:
+    """The legend of the map of a result."""
+    if result.calibration is None or not result.is_calibrated:
+        return Legend(
+            "the standard deviation of the samples in levels of 255, not calibrated",
+            "standard deviation, levels of 255",
+            False,
+            round(255 * FULL_SCALE),
+        )
+    half = f"half the {100 * LEVEL:g} % interval"
+    return Legend(
+        f"{half} in levels of 255, calibrated on {result.calibration.data_name}",
+        f"{half}, levels of 255",
+        True,
+        round(255 * INTERVAL_SCALE),
+    )
+
+
 @dataclass(frozen=True)
 class UncertaintyMap:
     """How sure a result is of each pixel: half the width of its calibrated interval or, where there
     is none, the standard deviation of the samples.
 
     Attributes:
-        values: (H, W) on the [0, 1] scale.
-        is_calibrated: which of the two.
-        shows: the same in words, with the pictures that it was calibrated on.
+        values: (H, W) on the [0, 1] scale; legend: what they are.
     """
 
     values: NDArray[np.float32]
-    is_calibrated: bool
-    shows: str
+    legend: Legend
 
     @classmethod
     def of(cls, result: Result) -> UncertaintyMap:
         """The map of a result of several samples."""
-        is_calibrated = result.is_calibrated
-        values = result.half_width(LEVEL) if is_calibrated else result.uncertainty
-        return cls(values, is_calibrated, shows(result))
-
-    @property
-    def full_scale(self) -> float:
-        """What the brightest colour stands for, on the [0, 1] scale."""
-        return INTERVAL_SCALE if self.is_calibrated else FULL_SCALE
+        values = result.half_width(LEVEL) if result.is_calibrated else result.uncertainty
+        return cls(values, legend(result))
 
     def raster(self) -> Raster:
         """The numbers themselves, in levels of 255, as float32."""
@@ -99,29 +124,16 @@ class UncertaintyMap:
         Args:
             has_scale: whether these are explained below.
         """
-        picture = heatmap(self.values, self.full_scale)
-        if not has_scale:
-            return picture
-        unit = f"half the {100 * LEVEL:g} % interval" if self.is_calibrated else "deviation"
-        return _explained(picture, round(255 * self.full_scale), f"{unit}, levels of 255")
+        picture = heatmap(self.values, self.legend.most / 255)
+        return _explained(picture, self.legend) if has_scale else picture
 
 
-def shows(result: Result) -> str:
-    """What the map of a result shows, a clause."""
-    if not result.is_calibrated or result.calibration is None:
-        return "the standard deviation of the samples in levels of 255, not calibrated"
-    return (
-        f"half the {100 * LEVEL:g} % interval in levels of 255, calibrated on "
-        f"{result.calibration.data_name}"
-    )
-
-
-def _explained(picture: Image.Image, most: int, unit: str) -> Image.Image:
+def _explained(picture: Image.Image, legend: Legend) -> Image.Image:
     """A map above its scale: a bar of all colours, numbers below it, and the unit."""
     size = min(_LARGE, max(_SMALL, picture.width // _LETTERS))
     font: Any = ImageFont.load_default(size)
     margin, line = size, round(1.4 * size)
-    width = max(picture.width, 2 * margin + int(font.getlength(unit)) + 1)
+    width = max(picture.width, 2 * margin + int(font.getlength(legend.unit)) + 1)
     whole = Image.new("RGB", (width, picture.height + 2 * margin + size + 2 * line), "white")
     whole.paste(picture, (0, 0))
     left, right, top = margin, width - margin, picture.height + margin
@@ -130,8 +142,8 @@ def _explained(picture: Image.Image, most: int, unit: str) -> Image.Image:
     draw = ImageDraw.Draw(whole)
     for part in range(_TICKS + 1):
         place = left + part * (right - left - 1) / _TICKS
-        number = f"{most * part // _TICKS}{'+' if part == _TICKS else ''}"
+        number = f"{legend.most * part // _TICKS}{'+' if part == _TICKS else ''}"
         draw.line([(place, top + size), (place, top + size + 2)], fill="black")
         draw.text((place, top + size + 3), number, fill="black", font=font, anchor="ma")
-    draw.text((width / 2, top + size + 3 + line), unit, fill="black", font=font, anchor="ma")
+    draw.text((width / 2, top + size + 3 + line), legend.unit, fill="black", font=font, anchor="ma")
     return whole

@@ -171,12 +171,13 @@ def write(one: InWork, *, overwrite: bool) -> tuple[Mapping[str, bytes], tuple[s
     Returns:
         The bytes by name, and what reading and writing it lost, in words.
     """
-    from sr4.batch.heatmap import shows
+    from sr4.batch.heatmap import legend
     from sr4.pictures import encode_picture, losses
 
     planned, outputs = one.planned, _outputs(one)
     if planned.uncertainty:
-        one.provenance = _with_map(one.provenance, planned.uncertainty, shows(one.results[0]))
+        shows = legend(one.results[0]).shows
+        one.provenance = _with_map(one.provenance, planned.uncertainty, shows)
     files: dict[str, bytes] = {}
     if planned.to_files:
         try:
@@ -196,11 +197,11 @@ def write(one: InWork, *, overwrite: bool) -> tuple[Mapping[str, bytes], tuple[s
 
 
 def _with_map(
-    provenance: Mapping[Path, Provenance], path: Path, what: str
+    provenance: Mapping[Path, Provenance], path: Path, shows: str
 ) -> dict[Path, Provenance]:
     """Provenance that says what the map shows, which nobody knows before it is drawn."""
     said = provenance[path]
-    return {**provenance, path: {**said, "found": {**said["found"], "map": what}}}
+    return {**provenance, path: {**said, "found": {**said["found"], "map": shows}}}
 
 
 def _write_files(one: InWork, outputs: Mapping[Path, Picture], *, overwrite: bool) -> None:
