@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from sr4.config import Calibration, HalfSplit, ModelConfig, SamplingSettings
+from sr4.config import (
+    Calibration,
+    HalfSplit,
+    ModelConfig,
+    SamplingSettings,
+    parse_model_config,
+)
+from sr4.errors import ModelError
 from sr4.model.folder import read_config, shipped_models
 
 CHECK = HalfSplit(
@@ -62,6 +70,7 @@ def test_it_says_what_it_was_fitted_on() -> None:
         {"factors": {2: (-1.0, 1.0)}},
         {"factors": {1: (1.0, 2.0)}},
         {"factors": {}},
+        {"factors": {2: (1.0, 1e308)}},
         {"data": ()},
         {"sha256": "x"},
         {"count": 1},
@@ -91,3 +100,10 @@ def test_the_shipped_models_are_calibrated_for_what_they_do_by_themselves() -> N
         for one in found:
             assert abs(one.check.coverage_95 - 0.95) < 0.02
             assert one.check.uncalibrated_95 < 0.8
+
+
+def test_a_wrong_calibration_is_named_by_its_place() -> None:
+    config = read_config(shipped_models()["sr4-fast"]).model_dump(mode="json")
+    config["calibrations"][0]["floor"] = 0
+    with pytest.raises(ModelError, match=r"where: setting 'calibrations\.0\.floor'"):
+        parse_model_config(json.dumps(config), "where", ModelError)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from itertools import pairwise
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from sr4.config.base import Settings
 from sr4.config.names import CorruptionName
 from sr4.config.sampling import SamplingSettings
+
+_Factor = Annotated[float, Field(ge=0, le=1e6)]
+
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 """The levels that calibrations are fitted for."""
@@ -62,7 +66,7 @@ class Calibration(Settings):
     smoothing: float = Field(ge=0, le=64)
     floor: float = Field(gt=0, le=255)
     levels: tuple[float, ...] = Field(min_length=1)
-    factors: Mapping[int, tuple[float, ...]] = Field(min_length=1)
+    factors: Mapping[int, tuple[_Factor, ...]] = Field(min_length=1)
     check: HalfSplit
 
     @model_validator(mode="after")

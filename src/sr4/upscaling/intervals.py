@@ -101,8 +101,7 @@ def calibration_of(
 
 def corruption_of(evidence: Evidence) -> CorruptionName:
     """What pictures of that evidence went through, in the words of calibrations."""
-    is_clean = evidence.kind in ("exact", "none") and not evidence.blur
-    return "none" if is_clean else "photo"
+    return "none" if evidence.is_of_clean_pixels else "photo"
 
 
 def calibrated(
