@@ -98,7 +98,7 @@ def test_the_shipped_models_are_calibrated_for_what_they_do_by_themselves() -> N
         found = [one for one in config.calibrations if one.sampling == config.sampling]
         assert sorted(one.corruption for one in found) == corruptions
         for one in found:
-            assert abs(one.check.coverage_95 - 0.95) < 0.02
+            assert abs(one.check.coverage_95 - 0.95) < 0.03  # of few photographs
             assert one.check.uncalibrated_95 < 0.8
 
 

@@ -87,9 +87,9 @@ def evaluate(
         bool,
         typer.Option(
             "--calibrate",
-            help="Fit the intervals of pixels on these pictures, which nothing else may have been "
-            "fitted on, and write what makes them into the model folder. The samples are drawn as "
-            "upscaling draws them, unless options say otherwise.",
+            help="Fit the intervals of pixels on these pictures, which the model must not have "
+            "been trained on, and write what makes them into the model folder. The samples are "
+            "drawn as upscaling draws them, unless options say otherwise.",
         ),
     ] = False,
     seed: Seed = 0,
