@@ -44,7 +44,8 @@ def test_known_scores() -> None:
     assert found["colour_drift"] == pytest.approx(1)
     assert found["ssim"] == pytest.approx(found["ssim_luma"], abs=1e-3)
     absent = {field for field, score in scores.items() if score is None}
-    assert absent == {"psnr_mean", "psnr_luma_mean", "perceptual", "diversity"}
+    of_intervals = {one for one in scores if one.startswith("coverage_")} | {"spread_rank"}
+    assert absent == {"psnr_mean", "psnr_luma_mean", "perceptual", "diversity"} | of_intervals
 
 
 def test_scores_of_several_draws() -> None:

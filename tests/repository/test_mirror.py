@@ -19,8 +19,8 @@ ELSEWHERE = {
     "ablation/test_run.py": "cli/ablate",
     "features/test_others_folders.py": "cli/distill",
     "cli/test_models.py": "cli/export",
-    "config/test_config.py": "config/base config/explain config/model config/networks "
-    "config/overrides config/run",
+    "config/test_config.py": "config/base config/explain config/model config/names "
+    "config/networks config/overrides config/run config/sampling",
     "training/test_trainer.py": "data/bad_pictures training/books",
     "data/test_prepare.py": "data/manifest",
     "degradation/test_operator.py": "degradation/banded degradation/fit degradation/inverse",

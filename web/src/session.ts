@@ -1,6 +1,6 @@
 /** The pictures of this tab, each with its settings, its state and its result; in memory only. */
 
-import type { Backend, Picture, Progress } from "./backends/backend";
+import type { Backend, HeatMap, Picture, Progress } from "./backends/backend";
 import type { Settings } from "./settings";
 
 export type State = "queued" | Progress["state"] | "done" | "failed" | "cancelled";
@@ -14,8 +14,8 @@ export interface Shown extends Picture {
 
 export interface Result {
   pictures: Shown[];
-  /** Address of the map of deviations; null for a single sample. */
-  uncertainty: string | null;
+  /** With its address; null for a single sample. */
+  uncertainty: (HeatMap & { url: string }) | null;
   width: number;
   height: number;
 }
@@ -101,7 +101,7 @@ export class Session {
     if (this.selected === run) this.selected = this.runs[Math.min(place, this.runs.length - 1)] ?? null;
     URL.revokeObjectURL(run.url);
     for (const one of run.result?.pictures ?? []) URL.revokeObjectURL(one.url);
-    if (run.result?.uncertainty) URL.revokeObjectURL(run.result.uncertainty);
+    if (run.result?.uncertainty) URL.revokeObjectURL(run.result.uncertainty.url);
     this.changed();
   }
 
@@ -166,13 +166,13 @@ export class Session {
   }
 }
 
-async function resultOf(pictures: Picture[], uncertainty: Blob | null): Promise<Result> {
+async function resultOf(pictures: Picture[], map: HeatMap | null): Promise<Result> {
   const shown = pictures.map((one) => ({ ...one, url: URL.createObjectURL(one.data) }));
   const size = await sizeOf(shown[0]!.url);
   if (size === null) throw new Error("this browser cannot show the result");
   return {
     pictures: shown,
-    uncertainty: uncertainty === null ? null : URL.createObjectURL(uncertainty),
+    uncertainty: map === null ? null : { ...map, url: URL.createObjectURL(map.data) },
     ...size,
   };
 }

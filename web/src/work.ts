@@ -1,6 +1,6 @@
 /** The picture that is looked at: its state, and what can be done with its result. */
 
-import { FULL_SCALE } from "../engine/heatmap";
+import type { HeatMap } from "./backends/backend";
 import { byId, copy, make, save, say } from "./dom";
 import * as link from "./link";
 import { choices, formats } from "./panel";
@@ -78,7 +78,7 @@ export class Work {
     byId("uncertainty").hidden = map === null;
     byId("uncertainty").setAttribute("aria-pressed", String(isShown));
     byId("scale").hidden = !isShown;
-    byId("scale-most").textContent = t("uncertainty_more", { levels: FULL_SCALE });
+    if (map !== null) drawScale(map);
     byId("unseen").hidden = given !== null || result !== null || hasEnded(run);
     if (given === null && result === null) {
       this.viewer.show(null);
@@ -87,7 +87,7 @@ export class Work {
     this.viewer.show({
       before: given === null ? null : run.url,
       after: shown(run)?.url ?? null,
-      uncertainty: isShown ? map : null,
+      uncertainty: isShown ? map.url : null,
       emerging,
       width: result?.width ?? emerging?.width ?? given!.width * GUESSED,
       height: result?.height ?? emerging?.height ?? given!.height * GUESSED,
@@ -146,6 +146,14 @@ export class Work {
     history.replaceState(null, "", `#${hash}`);
     say(t((await copy(location.href)) ? "link_copied" : "link_shown"), true);
   }
+}
+
+function drawScale(map: HeatMap): void {
+  const legend = map.isCalibrated ? t("uncertainty_interval") : t("uncertainty_legend");
+  byId("scale-legend").textContent = legend;
+  const numbers = [0, 1, 2, 3].map((part) => number((map.most * part) / 4));
+  const ticks = [...numbers, t("uncertainty_more", { levels: map.most })];
+  byId("scale-ticks").replaceChildren(...ticks.map((text) => make("span", {}, text)));
 }
 
 function facts(run: Run): string {

@@ -171,9 +171,13 @@ def write(one: InWork, *, overwrite: bool) -> tuple[Mapping[str, bytes], tuple[s
     Returns:
         The bytes by name, and what reading and writing it lost, in words.
     """
+    from sr4.batch.heatmap import legend
     from sr4.pictures import encode_picture, losses
 
     planned, outputs = one.planned, _outputs(one)
+    if planned.uncertainty:
+        shows = legend(one.results[0]).shows
+        one.provenance = _with_map(one.provenance, planned.uncertainty, shows)
     files: dict[str, bytes] = {}
     if planned.to_files:
         try:
@@ -190,6 +194,14 @@ def write(one: InWork, *, overwrite: bool) -> tuple[Mapping[str, bytes], tuple[s
             files[str(path)] = encode_picture(picture, path, one.provenance[path])
     result = outputs[planned.output]
     return files, (*result.notes, *losses(result, planned.output))
+
+
+def _with_map(
+    provenance: Mapping[Path, Provenance], path: Path, shows: str
+) -> dict[Path, Provenance]:
+    """Provenance that says what the map shows, which nobody knows before it is drawn."""
+    said = provenance[path]
+    return {**provenance, path: {**said, "found": {**said["found"], "map": shows}}}
 
 
 def _write_files(one: InWork, outputs: Mapping[Path, Picture], *, overwrite: bool) -> None:
@@ -218,7 +230,7 @@ def _write_files(one: InWork, outputs: Mapping[Path, Picture], *, overwrite: boo
 
 def _outputs(one: InWork) -> dict[Path, Picture]:
     """The pictures that come of one by file, the result last."""
-    from sr4.batch.heatmap import heatmap
+    from sr4.batch.heatmap import UncertaintyMap
     from sr4.pictures import NO_METADATA
     from sr4.pictures.raster import from_pil
 
@@ -229,7 +241,13 @@ def _outputs(one: InWork) -> dict[Path, Picture]:
         for number, path in enumerate(planned.samples)
     }
     if planned.uncertainty:
-        maps = tuple(from_pil(heatmap(result.uncertainty)) for result in results)
+        found = [UncertaintyMap.of(result) for result in results]
+        maps = tuple(
+            from_pil(one.picture(has_scale=planned.has_scale))
+            if planned.uncertainty.suffix == ".png"
+            else one.raster()
+            for one in found
+        )
         outputs[planned.uncertainty] = replace(given, frames=maps, metadata=NO_METADATA)
     outputs[planned.output] = replace(given, frames=tuple(result.raster for result in results))
     return outputs

@@ -44,7 +44,8 @@ class PlannedPicture:
         source: its file; of a picture in memory, what messages call it.
         output: the result's file; of a picture in memory, the name that its bytes go by.
         samples: the files of the single samples, where they are asked for.
-        uncertainty: the file of their uncertainty map, likewise.
+        uncertainty: the file of their uncertainty map, likewise: a picture, or the numbers.
+        has_scale: whether such a picture explains its colours, below the map.
         made: the files that an earlier call has made already, of this picture and in this way.
         data: the bytes of a picture in memory.
         packed: of a picture in a tar, where they are.
@@ -55,6 +56,7 @@ class PlannedPicture:
     output: Path
     samples: tuple[Path, ...] = ()
     uncertainty: Path | None = None
+    has_scale: bool = True
     made: frozenset[Path] = frozenset()
     data: bytes | None = field(default=None, repr=False)
     packed: Packed | None = None
@@ -121,6 +123,7 @@ def plan_pictures(
     *,
     samples: int = 0,
     uncertainty: bool = False,
+    map_suffix: str = ".png",
     overwrite: bool = False,
     suffix: str | None = None,
     data: bytes | None = None,
@@ -133,6 +136,7 @@ def plan_pictures(
         out: a folder; for a single file also the name of a picture. `upscaled/` if None.
         samples: how many samples are written beside each result.
         uncertainty: whether its uncertainty map is.
+        map_suffix: of that: ".png" for a picture, ".tif" or ".npy" for the numbers.
         overwrite: whether existing outputs are replaced.
         suffix: of the results, "same" being that of each picture. By default PNG, which holds
             grey, RGB and transparency of 8 and 16 bits, or what else holds the picture's pixels.
@@ -178,7 +182,7 @@ def plan_pictures(
             one.source,
             out if to_file and out else (out or DEFAULT_OUT) / result_name(one, suffix),
             samples,
-            uncertainty,
+            map_suffix if uncertainty else None,
             one.data,
             one.packed,
         )
@@ -207,6 +211,7 @@ def plan_in_memory(
     suffix: str | None = None,
     samples: int = 0,
     uncertainty: bool = False,
+    has_scale: bool = True,
 ) -> Plan:
     """The plan for one picture file, whose results stay in memory.
 
@@ -215,7 +220,8 @@ def plan_in_memory(
         name: what messages call the bytes, and their results begin with.
         suffix: of the result, which decides its format; by default as for a file.
         samples: how many samples are encoded beside the result.
-        uncertainty: whether the uncertainty map is.
+        uncertainty: whether the uncertainty map is, as a PNG.
+        has_scale: whether that explains its colours, below the map.
 
     Raises:
         UsageError: the suffix is one that cannot be written.
@@ -224,8 +230,8 @@ def plan_in_memory(
     _check_suffix(suffix)
     source, content = (data, None) if isinstance(data, Path) else (Path(name), data)
     output = Path(f"{source.stem or 'picture'}{suffix}")
-    picture = _planned(source, output, samples, uncertainty, content)
-    return Plan([replace(picture, to_files=False)], [])
+    picture = _planned(source, output, samples, ".png" if uncertainty else None, content)
+    return Plan([replace(picture, has_scale=has_scale, to_files=False)], [])
 
 
 def _check_suffix(suffix: str) -> None:
@@ -263,7 +269,7 @@ def _planned(
     source: Path,
     output: Path,
     samples: int,
-    uncertainty: bool,
+    map_suffix: str | None,
     data: bytes | None,
     packed: Packed | None = None,
 ) -> PlannedPicture:
@@ -274,7 +280,7 @@ def _planned(
         source,
         output,
         tuple(beside(str(number), output.suffix) for number in range(1, samples + 1)),
-        beside("uncertainty", ".png") if uncertainty else None,
+        None if map_suffix is None else beside("uncertainty", map_suffix),
         data=data,
         packed=packed,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from sr4.machine.processors import processor
 
 if TYPE_CHECKING:
     from sr4.batch.plan import PlannedPicture
+    from sr4.config import ModelConfig
     from sr4.pictures import Provenance
 
 # Packages whose versions may round in other ways.
@@ -43,9 +44,18 @@ def provenance(picture: PlannedPicture, options: UpscaleOptions) -> dict[Path, P
         for number, path in enumerate(picture.samples)
     }
     if picture.uncertainty:
-        said[picture.uncertainty] = {**common, "shows": "the deviation of samples", **several}
+        said[picture.uncertainty] = {**common, **_map(stages), **several}
     result = shown(seed, options.samples, options.use_mean)
     return {**said, picture.output: {**common, **result}}
+
+
+def _map(stages: Sequence[ModelConfig]) -> dict[str, Any]:
+    """What a map says that it shows: which of the two it is, its evidence decides."""
+    calibrations = stages[0].calibrations if len(stages) == 1 else ()
+    if not calibrations:
+        return {"shows": "the deviation of samples"}
+    keys = "+".join(one.key for one in calibrations)
+    return {"shows": "the uncertainty of pixels", "calibrations": keys}
 
 
 def made_before(picture: PlannedPicture, options: UpscaleOptions) -> Collection[Path]:

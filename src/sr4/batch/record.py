@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sr4.batch.given_up import what_was_given_up
+from sr4.batch.heatmap import Legend, legend
 
 if TYPE_CHECKING:
     from sr4.batch.plan import PlannedPicture
@@ -33,7 +34,7 @@ class ResultRecord:
         given_up: share of the picture's pixels that the result does not meet; see `Result`.
         frames: of an animation, 1 of a still picture.
         notes: what else is to be known, each a clause.
-        samples, uncertainty: the further files.
+        samples, uncertainty: the further files; legend: what the latter shows.
         provenance: what the result's file says of how it was made.
     """
 
@@ -52,6 +53,7 @@ class ResultRecord:
     notes: tuple[str, ...]
     samples: tuple[str, ...]
     uncertainty: str | None
+    legend: Legend | None
     provenance: Provenance = field(repr=False)
 
     def json(self) -> dict[str, Any]:
@@ -74,8 +76,9 @@ class ResultRecord:
             found["notes"] = list(self.notes)
         if self.samples:
             found["samples"] = list(self.samples)
-        if self.uncertainty:
+        if self.uncertainty and self.legend:
             found["uncertainty"] = self.uncertainty
+            found["uncertainty_shows"] = self.legend.shows
         return found
 
 
@@ -117,5 +120,6 @@ def record_of(
         notes=tuple(notes),
         samples=tuple(map(str, picture.samples)),
         uncertainty=None if picture.uncertainty is None else str(picture.uncertainty),
+        legend=None if picture.uncertainty is None else legend(first),
         provenance=provenance[picture.output],
     )

@@ -6,6 +6,7 @@ from typing import Literal
 
 from sr4.errors import UsageError
 
+_MAP_SUFFIXES = {"png": ".png", "tiff": ".tif", "tif": ".tif", "npy": ".npy"}
 DEFAULT_SAMPLES = 8  # where a mean or a map asks for several and nobody says how many
 
 
@@ -57,6 +58,21 @@ def read_blur(text: str | None) -> float | Literal["auto"] | None:
 def read_suffix(text: str | None) -> str | None:
     """The suffix of results in a format, such as ".jpg" for "jpg"; "same" stays."""
     return text if text in (None, "same") else f".{text.lstrip('.').lower()}"
+
+
+def read_map_format(text: str) -> str:
+    """The suffix of uncertainty maps.
+
+    Raises:
+        UsageError: they have no such format.
+    """
+    suffix = _MAP_SUFFIXES.get(text.lstrip(".").lower())
+    if suffix is None:
+        raise UsageError(
+            f"got --uncertainty-format {text!r}; expected png, a picture with a scale, or tiff or "
+            "npy, the numbers in levels of 255"
+        )
+    return suffix
 
 
 def count_samples(samples: int | None, *, mean: bool, uncertainty: bool) -> int:

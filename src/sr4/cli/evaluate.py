@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sr4.cli import console
+from sr4.cli.calibration import SAMPLES, Calibrating, show
 from sr4.cli.options import (
     JSON,
     Backend,
@@ -23,6 +24,7 @@ from sr4.cli.options import (
 from sr4.errors import UsageError, nearest
 
 if TYPE_CHECKING:
+    from sr4.config import Calibration, CorruptionName, SamplingSettings
     from sr4.data.corruption import Corruption
     from sr4.evaluation.evaluate import Upscaler
     from sr4.evaluation.report import Evaluation
@@ -32,6 +34,7 @@ EXAMPLES = examples(
     "sr4 evaluate --model bicubic --data test.tar --scale 8 --out reports/bicubic",
     "sr4 evaluate --model photo-x4 --data Set5/ --border 4 --patch 64 --samples 8",
     "sr4 evaluate --model photo-x4 --data Set14/ --border 4 --corruption photo",
+    "sr4 evaluate --model my-model/ --data val.tar --calibrate",
 )
 
 _BASELINES = ("bicubic", "bicubic-projected")
@@ -72,14 +75,24 @@ def evaluate(
     ] = None,
     detail: Detail = None,
     samples: Annotated[
-        int,
+        int | None,
         typer.Option(
             metavar="K",
             min=1,
-            help="Samples a picture; all scores but those of their mean and spread are the first "
-            "one's.",
+            help="Samples a picture; all scores but those of their mean, spread and intervals are "
+            f"the first one's. Default: 1, and {SAMPLES} with --calibrate.",
+            show_default=False,
         ),
-    ] = 1,
+    ] = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate",
+            help="Fit the intervals of pixels on these pictures, which the model must not have "
+            "been trained on, and write what makes them into the model folder. The samples are "
+            "drawn as upscaling draws them, unless options say otherwise.",
+        ),
+    ] = False,
     seed: Seed = 0,
     batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Pictures at a time.")] = 50,
     border: Annotated[
@@ -140,16 +153,19 @@ def evaluate(
     from sr4.evaluation.evaluate import evaluate as score
     from sr4.evaluation.features import InceptionV3
     from sr4.evaluation.report import check_report_folder
-    from sr4.model.diffusion_model import DiffusionModel
 
     if out is not None:
         check_report_folder(out, overwrite=overwrite)
+    fitting = None
+    if calibrate:
+        samples = SAMPLES if samples is None else samples
+        consistency = consistency is not False  # as upscaling has it
+        fitting = Calibrating(model, samples, is_baseline=model in _BASELINES)
     network = InceptionV3(inception) if inception is not None else None
     upscaler = _open(model, scale, backend, device)
-    channels, data_range = 3, None
-    if isinstance(upscaler, DiffusionModel):
-        channels, data_range = upscaler.config.channels, upscaler.config.data_range
+    channels, data_range = _values(upscaler)
     drawn = _corruption(corruption, model, channels)
+    settings = upscaler.sampling(steps, sampler, consistency, detail)
     source = open_sources(data, channels, data_range)
     console.note_left_out(source.left_out)
     bad: list[str] = []
@@ -162,12 +178,14 @@ def evaluate(
             sampler=sampler,
             consistency=consistency,
             detail=detail,
-            samples=samples,
+            samples=samples or 1,
             seed=seed,
             batch_size=batch_size,
             border=border,
             patch=patch,
             corruption=drawn,
+            calibration=None if fitting else _calibration(upscaler, settings, corruption),
+            calibrator=None if fitting is None else fitting.calibrator,
             inception=network,
             on_progress=lambda done, total: advance(done, total, ""),
             bad=bad,
@@ -176,10 +194,15 @@ def evaluate(
         console.fail(why)
     if out is not None:
         evaluation.write(out, overwrite=overwrite)
-    if as_json:
-        console.say_json(evaluation.model_dump(mode="json"))
-    else:
+    said = evaluation.model_dump(mode="json")
+    if not as_json:
         _print(evaluation, out)
+    if fitting is not None and settings is not None:
+        fitted = fitting.write(data, _known_corruption(corruption), settings)
+        said["calibration"] = fitted.model_dump(mode="json")
+        show(fitted, fitting.folder, is_quiet=as_json)
+    if as_json:
+        console.say_json(said)
     for text in evaluation.notes:
         console.note(f"sr4: note: {text}")
     return 1 if bad else 0
@@ -201,20 +224,46 @@ def _open(model: str, scale: int | None, backend: str, device: str) -> Upscaler:
     return load_model(model, backend=backend, device=device)
 
 
+def _values(model: Upscaler) -> tuple[int, tuple[float, float] | None]:
+    """The channels of pictures that a model takes, and what stands for black and white in them."""
+    from sr4.model.diffusion_model import DiffusionModel
+
+    if isinstance(model, DiffusionModel):
+        return model.config.channels, model.config.data_range
+    return 3, None
+
+
 def _corruption(name: str, model: str, channels: int) -> Corruption | None:
     from sr4.build import build_corruption
-    from sr4.config import CORRUPTIONS
 
-    known = {known: known for known in CORRUPTIONS}
-    if name not in known:
-        raise UsageError(f"unknown corruption {name!r}: {nearest(name, known)}")
-    found = build_corruption(known[name])
+    found = build_corruption(_known_corruption(name))
     if found is not None and channels != 3:
         raise UsageError(
             f"got --corruption {name} for the model {model!r} of {channels} channels; expected one "
             "of RGB pictures, which JPEG files hold: leave it out"
         )
     return found
+
+
+def _calibration(
+    model: Upscaler, settings: SamplingSettings | None, corruption: str
+) -> Calibration | None:
+    """What makes the intervals of a model's samples, if it was calibrated for such."""
+    from sr4.model.diffusion_model import DiffusionModel
+    from sr4.upscaling.intervals import calibration_of
+
+    if not isinstance(model, DiffusionModel):
+        return None
+    return calibration_of(model.config.calibrations, settings, _known_corruption(corruption))
+
+
+def _known_corruption(name: str) -> CorruptionName:
+    from sr4.config import CORRUPTIONS
+
+    known = {known: known for known in CORRUPTIONS}
+    if name not in known:
+        raise UsageError(f"unknown corruption {name!r}: {nearest(name, known)}")
+    return known[name]
 
 
 def _print(evaluation: Evaluation, out: Path | None) -> None:

@@ -117,5 +117,8 @@ def _facts(folder: Path, config: ModelConfig) -> Iterator[tuple[str, str]]:
     yield "trained on", "; ".join(config.training_data) or "not stated"
     seen = f"{config.training_images:,} seen, repeats counted"
     yield "training pictures", seen if config.training_images else "not stated"
+    for one in config.calibrations:
+        at = one.sampling
+        yield "calibrated", f"on {one.data_name}, for {at.steps} steps of {at.sampler}"
     for name, size in _sizes(folder).items():
         yield f"file: {name}", f"{size / 1000:,.0f} kB"

@@ -15,6 +15,7 @@ from sr4.batch.words import (
     DEFAULT_SAMPLES,
     count_samples,
     read_blur,
+    read_map_format,
     read_steps,
     read_suffix,
     read_tile,
@@ -105,11 +106,19 @@ def upscale(
         bool,
         typer.Option(
             "--uncertainty",
-            help="Write NAME_uncertainty.png too: the standard deviation of the samples, from "
-            "black (0) to pale yellow (32 of 255 levels or more). "
+            help="Write NAME_uncertainty.png too: half the 90 % interval of each pixel, from black "
+            "(0) to pale yellow (96 of 255 levels or more), if the model is calibrated for what is "
+            "asked; else the standard deviation of the samples, to 32 levels. "
             f"Draws {DEFAULT_SAMPLES} unless --samples says otherwise.",
         ),
     ] = False,
+    uncertainty_format: Annotated[
+        str,
+        typer.Option(
+            metavar="png|tiff|npy",
+            help="Of the map: a picture with a scale, or the numbers, float32 in levels of 255.",
+        ),
+    ] = "png",
     detail: Detail = None,
     consistency: Annotated[
         bool | None,
@@ -238,7 +247,7 @@ def upscale(
             options,
             report,
             samples=samples or 0,
-            uncertainty=uncertainty,
+            map_suffix=read_map_format(uncertainty_format) if uncertainty else None,
             suffix=read_suffix(file_format),
             backend=backend,
             device=device,
@@ -261,7 +270,7 @@ def _upscale(
     report: Report,
     *,
     samples: int,
-    uncertainty: bool,
+    map_suffix: str | None,
     suffix: str | None,
     backend: str,
     device: str,
@@ -284,7 +293,8 @@ def _upscale(
             inputs if data is None else [STDIN],
             out,
             samples=samples,
-            uncertainty=uncertainty,
+            uncertainty=map_suffix is not None,
+            map_suffix=map_suffix or ".png",
             overwrite=overwrite,
             suffix=suffix,
             data=data,

@@ -178,3 +178,5 @@ class Report:
                 f"{record.evidence}, consistency {record.consistency:.3f}, {seconds} on "
                 f"{record.backend}"
             )
+            if record.legend is not None:
+                say(f"{record.uncertainty} shows {record.legend.shows}")

@@ -5,19 +5,16 @@ objects. Each name that a setting may have, such as that of a sampler, is listed
 """
 
 from sr4.config.base import Settings
+from sr4.config.calibration import Calibration, HalfSplit
 from sr4.config.explain import explain, keys_of, parse_model_config
 from sr4.config.model import (
-    CORRUPTIONS,
-    SAMPLERS,
-    CorruptionName,
     DegradationSettings,
     ModelConfig,
     ModelSettings,
     ObjectiveSettings,
-    SamplerName,
-    SamplingSettings,
     ScheduleSettings,
 )
+from sr4.config.names import CORRUPTIONS, SAMPLERS, CorruptionName, SamplerName
 from sr4.config.networks import (
     NETWORKS,
     AttentionInputNetworkSettings,
@@ -27,17 +24,20 @@ from sr4.config.networks import (
     SR4NetworkSettings,
 )
 from sr4.config.run import DataSettings, DistillationSettings, RunSettings, TrainingSettings
+from sr4.config.sampling import SamplingSettings
 
 __all__ = [
     "CORRUPTIONS",
     "NETWORKS",
     "SAMPLERS",
     "AttentionInputNetworkSettings",
+    "Calibration",
     "CorruptionName",
     "DataSettings",
     "DegradationSettings",
     "DistillationSettings",
     "FastNetworkSettings",
+    "HalfSplit",
     "ModelConfig",
     "ModelSettings",
     "NetworkSettings",

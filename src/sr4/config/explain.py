@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import get_args
+from typing import get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -41,7 +41,9 @@ def keys_of(settings: type[BaseModel], networks: Collection[str]) -> set[str]:
     """Dotted names of all settings inside a settings model, with those of the given networks."""
     keys = set()
     for name, field in settings.model_fields.items():
-        models = [field.annotation, *get_args(field.annotation)]  # of `Settings | None` both
+        models = [field.annotation]
+        if get_origin(field.annotation) is not tuple:  # whose members have no name
+            models += get_args(field.annotation)  # of `Settings | None` both
         if name == "network":
             models = [NETWORKS[kind] for kind in networks]
         for model in models:

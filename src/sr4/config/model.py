@@ -9,20 +9,11 @@ from typing import Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from sr4.config.base import Settings
+from sr4.config.calibration import Calibration
+from sr4.config.names import CorruptionName
 from sr4.config.networks import NETWORKS, NetworkSettings
+from sr4.config.sampling import SamplingSettings
 from sr4.errors import any_of
-
-CorruptionName = Literal["none", "photo"]
-
-
-CORRUPTIONS: tuple[CorruptionName, ...] = get_args(CorruptionName)
-
-
-SamplerName = Literal["ddpm", "ddim", "dpmpp"]
-
-
-SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
-
 
 _CONTINUOUS = ("cosine",)  # schedules of as many steps as anyone wants; the others are tables
 
@@ -95,21 +86,6 @@ class ObjectiveSettings(Settings):
     def has_base(self) -> bool:
         """Whether what is diffused is added to something that `low_res` gives."""
         return self.target != "picture"
-
-
-class SamplingSettings(Settings):
-    """Defaults of sampling; every one can be overridden in a call."""
-
-    steps: int = Field(50, ge=1, le=100_000)
-    sampler: SamplerName = "ddpm"
-    temperature: float = Field(1.0, ge=0, le=2)  # deviation of the noise sampling starts from
-    # Where a result lies between the mean of the pictures that fit (0) and a sample (1), for
-    # networks that give both.
-    detail: float = Field(1.0, ge=0, le=1)
-    # More steps than the model was distilled for make its results no better: they are not taken.
-    most_steps: int = Field(100_000, ge=1)
-    # Whether validation and evaluation project, as upscaling does unless told otherwise.
-    consistency: bool = True
 
 
 class ModelSettings(Settings):
@@ -199,6 +175,7 @@ class ModelConfig(ModelSettings):
     corruption: CorruptionName = "none"  # see DataSettings
     parameters: int = 0
     scores: Mapping[str, Any] = {}
+    calibrations: tuple[Calibration, ...] = ()  # what makes intervals of samples
     sha256: Mapping[str, str] = {}
 
     @model_validator(mode="after")

@@ -7,12 +7,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from sr4.config.base import Settings
-from sr4.config.model import (
-    CorruptionName,
-    ModelSettings,
-    ObjectiveSettings,
-    check_corruption,
-)
+from sr4.config.model import ModelSettings, ObjectiveSettings, check_corruption
+from sr4.config.names import CorruptionName
 from sr4.errors import any_of
 
 _Decay = Annotated[float, Field(ge=0, lt=1)]

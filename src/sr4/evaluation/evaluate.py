@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr4._version import __version__
-from sr4.config import SamplingSettings
+from sr4.config import Calibration, SamplingSettings
 from sr4.data.corruption import Corruption
 from sr4.data.evaluation import EvaluationBatch, evaluation_batches
 from sr4.data.sources import Source
@@ -22,11 +22,12 @@ from sr4.degradation import Degradation
 from sr4.degradation.known import Known
 from sr4.errors import MissingExtraError, ModelError, UsageError
 from sr4.evaluation._optional import require
+from sr4.evaluation.calibration import Calibrator
 from sr4.evaluation.features import EfficientNetLite0, FeatureExtractor, InceptionV3
 from sr4.evaluation.metrics import SSIM_WINDOW
-from sr4.evaluation.observed import Pixels
 from sr4.evaluation.perceptual import shared_distance
 from sr4.evaluation.report import Evaluation
+from sr4.evaluation.spread import Intervals, Pixels, RunningSpread
 from sr4.evaluation.table import OF_PICTURES, OF_SETS, Compared
 from sr4.evaluation.tally import Tally
 from sr4.evidence.choose import choose, pillow_origin
@@ -142,6 +143,8 @@ def evaluate(
     border: int = 0,
     patch: int | None = None,
     corruption: Corruption | None = None,
+    calibration: Calibration | None = None,
+    calibrator: Calibrator | None = None,
     features: FeatureExtractor | Literal["auto"] | None = "auto",
     inception: InceptionV3 | None = None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -170,6 +173,8 @@ def evaluate(
         corruption: what the low-resolution pictures go through, as photographs do; the draws follow
             from a picture's place alone. Results are compared with the clean originals, their
             consistency is with the corrupted picture. None makes them by the degradation alone.
+        calibration: what makes intervals of several samples, whose coverage is then scored.
+        calibrator: gets the spread of the samples of all pictures, to fit a calibration.
         features: what `kid_efflite0` and `fd_efflite0` are computed with; None leaves both out,
             and "auto" too if the packages they need are not installed. `perceptual` needs
             EfficientNet-Lite0, which is what "auto" stands for.
@@ -184,6 +189,10 @@ def evaluate(
         DataError: a picture is bad (without the list), or all are.
         ModelError: a result has the wrong shape, or holds numbers that are not finite.
     """
+    if calibrator is not None and calibrator.counts[-1] > samples:
+        raise UsageError(
+            f"got {samples} samples for a calibration of {calibrator.samples}; expected as many"
+        )
     if samples < 1 or batch_size < 1 or seed < 0 or border < 0 or (patch is not None and patch < 1):
         raise UsageError(
             f"got {samples} samples, batch size {batch_size}, seed {seed}, border {border}, patch "
@@ -198,7 +207,8 @@ def evaluate(
     options: dict[str, Any] = {"steps": steps, "sampler": sampler, "consistency": consistency}
     if detail is not None:  # only models of ours know it
         options["detail"] = detail
-    sampling = _Sampling(model, options, samples, seed)
+    calibration = calibration if samples > 1 else None
+    sampling = _Sampling(model, options, samples, seed, calibration, calibrator)
     tally = Tally(
         model.degradation, extractors, border, patch, shared_distance(extractors.get("efflite0"))
     )
@@ -212,7 +222,7 @@ def evaluate(
         on_bad=None if bad is None else bad.append,
         least=1 if bad is None else SSIM_WINDOW + 2 * border,
     ):
-        tally.add(batch, sampling.draws(batch))
+        tally.add(batch, *sampling.draws(batch))
         if on_progress:
             on_progress(len(tally.names), total)
 
@@ -228,7 +238,9 @@ def evaluate(
         samples=samples,
         nfe=nfe,
         seconds_per_image=sampling.seconds / (samples * len(tally.names)),
-        protocol=_protocol(sampling, batch_size, tally) | _corruption_protocol(corruption),
+        protocol=_protocol(sampling, batch_size, tally)
+        | _corruption_protocol(corruption)
+        | _calibration_protocol(calibration),
         notes=(*notes, *tally.notes(), *distance_notes),
         pictures=tally.scores(),
         examples=tally.examples(),
@@ -263,6 +275,8 @@ class _Sampling:
     options: dict[str, Any]
     samples: int
     seed: int
+    calibration: Calibration | None = None
+    calibrator: Calibrator | None = None
     seconds: float = 0.0
 
     @property
@@ -273,10 +287,22 @@ class _Sampling:
         shown = ", ".join(f"{name} {value}" for name, value in settings.model_dump().items())
         return f"{shown}, seed {self.seed} + index of the picture"
 
-    def draws(self, batch: EvaluationBatch) -> list[Pixels]:
-        return [self._draw(batch, number) for number in range(self.samples)]
+    def draws(self, batch: EvaluationBatch) -> tuple[list[Pixels], Intervals | None]:
+        """The results of each sample, and their intervals, if there is a calibration."""
+        counts = () if self.calibrator is None else self.calibrator.counts
+        draws, spread = [], RunningSpread((*counts, *([self.samples] if self.calibration else [])))
+        for number in range(self.samples):
+            drawn = self._draw(batch, number)
+            spread.add(drawn)
+            draws.append(quantise(drawn))
+        truths = quantise(batch.high_res)
+        if self.calibrator is not None:
+            self.calibrator.add(batch.names, truths, spread.kept)
+        if self.calibration is None:
+            return draws, None
+        return draws, Intervals(truths, spread.kept[self.samples], self.calibration)
 
-    def _draw(self, batch: EvaluationBatch, number: int) -> Pixels:
+    def _draw(self, batch: EvaluationBatch, number: int) -> NDArray[np.float32]:
         first = self.seed + number * SAMPLE_STRIDE + batch.position
         seeds = list(range(first, first + len(batch.names)))
         began = time.perf_counter()
@@ -298,7 +324,7 @@ class _Sampling:
                 f"{batch.names[0]!r} or one of the {len(batch.names) - 1} pictures after it; "
                 "expected values in [-1, 1]: its weights may be damaged"
             )
-        return quantise(result)
+        return result
 
     def _evidence(self, batch: EvaluationBatch) -> dict[str, Any]:
         """What the files of corrupted pictures say, as `sr4 upscale` takes it by itself."""
@@ -351,6 +377,13 @@ def _metrics_protocol(tally: Tally) -> dict[str, str]:
         names = ", ".join(metric.field for metric in of_sets if metric.network == network)
         protocol[f"features of {names}"] = extractor.protocol
     return protocol
+
+
+def _calibration_protocol(calibration: Calibration | None) -> dict[str, str]:
+    """What made the intervals; nothing without any."""
+    if calibration is None:
+        return {}
+    return {"calibration": f"on {calibration.data_name}, sha256 {calibration.sha256}"}
 
 
 def _corruption_protocol(corruption: Corruption | None) -> dict[str, str]:

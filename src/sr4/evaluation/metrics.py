@@ -7,6 +7,7 @@ passes its values / 255.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ _LUMA_OFFSET = 16 / 255
 
 
 class Interval(BaseModel):
-    """A mean with its 95 % interval."""
+    """A mean, or another number of a set, with its 95 % interval."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -146,12 +147,19 @@ def colour_drift(result: NDArray[Any], low_res: NDArray[Any], degradation: Degra
     return np.asarray(np.sqrt(np.mean(shift**2, axis=1)))
 
 
-def bootstrap(values: ArrayLike, seed: int = 0, resamples: int = 1000) -> Interval:
-    """The mean of independent values with its 95 % percentile bootstrap interval (Efron 1979).
+def bootstrap(
+    values: ArrayLike,
+    seed: int = 0,
+    resamples: int = 1000,
+    over: Callable[[Float64], Any] = np.mean,
+) -> Interval:
+    """The mean of independent values, or another number of them, with its 95 % percentile
+    bootstrap interval (Efron 1979).
 
     Args:
         values: (N,) finite numbers, at least one; the interval of a single one is that one.
         seed: of the resampling: the same values and seed give the same interval.
+        over: what makes one number of (N,) values.
     """
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.ndim != 1 or numbers.size == 0 or not np.all(np.isfinite(numbers)):
@@ -160,6 +168,6 @@ def bootstrap(values: ArrayLike, seed: int = 0, resamples: int = 1000) -> Interv
         )
     rng = np.random.default_rng(seed)
     size = numbers.size
-    means = [numbers[rng.integers(size, size=size)].mean() for _ in range(resamples)]
+    means = [over(numbers[rng.integers(size, size=size)]) for _ in range(resamples)]
     low, high = np.percentile(means, [2.5, 97.5])
-    return Interval(value=float(numbers.mean()), low=float(low), high=float(high))
+    return Interval(value=float(over(numbers)), low=float(low), high=float(high))

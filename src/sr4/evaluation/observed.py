@@ -15,8 +15,7 @@ from sr4.errors import UsageError
 from sr4.evaluation import metrics
 from sr4.evaluation.metrics import Float64
 from sr4.evaluation.perceptual import PerceptualDistance
-
-Pixels = NDArray[np.uint8]  # (B, H, W, C)
+from sr4.evaluation.spread import Intervals, Pixels
 
 LEVELS = 255  # of 8 bits
 _RGB = 3  # channels
@@ -32,6 +31,7 @@ class Observed:
         degradation: what made it.
         border: pixels at each edge that PSNR and SSIM leave out.
         perceptual: the distance in feature maps; None leaves it out.
+        intervals: the calibrated ones; None leaves them out.
     """
 
     truths: Pixels
@@ -40,6 +40,7 @@ class Observed:
     degradation: Degradation
     border: int = 0
     perceptual: PerceptualDistance | None = None
+    intervals: Intervals | None = None
 
     @property
     def results(self) -> Pixels:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import numpy as np
 
@@ -71,18 +72,20 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class PictureMetric(Metric):
-    """A score of single pictures, whose mean over the set is reported.
+    """A score of single pictures, of which one number for the set is reported.
 
     Args:
         of: the scores of a batch, (B,), those that it cannot give not a number; None where it was
             not asked for.
         protocol: how it is computed.
+        over: what makes that number; their mean unless said otherwise.
         in_pictures: whether it is kept for each picture.
         in_validation: whether validation computes it while a model trains.
     """
 
     of: Callable[[Observed], Float64 | None]
     protocol: str = ""
+    over: Callable[[Float64], Any] = np.mean
     in_pictures: bool = True
     in_validation: bool = False
 
@@ -115,6 +118,22 @@ def _perceptual(seen: Observed) -> Float64 | None:
     if min(seen.truths.shape[1:3]) < SMALLEST:
         return np.full(len(seen.truths), np.nan)
     return seen.perceptual(seen.truths, seen.results)
+
+
+def _coverage(percent: int) -> PictureMetric:
+    return PictureMetric(
+        field=f"coverage_{percent}",
+        title=f"Coverage of {percent} %",
+        unit="%",
+        description=f"% of the values in their {percent} % interval",
+        higher_is_better=None,  # the nearer to its level the better
+        decimals=1,
+        of=lambda seen: (
+            None if seen.intervals is None else 100 * seen.intervals.coverage(percent / 100)
+        ),
+        protocol="share of the values of all pixels and channels, 8 bits, that lie in the "
+        "calibrated interval around the mean of the samples; see docs/uncertainty.md",
+    )
 
 
 def _ssim_protocol() -> str:
@@ -290,6 +309,32 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         ),
         protocol="sample standard deviation of the samples, mean over pixels and channels",
         in_pictures=False,
+    ),
+    _coverage(50),
+    _coverage(80),
+    _coverage(95),
+    PictureMetric(
+        field="coverage_95_low",
+        title="Coverage of 95 %, low",
+        unit="%",
+        description="% of the values in their 95 % interval, in the picture at the 5th percentile",
+        higher_is_better=True,
+        decimals=1,
+        of=lambda seen: None if seen.intervals is None else 100 * seen.intervals.coverage(0.95),
+        protocol="coverage_95 of the picture at the 5th percentile",
+        over=lambda values: np.percentile(values, 5),
+        in_pictures=False,
+    ),
+    PictureMetric(
+        field="spread_rank",
+        title="Spread and error",
+        description="rank correlation of spread and error, -1 to 1",
+        higher_is_better=True,
+        decimals=3,
+        of=lambda seen: None if seen.intervals is None else seen.intervals.rank,
+        protocol="Spearman's correlation over the pixels of a picture of the smoothed deviation of "
+        "its samples and of the error of their mean, mean over the channels; median over pictures",
+        over=np.median,
     ),
     SetMetric(
         field="kid_efflite0",

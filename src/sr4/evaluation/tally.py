@@ -15,9 +15,10 @@ from sr4.errors import UsageError
 from sr4.evaluation.distances import SmallSampleWarning
 from sr4.evaluation.features import FeatureExtractor, Features
 from sr4.evaluation.metrics import Interval, bootstrap
-from sr4.evaluation.observed import Observed, Pixels, unit
+from sr4.evaluation.observed import Observed, unit
 from sr4.evaluation.perceptual import SMALLEST, PerceptualDistance
 from sr4.evaluation.report import Example, PictureScore
+from sr4.evaluation.spread import Intervals, Pixels
 from sr4.evaluation.table import IN_PICTURES, OF_PICTURES, OF_SETS, psnr
 from sr4.pictures.pixels import quantise, shown
 
@@ -59,11 +60,15 @@ class Tally:
     # By feature network, of each batch: of the truths, of the results.
     features: dict[str, list[tuple[Features, Features]]] = field(default_factory=dict)
 
-    def add(self, batch: EvaluationBatch, draws: list[Pixels]) -> None:
-        """Score a batch, given its results, K times (B, H, W, C)."""
+    def add(
+        self, batch: EvaluationBatch, draws: list[Pixels], intervals: Intervals | None = None
+    ) -> None:
+        """Score a batch, given its results, K times (B, H, W, C), and their intervals."""
         self.is_rounded = self.is_rounded and batch.is_rounded
         truths, low_res = quantise(batch.high_res), quantise(batch.low_res)
-        seen = Observed(truths, draws, low_res, self.degradation, self.border, self.perceptual)
+        seen = Observed(
+            truths, draws, low_res, self.degradation, self.border, self.perceptual, intervals
+        )
         for metric in OF_PICTURES:
             values = metric.of(seen)
             if values is not None:
@@ -92,12 +97,13 @@ class Tally:
         return patches
 
     def means(self, seed: int) -> dict[str, Interval | None]:
-        """The mean score by field; None where a metric was not computed for every picture."""
-        means = {
-            name: None if np.isnan(values).any() else bootstrap(values, seed)
-            for name, values in self.columns.items()
-        }
-        return {metric.field: means.get(metric.field) for metric in OF_PICTURES}
+        """The score of the set by field; None where a metric was not computed for every picture."""
+        means: dict[str, Interval | None] = dict.fromkeys(metric.field for metric in OF_PICTURES)
+        for metric in OF_PICTURES:
+            values = self.columns.get(metric.field)
+            if values is not None and not np.isnan(values).any():
+                means[metric.field] = bootstrap(values, seed, over=metric.over)
+        return means
 
     def notes(self) -> list[str]:
         """Why a mean is missing."""

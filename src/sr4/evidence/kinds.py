@@ -54,6 +54,13 @@ class Evidence:
         """Whether it says anything that a result could contradict."""
         return self.kind != "none"
 
+    @property
+    def is_of_clean_pixels(self) -> bool:
+        """Whether the pixels are taken as they are, in the way of pictures that nothing happened to
+        but downscaling.
+        """
+        return self.kind in ("exact", "none") and not self.blur
+
     def allowed(self, low_res: Floats) -> ConvexSet:
         """The set that D x may lie in, for low_res (C, h, w) in [-1, 1]."""
         if not self.constrains:

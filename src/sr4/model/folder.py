@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sr4.config import ModelConfig, parse_model_config
+from sr4.config import Calibration, ModelConfig, parse_model_config
 from sr4.errors import ModelError, nearest, reason
 from sr4.files.documents import check_own_file, parse_json, read_bytes
 from sr4.files.kinds import FolderKind, holds
@@ -134,6 +134,32 @@ def save_model(folder: Path, config: ModelConfig, tensors: Mapping[str, Tensor])
         weights = save({name: tensor.contiguous() for name, tensor in tensors.items()})
         (new / WEIGHTS).write_bytes(weights)
         return write_config(new, config.model_copy(update={"parameters": parameters}))
+
+
+def add_calibration(folder: Path, calibration: Calibration) -> ModelConfig:
+    """Put a calibration into the description of a model folder, in the place of one for the same
+    sampling and corruption.
+
+    Returns:
+        The config as written.
+
+    Raises:
+        ModelError: the description cannot be read or written.
+    """
+    config = read_config(folder)
+    others = tuple(
+        one
+        for one in config.calibrations
+        if (one.sampling, one.corruption) != (calibration.sampling, calibration.corruption)
+    )
+    changes = {"calibrations": (*others, calibration)}
+    try:
+        return write_config(folder, config.model_copy(update=changes))
+    except OSError as error:
+        raise ModelError(
+            f"{folder / CONFIG}: cannot be written ({reason(error)}); expected a model folder that "
+            "can be changed: copy it, or make room"
+        ) from error
 
 
 def write_config(folder: Path, config: ModelConfig) -> ModelConfig:

@@ -47,6 +47,8 @@ HEADERS: Mapping[str, str] = {
     "SR4-Input-SHA256": "Checksum of the picture file.",
     "SR4-Settings": "The fields that make the same picture again, as a JSON object.",
     "SR4-Provenance": "What the result's file says of how it was made, as a JSON object.",
+    "SR4-Map": "Of an uncertainty map what it shows, as a JSON object: in words, whether that is "
+    "calibrated, and what the brightest colour stands for, in levels of 255.",
     "SR4-Notes": "What else is to be known, as a JSON list; missing where there is nothing.",
 }
 
@@ -64,11 +66,12 @@ def picture(done: Done, path: Path, options: UpscaleOptions, width: int) -> Resp
     if path in done.picture.samples:  # which is the result of a request of its own
         number = done.picture.samples.index(path)
         options = replace(options, seed=options.seed + number, samples=1, use_mean=False)
-    return Response(
-        done.files[str(path)],
-        media_type=MEDIA_TYPES[path.suffix],
-        headers=_headers(done, options, width),
-    )
+    headers = _headers(done, options, width)
+    legend = done.record.legend
+    if path == done.picture.uncertainty and legend is not None:
+        said = {"shows": legend.shows, "calibrated": legend.is_calibrated, "most": legend.most}
+        headers["SR4-Map"] = json.dumps(said)
+    return Response(done.files[str(path)], media_type=MEDIA_TYPES[path.suffix], headers=headers)
 
 
 def _headers(done: Done, options: UpscaleOptions, width: int) -> dict[str, str]:

@@ -170,7 +170,11 @@ def admit(data: bytes, wish: Wish, models: Models, pipelines: Pipelines, limits:
     """
     options = wish.options
     planned = plan_in_memory(
-        data, suffix=wish.suffix, samples=wish.samples, uncertainty=wish.uncertainty
+        data,
+        suffix=wish.suffix,
+        samples=wish.samples,
+        uncertainty=wish.uncertainty,
+        has_scale=False,  # pages lay it over the result
     ).pictures[0]
     size, frames = _measured(planned, limits)
     model = options.model_for(planned)

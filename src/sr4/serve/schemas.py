@@ -199,7 +199,7 @@ PICTURE: dict[str, Any] = {
     "headers": {
         name: {
             "description": text,
-            "required": name != "SR4-Notes",
+            "required": name not in ("SR4-Map", "SR4-Notes"),
             "schema": _TEXT,
         }
         for name, text in HEADERS.items()

@@ -85,6 +85,11 @@ class Task:
     samples: Sequence[Sequence[Draw]]
     repeats: int = 0
 
+    @property
+    def is_own_size(self) -> bool:
+        """Whether the result is as large as the models make it by themselves."""
+        return self.repeats == 0 and all(one.resizing is None for one in self.samples[0])
+
 
 def at_once(
     work: Callable[[list[Draw]], Sequence[Made]], pictures: Sequence[Sequence[Sequence[Draw]]]

@@ -20,6 +20,7 @@ from sr4.pictures.parts import Parts
 from sr4.upscaling.drawing import Drawing, results_in_turn
 from sr4.upscaling.draws import Draw, Task
 from sr4.upscaling.given import Picture, given_evidence, told
+from sr4.upscaling.intervals import calibrated
 from sr4.upscaling.provenance import common_provenance, shown
 from sr4.upscaling.result import Result
 from sr4.upscaling.sizing import Resizing, Size, SizeWanted
@@ -201,7 +202,12 @@ class Pipeline:
             own=self.model.degradation,
         )
         drawing.check_memory(tasks)
-        results = results_in_turn([drawing], tasks, use_mean=use_mean)
+        results = [
+            calibrated(result, self.model, drawing.settings, is_own_size=task.is_own_size)
+            for task, result in zip(
+                tasks, results_in_turn([drawing], tasks, use_mean=use_mean), strict=True
+            )
+        ]
         said = common_provenance(
             [self.model.name],
             [self.config],

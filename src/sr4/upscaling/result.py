@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sr4.errors import PictureError
+from sr4.config import Calibration
+from sr4.errors import PictureError, UsageError
 from sr4.evidence.kinds import Evidence
 from sr4.pictures import Metadata, Picture, Provenance, losses, write_picture
 from sr4.pictures.raster import Raster
+from sr4.upscaling.intervals import SEVERAL_MODELS, deviation, factor
 
 Floats = NDArray[np.float32]
 
@@ -46,6 +48,8 @@ class Result:
         given_up: (h, w), the pixels of the input that the result is off by more than a level from,
             for no picture fits them, or because it was not asked to.
         given: the picture given, upright, with what its file says.
+        calibration: what makes intervals of the samples, and which pictures it was fitted on; None
+            where there is none for results made so.
         provenance: how the result was made, which `save` writes into the file.
         frames: of an animation, the results of all frames, this being the first of them; else this
             one.
@@ -61,7 +65,9 @@ class Result:
     evidence: Evidence
     given_up: NDArray[np.bool_]
     given: Picture
+    calibration: Calibration | None = None
     provenance: Provenance | None = None
+    why_uncalibrated: str = SEVERAL_MODELS
     later_frames: tuple[Result, ...] = ()
 
     def __repr__(self) -> str:
@@ -73,8 +79,56 @@ class Result:
             parts.append(f"by {self.provenance['model']}")
         if len(self.rasters) > 1:
             parts.append(f"{len(self.rasters)} samples")
+        if self.is_calibrated:
+            assert self.calibration is not None
+            parts.append(f"calibrated on {self.calibration.data_name}")
         parts += [str(self.evidence), f"consistency {self.consistency:.3g}"]
         return f"Result({', '.join(parts)})"
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether pixels have intervals."""
+        made_by = self.calibration
+        return made_by is not None and len(self.rasters) >= min(made_by.factors)
+
+    def interval(self, level: float) -> tuple[Floats, Floats]:
+        """The interval of each pixel that holds the truth at that share of the pixels, on average
+        over pictures like those that the model was calibrated on; see docs/uncertainty.md.
+
+        Args:
+            level: such as 0.5, 0.8, 0.9 or 0.95; `calibration.levels` lists all.
+
+        Returns:
+            Lower and upper bounds around the mean of the samples, on the [0, 1] scale and clipped
+            to it: (H, W), or (H, W, N) where there are several channels of colour. Alpha is not
+            drawn, and has none.
+
+        Raises:
+            UsageError: there is no calibration for results made so, a single sample, or no such
+                level.
+
+        Examples:
+            >>> result = sr4.load("sr4-fast").upscale(face, samples=16)
+            >>> low, high = result.interval(0.90)
+        """
+        half = self.half_width(level)[..., None]
+        raster = self.mean_raster
+        mean = (raster.span.unit(raster.pixels) + 1) / 2
+        channels = 0 if mean.shape[2] == 1 else slice(None)
+        bounds = np.stack([mean - half, mean + half])[..., channels]
+        low, high = np.clip(bounds, 0, 1, dtype=np.float32)
+        return low, high
+
+    def half_width(self, level: float) -> Floats:
+        """Half the width of the interval of each pixel before it is clipped, the same for all
+        channels: (H, W) on the [0, 1] scale. Arguments and errors are those of `interval`.
+        """
+        made_by = self.calibration
+        if made_by is None:
+            raise UsageError(self.why_uncalibrated)
+        times = factor(made_by, level, len(self.rasters))
+        spread = deviation(self.uncertainty, smoothing=made_by.smoothing, floor=made_by.floor)
+        return np.asarray(times * spread, np.float32)
 
     @property
     def metadata(self) -> Metadata:

@@ -40,10 +40,19 @@ export interface Picture {
   notes: string[];
 }
 
+/** How sure a result is of each of its pixels, in colours. */
+export interface HeatMap {
+  data: Blob;
+  /** Whether it is half of the calibrated 90 % interval; else it is the deviation of the samples. */
+  isCalibrated: boolean;
+  /** What the brightest colour stands for, in levels of 255. */
+  most: number;
+}
+
 export interface Drawn {
   pictures: Picture[];
-  /** The map of deviations; null for a single sample. */
-  uncertainty: Blob | null;
+  /** Null for a single sample. */
+  uncertainty: HeatMap | null;
 }
 
 /** How far a picture is. */

@@ -2,6 +2,7 @@
 
 import { Engine, type Band } from "../../engine/engine";
 import { sha256Of } from "../../engine/files";
+import { FULL_SCALE } from "../../engine/heatmap";
 import type { Settings } from "../settings";
 import { Offline, type Backend, type Drawn, type Models, type Picture, type Progress } from "./backend";
 
@@ -69,7 +70,8 @@ export class Browser implements Backend {
       consistency: Number(result.consistency[place]!.toPrecision(4)),
       settings: { model: name, seed: seed + place, samples: 1, evidence, ...detail },
     }));
-    const uncertainty = result.uncertainty === null ? null : await encoded(result.uncertainty);
+    const map = result.uncertainty;
+    const uncertainty = map === null ? null : { data: await encoded(map), isCalibrated: false, most: FULL_SCALE };
     return { pictures: await Promise.all(pictures), uncertainty };
   }
 

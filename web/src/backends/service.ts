@@ -1,7 +1,7 @@
 /** `sr4 serve` by its HTTP API, whose description is at /openapi.json. */
 
 import { EVIDENCE, fields, FORMATS, SHOWN, SIZES, type Fields, type Settings } from "../settings";
-import { Offline, Refused, type Backend, type Drawn, type Models, type Picture, type Progress } from "./backend";
+import { Offline, Refused, type Backend, type Drawn, type HeatMap, type Models, type Picture, type Progress } from "./backend";
 
 interface Job {
   state: "waiting" | "running" | "done" | "failed" | "cancelled";
@@ -180,7 +180,7 @@ function laid(bitmap: ImageBitmap, before: HTMLCanvasElement | null): HTMLCanvas
   return canvas;
 }
 
-/** @param query which picture, such as "sample=2" or "show=uncertainty" */
+/** @param query which picture, such as "sample=2" */
 async function result(job: Job, query: string, signal: AbortSignal): Promise<Picture> {
   const answer = await ask(`${job.links.result}?${query}`, { signal });
   const said = (name: string): string => answer.headers.get(`SR4-${name}`) ?? "";
@@ -200,6 +200,12 @@ async function result(job: Job, query: string, signal: AbortSignal): Promise<Pic
     provenance: JSON.parse(said("Provenance")),
     notes: JSON.parse(said("Notes") || "[]"),
   };
+}
+
+async function map(job: Job, signal: AbortSignal): Promise<HeatMap> {
+  const answer = await ask(`${job.links.result}?show=uncertainty`, { signal });
+  const said = JSON.parse(answer.headers.get("SR4-Map")!) as { calibrated: boolean; most: number };
+  return { data: await answer.blob(), isCalibrated: said.calibrated, most: said.most };
 }
 
 /** Draw a picture: a job that is done. One that is given up is cancelled at the service, too. */
@@ -225,8 +231,7 @@ async function fetched(job: Job, signal: AbortSignal): Promise<Drawn> {
   const numbers = Array.from({ length: job.samples }, (_, place) => `sample=${place + 1}`);
   const queries = numbers.length > 0 ? numbers : ["show=result"];
   const pictures = await Promise.all(queries.map((query) => result(job, query, signal)));
-  const map = job.uncertainty ? await result(job, "show=uncertainty", signal) : null;
-  return { pictures, uncertainty: map?.data ?? null };
+  return { pictures, uncertainty: job.uncertainty ? await map(job, signal) : null };
 }
 
 /** Cancel a job, or forget its result; it is forgotten in a few minutes anyway, so a refusal changes nothing. */
