@@ -21,8 +21,9 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 
 from sr4.ablation import run  # noqa: E402 - needs torch
+from sr4.ablation.plan import PAPER, Plan  # noqa: E402
 from sr4.ablation.results import Results, read_results  # noqa: E402 - needs torch
-from sr4.ablation.run import PAPER, Plan, numbers_of_steps  # noqa: E402
+from sr4.ablation.run import numbers_of_steps  # noqa: E402
 from sr4.cli.main import main  # noqa: E402
 from sr4.recipes import OURS, RECIPES, recipe  # noqa: E402
 from sr4.training.run_folder import locked  # noqa: E402

@@ -16,7 +16,7 @@ ELSEWHERE = {
     "batch/test_worker.py": "batch/events batch/record batch/stopping",
     "bench/test_benchmark.py": "bench/report bench/row",
     "cli/test_upscale.py": "batch/words cli/options cli/upscale_report",
-    "ablation/test_run.py": "cli/ablate",
+    "ablation/test_run.py": "ablation/plan cli/ablate",
     "features/test_others_folders.py": "cli/distill",
     "cli/test_models.py": "cli/export",
     "config/test_config.py": "config/base config/explain config/model config/names "
@@ -32,7 +32,6 @@ ELSEWHERE = {
     "features/test_model_safety.py": "model/folder runtime/files runtime/graph_check "
     "runtime/rehearsal",
     "files/test_whole.py": "files/owners",
-    "networks/test_sr3.py": "networks/blocks",
     "pictures/test_tiff.py": "pictures/codestreams",
     "pictures/test_reading.py": "pictures/decoding",
     "pictures/test_metadata.py": "pictures/exif pictures/png pictures/xmp",

@@ -101,7 +101,8 @@ def test_an_ablation_takes_a_single_process(
     monkeypatch: pytest.MonkeyPatch, source: EncodedSource, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     pytest.importorskip("matplotlib")
-    from sr4.ablation.run import Plan, ablate
+    from sr4.ablation.plan import Plan
+    from sr4.ablation.run import ablate
 
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UsageError, match=r"^got 2 processes"):

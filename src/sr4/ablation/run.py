@@ -10,7 +10,6 @@ pictures with the same noise.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,62 +17,38 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
 from sr4._version import __version__
 from sr4.ablation.claims import IN_PAIRS
 from sr4.ablation.page import write_page
+from sr4.ablation.plan import Plan, recorded, settle
 from sr4.ablation.results import SAMPLES, CurvePoint, LossPoint, Results, Row, Score, points
 from sr4.ablation.samples import write_halfway, write_inputs, write_samples
 from sr4.build import build_degradation, build_schedule
 from sr4.config import RunSettings
-from sr4.config.overrides import override
 from sr4.data.resized import ResizedSource
 from sr4.data.sources import Source
-from sr4.errors import RunError, UsageError, reason
+from sr4.errors import UsageError
 from sr4.evaluation._optional import require
 from sr4.evaluation.evaluate import BicubicUpscaler, Upscaler, evaluate
 from sr4.evaluation.features import InceptionV3
-from sr4.files.kinds import FolderKind, holds
-from sr4.files.whole import clear_leftovers, write_text
+from sr4.files.whole import write_text
 from sr4.machine.processors import processor
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.model.folder import find_model, read_config
-from sr4.recipes import recipe
-from sr4.recipes.sizes import Size, at_size
 from sr4.runtime.torch_backend import TorchNetwork
 from sr4.training.checkpoint import writing
 from sr4.training.processes import check_alone
 from sr4.training.run_folder import (
     VALIDATION_PICTURES,
-    differences,
-    fingerprint,
     locked,
     read_metrics,
 )
 from sr4.training.trainer import describe, train
 
-PAPER = (
-    "sr3",
-    "sr3-500",
-    "sr3-500-matched",
-    "hybrid-vlb",
-    "cosine",
-    "attention-input",
-    "residual",
-    "sr4",
-    "regression",
-)
-STEPS = (20, 100)
-_RECORD = "ablation.json"
-ABLATION = FolderKind(
-    "holds files, but no ablation",
-    holds(_RECORD, "size", "budget", "changes", "steps", "limit", "data", "test"),
-    RunError,
-    first=(".lock",),
-)
 _BATCH = 32  # pictures at a time when scoring
 
 
@@ -87,37 +62,6 @@ class Progress(NamedTuple):
 
 
 OnProgress = Callable[[Progress], None]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is compared, and how.
-
-    Args:
-        recipes: names of systems; each is trained.
-        size: "tiny" or "full".
-        budget: training pictures for each; the size's own if None.
-        changes: settings laid over those of each recipe, nested as `RunSettings`.
-        steps: numbers of steps to score besides each system's own, where it has so many.
-        limit: test pictures; validations draw no more.
-    """
-
-    recipes: tuple[str, ...] = PAPER
-    size: Size = "tiny"
-    budget: int | None = None
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    steps: tuple[int, ...] = STEPS
-    limit: int = 64
-
-    def settings(self, name: str) -> RunSettings:
-        """The settings of one of the systems.
-
-        Raises:
-            UsageError: an unknown recipe or setting, an impossible value.
-        """
-        settings = override(at_size(recipe(name), self.size, self.budget), self.changes)
-        pictures = min(settings.training.validation_images, self.limit)
-        return override(settings, {"training": {"validation_images": pictures}})
 
 
 def ablate(
@@ -168,10 +112,10 @@ def ablate(
         ResizedSource(source, edge) for source in (data, test, val or test, show or test)
     )
     with writing(out):
-        _recorded(out)
+        recorded(out)
         out.mkdir(parents=True, exist_ok=True)
     with locked(out, "runs this ablation"):
-        _settle(out, plan, data, test)
+        settle(out, plan, data, test)
         try:
             with _interrupted_by_sigterm():
                 return _Ablation(
@@ -367,43 +311,3 @@ def machine() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
-
-
-def _settle(out: Path, plan: Plan, data: Source, test: Source) -> None:
-    """Record what the ablation is, or refuse to go on with another one."""
-    path = out / _RECORD
-    record = {
-        "size": plan.size,
-        "budget": plan.settings(plan.recipes[0]).training.total_images,
-        "changes": dict(plan.changes),
-        "steps": list(plan.steps),
-        "limit": plan.limit,
-        "data": fingerprint(data),
-        "test": fingerprint(test),
-    }
-    record = json.loads(json.dumps(record))
-    if (old := _recorded(out)) is not None:
-        changed = differences(old, record)
-        if changed:
-            raise RunError(
-                f"{out}: this ablation has {'; '.join(changed)}; expected the same to go on: "
-                "choose another --out for another ablation"
-            )
-    with writing(path):
-        write_text(path, json.dumps(record, indent=2) + "\n")
-    clear_leftovers(out)
-
-
-def _recorded(out: Path) -> Mapping[str, Any] | None:
-    """What the ablation in a folder is, if one has begun there; refuses what others keep there."""
-    path, found = out / _RECORD, None
-    if path.is_file():
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError(
-                f"{path}: cannot be read ({reason(error)}); expected what the ablation's first "
-                "start wrote: bring back a copy, or choose another --out"
-            ) from error
-    ABLATION.check_lasting(out)
-    return found

@@ -116,13 +116,13 @@ def ablate(
     from sr4.data.sources import open_sources
     from sr4.evaluation.features import InceptionV3
 
-    run = _runner()
+    planning, run = _runner()
     network = InceptionV3(inception) if inception is not None else None
     changes: dict[str, Any] = {}
     for text in assignments or ():
         changes = merge(changes, parse_assignment(text))
-    plan = run.Plan(
-        recipes=_names(recipes) if recipes is not None else run.PAPER,
+    plan = planning.Plan(
+        recipes=_names(recipes) if recipes is not None else planning.PAPER,
         size=_size(size),
         budget=budget,
         changes=changes,
@@ -139,7 +139,7 @@ def ablate(
 
         def opened(specs: Sequence[str]) -> Source:
             # All systems see the same pictures.
-            model = plan.settings(next(iter(plan.recipes), run.PAPER[0])).model
+            model = plan.settings(next(iter(plan.recipes), planning.PAPER[0])).model
             return open_sources(specs, model.channels, model.data_range)
 
         results = run.ablate(
@@ -164,12 +164,12 @@ def ablate(
     return 0
 
 
-def _runner() -> Any:
+def _runner() -> tuple[Any, Any]:
     try:
-        from sr4.ablation import run
+        from sr4.ablation import plan, run
     except ModuleNotFoundError as error:
         raise MissingExtraError("sr4 ablate", error.name or "torch", "train") from error
-    return run
+    return plan, run
 
 
 def _names(text: str) -> tuple[str, ...]:

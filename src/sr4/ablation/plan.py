@@ -1,0 +1,111 @@
+"""What an ablation compares, and the record of that in its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sr4.config import RunSettings
+from sr4.config.overrides import override
+from sr4.data.sources import Source
+from sr4.errors import RunError, reason
+from sr4.files.kinds import FolderKind, holds
+from sr4.files.whole import clear_leftovers, write_text
+from sr4.recipes import recipe
+from sr4.recipes.sizes import Size, at_size
+from sr4.training.checkpoint import writing
+from sr4.training.run_folder import differences, fingerprint
+
+PAPER = (
+    "sr3",
+    "sr3-500",
+    "sr3-500-matched",
+    "hybrid-vlb",
+    "cosine",
+    "attention-input",
+    "residual",
+    "sr4",
+    "regression",
+)
+STEPS = (20, 100)
+_RECORD = "ablation.json"
+ABLATION = FolderKind(
+    "holds files, but no ablation",
+    holds(_RECORD, "size", "budget", "changes", "steps", "limit", "data", "test"),
+    RunError,
+    first=(".lock",),
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared, and how.
+
+    Args:
+        recipes: names of systems; each is trained.
+        size: "tiny" or "full".
+        budget: training pictures for each; the size's own if None.
+        changes: settings laid over those of each recipe, nested as `RunSettings`.
+        steps: numbers of steps to score besides each system's own, where it has so many.
+        limit: test pictures; validations draw no more.
+    """
+
+    recipes: tuple[str, ...] = PAPER
+    size: Size = "tiny"
+    budget: int | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    steps: tuple[int, ...] = STEPS
+    limit: int = 64
+
+    def settings(self, name: str) -> RunSettings:
+        """The settings of one of the systems.
+
+        Raises:
+            UsageError: an unknown recipe or setting, an impossible value.
+        """
+        settings = override(at_size(recipe(name), self.size, self.budget), self.changes)
+        pictures = min(settings.training.validation_images, self.limit)
+        return override(settings, {"training": {"validation_images": pictures}})
+
+
+def settle(out: Path, plan: Plan, data: Source, test: Source) -> None:
+    """Record what the ablation is, or refuse to go on with another one."""
+    path = out / _RECORD
+    record = {
+        "size": plan.size,
+        "budget": plan.settings(plan.recipes[0]).training.total_images,
+        "changes": dict(plan.changes),
+        "steps": list(plan.steps),
+        "limit": plan.limit,
+        "data": fingerprint(data),
+        "test": fingerprint(test),
+    }
+    record = json.loads(json.dumps(record))
+    if (old := recorded(out)) is not None:
+        changed = differences(old, record)
+        if changed:
+            raise RunError(
+                f"{out}: this ablation has {'; '.join(changed)}; expected the same to go on: "
+                "choose another --out for another ablation"
+            )
+    with writing(path):
+        write_text(path, json.dumps(record, indent=2) + "\n")
+    clear_leftovers(out)
+
+
+def recorded(out: Path) -> Mapping[str, Any] | None:
+    """What the ablation in a folder is, if one has begun there; refuses what others keep there."""
+    path, found = out / _RECORD, None
+    if path.is_file():
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"{path}: cannot be read ({reason(error)}); expected what the ablation's first "
+                "start wrote: bring back a copy, or choose another --out"
+            ) from error
+    ABLATION.check_lasting(out)
+    return found
