@@ -123,10 +123,21 @@ def test_the_papers_values() -> None:
         # 10,000 steps, as in SR3.
         assert training.warmup_images == (4 * 10_000 if is_warm else 0), name
         assert (training.ema_decay, training.cooldown) == (0.9999, 0), name
+        assert not settings.model.sampling.consistency, name  # the paper does not project
         assert isinstance(network, SR3NetworkSettings)
         assert network.dropout == 0.2, name
         where = ((8,), 4) if name == "sr4" else ((16,), 1)
         assert (network.attention_resolutions, network.heads) == where, name
+
+
+def test_the_values_of_the_tiny_scale() -> None:
+    """Those that docs/paper.md states: a 64th of the budget, and what follows from that."""
+    for name in ("sr3", "hybrid-vlb", "cosine", "residual", "sr4"):
+        full, tiny = recipe(name).training, at_size(recipe(name), "tiny").training
+        assert tiny.total_images == full.total_images / 64 == 40_000
+        assert (tiny.learning_rate, tiny.ema_decay, tiny.cooldown) == (5e-4, 0.999, 0.2), name
+        assert tiny.warmup_images == (1_000 if full.warmup_images else 0), name
+        assert tiny.batch_size == full.batch_size
 
 
 @pytest.mark.parametrize("name", ["sr3", "sr4", "hybrid-vlb", "attention-input"])
