@@ -61,7 +61,7 @@ def start(cluster: Cluster | None, *words: object, code: str = "") -> subprocess
     code += "\nfrom sr4.cli.main import main\nraise SystemExit(main())"
     more = [] if cluster is None else ["--cluster", cluster.address]
     return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, words), "--backend", "onnx", *more],
+        [sys.executable, "-c", code, *map(str, words), "--backend", "openvino", *more],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=None if cluster is None else cluster.environment,
@@ -158,7 +158,7 @@ def test_killed_workers_and_drivers_cost_nothing(
     assert len(error.splitlines()) == 1
     assert len(found["done_before"]) + len(found["results"]) == PICTURES
     assert len(found["done_before"]) >= len(there)
-    assert found["backend"] == "onnx"
+    assert found["backend"] == "openvino"
 
 
 def test_an_interruption_ends_in_order(

@@ -314,6 +314,7 @@ def test_a_network_that_is_told_more_and_says_more(tmp_path: Path) -> None:
     objective = ObjectiveSettings(prediction="v")
     model = ModelSettings(recipe="x", image_size=16, network=settings, objective=objective)
     network = build_network(model)
+    torch.manual_seed(1)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     config = ModelConfig(**dict(model), scale=8, size_multiple=4)

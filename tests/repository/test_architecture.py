@@ -46,6 +46,7 @@ LAYERS = (
 # only these may import them at the top; elsewhere the import stands in the function that needs it.
 HEAVY = {
     "torch": (
+        "ablation/plan",  # by way of what it knows of trainings
         "ablation/run",
         "networks",
         "training",
