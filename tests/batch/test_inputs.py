@@ -12,7 +12,11 @@ import pytest
 from PIL import Image
 
 from sr4.batch.events import Done, Event, Failed, LeftOut
+from sr4.batch.inputs import Packed
 from sr4.batch.plan import plan_pictures
+from sr4.data.tars import Place, file_state
+from sr4.errors import PictureError
+from sr4.pictures.decoding import MAX_BYTES
 from tests.batch.conftest import smooth
 
 
@@ -103,3 +107,12 @@ def test_one_picture_of_a_tar_goes_into_a_folder(pack: Callable[..., Path], tmp_
     tar = pack("in.tar", {"a.png": smooth()})
     (one,) = plan_pictures([str(tar)], tmp_path / "out").pictures
     assert one.output == tmp_path / "out/a.png"
+
+
+def test_a_member_is_refused_by_its_size_before_it_is_read(tmp_path: Path) -> None:
+    tar = tmp_path / "large.tar"
+    tar.touch()
+    with tar.open("rb") as file:
+        packed = Packed(tar, Place(0, MAX_BYTES + 1), file_state(file))
+    with pytest.raises(PictureError, match=r"'a\.png' is a file of more than .* bytes; expected"):
+        packed.read(Path("a.png"))

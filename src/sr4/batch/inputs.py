@@ -11,6 +11,7 @@ from sr4.errors import PictureError, reason
 from sr4.files.paths import is_address
 from sr4.files.patterns import is_pattern, matching
 from sr4.pictures import READ_SUFFIXES, WRITE_SUFFIXES, natural_suffix
+from sr4.pictures.decoding import check_size
 from sr4.pictures.finding import counted, list_files, nothing_found, read_here
 
 TAR = ".tar"
@@ -35,8 +36,9 @@ class Packed(NamedTuple):
             name: what messages call the picture.
 
         Raises:
-            PictureError: they cannot be read, or the tar has changed.
+            PictureError: they cannot be read, are too many, or the tar has changed.
         """
+        check_size(self.place.size, repr(str(name)))
         try:
             with self.tar.open("rb") as file:
                 if file_state(file) != self.state:
