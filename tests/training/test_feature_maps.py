@@ -44,6 +44,17 @@ def test_it_grows_with_the_blur(distance: Distance, pictures: Tensor) -> None:
     assert torch.all(other < 4)
 
 
+def test_lengths_are_the_roots_of_what_is_squared() -> None:
+    """Two places of each map: there the vectors of length 1 are equal, or at right angles."""
+    one = [torch.zeros(1, channels, 1, 2) for channels in CHANNELS]
+    other = [torch.zeros_like(maps) for maps in one]
+    for maps, others in zip(one, other, strict=True):
+        maps[:, 0] = others[:, 0, :, 0] = others[:, 1, :, 1] = 5.0
+    assert perceptual_distance(one, other).item() == pytest.approx(1.0, abs=1e-3)
+    lengths = perceptual_distance(one, other, is_squared=False)
+    assert lengths.item() == pytest.approx(2**0.5 / 2, abs=1e-3)
+
+
 def test_each_picture_counts_by_itself(distance: Distance, pictures: Tensor) -> None:
     both = distance(pictures.flip(0), pictures)
     alone = distance(pictures[1:], pictures[:1])

@@ -11,7 +11,7 @@ from torch import Tensor, nn  # noqa: E402
 
 from sr4.data.part import Part  # noqa: E402
 from sr4.networks.discriminator import FeatureDiscriminator  # noqa: E402
-from sr4.training.pulls import Balance, Shaking, View, contest  # noqa: E402
+from sr4.training.pulls import Balance, Shaking, View, contest, energy_score  # noqa: E402
 
 
 def test_the_discriminators_pull_is_as_large_as_the_distances() -> None:
@@ -25,6 +25,30 @@ def test_the_discriminators_pull_is_as_large_as_the_distances() -> None:
             ratio = found[steps == step].norm() / distance[steps == step].norm()
             assert ratio.item() == pytest.approx(1, rel=0.01)
     assert torch.equal(balance.ratios[[1, 3]], torch.zeros(2))
+
+
+@pytest.mark.parametrize(("diversity", "expected"), [(1.0, 2.0), (0.0, 0.0)])
+def test_an_energy_score_finds_mean_and_deviation(diversity: float, expected: float) -> None:
+    """Of a normal distribution of 4 dimensions with mean 1.5 and deviation 2; the distance alone
+    finds the mean.
+    """
+    generator = torch.Generator().manual_seed(0)
+    mean, deviation = torch.zeros(4, requires_grad=True), torch.ones((), requires_grad=True)
+    optimiser = torch.optim.Adam([mean, deviation], lr=0.02)
+    for _ in range(400):
+        truth, one, other = torch.randn(3, 2048, 4, generator=generator)
+        made, others = (mean + deviation * noise for noise in (one, other))
+        loss = energy_score(
+            lambda goal, made=made: (made - goal).norm(dim=1).mean(),
+            1.5 + 2 * truth,
+            others.detach(),
+            diversity,
+        )
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert deviation.abs().item() == pytest.approx(expected, abs=0.1)
+    torch.testing.assert_close(mean.detach(), torch.full((4,), 1.5), atol=0.1, rtol=0)
 
 
 def test_views_of_all_sizes_and_places() -> None:

@@ -95,6 +95,9 @@ class DistillationSettings(Settings):
     discriminator_rate: float = Field(3e-4, gt=0)
     # The pull of a perceptual distance from the true picture, likewise; RGB alone.
     perceptual_weight: float = Field(0.0, ge=0)
+    # How much of its distance from another sample of the same picture a result is spared: with 1
+    # both distances are energy scores, which the right spread of samples makes smallest.
+    diversity_weight: float = Field(0.0, ge=0, le=1)
     teacher: str = ""  # checksum of its weights, so that a run goes on with the same one
 
 
@@ -130,6 +133,19 @@ class RunSettings(Settings):
                     f"got distillation.{name} {weight} with model.channels "
                     f"{self.model.channels}; expected 3 channels: set the weight to 0"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _draws_what_is_to_be_diverse(self) -> RunSettings:
+        """Two samples of a picture come from two noises, and share their goal."""
+        given = self.distillation
+        if given and given.diversity_weight > 0 and (given.steps > 1 or given.teacher_steps):
+            raise ValueError(
+                f"got distillation.diversity_weight {given.diversity_weight} with "
+                f"distillation.steps {given.steps} and distillation.teacher_steps "
+                f"{given.teacher_steps}; expected a student of 1 step towards the true pictures "
+                "(teacher_steps 0): set them, or the weight to 0"
+            )
         return self
 
     @model_validator(mode="after")

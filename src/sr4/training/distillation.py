@@ -26,7 +26,7 @@ from sr4.networks.blocks import with_mean_output
 from sr4.runtime.torch_backend import TorchNetwork
 from sr4.training import processes
 from sr4.training.objectives import Learner, Losses, gaussian, noisy_condition
-from sr4.training.pulls import Pulls, Results, contiguous
+from sr4.training.pulls import Pulls, Results, contiguous, energy_score
 
 
 class Distillation:
@@ -108,9 +108,18 @@ class Distillation:
         means = len(part.rows) - len(left.rows)
         x_t[:means] = 0
         level = torch.as_tensor(log_snr, dtype=torch.float32, device=device)
-        output = student(contiguous(x_t), level, upsampled, *told).float()
-        x_0 = self._denoiser.sample(output, x_t, log_snr)
-        made = frame.constrain_unclipped(x_0, consistency=self._consistency)[means:]
+
+        def evaluate(x_t: Tensor) -> tuple[Tensor, Tensor]:
+            output = student(contiguous(x_t), level, upsampled, *told).float()
+            x_0 = self._denoiser.sample(output, x_t, log_snr)
+            return output, frame.constrain_unclipped(x_0, consistency=self._consistency)[means:]
+
+        others = None
+        if self._settings.diversity_weight:
+            noise = gaussian(part, real.shape[1:], generator)
+            with torch.no_grad():
+                _, others = evaluate(q_sample(goal, noise, log_snr))
+        output, made = evaluate(x_t)
         steps, fake = steps[means:], made.detach().requires_grad_()
         results = Results(
             fake,
@@ -121,9 +130,18 @@ class Distillation:
             left,
             # Parts may have unequal numbers of those others, of which each is to count the same.
             len(left.rows) * part.of / (left.of * len(part.rows)),
+            others,
         )
         # Not squared: its gradient then has one size at all times, as the discriminators' have.
-        distance: Tensor = results.weight * simple_loss(fake, goal[means:], 2).sqrt().mean()
+        distance = simple_loss(fake, goal[means:], 2).sqrt().mean()
+        if others is not None:
+            distance = energy_score(
+                lambda other: simple_loss(fake, other, 2).sqrt().mean(),
+                goal[means:],
+                others,
+                self._settings.diversity_weight,
+            )
+        distance = results.weight * distance
         (pull,) = torch.autograd.grad(distance, fake)
         whole, judged = self._pulls(
             results, pull, rivals, step=step, random=random, generator=generator

@@ -63,19 +63,30 @@ class FeatureMaps(nn.Module):
         return [one / size for one, size in zip(found, _DEVIATIONS, strict=True)]
 
 
-def perceptual_distance(maps: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
+def perceptual_distance(
+    maps: Sequence[Tensor], others: Sequence[Tensor], *, is_squared: bool = True
+) -> Tensor:
     """The distances (B,), from 0 to 4, of pictures by their feature maps (Zhang et al. 2018, The
     Unreasonable Effectiveness of Deep Features as a Perceptual Metric, equation 1), without
     learned weights.
+
+    Args:
+        is_squared: as there; else the lengths themselves, from 0 to 2, place by place.
     """
     pairs = zip(maps[_COMPARED], others[_COMPARED], strict=True)
     found = [
-        (_of_length_1(one) - _of_length_1(other)).square().sum(dim=1).mean(dim=(1, 2))
+        (_of_length_1(one) - _of_length_1(other)).square().sum(dim=1, keepdim=True)
         for one, other in pairs
     ]
-    return torch.stack(found).mean(dim=0)
+    if not is_squared:
+        found = [_root(one) for one in found]
+    return torch.stack([one.mean(dim=(1, 2, 3)) for one in found]).mean(dim=0)
 
 
 def _of_length_1(maps: Tensor) -> Tensor:
     x = maps.float()
-    return x / x.square().sum(dim=1, keepdim=True).add(_EPSILON).sqrt()
+    return x / _root(x.square().sum(dim=1, keepdim=True))
+
+
+def _root(squares: Tensor) -> Tensor:
+    return squares.add(_EPSILON).sqrt()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,6 +42,8 @@ class Results:
         steps: which of its steps made each, (B,) int64.
         part: which pictures of the whole batch these are.
         weight: what each counts, so that the mean over all parts is that of the batch.
+        others: another sample for each, of other noise, (B, C, H, W); None where diversity has no
+            weight.
     """
 
     x_0: Tensor
@@ -50,6 +53,7 @@ class Results:
     steps: Tensor
     part: Part
     weight: float
+    others: Tensor | None = None
 
 
 class Pulls:
@@ -83,6 +87,7 @@ class Pulls:
         self._maps = FeatureMaps() if is_in_maps else None
         self._channels, self._rate = channels, settings.discriminator_rate
         self._is_bf16 = precision == "bf16"
+        self._diversity = settings.diversity_weight
 
     @property
     def state(self) -> Mapping[str, Tensor]:
@@ -140,9 +145,10 @@ class Pulls:
             (pulls[_DISCRIMINATOR],), loss = contest(judge, [results.x_0], [results.real], shaking)
             losses.append(loss)
         if self._maps is not None:
-            made, real = self._seen(self._maps, results, random)
+            view = View.drawn(random, results.x_0.shape[-2:])
+            made, real = self._seen(self._maps, results, view)
             if _PERCEPTUAL in self._weights:
-                distance = perceptual_distance(made, real).mean()
+                distance = self._perceptual(self._maps, results, view, made, real)
                 (found,) = torch.autograd.grad(distance, results.x_0, retain_graph=True)
                 pulls[_PERCEPTUAL] = found
             if _FEATURES in self._weights:
@@ -155,11 +161,32 @@ class Pulls:
             whole = whole + self._weights[name] * balanced
         return whole, [results.weight * loss for loss in losses]
 
+    def _perceptual(
+        self,
+        maps: FeatureMaps,
+        results: Results,
+        view: View,
+        made: Sequence[Tensor],
+        real: Sequence[Tensor],
+    ) -> Tensor:
+        """How far results are from their pictures in feature maps, a scalar; of each place the
+        energy score if others are there.
+        """
+        if results.others is None:
+            return perceptual_distance(made, real).mean()
+        with torch.no_grad():
+            others, _ = self._seen(maps, replace(results, x_0=results.others), view)
+        return energy_score(
+            lambda goal: perceptual_distance(made, goal, is_squared=False).mean(),
+            real,
+            others,
+            self._diversity,
+        )
+
     def _seen(
-        self, maps: FeatureMaps, results: Results, random: np.random.Generator
+        self, maps: FeatureMaps, results: Results, view: View
     ) -> tuple[list[Tensor], list[Tensor]]:
         """The feature maps of results and of the pictures that they stand for."""
-        view = View.drawn(random, results.x_0.shape[-2:])
         with torch.autocast(results.x_0.device.type, torch.bfloat16, enabled=self._is_bf16):
             with torch.no_grad():
                 real = maps(view(results.frame.decode(results.real)))
@@ -199,6 +226,25 @@ class View:
         rows, columns = height // self.zoom, width // self.zoom
         part = pictures[..., row : row + rows, column : column + columns]
         return contiguous(F.interpolate(part, (height, width), mode="bicubic", antialias=True))
+
+
+def energy_score(
+    distance: Callable[[Any], Tensor], real: Any, others: Any, diversity: float
+) -> Tensor:
+    """A distance to the truth, less that to another sample, whose gradient is that of the energy
+    score (Gneiting & Raftery 2007, Strictly Proper Scoring Rules, equation 22): smallest on
+    average if samples are drawn from what the truth is drawn from.
+
+    The score takes off half of the distance between two samples, of which both follow the
+    gradient; here one follows it, and the whole is taken off.
+
+    Args:
+        distance: of results from others of their kind, a scalar.
+        real: what they are to be like.
+        others: of the same low-res pictures, without gradient.
+        diversity: share of the distance from others that is taken off; 1 for the score.
+    """
+    return distance(real) - diversity * distance(others)
 
 
 Judge = Callable[[Sequence[Tensor]], list[Tensor]]
