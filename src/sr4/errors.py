@@ -53,15 +53,13 @@ class ClusterError(SR4Error):
 
 
 class MissingExtraError(SR4Error):
-    """An optional package is needed."""
+    """An optional package is needed, of an extra or, if that is None, of none of ours."""
 
     exit_code = 2
 
-    def __init__(self, what: str, package: str, extra: str) -> None:
-        super().__init__(
-            f"{what} needs the package {package!r}, which is not installed: "
-            f"{how_to_install(extra, package)}"
-        )
+    def __init__(self, what: str, package: str, extra: str | None) -> None:
+        command = f"pip install '{package}'" if extra is None else how_to_install(extra, package)
+        super().__init__(f"{what} needs the package {package!r}, which is not installed: {command}")
 
 
 def shorten(text: str, most: int = 80) -> str:
