@@ -8,6 +8,7 @@ import logging
 import re
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -92,6 +93,10 @@ def s3_server() -> Iterator[str]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would note each request
     server.start()
     try:
-        yield "http://{}:{}".format(*server.get_host_and_port())
+        address = "http://{}:{}".format(*server.get_host_and_port())
+        # Servers of one process share what they hold.
+        reset = urllib.request.Request(f"{address}/moto-api/reset", method="POST")
+        urllib.request.urlopen(reset).close()
+        yield address
     finally:
         server.stop()

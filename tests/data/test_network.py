@@ -12,7 +12,7 @@ registry = pytest.importorskip("fsspec.registry")
 from sr4.data import network  # noqa: E402
 from sr4.data.network import fetch, find_files, remote_state  # noqa: E402
 from sr4.data.tars import ChangedError  # noqa: E402
-from sr4.errors import DataError, MissingExtraError, UsageError  # noqa: E402
+from sr4.errors import DataError, MissingExtraError, MissingPackageError, UsageError  # noqa: E402
 from tests.data.servers import Server  # noqa: E402
 
 
@@ -107,7 +107,7 @@ def test_packages_that_are_missing(
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules, "fsspec.implementations.http", raising=False)
     monkeypatch.delitem(registry._registry, protocol, raising=False)
-    with pytest.raises(MissingExtraError) as caught:
+    with pytest.raises(MissingPackageError) as caught:
         remote_state(f"{protocol}://user:hidden@there/x.tar?hidden")
     said = str(caught.value)
     assert said.startswith(f"Reading '{protocol}://there/x.tar' needs the package {package!r}")

@@ -14,7 +14,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from sr4.data.tars import ChangedError
-from sr4.errors import DataError, MissingExtraError, UsageError, reason, shorten
+from sr4.errors import (
+    DataError,
+    MissingExtraError,
+    MissingPackageError,
+    UsageError,
+    reason,
+    shorten,
+)
 from sr4.files.paths import shown_address
 from sr4.files.patterns import is_pattern
 
@@ -60,7 +67,7 @@ def remote_state(url: str) -> RemoteState:
 
     Raises:
         DataError: it cannot be had, or is a folder.
-        MissingExtraError: a package for such addresses is missing.
+        MissingPackageError: one for such addresses is missing.
     """
     files, path = _opened(url)
     return _tried(url, lambda: _state(files, path))
@@ -132,9 +139,10 @@ def _opened(url: str) -> tuple[Any, str]:
         files = _FILE_SYSTEMS[key]
         return files, files._strip_protocol(url)
     except ImportError as error:
-        package = _package(error)
-        extra = "remote" if package in _IN_THE_EXTRA else None
-        raise MissingExtraError(f"Reading {shown_address(url)!r}", package, extra) from error
+        what, package = f"Reading {shown_address(url)!r}", _package(error)
+        if package in _IN_THE_EXTRA:
+            raise MissingExtraError(what, package, "remote") from error
+        raise MissingPackageError(what, package) from error
     except ValueError as error:
         raise UsageError(
             f"{shown_address(url)!r} cannot be read ({_plain(reason(error))}); expected an address "

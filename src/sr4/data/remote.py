@@ -111,7 +111,7 @@ class RemoteTarSource(EncodedSource):
 
     Raises:
         DataError: it cannot be read, is no tar, is damaged, or holds no picture.
-        MissingExtraError: a package for such addresses is missing.
+        MissingPackageError: one for such addresses is missing.
     """
 
     kind = "tar"
@@ -147,7 +147,7 @@ def open_addresses(text: str) -> list[RemoteTarSource]:
 
     Raises:
         DataError: nothing is there, or it cannot be read.
-        MissingExtraError: a package for such addresses is missing.
+        MissingPackageError: one for such addresses is missing.
     """
     urls = dict.fromkeys(url for part in expand_braces(text) for url in find_files(part))
     pool = ThreadPoolExecutor(min(len(urls), _AT_ONCE))

@@ -262,7 +262,7 @@ def open_source(
 
     Raises:
         DataError: nothing is there, it holds no picture, or it is damaged.
-        MissingExtraError: an LMDB folder or an address needs a package that is missing.
+        MissingPackageError: one that an LMDB folder or an address needs is missing.
     """
     text = os.path.expanduser(os.fspath(spec))
     if not text:

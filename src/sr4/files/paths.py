@@ -39,9 +39,10 @@ def refuse_address(path: Path) -> None:
         UsageError: it is one.
     """
     if is_address(str(path)):
+        shown = shown_address(str(path))
         raise UsageError(
-            f"got the output {shown_address(str(path))!r}; expected a place on this computer, since "
-            "nothing is sent over the network: write it here and copy it there"
+            f"got the output {shown!r}; expected a place on this computer, since nothing is sent "
+            "over the network: write it here and copy it there"
         )
 
 
