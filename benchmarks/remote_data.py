@@ -20,13 +20,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from sr4.config.overrides import override
+from sr4.config.overrides import merge, override, parse_assignment
 from sr4.data.patterns import matching_paths
 from sr4.data.sources import open_source
 from sr4.recipes import recipe
@@ -74,8 +73,8 @@ def trained(data: str, changes: dict[str, Any], out: str) -> tuple[float, float]
 
 def alone(work: Any, *arguments: Any) -> Any:
     """What a call gives in a process of its own."""
-    with get_context("spawn").Pool(1) as pool:
-        return pool.apply(work, arguments)
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
 
 
 def measure(options: argparse.Namespace, folder: Path, paths: Sequence[Path]) -> dict[str, Any]:
@@ -89,18 +88,13 @@ def measure(options: argparse.Namespace, folder: Path, paths: Sequence[Path]) ->
     }
     changes: dict[str, Any] = {"training": {"total_images": options.images, "batch_size": 8}}
     for text in options.set:
-        key, _, value = text.partition("=")
-        place = changes
-        *groups, last = key.split(".")
-        for group in groups:
-            place = place.setdefault(group, {})
-        place[last] = yaml.safe_load(value)
+        changes = merge(changes, parse_assignment(text))
     rounds: list[dict[str, Any]] = []
     for number in range(options.rounds):
         shutil.rmtree(cache, ignore_errors=True)
         figures = {}
-        for name, data in systems.items():
-            out = str(folder / f"{number}-{name}")
+        for name in list(systems) if number % 2 else [*list(systems)[1:], "disk"]:
+            data, out = systems[name], str(folder / f"{number}-{name}")
             opened, speed = alone(trained, data, changes, out)
             figures[name] = {"opened": opened, "pictures_per_second": speed}
             print(f"{number}: {name}: opened in {opened:.2f} s, {speed:.2f} pictures/s")

@@ -128,10 +128,16 @@ def test_full_disks_are_told_once(tmp_path: Path) -> None:
 
 def test_folders_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    one = cache(tmp_path / "file" / "shards")
-    with pytest.warns(UserWarning, match="they are fetched anew"):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    for folder in (tmp_path / "file" / "shards", tmp_path / "link"):
+        with pytest.warns(UserWarning, match="they are fetched anew"):
+            one = cache(folder)
+        one.keep(0, DATA[0])
         one.keep_places({})
-    assert not one.is_on
+        assert not one.is_on
+        assert one.places() is None
+    assert list((tmp_path / "elsewhere").iterdir()) == []
     assert not cache(None).is_on
 
 

@@ -42,7 +42,7 @@ class ShardCache:
     """What is kept of one file.
 
     Args:
-        folder: where such files are kept, made when needed; None keeps nothing.
+        folder: where such files are kept, made if missing; None keeps nothing.
         key: what tells the file and its state from all others.
         size: of the file in bytes.
         most: bytes that the files of the folder may take; those used longest ago go first.
@@ -57,6 +57,11 @@ class ShardCache:
         # The blocks that were held against their checksums, of the file with that identity.
         self._checked: tuple[bytes, set[int]] = b"", set()
         self._written = 0
+        try:
+            if self._folder is not None:
+                self._enter(self._folder)
+        except OSError as error:
+            self._give_up(error)
 
     @property
     def is_on(self) -> bool:
@@ -103,9 +108,7 @@ class ShardCache:
         try:
             found = json.loads(self._path("index").read_bytes())
             places = {str(name): Place(int(begin), int(size)) for name, begin, size in found}
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, TypeError):  # damaged
+        except (OSError, ValueError, TypeError):  # not there, or damaged
             return None
         if any(min(place) < 0 or sum(place) > self._size for place in places.values()):
             return None
@@ -120,7 +123,6 @@ class ShardCache:
             return
         text = json.dumps([[name, *place] for name, place in places.items()])
         try:
-            self._enter(self._folder)
             write_whole(self._path("index"), lambda file: file.write(text.encode()), overwrite=True)
         except OSError as error:
             self._give_up(error)
