@@ -40,7 +40,7 @@ docs: .venv-test/ready
 .venv-test/ready: pyproject.toml constraints.txt
 	@echo "Installing sr4, PyTorch and the test tools into .venv-test (some minutes)"
 	$(PYTHON) -m venv .venv-test
-	$(PIN) .venv-test/bin/python $(PIP_INSTALL) --editable ".[train,openvino,heic,serve,cluster,docs,dev]"
+	$(PIN) .venv-test/bin/python $(PIP_INSTALL) --editable ".[train,remote,openvino,heic,serve,cluster,docs,dev]"
 	@touch $@
 
 constraints: .venv-test/ready

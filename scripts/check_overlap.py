@@ -27,7 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from sr4.data.sources import EncodedSource, open_sources
+from sr4.data.encoded import EncodedSource
+from sr4.data.sources import open_sources
 from sr4.errors import BadPictureError
 
 Array = NDArray[np.float32]

@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sr4.data.sources import EncodedSource, open_source
+from sr4.data.encoded import EncodedSource
+from sr4.data.sources import open_source
 
 
 def groups(source: EncodedSource) -> dict[str, list[int]]:

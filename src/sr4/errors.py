@@ -52,16 +52,27 @@ class ClusterError(SR4Error):
     """A cluster cannot be reached, or cannot do what is asked of it."""
 
 
-class MissingExtraError(SR4Error):
-    """An optional package is needed."""
+class MissingPackageError(SR4Error):
+    """An optional package is needed.
+
+    Args:
+        command: what installs it, if pip by its name alone does not.
+    """
 
     exit_code = 2
 
-    def __init__(self, what: str, package: str, extra: str) -> None:
+    def __init__(self, what: str, package: str, command: str | None = None) -> None:
         super().__init__(
             f"{what} needs the package {package!r}, which is not installed: "
-            f"{how_to_install(extra, package)}"
+            + (command or f"pip install '{package}'")
         )
+
+
+class MissingExtraError(MissingPackageError):
+    """An optional package of one of our extras is needed."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(what, package, how_to_install(extra, package))
 
 
 def shorten(text: str, most: int = 80) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+
+from tests.data.servers import Server, http_server
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:
@@ -76,3 +78,21 @@ def write_tar() -> Callable[[Path, Mapping[str, bytes]], Path]:
 def write_folder() -> Callable[[Path, Mapping[str, bytes]], Path]:
     """Writes a folder of the given files."""
     return _write_folder
+
+
+@pytest.fixture(scope="session")
+def large_tar(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tar of 40 members of 200,000 bytes each, which no decoder takes, and a text."""
+    random = np.random.default_rng(1)
+    members = {f"{number:02d}.png": random.bytes(200_000) for number in range(40)}
+    return _write_tar(tmp_path_factory.mktemp("large") / "large.tar", members | {"a.txt": b"a"})
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
+    """A server of HTTP, and a cache of its own; nothing waits long before it tries again."""
+    pytest.importorskip("aiohttp")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("sr4.data.network._PAUSES", (0.01, 0.02, 0.03))
+    with http_server() as server:
+        yield server

@@ -25,8 +25,9 @@ from sr4.data.corruption import (
     noisy,
     resized,
 )
+from sr4.data.encoded import EncodedSource
 from sr4.data.evaluation import evaluation_batches
-from sr4.data.sources import EncodedSource, open_source
+from sr4.data.sources import open_source
 from sr4.degradation import Degradation
 from sr4.degradation.known import CLEAN, NOTHING, Known
 from sr4.errors import DataError

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sr4.data.encoded import EncodedSource
 from sr4.data.excluding import ExcludingSource, excluding
-from sr4.data.sources import EncodedSource, open_source
+from sr4.data.sources import open_source
 from sr4.errors import DataError
 
 Write = Callable[[Path, Mapping[str, bytes]], Path]

@@ -18,8 +18,9 @@ torch = pytest.importorskip("torch")
 
 from sr4.data.augmentation import Augmentation  # noqa: E402
 from sr4.data.corruption import SecondOrderCorruption  # noqa: E402
+from sr4.data.encoded import EncodedSource  # noqa: E402
 from sr4.data.loader import Batch, training_batches  # noqa: E402 - needs torch
-from sr4.data.sources import EncodedSource, open_source  # noqa: E402
+from sr4.data.sources import open_source  # noqa: E402
 from sr4.degradation import Degradation  # noqa: E402
 from sr4.degradation.known import CLEAN  # noqa: E402
 from sr4.errors import BadPictureError, DataError, UsageError  # noqa: E402

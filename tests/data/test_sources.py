@@ -18,8 +18,9 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
+from sr4.data.encoded import EncodedSource
 from sr4.data.prepare import info
-from sr4.data.sources import EncodedSource, open_source, open_sources
+from sr4.data.sources import open_source, open_sources
 from sr4.errors import BadPictureError, DataError, MissingExtraError, UsageError
 from sr4.pictures import finding
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from sr4.data.sources import EncodedSource
+from sr4.data.encoded import EncodedSource
 
 torch = pytest.importorskip("torch")
 

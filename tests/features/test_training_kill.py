@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sr4.data.sources import EncodedSource
+from sr4.data.encoded import EncodedSource
 from sr4.pictures.rgb import read_image
 
 torch = pytest.importorskip("torch")

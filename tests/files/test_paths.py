@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sr4.files.paths import is_address, missing_path
+from sr4.files.paths import is_address, missing_path, shown_address, whole_address
 
 
 def test_the_nearest_name_beside_the_first_that_is_missing(tmp_path: Path) -> None:
@@ -46,3 +46,17 @@ def test_what_an_address_is(
     Path("there:").mkdir()
     Path("there:", "a.png").touch()
     assert is_address(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("s3://bucket/a.tar", "s3://bucket/a.tar"),
+        ("https:/host/a.tar", "https://host/a.tar"),
+        ("https://me:secret@host/a.tar?X-Amz-Signature=secret", "https://host/a.tar"),
+        ("https://host/a@b.tar#secret", "https://host/a@b.tar"),
+    ],
+)
+def test_addresses_are_shown_without_secrets(address: str, shown: str) -> None:
+    assert shown_address(address) == shown
+    assert whole_address(address).startswith(shown[:6])

@@ -23,6 +23,7 @@ ELSEWHERE = {
     "config/networks config/overrides config/run config/sampling",
     "training/test_trainer.py": "data/bad_pictures training/books",
     "data/test_prepare.py": "data/manifest",
+    "data/test_sources.py": "data/encoded",
     "degradation/test_operator.py": "degradation/banded degradation/fit degradation/inverse",
     "evaluation/test_evaluate.py": "evaluation/report evaluation/tally",
     "evaluation/test_metrics.py": "evaluation/_optional",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sr4.runtime import compiled_cache
-from sr4.runtime.compiled_cache import CompiledCache, cache_folder
+from sr4.runtime.compiled_cache import CompiledCache
 
 
 def entry(folder: Path) -> Path:
@@ -93,25 +93,3 @@ def test_those_not_used_for_longest_go(tmp_path: Path, monkeypatch: pytest.Monke
         os.utime(new, (number, number))
         assert number < 1 or cache.read("a") is not None  # used last
     assert [cache.read(key) is not None for key in "abcd"] == [True, False, True, True]
-
-
-def test_where_the_platform_keeps_caches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.setenv("HOME", "/home/me")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert cache_folder() == Path("/somewhere/sr4")
-    for nowhere in ("", "relative", "./here"):
-        monkeypatch.setenv("XDG_CACHE_HOME", nowhere)
-        assert cache_folder() == Path("/home/me/.cache/sr4")
-    monkeypatch.setattr("sys.platform", "darwin")
-    assert cache_folder() == Path("/home/me/Library/Caches/sr4")
-    monkeypatch.setattr("sys.platform", "win32")
-    monkeypatch.setenv("LOCALAPPDATA", "/local")
-    assert cache_folder() == Path("/local/sr4")
-
-
-def test_users_without_a_home_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as it then does
-    assert cache_folder() is None

@@ -16,7 +16,8 @@ from PIL import Image
 
 from sr4.config import RunSettings
 from sr4.config.overrides import override
-from sr4.data.sources import EncodedSource, open_source
+from sr4.data.encoded import EncodedSource
+from sr4.data.sources import open_source
 from sr4.recipes import recipe
 
 MODEL = {

@@ -19,8 +19,8 @@ from torch import Tensor, nn  # noqa: E402
 from sr4.build import build_degradation  # noqa: E402
 from sr4.config import DataSettings, ModelConfig, RunSettings  # noqa: E402
 from sr4.config.overrides import override  # noqa: E402
+from sr4.data.encoded import EncodedSource  # noqa: E402
 from sr4.data.loader import Batch  # noqa: E402
-from sr4.data.sources import EncodedSource  # noqa: E402
 from sr4.degradation.known import KNOWN_LENGTH  # noqa: E402
 from sr4.errors import ModelError, UsageError  # noqa: E402
 from sr4.model.folder import read_config  # noqa: E402

@@ -17,7 +17,7 @@ import sr4  # noqa: E402
 from sr4.config import RunSettings  # noqa: E402
 from sr4.config.overrides import override  # noqa: E402
 from sr4.data.corruption import PhotoCorruption  # noqa: E402
-from sr4.data.sources import EncodedSource  # noqa: E402
+from sr4.data.encoded import EncodedSource  # noqa: E402
 from sr4.errors import UsageError  # noqa: E402
 from sr4.model.folder import read_config  # noqa: E402
 from sr4.recipes import recipe  # noqa: E402

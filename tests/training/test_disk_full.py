@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from sr4.cli.main import main  # noqa: E402
 from sr4.config import RunSettings  # noqa: E402
-from sr4.data.sources import EncodedSource  # noqa: E402
+from sr4.data.encoded import EncodedSource  # noqa: E402
 from sr4.errors import RunError  # noqa: E402
 from sr4.training import books, run_folder  # noqa: E402 - needs torch
 from sr4.training.checkpoint import Checkpoint  # noqa: E402

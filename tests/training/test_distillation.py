@@ -18,8 +18,8 @@ from torch import nn  # noqa: E402
 from sr4.build import build_degradation, build_target  # noqa: E402
 from sr4.config import DistillationSettings, RunSettings  # noqa: E402
 from sr4.config.overrides import override  # noqa: E402
+from sr4.data.encoded import EncodedSource  # noqa: E402
 from sr4.data.loader import Batch, training_batches  # noqa: E402
-from sr4.data.sources import EncodedSource  # noqa: E402
 from sr4.degradation import Degradation  # noqa: E402
 from sr4.degradation.known import KNOWN_LENGTH  # noqa: E402
 from sr4.diffusion.samplers import PictureNoise  # noqa: E402

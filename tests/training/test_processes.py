@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from sr4.data.sources import EncodedSource  # noqa: E402
+from sr4.data.encoded import EncodedSource  # noqa: E402
 from sr4.errors import RunError, UsageError  # noqa: E402
 from sr4.training import processes  # noqa: E402
 

@@ -19,7 +19,8 @@ torch = pytest.importorskip("torch")
 
 from sr4.config import RunSettings  # noqa: E402
 from sr4.config.overrides import override  # noqa: E402
-from sr4.data.sources import EncodedSource, open_source, open_sources  # noqa: E402
+from sr4.data.encoded import EncodedSource  # noqa: E402
+from sr4.data.sources import open_source, open_sources  # noqa: E402
 from sr4.errors import RunError  # noqa: E402
 from sr4.training.run_folder import MetricsLog, RunFolder, locked  # noqa: E402 - needs torch
 

@@ -26,8 +26,9 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook  # noqa: E402
 from sr4.build import build_degradation  # noqa: E402
 from sr4.config import RunSettings, TrainingSettings  # noqa: E402
 from sr4.config.overrides import override  # noqa: E402
+from sr4.data.encoded import EncodedSource  # noqa: E402
 from sr4.data.loader import training_batches  # noqa: E402
-from sr4.data.sources import EncodedSource, Source, open_source  # noqa: E402
+from sr4.data.sources import Source, open_source  # noqa: E402
 from sr4.errors import DataError, RunError, UsageError  # noqa: E402
 from sr4.model.diffusion_model import load_model  # noqa: E402
 from sr4.training import books, trainer  # noqa: E402 - needs torch

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sr4.build import build_network
 from sr4.config import ModelConfig, TrainingSettings
 from sr4.config.overrides import override
-from sr4.data.sources import EncodedSource
+from sr4.data.encoded import EncodedSource
 from sr4.evaluation.table import OF_PICTURES
 from sr4.networks.attention_input import InputAttention
 from sr4.recipes import recipe

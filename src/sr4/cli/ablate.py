@@ -28,8 +28,8 @@ def ablate(
         list[str],
         typer.Option(
             metavar="SRC",
-            help="High-resolution training pictures: a folder, a tar, a pattern of tars or an LMDB "
-            "folder. May be given several times.",
+            help="High-resolution training pictures: a folder, a tar, a pattern of tars (also on a "
+            "network: s3://bucket/train-*.tar) or an LMDB folder. May be given several times.",
             show_default=False,
         ),
     ],

@@ -41,7 +41,8 @@ def bench(
         typer.Option(
             metavar="SRC",
             help="High-resolution pictures to measure quality with: a folder, a tar, a pattern of "
-            "tars or an LMDB folder. May be given several times. Default: speed alone.",
+            "tars (also on a network: https://host/test.tar) or an LMDB folder. May be given "
+            "several times. Default: speed alone.",
             show_default=False,
         ),
     ] = None,

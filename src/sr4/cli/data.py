@@ -23,8 +23,8 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="SRC",
-        help="A folder of pictures (searched recursively), a tar, a pattern of tars, or an LMDB "
-        "folder.",
+        help="A folder of pictures (searched recursively), a tar, a pattern of tars (also on a "
+        "network: s3://bucket/train-*.tar), or an LMDB folder.",
         show_default=False,
     ),
 ]

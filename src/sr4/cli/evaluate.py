@@ -46,8 +46,9 @@ def evaluate(
         list[str],
         typer.Option(
             metavar="SRC",
-            help="High-resolution pictures: a folder, a tar, a pattern of tars or an LMDB folder. "
-            "The model's degradation makes the low-resolution ones. May be given several times.",
+            help="High-resolution pictures: a folder, a tar, a pattern of tars (also on a network: "
+            "https://host/test.tar) or an LMDB folder. The model's degradation makes the "
+            "low-resolution ones. May be given several times.",
             show_default=False,
         ),
     ],

@@ -30,8 +30,8 @@ Data = Annotated[
     list[str],
     typer.Option(
         metavar="SRC",
-        help="High-resolution training pictures: a folder, a tar, a pattern of tars or an LMDB "
-        "folder. May be given several times.",
+        help="High-resolution training pictures: a folder, a tar, a pattern of tars (also on a "
+        "network: s3://bucket/train-*.tar) or an LMDB folder. May be given several times.",
         show_default=False,
     ),
 ]

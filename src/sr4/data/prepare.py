@@ -17,6 +17,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from sr4.data.decoded import is_deep_file
+from sr4.data.encoded import EncodedSource
 from sr4.data.manifest import (
     PREPARED,
     Manifest,
@@ -26,7 +27,7 @@ from sr4.data.manifest import (
     SourceEntry,
     read_manifest,
 )
-from sr4.data.sources import EncodedSource, open_source
+from sr4.data.sources import open_source
 from sr4.errors import BadPictureError, DataError, PictureError, UsageError, reason
 from sr4.files.whole import file_sha256
 from sr4.pictures import read_picture

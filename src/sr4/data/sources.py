@@ -1,6 +1,7 @@
-"""Where pictures come from: a folder, tar files (WebDataset shards), or an LMDB folder.
+"""Where pictures come from: a folder, tar files (WebDataset shards), also at addresses, or an LMDB
+folder.
 
-All three hold encoded picture files by name; only the way to the bytes differs. A source holds no
+All hold encoded picture files by name; only the way to the bytes differs. A source holds no
 open handle, each read opens and closes what it needs: so it can be sent to worker processes, used
 before and after a fork and from threads, at a cost (some 10 µs, LMDB 100 µs) far below decoding.
 
@@ -12,20 +13,18 @@ from __future__ import annotations
 
 import importlib
 import os
-import posixpath
 import threading
-from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol, final
 
-from numpy.typing import NDArray
-
-from sr4.data.decoded import Pixels, decoded, raster_of
+from sr4.data.decoded import Pixels
+from sr4.data.encoded import EncodedSource, is_picture
 from sr4.data.patterns import matching_paths
+from sr4.data.remote import open_addresses
 from sr4.data.tars import file_state, index_tar
 from sr4.errors import (
     BadPictureError,
@@ -36,10 +35,10 @@ from sr4.errors import (
     reason,
 )
 from sr4.files.documents import read_bytes
-from sr4.files.paths import missing_path
+from sr4.files.paths import is_address, missing_path, shown_address, whole_address
 from sr4.pictures import READ_SUFFIXES, tiff
-from sr4.pictures.decoding import MAX_BYTES, check_size
-from sr4.pictures.finding import counted, list_files, nothing_found, read_here
+from sr4.pictures.decoding import MAX_BYTES
+from sr4.pictures.finding import counted, list_files, read_here
 from sr4.pictures.raster import Range
 from sr4.pictures.reading import NPY
 
@@ -68,76 +67,6 @@ class Source(Protocol):
             DataError: the source is not what it was when it was opened.
         """
         ...
-
-
-class EncodedSource(ABC):
-    """A source of picture files; a subclass says where their bytes are."""
-
-    kind: str
-    channels = 3
-    """Of the pixels: 3 for RGB, 1 for grey, any other number for pictures of as many bands."""
-    data_range: Range | None = None
-    """The values that stand for black and white; None for 8 bits of whatever the pictures have."""
-
-    def __init__(
-        self,
-        location: str,
-        names: Sequence[str],
-        paths: Sequence[Path],
-        left_out: Mapping[str, int] | None = None,
-    ) -> None:
-        if not names:
-            raise DataError(f"{location!r} {nothing_found(left_out or {})}")
-        self.location = location
-        self.names = names
-        self.paths = tuple(paths)
-        """The folders or files that the source reads."""
-        self.left_out = left_out or {}
-        """How many files of a folder are no pictures, by suffix."""
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @abstractmethod
-    def read_bytes(self, index: int) -> bytes:
-        """One picture as an encoded file."""
-
-    def label(self, index: int) -> str:
-        """What messages call one picture: the source and the picture's name in it."""
-        return f"{self.location}: {self.names[index]}"
-
-    def read(self, index: int) -> Pixels:
-        """Pixels (H, W, C) of one picture; errors as in `Source.read`."""
-        try:
-            data = self.read_bytes(index)
-            return decoded(data, self.label(index), self.channels, self.data_range)
-        except PictureError as error:
-            raise BadPictureError(str(error)) from error
-
-    def numbers(self, index: int) -> NDArray[Any]:
-        """Those of one picture, (H, W, C), as its file holds them; errors as in `Source.read`."""
-        try:
-            return raster_of(self.read_bytes(index), self.label(index), self.channels).pixels
-        except PictureError as error:
-            raise BadPictureError(str(error)) from error
-
-    def _check_size(self, index: int, size: int) -> None:
-        """Before a member is read: it comes into memory whole."""
-        try:
-            check_size(size, repr(self.label(index)))
-        except PictureError as error:
-            raise DataError(str(error)) from error
-
-    def _unreadable(self, index: int, why: str) -> DataError:
-        return DataError(
-            f"{self.label(index)!r} cannot be read ({why}); expected the picture that was there "
-            "when the source was opened: start again"
-        )
-
-
-def _is_picture(name: str) -> bool:
-    base = posixpath.basename(name)
-    return not base.startswith(".") and posixpath.splitext(base)[1].lower() in READ_SUFFIXES
 
 
 @final
@@ -177,7 +106,7 @@ class TarSource(EncodedSource):
     kind = "tar"
 
     def __init__(self, path: Path) -> None:
-        self._state, places = index_tar(path, _is_picture)
+        self._state, places = index_tar(path, is_picture)
         super().__init__(str(path), list(places), [path])
         self._places = list(places.values())
 
@@ -242,7 +171,7 @@ def _lmdb_names(path: Path) -> list[str]:
             with environment.begin(buffers=True) as transaction:
                 cursor = transaction.cursor()
                 names = [_decoded(key) for key in cursor.iternext(values=False)]
-                return [name for name in names if _is_picture(name)] or [
+                return [name for name in names if is_picture(name)] or [
                     _decoded(key)
                     for key, value in cursor.iternext()
                     if bytes(value[:16]).startswith(_BEGINNINGS)
@@ -326,20 +255,27 @@ def open_source(
 
     Args:
         spec: a folder of pictures (or of tar shards, if it holds no picture), a `.tar`, an LMDB
-            folder, or a pattern of these such as `train-{00..02}.tar` or `train-*.tar`.
+            folder, or a pattern of these such as `train-{00..02}.tar` or `train-*.tar`; the address
+            of a tar such as `s3://bucket/train.tar`, or a pattern of addresses.
         channels: of the pixels that it gives.
         data_range: the values of its pictures that stand for black and white; None for 8 bits.
 
     Raises:
         DataError: nothing is there, it holds no picture, or it is damaged.
-        MissingExtraError: an LMDB folder needs the package lmdb.
+        MissingPackageError: one that an LMDB folder or an address needs is missing.
     """
     text = os.path.expanduser(os.fspath(spec))
     if not text:
         raise UsageError("got an empty source; expected a folder, a tar or a pattern of tars")
     # A file whose name holds braces or brackets is meant literally.
-    paths = [Path(text)] if os.path.lexists(text) else matching_paths(text)
-    return _join([_open_path(path) for path in paths], text, channels, data_range)
+    parts: Sequence[EncodedSource]
+    if is_address(text):
+        text = whole_address(text)
+        parts, location = open_addresses(text), shown_address(text)
+    else:
+        paths = [Path(text)] if os.path.lexists(text) else matching_paths(text)
+        parts, location = [_open_path(path) for path in paths], text
+    return _join(parts, location, channels, data_range)
 
 
 def open_sources(

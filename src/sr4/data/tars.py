@@ -26,6 +26,10 @@ class Place(NamedTuple):
     size: int
 
 
+class ChangedError(Exception):
+    """A tar is not what it was when it was opened."""
+
+
 class FileState(NamedTuple):
     """What changes when a file is written or replaced."""
 
@@ -53,39 +57,54 @@ class _Header(tarfile.TarInfo):
 
 
 def index_tar(path: Path, is_wanted: Callable[[str], bool]) -> tuple[FileState, dict[str, Place]]:
-    """The state of a tar, and where the files with names that are wanted lie in it, in its order.
-    Hard links are followed, symbolic ones passed over; of members with the same name the last
-    counts, as it does for tar itself.
+    """The state of a tar, and the places in it as of `index_open_tar`.
 
     Raises:
-        DataError: it is no uncompressed tar, or is damaged.
+        DataError: it cannot be read, is no uncompressed tar, or is damaged.
     """
     try:
-        with (
-            path.open("rb") as file,
-            tarfile.open(fileobj=file, mode="r:", tarinfo=_Header) as tar,
-        ):
-            state = file_state(file)
-            places = _places(tar, is_wanted)
-            # tarfile stops without a word at a damaged header, so look at what it stopped at.
-            file.seek(tar.offset)
-            end = file.read(tarfile.BLOCKSIZE)
+        with path.open("rb") as file:
+            return file_state(file), index_open_tar(file, str(path), is_wanted)
     except OSError as error:
         raise DataError(
             f"{str(path)!r} cannot be read ({reason(error)}); expected a tar file: check its "
             "permissions"
         ) from error
+
+
+def index_open_tar(
+    file: IO[bytes], name: str, is_wanted: Callable[[str], bool]
+) -> dict[str, Place]:
+    """Where the files with names that are wanted lie in an open tar, in its order. Hard links are
+    followed, symbolic ones passed over; of members with the same name the last counts, as it does
+    for tar itself.
+
+    Args:
+        name: what messages call the tar.
+
+    Raises:
+        DataError: it is no uncompressed tar, or is damaged. What else reading the file raises goes
+            through if it is an OSError or a ChangedError.
+    """
+    try:
+        with tarfile.open(fileobj=file, mode="r:", tarinfo=_Header) as tar:
+            places = _places(tar, is_wanted)
+            # tarfile stops without a word at a damaged header, so look at what it stopped at.
+            file.seek(tar.offset)
+            end = file.read(tarfile.BLOCKSIZE)
+    except (OSError, DataError, ChangedError):
+        raise
     except Exception as error:  # damaged headers make tarfile raise nearly every type
         raise DataError(
-            f"{str(path)!r} is no tar, or is truncated or damaged ({reason(error)}); expected an "
+            f"{name!r} is no tar, or is truncated or damaged ({reason(error)}); expected an "
             "uncompressed tar of pictures, a folder or an LMDB folder"
         ) from error
     if end != bytes(tarfile.BLOCKSIZE):
         raise DataError(
-            f"{str(path)!r} is truncated or damaged after {len(places)} pictures; expected a tar "
+            f"{name!r} is truncated or damaged after {len(places)} pictures; expected a tar "
             "with its end mark: get it again"
         )
-    return state, places
+    return places
 
 
 def _places(tar: tarfile.TarFile, is_wanted: Callable[[str], bool]) -> dict[str, Place]:

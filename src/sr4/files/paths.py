@@ -12,10 +12,24 @@ from sr4.errors import UsageError
 _MANY_SIBLINGS = 5000  # beyond this, looking for a similar name would take longer than it helps
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)/+([^/].*)", re.DOTALL)  # a drive has one letter
 
+_SECRET = re.compile(r"(://)(?:[^/?#]*@)?([^?#]*).*", re.DOTALL)
+
 
 def is_address(text: str) -> bool:
     """Whether a name is an address on a network (a URL), and no file that is there."""
     return _ADDRESS.fullmatch(text) is not None and not os.path.lexists(text)
+
+
+def whole_address(address: str) -> str:
+    """An address with both slashes after its colon, of which a `Path` keeps one."""
+    return _ADDRESS.sub(r"\1//\2", address)
+
+
+def shown_address(address: str) -> str:
+    """An address as messages and files name it: without what may be secret in it, a user's name,
+    a password, or a query with a signature.
+    """
+    return _SECRET.sub(r"\1\2", whole_address(address))
 
 
 def refuse_address(path: Path) -> None:
@@ -25,16 +39,17 @@ def refuse_address(path: Path) -> None:
         UsageError: it is one.
     """
     if is_address(str(path)):
+        shown = shown_address(str(path))
         raise UsageError(
-            f"got the output {_shown(path)!r}; expected a place on this computer, since nothing is "
-            "sent over the network: write it here and copy it there"
+            f"got the output {shown!r}; expected a place on this computer, since nothing is sent "
+            "over the network: write it here and copy it there"
         )
 
 
 def missing_path(path: Path) -> str:
     """The line for a path that does not exist, with the nearest name that does."""
     if is_address(str(path)):
-        shown = _shown(path)
+        shown = shown_address(str(path))
         return f"{shown!r} is an address, and nothing is fetched from the network: save it first"
     absent = path
     while absent != absent.parent and not os.path.exists(absent.parent):
@@ -48,8 +63,3 @@ def missing_path(path: Path) -> str:
     hint = f": did you mean {str(absent.with_name(close[0]))!r}?" if close else ""
     where = f" (there is no {str(absent)!r})" if absent != path else ""
     return f"{str(path)!r} does not exist{where}{hint}"
-
-
-def _shown(address: Path) -> str:
-    """As it was given: a path keeps one of the two slashes."""
-    return _ADDRESS.sub(r"\1//\2", str(address))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sr4.config import ModelConfig
 from sr4.errors import MissingExtraError, ModelError, OutOfMemoryError, UsageError, nearest, reason
-from sr4.runtime.compiled_cache import cache_folder
+from sr4.files.caches import cache_folder
 from sr4.runtime.graph_check import check_graph, check_ir
 from sr4.runtime.rehearsal import check_by_rehearsal
 from sr4.runtime.weights import read_header

@@ -9,32 +9,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import stat
-import sys
 from pathlib import Path
 
+from sr4.files.caches import is_private
 from sr4.files.owners import is_mine
 from sr4.files.whole import write_whole
 
 _MOST_BYTES = 2**30  # of all entries: those used last stay; one of a shipped model has 20 to 50 MB
 _SUFFIX = ".blob"
 _DIGEST = hashlib.sha256().digest_size
-
-
-def cache_folder() -> Path | None:
-    """The folder for compiled models: sr4's part of the platform's cache. None where there is none,
-    as for a user without a home.
-    """
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or os.path.expanduser("~/AppData/Local")
-    elif sys.platform == "darwin":
-        base = os.path.expanduser("~/Library/Caches")
-    else:
-        # A relative path is to be ignored, as the XDG Base Directory Specification says.
-        base = os.environ.get("XDG_CACHE_HOME", "")
-        if not os.path.isabs(base):
-            base = os.path.expanduser("~/.cache")
-    return Path(base, "sr4") if os.path.isabs(base) else None
 
 
 class CompiledCache:
@@ -49,7 +32,7 @@ class CompiledCache:
 
     def read(self, key: str) -> bytes | None:
         """The model of that key, whole as it was written; None if there is none."""
-        if self._folder is None or not _is_private(self._folder):
+        if self._folder is None or not is_private(self._folder):
             return None
         path = self._path(self._folder, key)
         try:
@@ -74,7 +57,7 @@ class CompiledCache:
         try:
             self._folder.parent.mkdir(parents=True, exist_ok=True)
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            if _is_private(self._folder):
+            if is_private(self._folder):
                 whole = _checksum(key, data) + data
                 write_whole(
                     self._path(self._folder, key), lambda file: file.write(whole), overwrite=True
@@ -101,16 +84,3 @@ class CompiledCache:
 def _checksum(key: str, data: bytes) -> bytes:
     """Of an entry under its key, so that one cannot stand for another."""
     return hashlib.sha256(key.encode() + b"\0" + data).digest()
-
-
-def _is_private(folder: Path) -> bool:
-    """Whether a folder is this user's, no link, and closed to all others; ours gets closed."""
-    try:
-        status = folder.lstat()
-        if not stat.S_ISDIR(status.st_mode) or not is_mine(status):
-            return False
-        if sys.platform != "win32" and stat.S_IMODE(status.st_mode) != 0o700:
-            folder.chmod(0o700)
-    except OSError:
-        return False
-    return True

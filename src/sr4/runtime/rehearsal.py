@@ -21,9 +21,10 @@ import numpy as np
 from sr4.config import ModelConfig
 from sr4.degradation.known import CLEAN
 from sr4.errors import ModelError
+from sr4.files.caches import cache_folder
 from sr4.files.whole import file_sha256
 from sr4.machine.parent import end_with_parent
-from sr4.runtime.compiled_cache import CompiledCache, cache_folder
+from sr4.runtime.compiled_cache import CompiledCache
 
 _OWN = Path(__file__).parents[1] / "shipped"
 _PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino"}
