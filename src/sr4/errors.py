@@ -80,11 +80,15 @@ def shorten(text: str, most: int = 80) -> str:
     return text if len(text) <= most else f"{text[:most]}..."
 
 
-def nearest(name: object, known: Iterable[str]) -> str:
-    """The end of an "unknown name" message: the nearest known name, or all of them."""
+def nearest(name: object, known: Iterable[str], listed: Iterable[str] = ()) -> str:
+    """The end of an "unknown name" message: the nearest known name, or, if none is near, those to
+    be listed; by default all.
+    """
     names = sorted(known)
     close = difflib.get_close_matches(shorten(str(name)), names, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+    return (
+        f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(listed) or names)}"
+    )
 
 
 def any_of(names: Sequence[str]) -> str:

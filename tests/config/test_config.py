@@ -150,6 +150,11 @@ def test_a_network_of_another_kind_brings_its_own_defaults(settings: RunSettings
     ("assignment", "message"),
     [
         ("training.bach_size=8", "unknown setting 'training.bach_size': did you mean 'training.b"),
+        (
+            "training.zzz=8",
+            "unknown setting 'training.zzz': known: training.batch_size, training.b",
+        ),
+        ("qqq=8", "unknown setting 'qqq': known: data, distillation, model, training"),
         ("batch_size=8", "unknown setting 'batch_size': did you mean 'training.batch_size'?"),
         ("model.network.width=8", "'model.network.width': did you mean 'model.network.widths'?"),
         ("model.network.inner=8", "unknown setting 'model.network.inner': "),

@@ -45,7 +45,7 @@ def check_line(error: SR4Error) -> None:
 def check_text(text: str) -> None:
     assert text
     assert "\n" not in text
-    assert len(text) < 2000  # an unknown setting gets the list of all
+    assert len(text) < 1000  # an unknown setting gets a list of those beside it
 
 
 def check_picture(data: bytes) -> bool:

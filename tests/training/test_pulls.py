@@ -38,12 +38,11 @@ def test_an_energy_score_finds_mean_and_deviation(diversity: float, expected: fl
     for _ in range(400):
         truth, one, other = torch.randn(3, 2048, 4, generator=generator)
         made, others = (mean + deviation * noise for noise in (one, other))
-        loss = energy_score(
-            lambda goal, made=made: (made - goal).norm(dim=1).mean(),
-            1.5 + 2 * truth,
-            others.detach(),
-            diversity,
-        )
+
+        def distance(goal: Tensor, made: Tensor = made) -> Tensor:
+            return (made - goal).norm(dim=1).mean()
+
+        loss = energy_score(distance, 1.5 + 2 * truth, others.detach(), diversity)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -24,7 +24,8 @@ def explain(error: ValidationError, settings: type[BaseModel]) -> str:
         kinds = [parts.pop(parts.index("network") + 1)]
     key = ".".join(parts)
     if first["type"] == "extra_forbidden":
-        return f"unknown setting {key!r}: {nearest(key, keys_of(settings, kinds))}{more}"
+        known = keys_of(settings, kinds)
+        return f"unknown setting {key!r}: {nearest(key, known, _beside(key, known))}{more}"
     if first["type"] == "union_tag_invalid":
         tag = shorten(str(first["ctx"]["tag"]))
         return f"unknown {key}.kind {tag!r}: {nearest(tag, NETWORKS)}{more}"
@@ -35,6 +36,14 @@ def explain(error: ValidationError, settings: type[BaseModel]) -> str:
         return f"{place}{first['ctx']['error']}{more}"
     message = first["msg"][0].lower() + first["msg"][1:]
     return f"{place}got {str(first['input'])[:80]!r}; {message}{more}"
+
+
+def _beside(key: str, known: Collection[str]) -> set[str]:
+    """The settings of the same group, or the names of all groups."""
+    group = key.rpartition(".")[0]
+    return {name for name in known if group and name.startswith(f"{group}.")} or {
+        name.split(".")[0] for name in known
+    }
 
 
 def keys_of(settings: type[BaseModel], networks: Collection[str]) -> set[str]:

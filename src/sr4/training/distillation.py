@@ -132,16 +132,7 @@ class Distillation:
             len(left.rows) * part.of / (left.of * len(part.rows)),
             others,
         )
-        # Not squared: its gradient then has one size at all times, as the discriminators' have.
-        distance = simple_loss(fake, goal[means:], 2).sqrt().mean()
-        if others is not None:
-            distance = energy_score(
-                lambda other: simple_loss(fake, other, 2).sqrt().mean(),
-                goal[means:],
-                others,
-                self._settings.diversity_weight,
-            )
-        distance = results.weight * distance
+        distance = results.weight * self._distance(fake, goal[means:], others)
         (pull,) = torch.autograd.grad(distance, fake)
         whole, judged = self._pulls(
             results, pull, rivals, step=step, random=random, generator=generator
@@ -152,6 +143,19 @@ class Distillation:
             mean = frame.constrain_unclipped(x_0, consistency=self._consistency)
             aim = aim + simple_loss(mean, real, 2).sqrt().mean()
         return Losses(distance.detach(), (aim, *judged))
+
+    def _distance(self, made: Tensor, goal: Tensor, others: Tensor | None) -> Tensor:
+        """Of results from their goal, a scalar: an energy score if others are there. Not squared:
+        its gradient then has one size at all times, as the discriminators' have.
+        """
+
+        def distance(goal: Tensor) -> Tensor:
+            found: Tensor = simple_loss(made, goal, 2).sqrt().mean()
+            return found
+
+        if others is None:
+            return distance(goal)
+        return energy_score(distance, goal, others, self._settings.diversity_weight)
 
     def _teachers(
         self, noise: Tensor, frame: Frame, upsampled: Tensor, told: Tensor | None = None
