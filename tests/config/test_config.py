@@ -151,8 +151,8 @@ def test_a_network_of_another_kind_brings_its_own_defaults(settings: RunSettings
     [
         ("training.bach_size=8", "unknown setting 'training.bach_size': did you mean 'training.b"),
         (
-            "training.q=8",
-            "unknown setting 'training.q': known: training.batch_size, training.b",
+            f"training.{'w' * 40}=8",
+            f"'training.{'w' * 40}': known: training.batch_size, training.be",
         ),
         ("qqq=8", "unknown setting 'qqq': known: data, distillation, model, training"),
         ("batch_size=8", "unknown setting 'batch_size': did you mean 'training.batch_size'?"),
