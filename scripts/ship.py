@@ -42,26 +42,33 @@ def measure(
     name: str,
     tests: Mapping[str, tuple[str, CorruptionName]],
     also: Sequence[int],
+    details: Sequence[float],
     **options: Any,
 ) -> dict[str, dict[str, Any]]:
     """Scores by test set and by system; the options are those of `evaluate`.
 
     Args:
         tests: by name, the pictures and what their low-resolution versions go through.
+        also: steps beside the model's own.
+        details: the same of its detail, in its own number of steps.
     """
     model = load_model(name)
     baselines = [BicubicUpscaler(model.degradation), BicubicUpscaler(model.degradation, True)]
-    rows: list[tuple[str, Upscaler, int | None]] = [(b.name, b, None) for b in baselines]
+    rows: list[tuple[str, Upscaler, dict[str, Any]]] = [(b.name, b, {}) for b in baselines]
     own = model.config.sampling.steps
     for steps in sorted({own, *also}):
         label = f"{name}, {counted(steps)}{' (default)' * (steps == own)}"
-        rows.append((label, model, steps))
+        rows.append((label, model, {"steps": steps, "samples": options["samples"]}))
+    for detail in details:
+        label = f"{name}, detail {detail:g}"
+        # The mean of all that fit is one picture, whatever the noise.
+        samples = options["samples"] if detail else 1
+        rows.append((label, model, {"detail": detail, "samples": samples}))
     scores: dict[str, dict[str, Any]] = {}
     for test, (spec, corruption) in tests.items():
-        for label, system, steps in rows:
-            given = options | {"samples": 1 if steps is None else options["samples"]}
-            given |= {"corruption": build_corruption(corruption)}
-            result = evaluate(system, open_source(spec), steps=steps, **given)
+        for label, system, chosen in rows:
+            given = options | {"samples": 1, "corruption": build_corruption(corruption)}
+            result = evaluate(system, open_source(spec), **(given | chosen))
             scores.setdefault(test, {})[label] = figures(result)
             print(test, label, scores[test][label], file=sys.stderr, flush=True)
     return scores
@@ -131,7 +138,7 @@ def card(name: str, facts: Mapping[str, Any], config: Any, scores: str) -> str:
 - budget: {config.training_images:,} training pictures, repeats counted
 - predicts {config.objective.prediction} of the {config.objective.target} residual
 - sampling: {steps} of {sampling.sampler}, starting noise of deviation \
-{sampling.temperature}
+{sampling.temperature}, detail {sampling.detail:g}
 
 ## Scores
 
@@ -164,6 +171,10 @@ def main() -> None:
     parser.add_argument("--also", type=int, nargs="*", default=[], help="other steps to score")
     parser.add_argument("--sampler", required=True)
     parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--detail", type=float, default=1.0, help="the model's own")
+    parser.add_argument(
+        "--also-detail", type=float, nargs="*", default=[], help="other detail to score"
+    )
     parser.add_argument("--test", action="append", default=[], metavar="NAME=SRC")
     parser.add_argument(
         "--corrupted",
@@ -183,7 +194,9 @@ def main() -> None:
     print(export_model(arguments.run, folder, overwrite=True), file=sys.stderr)
     config = read_config(folder)
     sampling = config.sampling.model_copy(
-        update={key: getattr(arguments, key) for key in ("steps", "sampler", "temperature")}
+        update={
+            key: getattr(arguments, key) for key in ("steps", "sampler", "temperature", "detail")
+        }
     )
     changes = {key: facts[key] for key in ("description", "licence")}
     changes |= {"training_data": tuple(facts["training_data"]), "sampling": sampling}
@@ -194,7 +207,7 @@ def main() -> None:
             label, spec = test.split("=", 1)
             tests[label] = spec, corruption
     options = {key: getattr(arguments, key) for key in ("limit", "samples", "border", "patch")}
-    scores = measure(arguments.name, tests, arguments.also, **options)
+    scores = measure(arguments.name, tests, arguments.also, arguments.also_detail, **options)
     config = write_config(folder, config.model_copy(update={"scores": scores}))
     shown = table(scores, columns(scores, luma=arguments.luma))
     text = card(arguments.name, facts, config, shown)

@@ -335,7 +335,11 @@ def test_drawing(
     [
         ({"schedule": {"kind": "linear"}}, {}, 'got schedule.kind "linear"; in the browser'),
         ({"sampling": {"sampler": "ddpm"}}, {}, 'got sampling.sampler "ddpm"'),
-        ({}, {"detail": 0.5}, "got a detail of 0.5 for a model that makes samples only"),
+        (
+            {"network": {"mean_output": False}},
+            {"detail": 0.5},
+            "got a detail of 0.5 for a model that makes samples only",
+        ),
         ({}, {"detail": 2}, "got a detail of 2; expected a number from 0 to 1"),
         ({}, {"steps": 0}, "got 0 steps; expected a whole number"),
         ({}, {"tile": 100}, "got tiles of 100 pixels; expected a multiple of 16, at least 32"),

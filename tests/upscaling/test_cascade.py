@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import sr4
-from sr4.config import DegradationSettings, ModelConfig
+from sr4.config import DegradationSettings, ModelConfig, SamplingSettings
 from sr4.degradation import Degradation, DegradationChain, resize_matrix
 from sr4.errors import ModelError, PictureError, UsageError
 from sr4.model.diffusion_model import DiffusionModel
@@ -55,8 +55,16 @@ def noisy(x_t: Floats, upsampled: Floats, known: Any = None) -> Floats:
 
 def config_of(scale: int) -> ModelConfig:
     config = read_config(find_model("sr4-fast"))
+    network = config.network.model_copy(update={"mean_output": False})
+    degradation = DegradationSettings(scale=scale)
     return config.model_copy(
-        update={"scale": scale, "degradation": DegradationSettings(scale=scale), "size_multiple": 8}
+        update={
+            "scale": scale,
+            "degradation": degradation,
+            "size_multiple": 8,
+            "network": network,
+            "sampling": SamplingSettings(steps=1, sampler="ddim"),
+        }
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sr4.config import SamplingSettings
 from sr4.degradation import SizedDegradation, resize
 from sr4.diffusion.samplers import PictureNoise
 from sr4.errors import UsageError
@@ -52,7 +53,11 @@ class Blur:
 
 @pytest.fixture
 def model() -> DiffusionModel:
-    return DiffusionModel(read_config(find_model("sr4-fast")), Blur(), "blur")
+    config = read_config(find_model("sr4-fast"))
+    network = config.network.model_copy(update={"mean_output": False})
+    sampling = SamplingSettings(steps=1, sampler="ddim")
+    changes = {"network": network, "sampling": sampling}
+    return DiffusionModel(config.model_copy(update=changes), Blur(), "blur")
 
 
 @pytest.fixture(scope="module")
