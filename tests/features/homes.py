@@ -19,6 +19,7 @@ from tests.features.service_process import running
 Kind = Literal["service", "site"]
 KINDS: tuple[Kind, ...] = ("service", "site")
 DIAL = "dial"  # a model whose detail can be chosen
+PLAIN = "plain"  # one whose detail cannot
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,21 @@ def exported(request: pytest.FixtureRequest, models: Sequence[str], place: Path)
 
 def dial(request: pytest.FixtureRequest, place: Path) -> Path:
     """A random model whose detail can be chosen, exported."""
+    return _random(request, place / DIAL, mean_output=True)
+
+
+def plain(request: pytest.FixtureRequest, place: Path) -> Path:
+    """A random model whose detail cannot be chosen, exported."""
+    return _random(request, place / PLAIN, mean_output=False)
+
+
+def _random(request: pytest.FixtureRequest, folder: Path, *, mean_output: bool) -> Path:
     pytest.importorskip("onnxscript")
     from sr4.model.export import export_model
 
     model: Any = request.getfixturevalue("make_model")
-    export_model(model(place, mean_output=True), place / DIAL)
-    return place / DIAL
+    export_model(model(folder.parent, mean_output=mean_output), folder)
+    return folder
 
 
 @contextmanager

@@ -21,7 +21,7 @@ pytest.importorskip("httpx")
 from sr4.degradation import Degradation
 from sr4.serve.pages import FOLDER
 from tests.features.browser import REFUSED, Tab, tab
-from tests.features.homes import DIAL, KINDS, Home, dial, home
+from tests.features.homes import KINDS, PLAIN, Home, home, plain
 from tests.features.service_process import Running, encoded, running, upscaled
 
 FACE = FOLDER / "examples" / "astronaut.png"
@@ -34,7 +34,7 @@ def where(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Home]:
     place = tmp_path_factory.mktemp("page")
-    models = ["photo-x4", "sr4-fast", str(dial(request, place))]
+    models = ["photo-x4", "sr4-fast", str(plain(request, place))]
     with home(request, models, place) as one:
         yield one
 
@@ -222,19 +222,19 @@ def test_samples_and_where_they_differ(face: Tab, where: Home) -> None:
 
 def test_detail_is_a_choice_where_the_model_has_it(open_tab: Open, where: Home) -> None:
     one = open_tab()
+    one.page.select_option("#model", PLAIN)
     assert one.page.locator("#detail").count() == 0
     one.page.select_option("#model", "sr4-fast")
-    assert one.page.locator("#detail").count() == 0
-    one.page.select_option("#model", DIAL)
+    assert one.page.locator("#detail").count() == 1
     one.page.fill("#detail", "0.5")
-    one.give(picture(8, "small.png"))
+    one.give(picture(16, "small.png"))
     one.until_done()
     one.page.click("#details")
     facts = one.text("#facts-list").split("\n")
     assert facts[facts.index("Detail") + 1] == "0.5"
     assert json.loads(one.text("#again-json"))["detail"] == 0.5
     if where.kind == "service":
-        assert json.loads(one.text("#provenance-json"))["model"] == DIAL
+        assert json.loads(one.text("#provenance-json"))["model"] == "sr4-fast"
     assert one.page.is_visible("#provenance") == (where.kind == "service")
     one.page.keyboard.press("Escape")
     assert not one.page.is_visible("#drawer")

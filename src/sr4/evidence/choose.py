@@ -175,7 +175,8 @@ def choose(
         kind: "auto", "exact", "jpeg", "noise" or "none".
         noise: deviation of its noise in levels of 255, if that is known.
         blur: deviation of the Gaussian blur that D begins with, in pixels; "auto" to estimate it;
-            None for none.
+            None for none. Networks are told an estimate all the same, unless "exact" says that D
+            alone has made the pixels.
 
     Raises:
         UsageError: impossible options.
@@ -184,7 +185,7 @@ def choose(
     check_evidence(kind, noise, blur, None)
     can_see = min(raster.size) >= _SMALLEST and raster.colour in ("grey", "rgb")
     seen_blur = None
-    if can_see and (blur == AUTO or origin is not None):
+    if can_see and (blur == AUTO or (origin is not None and kind != "exact")):
         seen_blur = estimated_blur(raster.unit, noise or 0.0)
     given = 0.0 if blur is None or isinstance(blur, str) else float(blur)
     used = round(min(seen_blur or 0.0, MAX_BLUR), 2) if blur == AUTO else given
