@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 import sr4
 from sr4.degradation import Degradation, resize
@@ -158,6 +158,13 @@ def test_noise_is_seen_or_given(tmp_path: Path) -> None:
     assert choose(read_picture(path).frames[0], None).kind == "exact"  # of an array
     wider = of_file(saved(tmp_path / "a.jpg", image(), quality=70), noise=5)
     assert str(wider) == "jpeg (quality 70, 4:2:0, noise of 5.0 levels)"
+
+
+def test_networks_are_told_a_blur_unless_the_pixels_are_exact(tmp_path: Path) -> None:
+    soft = saved(tmp_path / "soft.png", image().filter(ImageFilter.GaussianBlur(1)))
+    assert of_file(soft).known.blur == pytest.approx(1, abs=0.3)
+    assert of_file(soft, "exact").known.blur is None
+    assert of_file(soft, "exact", blur=0.8).known.blur == 0.8
 
 
 def test_blur_is_estimated_where_that_is_asked_for(tmp_path: Path) -> None:

@@ -30,8 +30,11 @@ from sr4.networks.blocks import with_mean_output  # noqa: E402
 from sr4.recipes.distilled import distilled  # noqa: E402
 from sr4.runtime.torch_backend import TorchNetwork  # noqa: E402
 from sr4.training.distillation import CleanFit, student_steps  # noqa: E402
-from sr4.training.optimisation import NotFiniteError  # noqa: E402
+from sr4.training.optimisation import NotFiniteError, Optimisation  # noqa: E402
 from sr4.training.trainer import begin, open_trained, train  # noqa: E402
+
+# Of which no low-res picture tells anything.
+NOISE = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
 
 Weights = Callable[[Path], dict[str, Any]]
 MakeSource = Callable[[NDArray[np.uint8]], EncodedSource]
@@ -66,6 +69,17 @@ def batches(settings: RunSettings, source: EncodedSource) -> Iterator[Batch]:
         position=0,
         workers=0,
     )
+
+
+def stepped(
+    settings: RunSettings, finished: Path, source: EncodedSource, steps: int
+) -> tuple[Optimisation, Batch]:
+    """A distillation of the finished run after some steps, and the next batch."""
+    run = begin(settings, open_trained(finished / "model"))
+    made = batches(settings, source)
+    for _ in range(steps):
+        run.step(next(made))
+    return run, next(made)
 
 
 def test_the_student_keeps_the_teacher_but_for_its_steps(student: Student, finished: Path) -> None:
@@ -219,16 +233,11 @@ def test_the_discriminator_asks_for_detail(
     """Pictures of noise cannot be guessed: the mean of all is grey, and only the discriminator
     misses the noise.
     """
-    pictures = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
-    source = make_source(pictures)
+    source = make_source(NOISE)
     deviations = {}
     for weight in (0.0, 1.0):
         settings = student(1, total_images=1000, adversarial_weight=weight)
-        run = begin(settings, open_trained(finished / "model"))
-        made = batches(settings, source)
-        for _ in range(60):
-            run.step(next(made))
-        batch = next(made)
+        run, batch = stepped(settings, finished, source, 60)
         with torch.inference_mode():
             x_t = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
             level = torch.full((4,), -20.0)
@@ -244,17 +253,12 @@ def test_diversity_keeps_samples_apart(
     """Pictures of noise again, without a discriminator: the distance alone makes all samples grey,
     an energy score gives them the deviation of the pictures.
     """
-    pictures = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
-    source = make_source(pictures)
+    source = make_source(NOISE)
     ratios = {}
     for weight in (0.0, 1.0):
         pulls = {"adversarial_weight": 0.0, "diversity_weight": weight, "teacher_steps": 0}
         settings = student(1, total_images=10_000, **pulls)
-        run = begin(settings, open_trained(finished / "model"))
-        made = batches(settings, source)
-        for _ in range(200):
-            run.step(next(made))
-        batch = next(made)
+        run, batch = stepped(settings, finished, source, 200)
         with torch.inference_mode():
             x_t = torch.randn(2, 4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
             level = torch.full((4,), -20.0)
