@@ -185,7 +185,8 @@ def test_the_cost_is_that_of_the_recipes() -> None:
 def test_the_committed_results_are_read_and_shown() -> None:
     pytest.importorskip("torch")
     from sr4.ablation.results import read_results
-    from sr4.ablation.table import markdown, score_table
+    from sr4.ablation.table import score_table
+    from sr4.plots.tables import markdown
 
     results = read_results(ROOT / "docs" / "results" / "tiny")
     assert markdown(score_table(results)) in read("docs/results/tiny/README.md")

@@ -26,11 +26,8 @@ from sr4.ablation.results import RESULTS, Results, Row, read_results
 from sr4.ablation.table import (
     BOLD_RULE,
     PAIRS_RULE,
-    Table,
     all_metrics_table,
     claims_table,
-    markdown,
-    markdown_text,
     pairs_table,
     score_table,
     settings_table,
@@ -39,6 +36,7 @@ from sr4.ablation.table import (
 from sr4.errors import MissingExtraError, SR4Error, UsageError, reason
 from sr4.files.whole import write_text
 from sr4.pictures import write_image
+from sr4.plots.tables import Table, markdown, markdown_text
 
 PAGE, README, FIGURES = "index.html", "README.md", "figures"
 _TEMPLATE = "page.html.jinja"

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sr4.ablation.claims import IN_PAIRS, Judgement, difference
 from sr4.ablation.results import Results, Row, Score
+from sr4.evaluation.cells import difference_cell, heading, score_cell
 from sr4.evaluation.metrics import Interval
 from sr4.evaluation.report import Evaluation
 from sr4.evaluation.table import METRICS, Metric
-
-NONE = "–"  # in place of a figure that there is not
-_MARKDOWN = str.maketrans({sign: f"\\{sign}" for sign in "\\`*|[]<>"} | {"\n": " "})
+from sr4.plots.tables import NONE, Cell, Table
 
 BOLD_RULE = (
     "Bold: the best of the trained systems, where its interval overlaps that of no other one. All "
@@ -27,32 +24,7 @@ PAIRS_RULE = (
     'without correction for the number of comparisons. "Projected": with projection, at the most '
     "steps that all systems were scored at."
 )
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One entry: text, what stands small beside it, and whether it stands out."""
-
-    text: str
-    small: str = ""
-    bold: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table; its first columns are words, the others figures."""
-
-    header: tuple[Cell, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    words: int = 1
-
-
 _METRICS = [metric for metric in METRICS if metric.tables]
-
-
-def heading(metric: Metric) -> Cell:
-    """The head of a metric's column: title with an arrow to the better side, and unit."""
-    return Cell(f"{metric.title} {'↑' if metric.higher_is_better else '↓'}", metric.unit)
 
 
 class Published(NamedTuple):
@@ -106,7 +78,10 @@ def score_table(results: Results) -> Table:
     systems = [
         (
             Cell(row.recipe),
-            *(_score_cell(metric, row.own, best[metric] == number) for metric in metrics),
+            *(
+                score_cell(metric, row.own[metric.field], best=best[metric] == number)
+                for metric in metrics
+            ),
             *_cost_cells(row),
             *map(Cell, PAPER.get(row.recipe, (NONE, NONE, NONE))),
         )
@@ -115,7 +90,7 @@ def score_table(results: Results) -> Table:
     baselines = [
         (
             Cell(one.model),
-            *(_score_cell(metric, one) for metric in metrics),
+            *(score_cell(metric, one[metric.field]) for metric in metrics),
             Cell(f"{one.nfe}"),
             *[Cell(NONE)] * 6,
         )
@@ -155,7 +130,7 @@ def steps_table(results: Results) -> Table | None:
     for row in results.rows:
         for score in sorted(row.scores, key=lambda one: (one.steps, one.projected)):
             steps = Cell(f"{score.steps:,}", _kind(score))
-            cells = (_score_cell(metric, score.evaluation) for metric in metrics)
+            cells = (score_cell(metric, score.evaluation[metric.field]) for metric in metrics)
             lines.append((Cell(row.recipe), steps, *cells))
     return Table(
         (Cell("System"), Cell("Steps"), *(heading(metric) for metric in metrics)), tuple(lines)
@@ -194,19 +169,7 @@ def _heading(metric: Metric, projected: bool) -> Cell:
 
 
 def _difference_cell(metric: Metric, found: Interval) -> Cell:
-    verdict = ""
-    if not found.low <= 0 <= found.high:
-        verdict = " better" if (found.value > 0) == metric.higher_is_better else " worse"
-    digits = _decimals(metric, found)
-    interval = f"[{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
-    return Cell(f"{found.value:+.{digits}f}{verdict}", interval)
-
-
-def _decimals(metric: Metric, found: Interval) -> int:
-    """As many as show four digits, and no more than the metric deserves."""
-    largest = max(abs(found.low), abs(found.value), abs(found.high))
-    before = math.floor(math.log10(largest)) + 1 if largest >= 1 else 0
-    return min(metric.decimals, max(0, 4 - before))
+    return difference_cell(metric, found, is_clear=not found.low <= 0 <= found.high)
 
 
 def claims_table(judgements: Sequence[Judgement]) -> Table:
@@ -217,15 +180,6 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
     ]
     header = tuple(map(Cell, ("Claim", "In the paper", "Here", "Evidence")))
     return Table(header, tuple(lines), words=4)
-
-
-def _score_cell(metric: Metric, evaluation: Evaluation, best: bool = False) -> Cell:
-    value = evaluation[metric.field]
-    if value is None:
-        return Cell(NONE)
-    digits = _decimals(metric, value)
-    interval = f"[{value.low:.{digits}f}, {value.high:.{digits}f}]"
-    return Cell(f"{value.value:.{digits}f}", interval, best)
 
 
 def _best(metric: Metric, evaluations: Sequence[Evaluation]) -> int | None:
@@ -280,29 +234,3 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
-
-
-def markdown_text(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    return text.translate(_MARKDOWN)
-
-
-def markdown(table: Table) -> str:
-    """A table in GitHub's Markdown."""
-
-    def show(cell: Cell) -> str:
-        text = markdown_text(cell.text)
-        text = f"**{text}**" if cell.bold else text
-        return f"{text} {cell.small}" if cell.small else text
-
-    def line(entries: Iterable[str]) -> str:
-        return f"| {' | '.join(entries)} |"
-
-    figures = len(table.header) - table.words
-    return "\n".join(
-        [
-            line(map(show, table.header)),
-            line(["---"] * table.words + ["---:"] * figures),
-            *(line(map(show, row)) for row in table.rows),
-        ]
-    )
