@@ -250,6 +250,7 @@ class Products:
     """The network of the driver: 3 or 6 channels of output."""
 
     name = "products"
+    told = "made up, float32"
     is_for_one = False
 
     def __init__(self, outputs: int) -> None:
