@@ -49,6 +49,7 @@ def make_score(
         "notes": (),
         "pictures": (),
         "examples": (),
+        "reliability": (),
     }
     return Score(
         steps=steps,
