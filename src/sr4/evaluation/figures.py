@@ -106,10 +106,18 @@ def _distribution(
         for name, column in columns.items()
     ]
     panel = Panel(metric.title, metric.unit or metric.title, "pictures", lines, binned=True)
-    words = []
+    words, medians = [], []
     for name, column in columns.items():
-        least, low, high, most = (told(metric, np.percentile(column, p)) for p in (0, 25, 75, 100))
+        found = [told(metric, value) for value in np.percentile(column, (0, 25, 50, 75, 100))]
+        least, low, median, high, most = found
         words.append(f"{name}: from {least} to {most}, half of them between {low} and {high}")
-    caption = words[0].partition(": ")[2] if len(words) == 1 else "; ".join(words)
+        medians.append(f"{name} {median}")
+    caption = f"Medians: {', '.join(medians)}." if len(words) > 1 else _sentence(words[0])
     alt = f"{metric.title} of pictures. {'; '.join(words)}"
-    return Chart(draw_svg(panel, metric.field.replace("_", "-")), f"{metric.title}: {caption}", alt)
+    return Chart(draw_svg(panel, metric.field.replace("_", "-")), caption, alt)
+
+
+def _sentence(words: str) -> str:
+    """Without the name of the only system."""
+    text = words.rpartition(": ")[2]
+    return f"{text[0].upper()}{text[1:]}."

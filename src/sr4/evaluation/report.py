@@ -225,11 +225,21 @@ def _csv(pictures: tuple[PictureScore, ...]) -> str:
     writer.writeheader()
     for picture in pictures:
         row = picture.model_dump()
-        # Spreadsheets run cells that begin so; pictures' names are those that strangers gave.
-        if row["name"].startswith(_FORMULAS):
-            row["name"] = f"'{row['name']}"
+        row["name"] = _escaped(row["name"])
         writer.writerow(row)
     return text.getvalue()
+
+
+def _escaped(name: str) -> str:
+    """A name that no spreadsheet runs as a formula; pictures' names are those that strangers
+    gave.
+    """
+    return f"'{name}" if name.startswith(_FORMULAS) else name
+
+
+def unescaped(name: str) -> str:
+    """The name of a picture as `per_picture.csv` has it."""
+    return name[1:] if name[:1] == "'" and name[1:].startswith(_FORMULAS) else name
 
 
 def _in_comparison(evaluation: Evaluation) -> list[Example]:
