@@ -30,6 +30,7 @@ from sr4.evaluation.spread import Pixels, RunningSpread, Spread
 from sr4.evaluation.tally import Tally
 from sr4.evidence.choose import choose, pillow_origin
 from sr4.evidence.constraint import Constraint
+from sr4.files.paths import plain
 from sr4.pictures.pixels import quantise
 from sr4.pictures.raster import from_pil
 
@@ -230,8 +231,8 @@ def evaluate(
         notes.append(f"{len(bad)} of the {total} pictures are bad and were left out")
     distances, distance_notes = tally.distances(seed)
     return Evaluation(
-        model=model.name,
-        data=source.location,
+        model=plain(model.name),
+        data=plain(source.location),
         count=len(tally.names),
         **tally.means(seed),
         **distances,

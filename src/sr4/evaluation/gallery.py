@@ -47,7 +47,7 @@ class Kept:
 
 def chance(name: str) -> int:
     """By which pictures are chosen at random: the same ones of a test set, whatever the model."""
-    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:8], "big")
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8")).digest()[:8], "big")
 
 
 @dataclass

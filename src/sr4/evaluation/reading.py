@@ -55,12 +55,10 @@ def _picture(row: dict[str, str | None]) -> PictureScore:
     name = row.get("name")
     if not name:
         raise ValueError("has a line without the name of a picture")
-    scores: dict[str, float | None] = {}
-    for field in IN_PICTURES:
-        text = row.get(field)
-        scores[field] = float(text) if text else None
-        if text and not math.isfinite(float(text)):
-            raise ValueError(f"has the score {text} of {field}")
+    scores = {field: float(text) for field in IN_PICTURES if (text := row.get(field))}
+    for field, score in scores.items():
+        if not math.isfinite(score):
+            raise ValueError(f"has the score {score} of {field}")
     return PictureScore(name=unescaped(name), sha256=row.get("sha256") or "", **scores)
 
 

@@ -27,6 +27,7 @@ from sr4.evaluation.perceptual import SMALLEST, PerceptualDistance
 from sr4.evaluation.report import Example, PictureScore, Reliability
 from sr4.evaluation.spread import Intervals, Pixels, Spread
 from sr4.evaluation.table import IN_PICTURES, OF_PICTURES, OF_SETS, psnr
+from sr4.files.paths import plain
 from sr4.pictures.pixels import quantise, shown
 from sr4.plots.heatmap import LEVEL, Legend, legend_of
 
@@ -99,7 +100,7 @@ class Tally:
         if spread is not None:
             self._cover(truths, spread, intervals)
         self._keep(batch.names, seen, spread)
-        self.names.extend(batch.names)
+        self.names.extend(map(plain, batch.names))
         self.checksums.extend(map(_checksum, truths))
         for network, extract in self.extractors.items() if seen.is_rgb else ():
             pair = (extract(self._patches(truths)), extract(self._patches(seen.results)))
@@ -122,7 +123,7 @@ class Tally:
             maps = seen.intervals.half_width(LEVEL)
         for at, (name, score) in enumerate(zip(names, scores, strict=True)):
             make = partial(self._kept, len(self.names) + at, score, seen, at, maps)
-            self.gallery.add(score, name, make)
+            self.gallery.add(score, plain(name), make)
 
     def _kept(
         self,

@@ -27,15 +27,20 @@ for (const sliders of document.querySelectorAll("[data-sliders]")) {
   for (const stack of stacks) {
     const range = stack.querySelector("input");
     range.addEventListener("input", () => say(range));
-    // Some browsers move a range by its thumb alone, which is not seen here.
-    const follow = (event) => {
-      if (event.buttons === 0) return;
-      const { left, width } = stack.getBoundingClientRect();
-      range.value = (100 * (event.clientX - left)) / width;
+    const move = (value) => {
+      range.value = value;
       say(range);
     };
-    range.addEventListener("pointerdown", follow);
-    range.addEventListener("pointermove", follow);
+    // Some browsers move a range by its thumb alone, which is not seen here.
+    range.addEventListener("pointermove", (event) => {
+      if (event.buttons === 0) return;
+      const { left, width } = stack.getBoundingClientRect();
+      move((100 * (event.clientX - left)) / width);
+    });
+    // A finger that goes up or down moves the page, and nothing else.
+    let before = range.value;
+    range.addEventListener("pointerdown", () => (before = range.value));
+    range.addEventListener("pointercancel", () => move(before));
   }
   lay();
 }
