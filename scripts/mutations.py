@@ -174,6 +174,19 @@ MUTATIONS = [
         ("np.sqrt(len(x) - 1)", "np.sqrt(len(x))"),
     ),
     *_all(
+        "evaluation/paired.py",
+        "evaluation/test_paired.py",
+        ("np.abs(signs @ values) >= least", "(signs @ values) >= least"),
+        ("np.arange(len(values), 0, -1)", "np.arange(1, len(values) + 1)"),
+        ("np.maximum.accumulate(raised)", "raised"),
+    ),
+    *_all(
+        "evaluation/compare.py",
+        "evaluation/test_compare.py",
+        ("difference = ours - theirs", "difference = theirs - ours"),
+        ("corrected < SIGNIFICANT", "p < SIGNIFICANT"),
+    ),
+    *_all(
         "ablation/claims.py",
         "ablation/test_claims.py",
         ("better = 1 if FIELDS[metric].higher_is_better else -1", "better = 1"),

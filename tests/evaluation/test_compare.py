@@ -70,6 +70,24 @@ def test_equal_reports_do_not_differ(reports: Path) -> None:
     }
 
 
+def test_what_is_clear_alone_need_not_be_among_many(reports: Path, tmp_path: Path) -> None:
+    """Ten of twelve pictures better by as much as two are worse: 2 (1 + 12 + 66) of 4096 flips."""
+    other = copied(reports, "loud", tmp_path)
+    head, *lines = (other / "per_picture.csv").read_text().splitlines()
+    at = head.split(",").index("psnr")
+    for number, line in enumerate(lines):
+        cells = line.split(",")
+        cells[at] = str(float(cells[at]) + (0.5 if number < 2 else -0.5))
+        lines[number] = ",".join(cells)
+    (other / "per_picture.csv").write_text("\n".join([head, *lines]) + "\n")
+    found = compare([reports / "loud", other])
+    (pair,) = (one for one in found.pairs if one.metric == "psnr")
+    assert pair.difference.value == pytest.approx(0.5 * 8 / 12)
+    assert pair.p == pytest.approx(158 / 4096, abs=0.004)
+    assert pair.p_corrected == pytest.approx(len(found.pairs) * pair.p)
+    assert not pair.is_clear
+
+
 def test_fewer_pictures_are_those_that_all_have(reports: Path) -> None:
     found = compare([reports / "loud", reports / "short"])
     assert found.count == 8
@@ -160,6 +178,19 @@ def test_other_pictures_are_refused(reports: Path, many: Pictures, tmp_path: Pat
     moved = Pictures([*many.pictures[:5], many.pictures[5] // 2, *many.pictures[6:]])
     changed = evaluate(Upscaler(), moved, features=None).write(tmp_path / "changed")
     assert f"another picture by the name {many.names[5]!r}" in refused([reports / "loud", changed])
+
+
+def test_degraded_pictures_at_other_places_are_other_inputs(reports: Path, tmp_path: Path) -> None:
+    """What degrades a picture follows from its place among all."""
+    folders = [copied(reports, "loud", tmp_path), copied(reports, "bicubic", tmp_path)]
+    for folder in folders:
+        said = json.loads((folder / "report.json").read_text())
+        said["protocol"]["corruption"] = "photo"
+        (folder / "report.json").write_text(json.dumps(said))
+    assert compare(folders).count == 12
+    head, *lines = (folders[1] / "per_picture.csv").read_text().splitlines()
+    (folders[1] / "per_picture.csv").write_text("\n".join([head, *reversed(lines)]) + "\n")
+    assert "degraded pictures at other places in" in refused(folders)
 
 
 def test_a_report_of_an_earlier_version_compares_by_names(reports: Path, tmp_path: Path) -> None:

@@ -112,41 +112,56 @@ def compare(folders: Sequence[Path]) -> Comparison:
 
 def _common(folders: Sequence[Path], found: Sequence[Evaluation]) -> list[System]:
     """The reports by name, with the pictures that all have."""
-    first = folders[0]
+    _check_alike(folders, found)
+    places = [_places(evaluation) for evaluation in found]
+    common = [place for place in places[0] if all(place in others for others in places)]
+    lines = [tuple(one[place] for place in common) for one in places]
+    _check_pictures(folders, found, common, lines)
+    given = zip(_names(folders, found), folders, found, lines, strict=True)
+    return [
+        System(name=name, folder=folder, evaluation=evaluation, lines=own)
+        for name, folder, evaluation, own in given
+    ]
+
+
+def _check_alike(folders: Sequence[Path], found: Sequence[Evaluation]) -> None:
+    """Refuse reports whose scores were taken in different ways."""
     for folder, evaluation in zip(folders, found, strict=True):
         for key in _ALIKE:
             ours, theirs = (one.protocol.get(key, "none") for one in (found[0], evaluation))
             if ours != theirs:
                 raise UsageError(
-                    f"got reports whose scores do not compare: {key} is {ours!r} in {first} and "
-                    f"{theirs!r} in {folder}; expected the same: evaluate both alike"
+                    f"got reports whose scores do not compare: {key} is {ours!r} in {folders[0]} "
+                    f"and {theirs!r} in {folder}; expected the same: evaluate both alike"
                 )
-    places = [_places(evaluation) for evaluation in found]
-    common = [place for place in places[0] if all(place in others for others in places)]
+
+
+def _check_pictures(
+    folders: Sequence[Path],
+    found: Sequence[Evaluation],
+    common: Sequence[Place],
+    lines: Sequence[tuple[int, ...]],
+) -> None:
+    """Refuse reports without common pictures, or whose pictures of one name are not the same."""
+    first, *_ = folders
     if not common:
         raise UsageError(
             f"got reports without a picture that is in all of {', '.join(map(str, folders))}; "
             "expected the same test pictures: evaluate on the same --data"
         )
-    for place in common:
-        sums = [one.pictures[lines[place]].sha256 for one, lines in zip(found, places, strict=True)]
-        for folder, checksum in zip(folders, sums, strict=True):
-            if checksum and sums[0] and checksum != sums[0]:
+    for folder, evaluation, own in zip(folders, found, lines, strict=True):
+        for (name, _), line, other in zip(common, own, lines[0], strict=True):
+            sums = {evaluation.pictures[line].sha256, found[0].pictures[other].sha256} - {""}
+            if len(sums) > 1:
                 raise UsageError(
-                    f"got another picture by the name {place[0]!r} in {folder} than in {first}; "
+                    f"got another picture by the name {name!r} in {folder} than in {first}; "
                     "expected the same test pictures: evaluate on the same --data"
                 )
-    return [
-        System(
-            name=name,
-            folder=folder,
-            evaluation=evaluation,
-            lines=tuple(lines[place] for place in common),
-        )
-        for name, folder, evaluation, lines in zip(
-            _names(folders, found), folders, found, places, strict=True
-        )
-    ]
+        if "corruption" in evaluation.protocol and own != lines[0]:
+            raise UsageError(
+                f"got degraded pictures at other places in {folder} than in {first}, and so "
+                "degraded otherwise; expected the same order: evaluate on the same --data"
+            )
 
 
 def _places(evaluation: Evaluation) -> dict[Place, int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from sr4.errors import shorten
 from sr4.evaluation.cells import told
 from sr4.evaluation.table import OF_PICTURES, Metric
 from sr4.plots.charts import Line, Panel, draw_svg
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sr4.evaluation.report import PictureScore, Reliability
 
 _BINS = 5, 24  # at least, and at most
+_LONGEST = 28  # letters of a name in a chart
 _TOLD = 0.95  # the level whose coverage is told in words
 
 DISTRIBUTED = [
@@ -46,7 +48,7 @@ def reliability(systems: Mapping[str, Sequence[Reliability]]) -> Chart | None:
         return None
     lines = [Line("as stated", [0, 100], [0, 100])]
     for name, points in systems.items():
-        prefix = f"{name}, " if len(systems) > 1 else ""
+        prefix = f"{shorten(name, _LONGEST)}, " if len(systems) > 1 else ""
         calibrated = [one for one in points if one.calibrated is not None]
         if calibrated:
             lines.append(_line(f"{prefix}calibrated", calibrated, "calibrated"))
@@ -102,7 +104,7 @@ def _distribution(
     count = math.ceil(math.sqrt(max(map(len, columns.values()))))
     edges = np.linspace(*ends, int(np.clip(count, *_BINS)) + 1)
     lines = [
-        Line(name, edges.tolist(), np.histogram(column, edges)[0].tolist())
+        Line(shorten(name, _LONGEST), edges.tolist(), np.histogram(column, edges)[0].tolist())
         for name, column in columns.items()
     ]
     panel = Panel(metric.title, metric.unit or metric.title, "pictures", lines, binned=True)
