@@ -243,6 +243,7 @@ def evaluate(
         | _calibration_protocol(calibration),
         notes=(*notes, *tally.notes(), *distance_notes),
         pictures=tally.scores(),
+        shares=tally.shares(),
         examples=tally.examples(),
     )
 

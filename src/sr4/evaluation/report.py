@@ -67,7 +67,7 @@ class Evaluation(BaseModel):
     Beside its own fields it has those of all metrics of `sr4.evaluation.table`. Metrics of single
     pictures are means with 95 % bootstrap intervals over the pictures. `None` says that a metric
     was not computed; `notes` say why, except of `kid` and `fid`, which need weights that the user
-    names. All but pictures and examples survive a round trip through JSON.
+    names. All but pictures, examples and shares survive a round trip through JSON.
     """
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, extra="allow")
@@ -83,6 +83,8 @@ class Evaluation(BaseModel):
     notes: tuple[str, ...] = ()
     pictures: tuple[PictureScore, ...] = Field(default=(), exclude=True, repr=False)
     examples: tuple[Example, ...] = Field(default=(), exclude=True, repr=False)
+    # Of distances of sets, by field: each picture's share, whose mean estimates it.
+    shares: dict[str, tuple[float, ...]] = Field(default={}, exclude=True, repr=False)
 
     def __getitem__(self, field: str) -> Interval | None:
         """The score of that field; None if it was not computed."""
