@@ -50,6 +50,7 @@ def make_score(
         "pictures": (),
         "examples": (),
         "shares": {},
+        "reliability": (),
     }
     return Score(
         steps=steps,

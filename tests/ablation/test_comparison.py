@@ -14,7 +14,6 @@ from sr4.ablation.comparison import (
     mean_over_seeds,
     over_seeds,
     seed_spread,
-    significant,
     verdict,
 )
 from sr4.evaluation.metrics import Interval
@@ -133,12 +132,6 @@ def test_one_metric_decides_if_none_says_the_opposite(
     differences: list[tuple[Difference, int]], expected: str
 ) -> None:
     assert verdict(differences) == expected
-
-
-def test_holms_correction_goes_down_the_list() -> None:
-    assert significant([0.04, 0.001, 0.02]) == [True, True, True]
-    assert significant([0.04, 0.001, 0.03]) == [False, True, False]
-    assert significant([0.02, 0.02, 0.02]) == [False, False, False]
 
 
 def test_the_mean_of_runs_has_both_spreads_in_its_interval() -> None:

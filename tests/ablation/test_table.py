@@ -11,22 +11,19 @@ import pytest
 from sr4.ablation.claims import judge
 from sr4.ablation.results import Results, Row
 from sr4.ablation.table import (
-    NONE,
     PAIRS,
     PAPER,
-    Cell,
-    Table,
     all_metrics_table,
     claims_table,
-    heading,
-    markdown,
     metrics_of,
     pairs_table,
     score_table,
     settings_table,
     steps_table,
 )
+from sr4.evaluation.cells import heading
 from sr4.evaluation.metrics import Interval
+from sr4.plots.tables import NONE, Cell, Table
 from sr4.recipes import RECIPES
 
 MakeRow = Callable[..., Row]
@@ -218,16 +215,6 @@ def test_all_metrics_are_named_with_their_units(
     assert column(table, "Unit")["psnr"].text == "dB, all channels"
     assert column(table, "sr3")["psnr"].text == "20"
     assert "kid_efflite0" not in column(table, "Unit")
-
-
-def test_markdown_keeps_its_columns_whatever_the_text() -> None:
-    row = (Cell("a|b <i>\n*c*"), Cell("1.0", "[0.5, 1.5]", bold=True), Cell("2"))
-    text = markdown(Table((Cell("Name"), Cell("Value", "dB"), Cell("Other")), (row,)))
-    assert text.splitlines() == [
-        "| Name | Value dB | Other |",
-        "| --- | ---: | ---: |",
-        "| a\\|b \\<i\\> \\*c\\* | **1.0** [0.5, 1.5] | 2 |",
-    ]
 
 
 @pytest.mark.parametrize("make", [score_table, all_metrics_table, settings_table])

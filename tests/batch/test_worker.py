@@ -258,7 +258,8 @@ class CountedNetwork:
 
     def __init__(self, network: Any, evaluated: list[int]) -> None:
         self._network, self._evaluated = network, evaluated
-        self.name, self.is_for_one = network.name, network.is_for_one
+        self.name, self.told = network.name, network.told
+        self.is_for_one = network.is_for_one
         self.native, self.numpy = network.native, network.numpy
 
     def __call__(self, *given: Any) -> Any:

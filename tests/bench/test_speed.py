@@ -25,6 +25,7 @@ class Sleeper:
     """Predicts nothing, slowly."""
 
     name = "sleeper"
+    told = "made up, float32"
     is_for_one = False
 
     def __init__(self) -> None:

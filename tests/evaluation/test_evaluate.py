@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sr4.config import SamplingSettings
 from sr4.data.corruption import PhotoCorruption
 from sr4.data.evaluation import evaluation_batches
 from sr4.data.sources import open_source
@@ -25,101 +23,9 @@ from sr4.evaluation.metrics import consistency
 from sr4.evaluation.perceptual import PerceptualDistance
 from sr4.evaluation.report import Evaluation, check_report_folder
 from sr4.pictures.pixels import quantise, to_array
+from tests.evaluation.made_up import SCALE, MeanColour, PerfectUpscaler, Pictures, Upscaler
 
 pytest.importorskip("skimage")
-
-SCALE = 4
-
-
-class MeanColour:
-    """Features that one can compute by hand."""
-
-    protocol = "mean colour"
-
-    def __call__(self, pictures: np.ndarray) -> np.ndarray:
-        return np.asarray(pictures.mean(axis=(1, 2)) / 255)
-
-
-class Pictures:
-    """A source in memory."""
-
-    location = "memory"
-
-    def __init__(self, pictures: Sequence[np.ndarray]) -> None:
-        self.pictures = pictures
-        self.names = [f"faces/{index:03d}.png" for index in range(len(pictures))]
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def read(self, index: int) -> np.ndarray:
-        return self.pictures[index]
-
-
-class Upscaler:
-    """Bicubic upscaling plus noise that depends on the seed alone."""
-
-    name = "fake"
-    is_for_one = False
-    degradation = Degradation(SCALE)
-
-    def __init__(self, noise: float = 0.1) -> None:
-        self.noise = noise
-        self.calls: list[dict[str, Any]] = []
-
-    def sampling(
-        self, steps: int | None = None, sampler: str | None = None, *_: Any, **__: Any
-    ) -> SamplingSettings:
-        if sampler == "unknown":
-            raise UsageError("unknown sampler")
-        return SamplingSettings(steps=steps or 7, sampler="ddim")
-
-    def nfe(self, steps: int | None = None, sampler: str | None = None) -> int:
-        return self.sampling(steps, sampler).steps
-
-    def sample(
-        self,
-        low_res: np.ndarray,
-        *,
-        seeds: Sequence[int],
-        steps: int | None = None,
-        sampler: str | None = None,
-        **_: Any,
-    ) -> np.ndarray:
-        self.calls.append({"seeds": list(seeds), "steps": steps, "sampler": sampler})
-        upsampled = self.degradation.upsample(low_res)
-        noise = [np.random.default_rng(seed).normal(size=upsampled.shape[1:]) for seed in seeds]
-        return (upsampled + self.noise * np.stack(noise)).astype(np.float32)
-
-
-class PerfectUpscaler(Upscaler):
-    """Knows the truths."""
-
-    name = "perfect"
-    is_for_one = False
-
-    def __init__(self, source: Pictures) -> None:
-        super().__init__()
-        highs = [to_array(picture) for picture in source.pictures]
-        self.known = {self._key(self.degradation.observe(one[None])[0]): one for one in highs}
-
-    @staticmethod
-    def _key(low_res: np.ndarray) -> bytes:
-        return quantise(low_res).tobytes()
-
-    def sample(self, low_res: np.ndarray, **_: Any) -> np.ndarray:
-        return np.stack([self.known[self._key(one)] for one in low_res])
-
-
-@pytest.fixture(scope="module")
-def source() -> Pictures:
-    """Five smooth pictures with a little noise."""
-    rng = np.random.default_rng(0)
-    coarse = rng.integers(0, 256, size=(5, 6, 6, 3), dtype=np.uint8)
-    smooth = [Image.fromarray(one).resize((32, 24), Image.Resampling.BICUBIC) for one in coarse]
-    noise = rng.normal(0, 6, size=(5, 24, 32, 3))
-    noisy = np.stack([np.asarray(one, dtype=float) for one in smooth]) + noise
-    return Pictures(list(np.clip(np.rint(noisy), 0, 255).astype(np.uint8)))
 
 
 @pytest.fixture(scope="module")
@@ -366,10 +272,71 @@ def test_patches_lie_side_by_side(source: Pictures) -> None:
         evaluate(Upscaler(), source, limit=1, features=Spy(), patch=64)
 
 
-def test_examples_are_the_best_the_median_and_the_worst(fake: Evaluation) -> None:
+def test_examples_are_the_best_and_the_worst(fake: Evaluation, source: Pictures) -> None:
+    """With the scores, the pixels and the numbers of their pictures."""
     ranked = sorted(fake.pictures, key=lambda picture: -picture.psnr)
     chosen = {example.title: example.score for example in fake.examples}
-    assert chosen == {"best": ranked[0], "median": ranked[2], "worst": ranked[4]}
+    assert chosen == {
+        "best": ranked[0],
+        "second best": ranked[1],
+        "third best": ranked[2],
+        "second worst": ranked[3],
+        "worst": ranked[4],
+    }
+    bicubic = evaluate(BicubicUpscaler(Degradation(SCALE)), source, features=None)
+    for example in fake.examples:
+        assert fake.pictures[example.place] == example.score
+        assert example.size == (32, 24)
+        np.testing.assert_array_equal(np.asarray(example.truth), source.pictures[example.place])
+        error = np.asarray(example.result, float) - source.pictures[example.place]
+        psnr = 10 * np.log10(255**2 / np.mean(error**2))
+        assert psnr == pytest.approx(example.score.psnr)
+        expected = bicubic.pictures[example.place].psnr
+        assert example.bicubic_psnr == pytest.approx(expected, abs=1e-6)
+
+
+def test_examples_are_few_whatever_the_number_of_pictures(source: Pictures) -> None:
+    """Memory holds no more than may be shown; the chosen ones are the same for every model."""
+    many = Pictures([np.roll(source.pictures[0], number, 1) for number in range(40)])
+    found = evaluate(Upscaler(), many, features=None, batch_size=7)
+    titles = [example.title for example in found.examples]
+    assert titles[:6] == ["worst", "second worst", "third worst", "best", *titles[4:6]]
+    assert 3 <= titles.count("random") <= 9
+    assert len(titles) == len({example.place for example in found.examples})
+    ranked = sorted(range(40), key=lambda place: found.pictures[place].psnr)
+    assert [one.place for one in found.examples[:3]] == ranked[:3]
+    assert [one.place for one in found.examples[3:6]] == ranked[:-4:-1]
+    other = evaluate(BicubicUpscaler(Degradation(SCALE)), many, features=None)
+    shown = [{one.place for one in each.examples} for each in (found, other)]
+    assert len(shown[0] & shown[1]) >= 9
+
+
+def test_of_large_pictures_the_middle_is_shown() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (300, 410, 3), dtype=np.uint8)
+    found = evaluate(BicubicUpscaler(Degradation(8)), Pictures([picture]), features=None)
+    (example,) = found.examples
+    assert example.size == (408, 296)
+    assert example.truth.size == example.result.size == example.bicubic.size == (256, 256)
+    assert example.low_res.size == (32, 32)
+    # 51x37 pixels of the input, of which 32x32 are kept, from (9, 2) on.
+    np.testing.assert_array_equal(np.asarray(example.truth), picture[16:272, 72:328])
+
+
+def test_several_samples_tell_what_their_deviation_holds(fake: Evaluation) -> None:
+    """Normal errors of three samples, each independent of the mean of all pictures."""
+    levels = [one.level for one in fake.reliability]
+    assert levels == sorted(levels)
+    assert levels[-1] == 0.99
+    assert all(one.calibrated is None for one in fake.reliability)
+    found = [one.uncalibrated.value for one in fake.reliability]
+    assert found == sorted(found)
+    assert 0 < found[0] < found[-1] < 1
+    assert fake.legend is not None
+    assert not fake.legend.is_calibrated
+    for example in fake.examples:
+        assert example.spread is not None
+        # Three samples of the noise 0.05 on [0, 1], whose deviation they underestimate.
+        assert example.spread.mean() == pytest.approx(0.05 * 0.886, rel=0.15)
 
 
 def test_json_holds_the_contract(fake: Evaluation) -> None:
@@ -396,7 +363,8 @@ def test_json_holds_the_contract(fake: Evaluation) -> None:
 
 def test_an_evaluation_survives_json(fake: Evaluation) -> None:
     again = Evaluation.model_validate_json(fake.model_dump_json())
-    assert again == fake.model_copy(update={"pictures": (), "examples": (), "shares": {}})
+    left_out: dict[str, Any] = {"pictures": (), "examples": (), "legend": None, "shares": {}}
+    assert again == fake.model_copy(update=left_out)
 
 
 def test_report_folder(fake: Evaluation, tmp_path: Path) -> None:
@@ -406,7 +374,14 @@ def test_report_folder(fake: Evaluation, tmp_path: Path) -> None:
         "report.md",
         "per_picture.csv",
         "comparison.png",
+        "index.html",
+        "pictures",
     }
+    assert {int(one.name) for one in (folder / "pictures").iterdir()} == {0, 1, 2, 3, 4}
+    for example in fake.examples:
+        for name in ("low_res", "bicubic", "result", "truth"):
+            with Image.open(folder / "pictures" / str(example.place) / f"{name}.png") as picture:
+                np.testing.assert_array_equal(picture, getattr(example, name))
     assert Evaluation.model_validate_json((folder / "report.json").read_text()).psnr == fake.psnr
     rows = list(csv.DictReader((folder / "per_picture.csv").read_text().splitlines()))
     assert [row["name"] for row in rows] == [picture.name for picture in fake.pictures]
@@ -416,7 +391,7 @@ def test_report_folder(fake: Evaluation, tmp_path: Path) -> None:
     assert "sigma 1.5" in text
     with Image.open(folder / "comparison.png") as picture:
         assert picture.width > 4 * 256
-        assert picture.height > 3 * 200
+        assert picture.height > 2 * 200
     assert [file.name for file in folder.parent.iterdir()] == ["report"]  # nothing left over
 
 

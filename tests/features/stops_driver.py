@@ -34,6 +34,7 @@ import sr4.batch.worker
 import sr4.bench.benchmark
 import sr4.compat.sr3_import
 import sr4.data.prepare
+import sr4.evaluation.compare_page
 import sr4.evaluation.evaluate
 import sr4.model.export
 import sr4.training.trainer  # noqa: F401

@@ -20,7 +20,7 @@ NOT_RUN = {
     r"make |pip install ": "makes an environment; continuous integration runs both targets of make",
     r"sr4 (train|distill|ablate) ": "minutes of training; tests/features/test_systems.py trains",
     r"torchrun |accelerate ": "several processes; tests/features/test_processes.py starts them",
-    r"sr4 (data|evaluate|bench) ": "needs a test set; tests/cli runs them on small ones",
+    r"sr4 (data|evaluate|compare|bench) ": "needs a test set; tests/cli runs them on small ones",
     r"ray start |sr4 upscale .*--cluster ": "a cluster; tests/features/test_cluster.py starts one",
     r"sr4 serve": "serves until it is told to stop; tests/features/test_service.py starts it",
     r"npm |python -m http|sr4 export .* web ": "needs npm, or serves; "

@@ -14,7 +14,6 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from sr4.batch.heatmap import heatmap
 from sr4.config import ModelConfig
 from sr4.degradation import Degradation
 from sr4.degradation.known import Known
@@ -27,6 +26,7 @@ from sr4.evidence.sets import PixelBox
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.model.folder import find_model, read_config
 from sr4.pictures.pixels import quantise
+from sr4.plots.heatmap import heatmap
 from sr4.upscaling.drawing import Drawing
 from sr4.upscaling.draws import Draw
 from sr4.upscaling.recogniser import as_seen, recogniser
@@ -250,6 +250,7 @@ class Products:
     """The network of the driver: 3 or 6 channels of output."""
 
     name = "products"
+    told = "made up, float32"
     is_for_one = False
 
     def __init__(self, outputs: int) -> None:

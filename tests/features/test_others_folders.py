@@ -55,11 +55,12 @@ COMMANDS = {
     "distill": "distill sr4-fast --data {data} --out {out}",
     "ablate": "ablate --data {data} --test {data} --out {out}",
     "evaluate": "evaluate --model bicubic --data {data} --out {out}",
+    "compare": "compare {data} {data} --out {out}",
     "bench": "bench --model sr4-fast:1 --backends onnx --quick --out {out}",
     "export": "export sr4-fast -o {out}",
     "prepare": "data prepare {data} {out} --size 16",
 }
-REPLACING = ("evaluate", "bench", "export", "prepare")
+REPLACING = ("evaluate", "compare", "bench", "export", "prepare")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from PIL import Image
 
 pytest.importorskip("httpx")
 
-from sr4.batch.heatmap import heatmap
+from sr4.plots.heatmap import heatmap
 from sr4.web.site import SiteReport
 from tests.cli.conftest import Outcome
 from tests.features.browser import REFUSED, Tab, tab

@@ -25,6 +25,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load
 
+from sr4.cli.main import main
 from sr4.files.whole import is_leftover
 from tests.conftest import TheirModel, fill_disk, free_bytes, mounted_disk
 
@@ -106,6 +107,7 @@ COMMANDS = {
     "evaluate": Command(
         "evaluate --model {exported} --backend onnx --data {pictures} -o {out}", "--limit 3"
     ),
+    "compare": Command("compare {bicubic} {projected} -o {out}", "{bicubic}"),
     "bench": Command(
         "bench --model {exported}:1 --backends onnx --quick -o {out}", "--model {exported}:2"
     ),
@@ -249,8 +251,14 @@ def stage(
     for number in range(6):
         coarse = Image.fromarray(random.integers(0, 256, (4, 4, 3), dtype=np.uint8))
         coarse.resize((32, 32), Image.Resampling.BICUBIC).save(pictures / f"{number}.png")
+    reports = {name: place / "reports" / name for name in ("bicubic", "bicubic-projected")}
+    for name, report in reports.items():
+        words = f"evaluate --model {name} --scale 4 --data {pictures} --out {report}"
+        assert main(words.split()) == 0
     inputs = {
         "pictures": pictures,
+        "bicubic": reports["bicubic"],
+        "projected": reports["bicubic-projected"],
         "tiny": tiny_model,
         "exported": tiny_exported,
         "checkpoint": their_model.checkpoint,

@@ -42,6 +42,7 @@ class Recorder:
     """A network that answers with a formula and keeps what it was asked."""
 
     name = "recorder"
+    told = "made up, float32"
     is_for_one = False
 
     def __init__(self, formula: Callable[[np.ndarray, float], np.ndarray] | None = None) -> None:

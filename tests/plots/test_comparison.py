@@ -83,3 +83,8 @@ def test_rows_with_other_columns_are_refused() -> None:
         comparison_picture([{"a": plain(RED, 8, 8)}, {"b": plain(RED, 8, 8)}])
     with pytest.raises(UsageError, match="no pictures"):
         comparison_picture([])
+
+
+def test_a_name_of_several_lines_is_written_in_one() -> None:
+    one, other = (comparison_picture([{name: plain(RED, 64, 64)}]) for name in ("a\n b", "a b"))
+    np.testing.assert_array_equal(np.asarray(one), np.asarray(other))

@@ -38,7 +38,6 @@ ELSEWHERE = {
     "pictures/test_metadata.py": "pictures/exif pictures/png pictures/xmp",
     "pictures/test_writing.py": "pictures/fitting pictures/png_writing pictures/tiff_writing",
     "pictures/test_nodata.py": "pictures/filling",
-    "ablation/test_figures.py": "plots/charts",
     "recipes/test_recipes.py": "recipes/distilled recipes/fast recipes/paper recipes/sizes",
     "runtime/test_backends.py": "runtime/onnx_backend runtime/openvino_backend "
     "runtime/torch_backend",

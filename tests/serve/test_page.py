@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from sr4.batch.heatmap import _ANCHORS, FULL_SCALE
+from sr4.plots.heatmap import _ANCHORS, FULL_SCALE
 from sr4.serve.answers import MEDIA_TYPES
 from sr4.serve.limits import Limits
 from sr4.serve.pages import FOLDER

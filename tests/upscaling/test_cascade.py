@@ -32,6 +32,7 @@ class Network:
     """Answers with a function of (x_t, upsampled), and keeps what it was asked."""
 
     name = "numpy"
+    told = "made up, float32"
     is_for_one = False
 
     def __init__(self, answer: Answer) -> None:

@@ -465,6 +465,7 @@ class Stand:
     """In the place of a network: what it does not do itself, that one does."""
 
     name = "stand"
+    told = "made up, float32"
     is_for_one = False
 
     def __init__(self, network: Any, call: Callable[..., Any]) -> None:
@@ -567,6 +568,7 @@ def batches(model: Pipeline, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int,
 
     class Spy:
         name = "spy"
+        told = "made up, float32"
         is_for_one = False
 
         def __call__(self, x_t: np.ndarray, log_snr: float, upsampled: np.ndarray) -> Any:
@@ -682,6 +684,7 @@ def test_the_network_is_told_what_the_evidence_knows_whole_and_in_tiles() -> Non
 
     class Told:
         name = "told"
+        told = "made up, float32"
         is_for_one = False
 
         def __call__(self, x_t: Any, log_snr: float, upsampled: Any, known: Any = None) -> Any:

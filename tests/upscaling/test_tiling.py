@@ -30,6 +30,7 @@ class Blur:
     """A network that sees 3 pixels to each side."""
 
     name = "blur"
+    told = "made up, float32"
     is_for_one = False
 
     def __init__(self) -> None:

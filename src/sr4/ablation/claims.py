@@ -16,19 +16,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from sr4.ablation.comparison import (
+    RATE,
     Difference,
-    Float64,
     SeedSpread,
     Verdict,
     compare,
     over_seeds,
     seed_spread,
-    significant,
     verdict,
 )
 from sr4.ablation.results import CurvePoint, Kind, Results, Row
 from sr4.errors import UsageError
-from sr4.evaluation.metrics import Interval
+from sr4.evaluation.metrics import Float64, Interval
+from sr4.evaluation.paired import holm
 from sr4.evaluation.table import FIELDS
 
 Judge = Callable[[Results], tuple[Verdict, str]]
@@ -194,10 +194,10 @@ def _ahead_of_all(results: Results) -> tuple[Verdict, str]:
         for name in others
         for each in _compared(results, "sr4", name, (*QUALITY, "consistency"), "projected")
     ]
-    counted = significant([each.found.p for _, each in compared])
+    chances = holm([each.found.p for _, each in compared])
     signs = [
-        math.copysign(1, each.signed[1] * each.found.value) if counts else 0
-        for (_, each), counts in zip(compared, counted, strict=True)
+        math.copysign(1, each.signed[1] * each.found.value) if p <= RATE else 0
+        for (_, each), p in zip(compared, chances, strict=True)
     ]
     parts = []
     for title, wanted in (("better", 1), ("behind", -1)):

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sr4.evaluation.metrics import Interval
+from sr4.evaluation.metrics import Float64, Interval
+from sr4.evaluation.paired import holm
 
 Verdict = Literal["confirmed", "contradicted", "open"]
-Float64 = NDArray[np.float64]
 
 RATE = 0.05
 """How often a claim about systems that are equal is confirmed or contradicted, at most."""
@@ -149,19 +148,6 @@ def mean_over_seeds(scores: Sequence[Interval]) -> Interval:
     return Interval(value=mean, low=mean - reach, high=mean + reach)
 
 
-def significant(ps: Sequence[float]) -> list[bool]:
-    """Which of several tests count, so that among equal systems none does with a probability of
-    `1 - RATE` (Holm 1979).
-    """
-    order = sorted(range(len(ps)), key=lambda place: ps[place])
-    found = [False] * len(ps)
-    for rank, place in enumerate(order):
-        if ps[place] > RATE / (len(ps) - rank):
-            break
-        found[place] = True
-    return found
-
-
 def verdict(differences: Sequence[tuple[Difference, int]]) -> Verdict:
     """The verdict on the claim that a system is better than another.
 
@@ -171,11 +157,11 @@ def verdict(differences: Sequence[tuple[Difference, int]]) -> Verdict:
     Args:
         differences: by metric, with 1 where more is better and -1 where less is.
     """
-    counts = significant([one.p for one, _ in differences])
+    chances = holm([one.p for one, _ in differences])
     signs = {
         math.copysign(1, sign * one.value)
-        for (one, sign), is_counted in zip(differences, counts, strict=True)
-        if is_counted
+        for (one, sign), p in zip(differences, chances, strict=True)
+        if p <= RATE
     }
     if signs == {1}:
         return "confirmed"

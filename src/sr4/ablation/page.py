@@ -4,13 +4,14 @@ from results.json and samples/ alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import yaml
+from PIL import Image
 
 from sr4.ablation.claims import Judgement, judge
 from sr4.ablation.figures import (
@@ -27,19 +28,19 @@ from sr4.ablation.table import (
     BOLD_RULE,
     ONE_SEED,
     PAIRS_RULE,
-    Table,
     all_metrics_table,
     claims_table,
-    markdown,
-    markdown_text,
     pairs_table,
     score_table,
     settings_table,
     steps_table,
 )
-from sr4.errors import MissingExtraError, SR4Error, UsageError, reason
+from sr4.errors import SR4Error, UsageError, reason
+from sr4.evaluation.protocol import shared
 from sr4.files.whole import write_text
 from sr4.pictures import write_image
+from sr4.plots.pages import Placed, render
+from sr4.plots.tables import Table, markdown, markdown_text
 
 PAGE, README, FIGURES = "index.html", "README.md", "figures"
 _TEMPLATE = "page.html.jinja"
@@ -184,20 +185,6 @@ def remarks(results: Results) -> list[str]:
     return found + list(dict.fromkeys(note for one in own for note in one.notes))
 
 
-def protocol(results: Results) -> dict[str, str]:
-    """How was scored: what is common to all systems, then what is each one's own."""
-    own = {row.recipe: row.own.protocol for row in results.rows}
-    shared: dict[str, str] = {}
-    apart: dict[str, str] = {}
-    for key in dict.fromkeys(key for one in own.values() for key in one):
-        values = {name: one.get(key, "none") for name, one in own.items()}
-        if len(set(values.values())) == 1:
-            shared[key] = next(iter(values.values()))
-        else:
-            apart |= {f"{key}, {name}": value for name, value in values.items()}
-    return shared | apart
-
-
 def _gallery(results: Results, folder: Path) -> list[dict[str, Any]]:
     """The rows of the sample grid as links to the single pictures."""
     return [
@@ -210,32 +197,60 @@ def _gallery(results: Results, folder: Path) -> list[dict[str, Any]]:
     ]
 
 
+def _sliders(results: Results, folder: Path) -> list[Placed]:
+    """The shown pictures, each as all systems drew it, under a slider."""
+    files = sample_files(results, folder)
+    if not any(row.recipe in files for row in results.rows):
+        return []
+    cards = []
+    for number in range(results.shown):
+        sources = {label: quote(paths[number].as_posix()) for label, paths in files.items()}
+        with Image.open(folder / list(files.values())[-1][number]) as picture:
+            width, height = picture.size
+        cards.append(Placed(f"Picture {number + 1}", "", "", width, height, sources))
+    return cards
+
+
+def _sides(systems: Sequence[str]) -> tuple[str, ...]:
+    """What the slider lies between at first: the baseline and the proposal."""
+    return (systems[0], "sr4" if "sr4" in systems else systems[-1]) if systems else ()
+
+
+def _contents(content: _Content) -> dict[str, str]:
+    """Headings by the names of their sections."""
+    headings = {
+        "scores": "Scores",
+        "claims": "Claims" if content.claims else "",
+        "pairs": "Pairs" if content.pairs else "",
+        "learning": "Learning",
+        "steps": "Steps",
+        "schedules": "Schedules",
+        "samples": "Samples",
+        "attention": "Attention" if content.sections["attention"] else "",
+        "details": "Settings and protocol",
+    }
+    return {name: text for name, text in headings.items() if text}
+
+
 def _page(content: _Content, results: Results, folder: Path) -> str:
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("the page of an ablation", "jinja2", "train") from error
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     gallery = _gallery(results, folder)
     shown = {row["label"] for row in gallery}
-    return environment.get_template(_TEMPLATE).render(
-        vars(content),
+    return render(
+        Path(__file__).with_name(_TEMPLATE),
+        **vars(content),
+        contents=_contents(content),
         mark=_MARK,
         file=_file,
         pairs_rule=PAIRS_RULE,
         one_seed=ONE_SEED,
         gallery=gallery,
+        sliders=_sliders(results, folder),
+        sides=_sides([row.recipe for row in results.rows if row.recipe in shown]),
         missing=[row.recipe for row in results.rows if row.recipe not in shown],
         metrics=all_metrics_table(results),
         settings=settings_table(results),
         systems={row.recipe: _yaml(row) for row in results.rows},
-        protocol=protocol(results),
+        protocol=shared({row.recipe: row.own.protocol for row in results.rows}),
     )
 
 

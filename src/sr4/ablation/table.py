@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sr4.ablation.claims import OF_PICTURES, QUALITY, Judgement, difference
 from sr4.ablation.comparison import Difference, mean_over_seeds
 from sr4.ablation.results import Kind, Results, Row, Score
+from sr4.evaluation.cells import difference_cell, heading, score_cell
 from sr4.evaluation.metrics import Interval
 from sr4.evaluation.table import METRICS, Metric
-
-NONE = "–"  # in place of a figure that there is not
-_MARKDOWN = str.maketrans({sign: f"\\{sign}" for sign in "\\`*|[]<>"} | {"\n": " "})
+from sr4.plots.tables import NONE, Cell, Table
 
 BOLD_RULE = (
     "Bold: the best of the trained systems, where its interval overlaps that of no other one. All "
@@ -29,32 +26,7 @@ PAIRS_RULE = (
     'correction for the number of comparisons. "Projected": with projection, at the most steps '
     "that all systems were scored at."
 )
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One entry: text, what stands small beside it, and whether it stands out."""
-
-    text: str
-    small: str = ""
-    bold: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table; its first columns are words, the others figures."""
-
-    header: tuple[Cell, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    words: int = 1
-
-
 _METRICS = [metric for metric in METRICS if metric.tables]
-
-
-def heading(metric: Metric) -> Cell:
-    """The head of a metric's column: title with an arrow to the better side, and unit."""
-    return Cell(f"{metric.title} {'↑' if metric.higher_is_better else '↓'}", metric.unit)
 
 
 class Published(NamedTuple):
@@ -113,7 +85,7 @@ def score_table(results: Results) -> Table:
         (
             Cell(row.recipe),
             *(
-                _score_cell(metric, own[number][metric.field], best[metric] == number)
+                score_cell(metric, own[number][metric.field], best=best[metric] == number)
                 for metric in metrics
             ),
             *_cost_cells(row),
@@ -124,7 +96,7 @@ def score_table(results: Results) -> Table:
     baselines = [
         (
             Cell(one.model),
-            *(_score_cell(metric, one[metric.field]) for metric in metrics),
+            *(score_cell(metric, one[metric.field]) for metric in metrics),
             Cell(f"{one.nfe}"),
             *[Cell(NONE)] * 6,
         )
@@ -181,7 +153,7 @@ def steps_table(results: Results) -> Table | None:
         for score in sorted(row.scores, key=lambda one: (one.steps, one.projected)):
             steps = Cell(f"{score.steps:,}", _kind(score))
             found = _of_runs(results, row, score)
-            cells = (_score_cell(metric, found[metric.field]) for metric in metrics)
+            cells = (score_cell(metric, found[metric.field]) for metric in metrics)
             lines.append((Cell(row.recipe), steps, *cells))
     return Table(
         (Cell("System"), Cell("Steps"), *(heading(metric) for metric in metrics)), tuple(lines)
@@ -223,19 +195,8 @@ def _heading(metric: Metric, kind: Kind) -> Cell:
 def _difference_cell(metric: Metric, difference: Difference | None) -> Cell:
     if difference is None:
         return Cell(NONE)
-    found, verdict = difference.interval, ""
-    if not found.low <= 0 <= found.high:
-        verdict = " better" if (found.value > 0) == metric.higher_is_better else " worse"
-    digits = _decimals(metric, found)
-    interval = f"[{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
-    return Cell(f"{found.value:+.{digits}f}{verdict}", interval)
-
-
-def _decimals(metric: Metric, found: Interval) -> int:
-    """As many as show four digits, and no more than the metric deserves."""
-    largest = max(abs(found.low), abs(found.value), abs(found.high))
-    before = math.floor(math.log10(largest)) + 1 if largest >= 1 else 0
-    return min(metric.decimals, max(0, 4 - before))
+    found = difference.interval
+    return difference_cell(metric, found, is_clear=not found.low <= 0 <= found.high)
 
 
 def claims_table(judgements: Sequence[Judgement]) -> Table:
@@ -251,14 +212,6 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
     ]
     header = tuple(map(Cell, ("Claim", "In the paper", "Here", "Evidence")))
     return Table(header, tuple(lines), words=4)
-
-
-def _score_cell(metric: Metric, value: Interval | None, best: bool = False) -> Cell:
-    if value is None:
-        return Cell(NONE)
-    digits = _decimals(metric, value)
-    interval = f"[{value.low:.{digits}f}, {value.high:.{digits}f}]"
-    return Cell(f"{value.value:.{digits}f}", interval, best)
 
 
 def _best(metric: Metric, values: Sequence[Interval | None]) -> int | None:
@@ -312,29 +265,3 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
-
-
-def markdown_text(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    return text.translate(_MARKDOWN)
-
-
-def markdown(table: Table) -> str:
-    """A table in GitHub's Markdown."""
-
-    def show(cell: Cell) -> str:
-        text = markdown_text(cell.text)
-        text = f"**{text}**" if cell.bold else text
-        return f"{text} {cell.small}" if cell.small else text
-
-    def line(entries: Iterable[str]) -> str:
-        return f"| {' | '.join(entries)} |"
-
-    figures = len(table.header) - table.words
-    return "\n".join(
-        [
-            line(map(show, table.header)),
-            line(["---"] * table.words + ["---:"] * figures),
-            *(line(map(show, row)) for row in table.rows),
-        ]
-    )

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sr4.batch.given_up import what_was_given_up
-from sr4.batch.heatmap import Legend, legend
+from sr4.batch.heatmap import legend
+from sr4.plots.heatmap import Legend
 
 if TYPE_CHECKING:
     from sr4.batch.plan import PlannedPicture

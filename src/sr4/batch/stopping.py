@@ -18,7 +18,8 @@ class _AskingNetwork:
 
     def __init__(self, network: Network, check: Callable[[], None]) -> None:
         self._network, self._check = network, check
-        self.name, self.is_for_one = network.name, network.is_for_one
+        self.name, self.told = network.name, network.told
+        self.is_for_one = network.is_for_one
         self.native, self.numpy = network.native, network.numpy
 
     def __call__(self, x_t: Any, log_snr: float, upsampled: Any, known: Any = None) -> Any:

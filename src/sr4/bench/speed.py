@@ -168,7 +168,8 @@ class _TimedNetwork:
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self.name, self.is_for_one = network.name, network.is_for_one
+        self.name, self.told = network.name, network.told
+        self.is_for_one = network.is_for_one
         self.native = network.native
         self.numpy = network.numpy
         self.seconds: list[float] = []

@@ -133,7 +133,8 @@ def evaluate(
             "-o",
             "--out",
             metavar="REPORT",
-            help="Folder for a report: report.json, report.md, per_picture.csv, comparison.png.",
+            help="Folder for a report: index.html, which opens from disk, report.json, report.md, "
+            "per_picture.csv, comparison.png, and the pictures that they show.",
         ),
     ] = None,
     inception: Inception = None,
@@ -154,9 +155,11 @@ def evaluate(
     from sr4.evaluation.evaluate import evaluate as score
     from sr4.evaluation.features import InceptionV3
     from sr4.evaluation.report import check_report_folder
+    from sr4.plots.pages import check_pages
 
     if out is not None:
         check_report_folder(out, overwrite=overwrite)
+        check_pages()
     fitting = None
     if calibrate:
         samples = SAMPLES if samples is None else samples

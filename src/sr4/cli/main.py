@@ -21,6 +21,7 @@ from sr4._version import __version__
 from sr4.cli import (
     ablate,
     bench,
+    compare,
     console,
     data,
     distill,
@@ -76,6 +77,7 @@ app.command(epilog=upscale.EXAMPLES)(upscale.upscale)
 app.command(epilog=train.EXAMPLES)(train.train)
 app.command(epilog=distill.EXAMPLES)(distill.distill)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command(epilog=compare.EXAMPLES)(compare.compare)
 app.command(epilog=ablate.EXAMPLES)(ablate.ablate)
 app.command(epilog=bench.EXAMPLES)(bench.bench)
 app.command(epilog=export.EXAMPLES)(export.export)

@@ -29,6 +29,7 @@ from sr4.data.manifest import (
 )
 from sr4.data.sources import open_source
 from sr4.errors import BadPictureError, DataError, PictureError, UsageError, reason
+from sr4.files.paths import plain
 from sr4.files.whole import file_sha256
 from sr4.pictures import read_picture
 from sr4.pictures.metadata import NO_METADATA
@@ -107,7 +108,7 @@ def prepare(
                 format=format,
                 count=len(source) - len(skipped),
                 source=SourceEntry(
-                    location=_plain(source.location), kind=source.kind, pictures=len(source)
+                    location=plain(source.location), kind=source.kind, pictures=len(source)
                 ),
                 shards=tuple(writer.shards),
                 skipped=tuple(skipped),
@@ -132,7 +133,7 @@ def _write_all(
                 given = source.numbers(index) if writer.is_deep else source.read(index)
                 picture = central_square(given, size)
             except DataError as error:
-                skipped.append(SkippedEntry(source=_plain(name), reason=_plain(str(error))))
+                skipped.append(SkippedEntry(source=plain(name), reason=plain(str(error))))
             else:
                 writer.add(picture, name)
             if on_progress is not None:
@@ -185,11 +186,6 @@ def _encoded(pixels: NDArray[Any], format: Format) -> bytes:
     return buffer.getvalue()
 
 
-def _plain(text: str) -> str:
-    """Text that UTF-8 can hold; file names need not be."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 class _ShardWriter:
     """Writes pictures into numbered tars of equal length, one open at a time."""
 
@@ -217,7 +213,7 @@ class _ShardWriter:
         self._tar.addfile(member, io.BytesIO(data))
         digest = hashlib.sha256(data).hexdigest()
         self._entries.append(
-            PictureEntry(name=member.name, source=_plain(source_name), sha256=digest)
+            PictureEntry(name=member.name, source=plain(source_name), sha256=digest)
         )
         if len(self._entries) == self._shard_images:
             self.close()
@@ -239,8 +235,8 @@ class _ShardWriter:
         """
         parts = [part for part in PurePosixPath(source_name).parts if part not in ("/", "..")]
         *folders, base = parts
-        stem = PurePosixPath(_plain(base)).stem.replace(".", "_")
-        path = PurePosixPath(*map(_plain, folders), stem)
+        stem = PurePosixPath(plain(base)).stem.replace(".", "_")
+        path = PurePosixPath(*map(plain, folders), stem)
         names = (f"{path}-{n}.{self._format}" for n in count(2))
         name = f"{path}.{self._format}"
         while name in self._taken:

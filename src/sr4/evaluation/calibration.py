@@ -25,6 +25,7 @@ from sr4.config.calibration import LEVELS
 from sr4.errors import UsageError
 from sr4.evaluation.metrics import Float64
 from sr4.evaluation.spread import Pixels, Spread, spread_rank
+from sr4.files.paths import plain
 from sr4.upscaling.intervals import deviation
 
 SMOOTHING = 2.0  # pixels
@@ -70,7 +71,7 @@ class Calibrator:
         """Pictures (B, H, W, C) in 8 bits, and the spread of their samples by their number."""
         for name, truth in zip(names, truths, strict=True):
             stem = PurePosixPath(name).with_suffix("")
-            self._digest.update(f"{stem}\n{truth.shape}\n".encode())
+            self._digest.update(f"{plain(str(stem))}\n{truth.shape}\n".encode())
             self._digest.update(np.ascontiguousarray(truth).data)
         for count in self.counts:
             spread = spreads[count]

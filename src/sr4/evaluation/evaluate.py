@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
-import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
-from sr4._version import __version__
 from sr4.config import Calibration, SamplingSettings
 from sr4.data.corruption import Corruption
 from sr4.data.evaluation import EvaluationBatch, evaluation_batches
@@ -26,16 +24,16 @@ from sr4.evaluation.calibration import Calibrator
 from sr4.evaluation.features import EfficientNetLite0, FeatureExtractor, InceptionV3
 from sr4.evaluation.metrics import SSIM_WINDOW
 from sr4.evaluation.perceptual import shared_distance
+from sr4.evaluation.protocol import SAMPLE_STRIDE, protocol
 from sr4.evaluation.report import Evaluation
-from sr4.evaluation.spread import Intervals, Pixels, RunningSpread
-from sr4.evaluation.table import OF_PICTURES, OF_SETS, Compared
+from sr4.evaluation.spread import Pixels, RunningSpread, Spread
 from sr4.evaluation.tally import Tally
 from sr4.evidence.choose import choose, pillow_origin
 from sr4.evidence.constraint import Constraint
+from sr4.files.paths import plain
 from sr4.pictures.pixels import quantise
 from sr4.pictures.raster import from_pil
 
-SAMPLE_STRIDE = 1_000_000  # between the seeds of two samples of one picture
 PROJECTION_ROUNDS = 5
 
 
@@ -47,6 +45,10 @@ class Upscaler(Protocol):
 
     @property
     def degradation(self) -> Degradation: ...
+
+    @property
+    def runtime(self) -> str:
+        """What computes, with which precision and on what, in words."""
 
     def sampling(
         self,
@@ -95,6 +97,10 @@ class BicubicUpscaler:
     @property
     def name(self) -> str:
         return "bicubic-projected" if self.project else "bicubic"
+
+    @property
+    def runtime(self) -> str:
+        return "numpy, float32 on the processor"
 
     def sampling(
         self,
@@ -152,8 +158,8 @@ def evaluate(
 ) -> Evaluation:
     """Upscale the degraded pictures of a source and compare the 8-bit results with the originals.
 
-    Picture i is sampled with the seed `seed + i`, whatever the batch size. The results stay in
-    memory until the end (3 bytes a pixel, as do the originals).
+    Picture i is sampled with the seed `seed + i`, whatever the batch size. Only batches and the
+    few pictures that are shown are held in memory.
 
     Args:
         model: what is scored; it names the degradation that makes its input.
@@ -189,16 +195,7 @@ def evaluate(
         DataError: a picture is bad (without the list), or all are.
         ModelError: a result has the wrong shape, or holds numbers that are not finite.
     """
-    if calibrator is not None and calibrator.counts[-1] > samples:
-        raise UsageError(
-            f"got {samples} samples for a calibration of {calibrator.samples}; expected as many"
-        )
-    if samples < 1 or batch_size < 1 or seed < 0 or border < 0 or (patch is not None and patch < 1):
-        raise UsageError(
-            f"got {samples} samples, batch size {batch_size}, seed {seed}, border {border}, patch "
-            f"{patch}; expected at least 1 sample, 1 picture a batch, a seed and a border of at "
-            "least 0 and patches of at least 1 pixel"
-        )
+    _check(samples, batch_size, seed, border, patch, calibrator)
     # What can fail is asked before hours of sampling.
     require("skimage.metrics", what="SSIM", package="scikit-image", extra="scores")
     nfe = model.nfe(steps, sampler)
@@ -207,10 +204,14 @@ def evaluate(
     options: dict[str, Any] = {"steps": steps, "sampler": sampler, "consistency": consistency}
     if detail is not None:  # only models of ours know it
         options["detail"] = detail
-    calibration = calibration if samples > 1 else None
-    sampling = _Sampling(model, options, samples, seed, calibration, calibrator)
+    sampling = _Sampling(model, options, samples, seed, calibrator)
     tally = Tally(
-        model.degradation, extractors, border, patch, shared_distance(extractors.get("efflite0"))
+        model.degradation,
+        extractors,
+        border,
+        patch,
+        perceptual=shared_distance(extractors.get("efflite0")),
+        calibration=calibration if samples > 1 else None,
     )
     total = min(len(source), limit or len(source))
     for batch in evaluation_batches(
@@ -226,26 +227,54 @@ def evaluate(
         if on_progress:
             on_progress(len(tally.names), total)
 
-    if bad:
-        notes.append(f"{len(bad)} of the {total} pictures are bad and were left out")
+    notes += [f"{len(bad)} of the {total} pictures are bad and were left out"] if bad else []
     distances, distance_notes = tally.distances(seed)
     return Evaluation(
-        model=model.name,
-        data=source.location,
+        model=plain(model.name),
+        data=plain(source.location),
         count=len(tally.names),
         **tally.means(seed),
         **distances,
         samples=samples,
         nfe=nfe,
         seconds_per_image=sampling.seconds / (samples * len(tally.names)),
-        protocol=_protocol(sampling, batch_size, tally)
-        | _corruption_protocol(corruption)
-        | _calibration_protocol(calibration),
+        protocol=protocol(
+            scale=model.degradation.scale,
+            sampling=sampling.protocol,
+            samples=samples,
+            batch_size=batch_size,
+            tally=tally,
+            runtime=model.runtime,
+            corruption=corruption,
+        ),
         notes=(*notes, *tally.notes(), *distance_notes),
+        reliability=tally.reliability(seed),
+        legend=tally.legend,
         pictures=tally.scores(),
         shares=tally.shares(),
         examples=tally.examples(),
     )
+
+
+def _check(
+    samples: int,
+    batch_size: int,
+    seed: int,
+    border: int,
+    patch: int | None,
+    calibrator: Calibrator | None,
+) -> None:
+    """Refuse impossible numbers."""
+    if calibrator is not None and calibrator.counts[-1] > samples:
+        raise UsageError(
+            f"got {samples} samples for a calibration of {calibrator.samples}; expected as many"
+        )
+    if samples < 1 or batch_size < 1 or seed < 0 or border < 0 or (patch is not None and patch < 1):
+        raise UsageError(
+            f"got {samples} samples, batch size {batch_size}, seed {seed}, border {border}, patch "
+            f"{patch}; expected at least 1 sample, 1 picture a batch, a seed and a border of at "
+            "least 0 and patches of at least 1 pixel"
+        )
 
 
 def _extractors(
@@ -276,7 +305,6 @@ class _Sampling:
     options: dict[str, Any]
     samples: int
     seed: int
-    calibration: Calibration | None = None
     calibrator: Calibrator | None = None
     seconds: float = 0.0
 
@@ -288,20 +316,17 @@ class _Sampling:
         shown = ", ".join(f"{name} {value}" for name, value in settings.model_dump().items())
         return f"{shown}, seed {self.seed} + index of the picture"
 
-    def draws(self, batch: EvaluationBatch) -> tuple[list[Pixels], Intervals | None]:
-        """The results of each sample, and their intervals, if there is a calibration."""
+    def draws(self, batch: EvaluationBatch) -> tuple[list[Pixels], Spread | None]:
+        """The results of each sample, and their spread, if they are several."""
         counts = () if self.calibrator is None else self.calibrator.counts
-        draws, spread = [], RunningSpread((*counts, *([self.samples] if self.calibration else [])))
+        draws, spread = [], RunningSpread((*counts, *([self.samples] if self.samples > 1 else [])))
         for number in range(self.samples):
             drawn = self._draw(batch, number)
             spread.add(drawn)
             draws.append(quantise(drawn))
-        truths = quantise(batch.high_res)
         if self.calibrator is not None:
-            self.calibrator.add(batch.names, truths, spread.kept)
-        if self.calibration is None:
-            return draws, None
-        return draws, Intervals(truths, spread.kept[self.samples], self.calibration)
+            self.calibrator.add(batch.names, quantise(batch.high_res), spread.kept)
+        return draws, spread.kept.get(self.samples)
 
     def _draw(self, batch: EvaluationBatch, number: int) -> NDArray[np.float32]:
         first = self.seed + number * SAMPLE_STRIDE + batch.position
@@ -339,59 +364,3 @@ class _Sampling:
             found.append((evidence.constraint(low_res, self.model.degradation), evidence.known))
         constraints, known = zip(*found, strict=True)
         return {"constraints": constraints, "known": known}
-
-
-def _protocol(sampling: _Sampling, batch_size: int, tally: Tally) -> dict[str, str]:
-    """All that another one needs to get the same numbers."""
-    scale = sampling.model.degradation.scale
-    left_out = f"of {tally.border} pixels left out of PSNR and SSIM" if tally.border else "left out"
-    protocol = {
-        "pixels": "results rounded to 8 bits; originals cropped right and bottom to a multiple of "
-        f"the scale; {'a' if tally.border else 'no'} border {left_out}",
-        "degradation": f"bicubic with antialiasing by {scale}, low_res "
-        + ("rounded to 8 bits" if tally.is_rounded else "not rounded, but to 8 bits in metrics"),
-        "sampling": sampling.protocol,
-        "intervals": "95 %, percentile bootstrap over pictures, 1000 resamples",
-        "seconds_per_image": f"wall clock of the sampling, in batches of up to {batch_size}",
-        "versions": f"sr4 {__version__}, numpy {np.__version__}, pillow {PIL.__version__}",
-    }
-    if sampling.samples > 1:
-        protocol["samples"] = f"{sampling.samples} a picture, seeds {SAMPLE_STRIDE} apart; all " + (
-            "metrics of the first one but those of the mean of the samples and of their diversity"
-        )
-    if tally.perceptual is not None:
-        protocol["perceptual"] = tally.perceptual.protocol
-    return protocol | _metrics_protocol(tally)
-
-
-def _metrics_protocol(tally: Tally) -> dict[str, str]:
-    """How each metric that was computed is: those that are told alike, together."""
-    count = sum(len(truth) for truth, _ in next(iter(tally.features.values()), ()))
-    told = {m.field: m.protocol for m in OF_PICTURES if m.field in tally.columns and m.protocol}
-    of_sets = [metric for metric in OF_SETS if metric.network in tally.extractors]
-    told |= {m.field: m.protocol(Compared(count, tally.patch)) for m in of_sets}
-    fields: dict[str, list[str]] = {}
-    for field, text in told.items():
-        fields.setdefault(text, []).append(field)
-    protocol = {", ".join(names): text for text, names in fields.items()}
-    for network, extractor in tally.extractors.items():
-        names = ", ".join(metric.field for metric in of_sets if metric.network == network)
-        protocol[f"features of {names}"] = extractor.protocol
-    return protocol
-
-
-def _calibration_protocol(calibration: Calibration | None) -> dict[str, str]:
-    """What made the intervals; nothing without any."""
-    if calibration is None:
-        return {}
-    return {"calibration": f"on {calibration.data_name}, sha256 {calibration.sha256}"}
-
-
-def _corruption_protocol(corruption: Corruption | None) -> dict[str, str]:
-    """Nothing for clean pictures: their protocol is what it was before there were others."""
-    if corruption is None:
-        return {}
-    return {
-        "corruption": f"low_res made by {corruption}, in place of the degradation alone; drawn by "
-        "numpy.random.default_rng([index of the picture, 4])"
-    }

@@ -55,17 +55,17 @@ class Observed:
     @cached_property
     def truth(self) -> Float64:
         """Inside the border, (B, C, H, W) in [0, 1]."""
-        return unit(self._inside(self.truths))
+        return unit(self.inside(self.truths))
 
     @cached_property
     def result(self) -> Float64:
         """Inside the border, (B, C, H, W) in [0, 1]."""
-        return unit(self._inside(self.results))
+        return unit(self.inside(self.results))
 
     @cached_property
     def mean(self) -> Float64:
         """The mean of the draws, rounded to 8 bits; inside the border, (B, C, H, W) in [0, 1]."""
-        return unit(self._inside(np.rint(self.levels.mean(axis=0))))
+        return unit(self.inside(np.rint(self.levels.mean(axis=0))))
 
     @cached_property
     def levels(self) -> Float64:
@@ -77,7 +77,8 @@ class Observed:
         """What the metrics of D take: results and low_res, (B, C, H, W) in [0, 1], and D."""
         return unit(self.results), unit(self.low_res), self.degradation
 
-    def _inside(self, pixels: NDArray[Any]) -> NDArray[Any]:
+    def inside(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Pixels (B, H, W, C) without the border."""
         height, width = pixels.shape[1:3]
         if min(height, width) - 2 * self.border < metrics.SSIM_WINDOW:
             raise UsageError(

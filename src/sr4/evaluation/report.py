@@ -10,17 +10,25 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from sr4.errors import SR4Error, UsageError, reason
 from sr4.evaluation.metrics import Interval
+from sr4.evaluation.page import page
 from sr4.evaluation.table import FIELDS, IN_PICTURES, METRICS
 from sr4.files.kinds import FolderKind, holds
 from sr4.pictures import write_image
 from sr4.plots.comparison import comparison_picture
+from sr4.plots.heatmap import Legend
 
-REPORT = "report.json"
+REPORT, SCORES, PAGE, PICTURES = "report.json", "per_picture.csv", "index.html", "pictures"
+LAYERS = ("low_res", "bicubic", "result", "truth")
+"""Files of each folder in `pictures/`, whose name is the line of the picture in `per_picture.csv`,
+from 0 on."""
+
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 EVALUATION = FolderKind(
     "holds no report",
@@ -32,12 +40,17 @@ EVALUATION = FolderKind(
 class PictureScore(BaseModel):
     """The scores of one picture's first sample, by the fields of `sr4.evaluation.table`; None where
     one cannot be given.
+
+    Attributes:
+        sha256: the first 16 digits, of the size and the 8-bit pixels of the original; "" in reports
+            of earlier versions.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
     __pydantic_extra__: dict[str, float | None] = Field(init=False)
 
     name: str
+    sha256: str = ""
 
     def __getitem__(self, field: str) -> float | None:
         """The score of that field; None if there is none."""
@@ -50,15 +63,44 @@ class PictureScore(BaseModel):
 
 @dataclass(frozen=True)
 class Example:
-    """One picture of the set, to look at."""
+    """One picture of the set, to look at; of a large one the middle.
+
+    Args:
+        title: why it is shown: "worst", "second best" or "random".
+        place: among all pictures.
+        bicubic_psnr: of bicubic upscaling, as that of the result.
+        size: width and height of the whole picture.
+        spread: how unsure the result is of each pixel, (H, W) on the [0, 1] scale: half the 90 %
+            interval, or the deviation of the samples where there is no calibration.
+    """
 
     title: str
+    place: int
     score: PictureScore
     bicubic_psnr: float
+    size: tuple[int, int]
     low_res: Image.Image
     bicubic: Image.Image
     result: Image.Image
     truth: Image.Image
+    spread: NDArray[np.float32] | None = None
+
+
+class Reliability(BaseModel):
+    """How many of the pixels' values lay in intervals that were to hold a share of them.
+
+    Attributes:
+        level: the share that is stated.
+        calibrated: what the calibrated intervals held, with its interval over the pictures; None
+            without a calibration.
+        uncalibrated: what as many deviations held as would hold it of a normal distribution.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    level: float
+    calibrated: Interval | None
+    uncalibrated: Interval
 
 
 class Evaluation(BaseModel):
@@ -67,7 +109,11 @@ class Evaluation(BaseModel):
     Beside its own fields it has those of all metrics of `sr4.evaluation.table`. Metrics of single
     pictures are means with 95 % bootstrap intervals over the pictures. `None` says that a metric
     was not computed; `notes` say why, except of `kid` and `fid`, which need weights that the user
-    names. All but pictures, examples and shares survive a round trip through JSON.
+    names. All but pictures, examples, legend and shares survive a round trip through JSON.
+
+    Attributes:
+        reliability: stated and found coverage by level, of several samples.
+        legend: what the maps of the examples show.
     """
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, extra="allow")
@@ -81,6 +127,8 @@ class Evaluation(BaseModel):
     seconds_per_image: float
     protocol: dict[str, str]
     notes: tuple[str, ...] = ()
+    reliability: tuple[Reliability, ...] = ()
+    legend: Legend | None = Field(default=None, exclude=True, repr=False)
     pictures: tuple[PictureScore, ...] = Field(default=(), exclude=True, repr=False)
     examples: tuple[Example, ...] = Field(default=(), exclude=True, repr=False)
     # Of distances of sets, by field: each picture's share, whose mean estimates it.
@@ -103,11 +151,13 @@ class Evaluation(BaseModel):
         yield "seconds_per_image", f"{self.seconds_per_image:.4g}", "s, for one sample"
 
     def write(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Write report.json, report.md, per_picture.csv and comparison.png into a new folder.
+        """Write report.json, report.md, per_picture.csv, comparison.png, index.html, a page that
+        opens from disk, and pictures/, what it shows, into a new folder.
 
         The folder appears with all of them or not at all.
 
         Raises:
+            MissingExtraError: what pages are made with is not installed.
             UsageError: the folder exists and is not empty (without `overwrite`).
             SR4Error: it cannot be written.
         """
@@ -117,12 +167,18 @@ class Evaluation(BaseModel):
         files = {
             REPORT: self.model_dump_json(indent=2) + "\n",
             "report.md": "\n".join(_markdown(self)) + "\n",
-            "per_picture.csv": _csv(self.pictures),
+            SCORES: _csv(self.pictures),
+            PAGE: page(self),
         }
         for name, text in files.items():
             (folder / name).write_text(text, encoding="utf-8", newline="")
         if self.examples:
             write_image(_comparison(self), folder / "comparison.png")
+        for example in self.examples:
+            place = folder / PICTURES / str(example.place)
+            place.mkdir(parents=True)
+            for name in LAYERS:
+                write_image(getattr(example, name), place / f"{name}.png")
 
 
 def write_report(
@@ -166,16 +222,32 @@ def check_report_folder(
 
 def _csv(pictures: tuple[PictureScore, ...]) -> str:
     text = io.StringIO()
-    fields = ["name", *IN_PICTURES]
+    fields = ["name", *IN_PICTURES, "sha256"]
     writer = csv.DictWriter(text, fieldnames=fields, restval="", lineterminator="\n")
     writer.writeheader()
     for picture in pictures:
         row = picture.model_dump()
-        # Spreadsheets run cells that begin so; pictures' names are those that strangers gave.
-        if row["name"].startswith(_FORMULAS):
-            row["name"] = f"'{row['name']}"
+        row["name"] = _escaped(row["name"])
         writer.writerow(row)
     return text.getvalue()
+
+
+def _escaped(name: str) -> str:
+    """A name that no spreadsheet runs as a formula; pictures' names are those that strangers
+    gave.
+    """
+    return f"'{name}" if name.startswith(_FORMULAS) else name
+
+
+def unescaped(name: str) -> str:
+    """The name of a picture as `per_picture.csv` has it."""
+    return name[1:] if name[:1] == "'" and name[1:].startswith(_FORMULAS) else name
+
+
+def _in_comparison(evaluation: Evaluation) -> list[Example]:
+    """The best picture, one at random and the worst, as far as there are any."""
+    titles = {one.title: one for one in reversed(evaluation.examples)}
+    return [titles[title] for title in ("best", "random", "worst") if title in titles]
 
 
 def _comparison(evaluation: Evaluation) -> Image.Image:
@@ -198,7 +270,7 @@ def _comparison(evaluation: Evaluation) -> Image.Image:
             ),
         }
 
-    examples = evaluation.examples
+    examples = _in_comparison(evaluation)
     return comparison_picture([row(one) for one in examples], captions=[*map(caption, examples)])
 
 
@@ -220,7 +292,7 @@ def _markdown(evaluation: Evaluation) -> Iterator[str]:
     yield from (f"| {' | '.join(row)} |" for row in evaluation.table())
     yield ""
     if evaluation.examples:
-        titles = ", ".join(example.title for example in evaluation.examples)
+        titles = ", ".join(example.title for example in _in_comparison(evaluation))
         yield f"![{evaluation.model} beside low_res, bicubic and truth: {titles}](comparison.png)"
         yield ""
     yield "## Protocol"

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,6 @@ from sr4.pictures.pixels import quantise
 from sr4.upscaling.intervals import deviation, factor
 
 Pixels = NDArray[np.uint8]  # (B, H, W, C)
-
-_NORMAL_95 = 1.96  # deviations of a normal distribution that hold 95 % of it
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,12 @@ class Spread:
         """How far the mean is off, (B, H, W, C) on the [0, 1] scale."""
         return np.asarray(np.abs(truths.astype(np.float32) - self.mean) / 255, np.float32)
 
-    def uncalibrated_coverage(self, truths: Pixels) -> Float64:
-        """Share of each picture's values that 1.96 deviations hold, (B,)."""
-        inside = self.errors(truths) <= _NORMAL_95 * self.uncertainty[..., None]
+    def uncalibrated_coverage(self, truths: Pixels, level: float = 0.95) -> Float64:
+        """Share of each picture's values, (B,), that as many deviations hold as hold that share of
+        a normal distribution: 1.96 for 95 %.
+        """
+        deviations = NormalDist().inv_cdf((1 + level) / 2)
+        inside = self.errors(truths) <= deviations * self.uncertainty[..., None]
         return np.asarray(inside.mean(axis=(1, 2, 3)), np.float64)
 
 
@@ -92,10 +94,13 @@ class Intervals:
         made_by = self.calibration
         return deviation(self.spread.uncertainty, smoothing=made_by.smoothing, floor=made_by.floor)
 
+    def half_width(self, level: float) -> NDArray[np.float32]:
+        """(B, H, W) on the [0, 1] scale."""
+        return factor(self.calibration, level, self.spread.samples) * self.deviations
+
     def coverage(self, level: float) -> Float64:
         """Share of each picture's values that lie in their intervals, (B,)."""
-        half = factor(self.calibration, level, self.spread.samples) * self.deviations
-        inside = self.spread.errors(self.truths) <= half[..., None]
+        inside = self.spread.errors(self.truths) <= self.half_width(level)[..., None]
         return np.asarray(inside.mean(axis=(1, 2, 3)), np.float64)
 
     @property

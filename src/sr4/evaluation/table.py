@@ -301,7 +301,7 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
     ),
     PictureMetric(
         field="diversity",
-        title="diversity",
+        title="Diversity",
         unit="8-bit levels",
         description="deviation between samples, in 8-bit levels",
         higher_is_better=None,

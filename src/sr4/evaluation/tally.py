@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sr4.config import Calibration
+from sr4.config.calibration import LEVELS
 from sr4.data.evaluation import EvaluationBatch
 from sr4.degradation import Degradation
 from sr4.errors import UsageError
 from sr4.evaluation.distances import SmallSampleWarning
 from sr4.evaluation.features import FeatureExtractor, Features
+from sr4.evaluation.gallery import Gallery, Kept, window
 from sr4.evaluation.metrics import Interval, bootstrap
 from sr4.evaluation.observed import Observed, unit
 from sr4.evaluation.perceptual import SMALLEST, PerceptualDistance
-from sr4.evaluation.report import Example, PictureScore
-from sr4.evaluation.spread import Intervals, Pixels
+from sr4.evaluation.report import Example, PictureScore, Reliability
+from sr4.evaluation.spread import Intervals, Pixels, Spread
 from sr4.evaluation.table import IN_PICTURES, OF_PICTURES, OF_SETS, psnr
+from sr4.files.paths import plain
 from sr4.pictures.pixels import quantise, shown
+from sr4.plots.heatmap import LEVEL, Legend, legend_of
 
 
 def _known(value: float) -> float | None:
@@ -35,6 +44,13 @@ def _picture(pixels: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(seen))
 
 
+def _checksum(pixels: Pixels) -> str:
+    """Of the size and the pixels of a picture, 16 hexadecimal digits."""
+    digest = hashlib.sha256(f"{pixels.shape}\n".encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()[:16]
+
+
 @dataclass
 class Tally:
     """Collects the scores of batches.
@@ -45,6 +61,7 @@ class Tally:
         border: pixels at each edge that PSNR and SSIM leave out.
         patch: edge of the patches whose features are compared; None takes whole pictures.
         perceptual: the distance of each result from its original; None leaves it out.
+        calibration: what makes intervals of several samples, whose coverage is then scored.
     """
 
     degradation: Degradation
@@ -52,20 +69,27 @@ class Tally:
     border: int = 0
     patch: int | None = None
     perceptual: PerceptualDistance | None = None
+    calibration: Calibration | None = None
     is_rounded: bool = True  # whether every low_res so far has had 8-bit levels
     names: list[str] = field(default_factory=list)
     columns: dict[str, list[float]] = field(default_factory=dict)
-    # Of each picture: low_res, result, truth.
-    kept: list[tuple[Pixels, Pixels, Pixels]] = field(default_factory=list)
+    checksums: list[str] = field(default_factory=list)  # of each original
+    gallery: Gallery = field(default_factory=Gallery)
+    # By level, of each picture: what intervals held, calibrated ones and others.
+    covered: dict[float, list[float]] = field(default_factory=dict)
+    uncalibrated: dict[float, list[float]] = field(default_factory=dict)
     # By feature network, of each batch: of the truths, of the results.
     features: dict[str, list[tuple[Features, Features]]] = field(default_factory=dict)
 
     def add(
-        self, batch: EvaluationBatch, draws: list[Pixels], intervals: Intervals | None = None
+        self, batch: EvaluationBatch, draws: list[Pixels], spread: Spread | None = None
     ) -> None:
-        """Score a batch, given its results, K times (B, H, W, C), and their intervals."""
+        """Score a batch, given its results, K times (B, H, W, C), and their spread, if K > 1."""
         self.is_rounded = self.is_rounded and batch.is_rounded
         truths, low_res = quantise(batch.high_res), quantise(batch.low_res)
+        intervals = None
+        if spread is not None and self.calibration is not None:
+            intervals = Intervals(truths, spread, self.calibration)
         seen = Observed(
             truths, draws, low_res, self.degradation, self.border, self.perceptual, intervals
         )
@@ -73,11 +97,60 @@ class Tally:
             values = metric.of(seen)
             if values is not None:
                 self.columns.setdefault(metric.field, []).extend(values.tolist())
-        self.names.extend(batch.names)
-        self.kept.extend(zip(low_res, seen.results, truths, strict=True))
+        if spread is not None:
+            self._cover(truths, spread, intervals)
+        self._keep(batch.names, seen, spread)
+        self.names.extend(map(plain, batch.names))
+        self.checksums.extend(map(_checksum, truths))
         for network, extract in self.extractors.items() if seen.is_rgb else ():
             pair = (extract(self._patches(truths)), extract(self._patches(seen.results)))
             self.features.setdefault(network, []).append(pair)
+
+    def _cover(self, truths: Pixels, spread: Spread, intervals: Intervals | None) -> None:
+        """Count what intervals of all levels hold."""
+        for level in LEVELS:
+            found = spread.uncalibrated_coverage(truths, level)
+            self.uncalibrated.setdefault(level, []).extend(found.tolist())
+        if intervals is not None:
+            for level in intervals.calibration.levels:
+                self.covered.setdefault(level, []).extend(intervals.coverage(level).tolist())
+
+    def _keep(self, names: Sequence[str], seen: Observed, spread: Spread | None) -> None:
+        """Keep those pictures of a batch that may be shown."""
+        scores = self.columns["psnr"][-len(names) :]
+        maps: NDArray[Any] | None = None if spread is None else spread.uncertainty
+        if seen.intervals is not None:
+            maps = seen.intervals.half_width(LEVEL)
+        for at, (name, score) in enumerate(zip(names, scores, strict=True)):
+            make = partial(self._kept, len(self.names) + at, score, seen, at, maps)
+            self.gallery.add(score, plain(name), make)
+
+    def _kept(
+        self,
+        place: int,
+        score: float,
+        seen: Observed,
+        at: int,
+        maps: NDArray[Any] | None,
+        number: int,
+    ) -> Kept:
+        low_res, result, truth = seen.low_res[at], seen.results[at], seen.truths[at]
+        bicubic = quantise(self.degradation.upsample(2 * unit(low_res) - 1))
+        pair = (unit(seen.inside(one[None])) for one in (truth, bicubic))
+        scale = self.degradation.scale
+        small, large = window(low_res, scale, 1), window(truth, scale, scale)
+        return Kept(
+            place=place,
+            chance=number,
+            psnr=score,
+            bicubic_psnr=float(psnr(*pair)[0]),
+            size=(truth.shape[1], truth.shape[0]),
+            low_res=low_res[small].copy(),
+            bicubic=bicubic[large].copy(),
+            result=result[large].copy(),
+            truth=truth[large].copy(),
+            spread=None if maps is None else maps[at][large].astype(np.float32),
+        )
 
     def _patches(self, pixels: Pixels) -> Pixels:
         """Side by side from the first corner on; what does not fill one is left out."""
@@ -150,33 +223,49 @@ class Tally:
             notes += [f"{field}: {text}" for field, text in cautions if text]
         return found, notes
 
+    def reliability(self, seed: int) -> tuple[Reliability, ...]:
+        """Stated and found coverage, by rising level; nothing of single samples."""
+        return tuple(
+            Reliability(
+                level=level,
+                calibrated=bootstrap(self.covered[level], seed) if level in self.covered else None,
+                uncalibrated=bootstrap(values, seed),
+            )
+            for level, values in self.uncalibrated.items()
+        )
+
+    @property
+    def legend(self) -> Legend | None:
+        """What the maps of the examples show; None of single samples."""
+        return legend_of(self.calibration) if self.uncalibrated else None
+
     def scores(self) -> tuple[PictureScore, ...]:
         """The scores of each picture, in order."""
         kept = {name: self.columns[name] for name in self.columns if name in IN_PICTURES}
         return tuple(
-            PictureScore(name=name, **{one: _known(kept[one][at]) for one in kept})
+            PictureScore(
+                name=name,
+                sha256=self.checksums[at],
+                **{one: _known(kept[one][at]) for one in kept},
+            )
             for at, name in enumerate(self.names)
         )
 
     def examples(self) -> tuple[Example, ...]:
-        """The pictures with the best, the median and the worst PSNR; fewer of a small set."""
-        order = np.argsort(self.columns["psnr"], kind="stable")
-        titles = {len(order) // 2: "median", 0: "worst", len(order) - 1: "best"}
+        """The pictures with the worst and the best PSNR, and some at random."""
         scores = self.scores()
         return tuple(
-            self._example(titles[place], scores[order[place]], int(order[place]))
-            for place in sorted(titles, reverse=True)
-        )
-
-    def _example(self, title: str, score: PictureScore, index: int) -> Example:
-        low_res, result, truth = self.kept[index]
-        bicubic = quantise(self.degradation.upsample(2 * unit(low_res) - 1))
-        return Example(
-            title=title,
-            score=score,
-            bicubic_psnr=float(psnr(unit(truth[None]), unit(bicubic[None]))[0]),
-            low_res=_picture(low_res),
-            bicubic=_picture(bicubic),
-            result=_picture(result),
-            truth=_picture(truth),
+            Example(
+                title=title,
+                place=one.place,
+                score=scores[one.place],
+                bicubic_psnr=one.bicubic_psnr,
+                size=one.size,
+                low_res=_picture(one.low_res),
+                bicubic=_picture(one.bicubic),
+                result=_picture(one.result),
+                truth=_picture(one.truth),
+                spread=one.spread,
+            )
+            for title, one in self.gallery.titled(len(scores))
         )

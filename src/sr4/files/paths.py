@@ -15,6 +15,11 @@ _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)/+([^/].*)", re.DOTALL)  # a d
 _SECRET = re.compile(r"(://)(?:[^/?#]*@)?([^?#]*).*", re.DOTALL)
 
 
+def plain(name: str) -> str:
+    """A name as UTF-8 can hold it; those of files need not be such text."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def is_address(text: str) -> bool:
     """Whether a name is an address on a network (a URL), and no file that is there."""
     return _ADDRESS.fullmatch(text) is not None and not os.path.lexists(text)

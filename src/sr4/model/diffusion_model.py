@@ -53,6 +53,11 @@ class DiffusionModel:
     def __repr__(self) -> str:
         return f"DiffusionModel({self.name!r}, x{self.config.scale}, on {self.network.name})"
 
+    @property
+    def runtime(self) -> str:
+        """What computes, with which precision and on what, in words."""
+        return self.network.told
+
     def sampling(
         self,
         steps: int | None = None,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,11 +17,14 @@ from sr4.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _DPI = 150
 _INK, _PALE, _GRID = "#18181b", "#71717a", "#e4e4e7"
 _SIZE = (6.6, 4.3)  # inches of a panel
 _AXES = (0.115, 0.125, 0.65, 0.795)  # left, bottom, width, height in it; labels on the right
+_SMALL_SIZE = (4.6, 3.2)  # inches of a panel in a page
+_SMALL_AXES = (0.13, 0.155, 0.84, 0.745)  # in it, where nothing stands on the right
 _LABEL_GAP = 0.062  # between two labels, as a share of the panel's height
 _NEAR_THE_SIDE = 0.5  # from this share of the width on, a line's label stands beside the panel
 _LOOK = {
@@ -32,6 +37,8 @@ _LOOK = {
     "font.size": 10,
     "grid.color": _GRID,
     "lines.linewidth": 1.6,
+    "svg.fonttype": "none",  # letters, not their outlines
+    "svg.hashsalt": "sr4",  # the same identifiers each time
     "text.color": _INK,
     "text.parse_math": False,  # a name may hold a dollar
     "xtick.color": _PALE,
@@ -56,6 +63,9 @@ _STYLES = {
     "sr4": (_RED, "-"),
     "sr4-no-path": (_RED, "--"),
     "regression": (_SKY, "--"),
+    "as stated": (_PALE, ":"),
+    "calibrated": (_BLUE, "-"),
+    "uncalibrated": (_RED, "--"),
 }
 _OTHERS = (
     (_BLUE, ":"),
@@ -65,6 +75,7 @@ _OTHERS = (
     (_PURPLE, "-."),
     (_BLACK, ":"),
 )
+_IN_PAGES = tuple((colour, "-") for colour in (_BLUE, _RED, _GREEN, _ORANGE, _PURPLE, _SKY))
 
 
 @dataclass(frozen=True)
@@ -94,6 +105,7 @@ class Panel:
         marks: places on the x axis to compare with, by name.
         key: name the lines in a key, for where their ends lie close together.
         limits: of the y axis; those of the lines if None.
+        binned: the lines are counts in bins: x has their edges, one more than y.
     """
 
     title: str
@@ -107,6 +119,7 @@ class Panel:
     marks: Sequence[tuple[str, float]] = ()
     key: bool = False
     limits: tuple[float, float] | None = None
+    binned: bool = False
 
 
 def draw(panels: Sequence[Panel], *, columns: int = 1) -> Image.Image:
@@ -115,16 +128,9 @@ def draw(panels: Sequence[Panel], *, columns: int = 1) -> Image.Image:
     Raises:
         MissingExtraError: Matplotlib is not installed.
     """
-    try:
-        from matplotlib import style
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("a chart", "matplotlib", "train") from error
     rows = -(-len(panels) // columns)
     file = io.BytesIO()
-    # After a reset: what a user's own configuration asks for may be white on black.
-    with style.context(_LOOK, after_reset=True):
-        figure = Figure(figsize=(_SIZE[0] * columns, _SIZE[1] * rows), dpi=_DPI)
+    with _figure((_SIZE[0] * columns, _SIZE[1] * rows)) as figure:
         for number, panel in enumerate(panels):
             across, down = number % columns, number // columns
             left, bottom, width, height = _AXES
@@ -134,16 +140,54 @@ def draw(panels: Sequence[Panel], *, columns: int = 1) -> Image.Image:
     return Image.open(file).convert("RGB")
 
 
-def _fill(axes: Axes, panel: Panel) -> None:
+def draw_svg(panel: Panel, name: str) -> str:
+    """A panel as an `<svg>` element without a background, to lie inside of a page.
+
+    Args:
+        name: what its identifiers begin with, so that they differ from those of others; letters,
+            digits and hyphens.
+
+    Raises:
+        MissingExtraError: Matplotlib is not installed.
+    """
+    file = io.StringIO()
+    with _figure(_SMALL_SIZE) as figure:
+        _fill(figure.add_axes(_SMALL_AXES), panel, is_small=True)
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(file, format="svg", transparent=True, metadata=nothing)
+    svg = file.getvalue()
+    return re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}-", svg[svg.index("<svg") :])
+
+
+@contextmanager
+def _figure(size: tuple[float, float]) -> Iterator[Figure]:
+    """A figure of our look, of inches."""
+    try:
+        from matplotlib import style
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("a chart", "matplotlib", "scores") from error
+    # After a reset: what a user's own configuration asks for may be white on black.
+    with style.context(_LOOK, after_reset=True):
+        yield Figure(figsize=size, dpi=_DPI)
+
+
+def _fill(axes: Axes, panel: Panel, *, is_small: bool = False) -> None:
+    """Draw a panel; of a small one, lines are named inside, in a key."""
     axes.set_title(panel.title, loc="left")
     axes.set_xlabel(panel.x_label)
     axes.set_ylabel(panel.y_label)
     _scale(axes, panel)
     ends = []
-    styles = _styles([line.like or line.name for line in panel.lines])
+    names = [line.like or line.name for line in panel.lines]
+    styles = _styles(names, _IN_PAGES if is_small else _OTHERS)
     for line, (colour, dashes) in zip(panel.lines, styles, strict=True):
-        _draw_line(axes, line, colour, dashes, panel.measured)
-        ends.append(_End(line.name, line.x[-1], line.y[-1], colour, dashes))
+        if panel.binned:
+            _draw_bins(axes, line, colour, is_filled=len(panel.lines) == 1)
+        else:
+            _draw_line(axes, line, colour, dashes, panel.measured)
+        if not panel.binned:
+            ends.append(_End(line.name, line.x[-1], line.y[-1], colour, dashes))
     for name, level in panel.levels:
         axes.axhline(level, color=_PALE, linewidth=1, linestyle=":")
         ends.append(_End(name, axes.get_xlim()[1], level, _PALE, ":"))
@@ -151,7 +195,11 @@ def _fill(axes: Axes, panel: Panel) -> None:
         _mark(axes, name, place)
     if panel.limits is not None:
         axes.set_ylim(panel.limits)
-    if panel.key:
+    if is_small:
+        axes.locator_params(axis="x", nbins=6)
+        if len(panel.lines) > 1:
+            axes.legend(loc="best", frameon=False, fontsize="small", handlelength=1.5)
+    elif panel.key:
         axes.legend(
             loc="upper left",
             bbox_to_anchor=(1.01, 1.0),
@@ -222,9 +270,16 @@ def _draw_line(axes: Axes, line: Line, colour: str, dashes: str, measured: bool)
     )
 
 
-def _styles(names: Sequence[str]) -> list[tuple[str, str]]:
+def _draw_bins(axes: Axes, line: Line, colour: str, *, is_filled: bool) -> None:
+    alpha = 0.55 if is_filled else 1.0
+    axes.set_axisbelow(True)
+    axes.locator_params(axis="y", integer=True)
+    axes.stairs(line.y, line.x, fill=is_filled, color=colour, alpha=alpha, label=line.name)
+
+
+def _styles(names: Sequence[str], unnamed: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """Colour and dashes of each line."""
-    others = cycle(_OTHERS)
+    others = cycle(unnamed)
     return [_STYLES.get(name) or next(others) for name in names]
 
 

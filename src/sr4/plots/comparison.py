@@ -103,7 +103,7 @@ def _write(
     colour: tuple[int, int, int],
 ) -> None:
     """One centred line, shortened at its end until it fits the width."""
-    shown = text.replace("×", "x")  # a sign that Pillow's font lacks
+    shown = " ".join(text.replace("×", "x").split())  # a sign that Pillow's font lacks
     while shown and draw.textlength(shown, font) > width:
         shown = shown.rstrip("…")[:-1].rstrip() + "…" if len(shown) > 1 else ""
     draw.text(top_middle, shown, colour, font, anchor="ma")

@@ -47,12 +47,13 @@ class Network(Protocol):
     between runs on that kind, so that nothing leaves an accelerator during sampling.
 
     Attributes:
-        name: of the runtime.
+        name: of the runtime; told: it, its precision and what it runs on, in words.
         is_for_one: whether the pictures of a user go through it one by one, since those that share
             an evaluation would change each other's rounding.
     """
 
     name: str
+    told: str
     is_for_one: bool
 
     def __call__(

@@ -21,6 +21,7 @@ class ONNXNetwork:
     """The exported graph in ONNX Runtime, float32 on the CPU."""
 
     name = "onnx"
+    told = "onnxruntime, float32 on the processor"
     is_for_one = False
 
     def __init__(self, graph: Path) -> None:

@@ -84,6 +84,7 @@ class OpenVINONetwork:
             has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
             precision = "bf16" if has_bf16 else "float32"
         self.precision = precision
+        self.told = f"openvino, {precision} on the processor"
         self._compiled: dict[int | None, _Compiled] = {}  # by pictures in a group; None for any
         self._compiling: dict[int | None, threading.Lock] = {}  # by the same
         try:

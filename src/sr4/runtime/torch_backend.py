@@ -95,6 +95,12 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return "the processor" if device.type == "cpu" else str(device)
+
+
 class TorchNetwork:
     """A torch network.
 
@@ -108,6 +114,7 @@ class TorchNetwork:
         self, network: nn.Module, device: torch.device, precision: str = "float32"
     ) -> None:
         self.device = device
+        self.told = f"torch, {precision} on {_device_name(device)}"
         # On a processor other kernels than for one picture take over where there are several.
         self.is_for_one = device.type == "cpu"
         self._autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
