@@ -103,7 +103,19 @@ def test_from_nothing_to_the_page(ablations: tuple[Path, list[str]]) -> None:
     for row in results.rows:
         assert row.images == results.budget == driver.BUDGET
         kinds = [(score.steps, score.own, score.projected) for score in row.scores]
-        assert kinds == [(12, True, False), (4, False, False), (4, False, True)]
+        _, _, own_projected, judged = row.scores
+        assert kinds == [
+            (12, True, False),
+            (4, False, False),
+            (12, False, True),
+            (4, False, True),
+        ]
+        assert row.score("own projected") == own_projected
+        assert row.score("projected") == judged
+        assert judged.evaluation.count == 7
+        assert np.mean(judged.pictures["kid_efflite0"]) == pytest.approx(
+            judged.evaluation.kid_efflite0.value, rel=0.01
+        )
         assert row.scores[2].evaluation.consistency.value < 0.1 < row.own.consistency.value
         assert [point.images for point in row.curve] == [100, 200]
         assert row.losses[-1].images == driver.BUDGET
@@ -195,9 +207,25 @@ def test_a_system_can_be_added(peaceful: Path, pictures: Path) -> None:
     assert [row.recipe for row in read_results(peaceful).rows] == list(more)
 
 
+def test_seeds_can_be_added(peaceful: Path, pictures: Path) -> None:
+    before = read_results(peaceful)
+    assert main([*driver.words(str(pictures), peaceful), "--seeds", "cosine=2"]) == 0
+    found = read_results(peaceful)
+    assert without_times(found)["rows"] == without_times(before)["rows"]
+    (again,) = found.repeats
+    first, _ = found.runs("cosine")
+    assert (again.recipe, again.seed, again.settings.training.seed) == ("cosine", 1, 1)
+    assert again.own.psnr != first.own.psnr
+    assert [score.steps for score in again.scores] == [score.steps for score in first.scores]
+    assert (peaceful / "runs" / "cosine-seed-1" / "model").is_dir()
+    text = (peaceful / "README.md").read_text(encoding="utf-8")
+    assert "- Seeds: 0, of weights, order and noise, for all systems; cosine also with 1" in text
+
+
 @pytest.mark.parametrize(
     ("more", "difference"),
     [
+        (["--judged", "5"], "judged = 7, got 5"),
         (["--set", "training.seed=1"], "changes.training.seed = None, got 1"),
         (["--limit", "5"], "limit = 6, got 5"),
         (["--budget", "400"], "budget = 200, got 400"),
@@ -277,6 +305,9 @@ def test_two_at_a_time_are_refused(
         (["--size", "huge"], "expected tiny or full"),
         (["--steps", "20,x"], "whole numbers"),
         (["--steps", "0"], "whole numbers"),
+        (["--seeds", "0"], "got 0 seeds of sr3"),
+        (["--seeds", "three"], "a number of runs such as 3"),
+        (["--recipes", "sr4", "--seeds", "cosine=2"], "one of the recipes sr4"),
     ],
 )
 def test_wrong_words_get_one_line(

@@ -162,7 +162,7 @@ def test_pairs_show_projected_scores_where_all_have_one(
     assert column(table, "PSNR ↑, projected")["cosine − sr3-500"].text == "-1.00 worse"
     steps = steps_table(make_results(linear))
     assert steps is not None
-    assert [row[1].small for row in steps.rows] == ["", "projected", "own"]
+    assert [row[1].small for row in steps.rows] == ["", "projected", "own", "projected"]
     partly = pairs_table(make_results(linear, cosine))
     assert partly is not None
     assert "projected" not in "".join(cell.text for cell in partly.header)
@@ -174,10 +174,27 @@ def test_pairs_and_the_paper_name_recipes() -> None:
 
 
 def test_claims_become_lines(make_row: MakeRow, make_results: MakeResults) -> None:
-    results = make_results(make_row("cosine", 20.5), make_row("sr3-500", 20.0))
-    (line,) = claims_table(judge(results)).rows
-    assert line[2] == Cell("confirmed", bold=True)
+    rows = [make_row("cosine", projected=20.5), make_row("sr3-500", projected=20.0)]
+    (line,) = claims_table(judge(make_results(*rows))).rows
+    assert line[2] == Cell("confirmed", "for these runs", bold=True)
     assert "+0.5" in line[3].text
+    repeats = [make_row(row.recipe, projected=20.2, seed=1) for row in rows]
+    (line,) = claims_table(judge(make_results(*rows, *repeats))).rows
+    assert line[2] == Cell("open", bold=True)
+
+
+def test_scores_of_several_seeds_are_one_line(make_row: MakeRow, make_results: MakeResults) -> None:
+    """Their mean, with an interval that is wider by how far they are apart."""
+    one = make_results(make_row("sr4", 20.0))
+    several = make_results(*(make_row("sr4", 20.0 + seed, seed=seed) for seed in range(3)))
+    alone, together = (column(score_table(each), "PSNR ↑")["sr4"] for each in (one, several))
+    assert (alone.text, together.text) == ("20.00", "21.00")
+    assert alone.small == "[19.57, 20.43]"
+    assert together.small == "[18.86, 23.14]"
+    steps = steps_table(several)
+    assert steps is not None
+    (own,) = [row for row in steps.rows if row[1].small == "own"]
+    assert own[2] == together
 
 
 def test_settings_show_what_differs_alone(make_row: MakeRow, make_results: MakeResults) -> None:

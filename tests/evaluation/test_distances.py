@@ -15,6 +15,7 @@ from sr4.evaluation.distances import (
     frechet_distance_interval,
     kernel_distance,
     kernel_distance_interval,
+    kernel_distance_shares,
 )
 
 
@@ -59,6 +60,20 @@ def test_kernel_distance_interval_covers_the_true_distance_about_95_times_in_100
         assert interval.low < interval.value < interval.high
         inside += interval.low <= true <= interval.high
     assert 88 <= inside <= 99
+
+
+def test_shares_have_the_mean_and_the_error_of_the_distance() -> None:
+    """Of N(0, 1) and N(1, 1), whose distance is known (see above)."""
+    truth = 1000 * (4 + 32 - 2 * 7)
+    draws = [
+        kernel_distance_shares(gaussian(100, 1, seed), gaussian(100, 1, 1000 + seed, mean=1.0))
+        for seed in range(400)
+    ]
+    means = np.array([draw.mean() for draw in draws])
+    error = means.std(ddof=1)
+    assert means.mean() == pytest.approx(truth, abs=3 * error / np.sqrt(len(means)))
+    told = np.sqrt(np.mean([draw.var(ddof=1) / len(draw) for draw in draws]))
+    assert told == pytest.approx(error, rel=0.15)
 
 
 def test_kernel_distance_interval_needs_pairs() -> None:

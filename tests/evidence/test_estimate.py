@@ -22,12 +22,14 @@ from sr4.pictures.pixels import quantise, to_array
 Float64 = NDArray[np.float64]
 
 
-def natural(seed: int, edge: int = 512) -> Float64:
-    """Noise whose power falls with the square of the frequency, as that of photographs does."""
+def natural(seed: int, edge: int = 512, fall: float = 1.0) -> Float64:
+    """Noise whose power falls with the square of the frequency, as that of photographs does, or
+    with that to the power of `fall`.
+    """
     random = np.random.default_rng(seed)
     rows, columns = np.fft.fftfreq(edge), np.fft.rfftfreq(edge)
     radius = np.hypot(rows[:, None], columns) + 1 / edge
-    spectrum = np.fft.rfft2(random.standard_normal((3, edge, edge))) / radius
+    spectrum = np.fft.rfft2(random.standard_normal((3, edge, edge))) / radius**fall
     found = np.fft.irfft2(spectrum, (edge, edge))
     return np.asarray(np.clip(0.4 * found / found.std(), -0.95, 0.95))
 
@@ -50,6 +52,20 @@ def test_noise_on_a_picture_is_measured(deviation: float) -> None:
     noisy = clean + deviation / 127.5 * random.standard_normal(clean.shape)
     assert estimated_noise(rounded(noisy)) == pytest.approx(deviation, rel=0.15)
     assert estimated_noise(rounded(clean)) < 1 < STRONG_NOISE
+
+
+def test_texture_everywhere_is_not_taken_for_noise() -> None:
+    """A small picture without one flat part, as fur or leaves give."""
+    fur = np.repeat(natural(0, 128, fall=1.5)[:1], 3, axis=0) * 0.75
+    assert estimated_noise(rounded(fur)) < STRONG_NOISE
+    noisy = fur + 8 / 127.5 * np.random.default_rng(0).standard_normal(fur.shape)
+    assert estimated_noise(rounded(noisy)) == pytest.approx(8, rel=0.1)
+
+
+def test_noise_that_all_channels_share_is_measured() -> None:
+    grain = 8 / 127.5 * np.random.default_rng(0).standard_normal((1, 128, 128))
+    film = 0.5 * Degradation(2)(natural(0, 256)) + grain
+    assert estimated_noise(rounded(film)) == pytest.approx(8, rel=0.1)
 
 
 def test_black_and_white_hide_no_noise() -> None:

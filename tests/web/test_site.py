@@ -65,6 +65,7 @@ def test_the_site_tells_its_files_and_their_names_change_with_them(
         config = read_config(folder)
         assert (model["scale"], model["parameters"]) == (config.scale, config.parameters)
         assert model["has_detail"] == config.network.has_mean_output
+        assert model["detail"] == config.sampling.detail
         for name, one in model["files"].items():  # unchanged
             assert one["sha256"] == file_sha256(folder / name)
     others = {path.relative_to(report.folder).as_posix() for path in files}

@@ -18,6 +18,8 @@ export interface SiteModel {
   readonly licence: string;
   /** Whether `detail` may be other than 1. */
   readonly has_detail: boolean;
+  /** That it takes by itself. */
+  readonly detail: number;
   readonly files: Readonly<Record<"config.json" | "model.onnx" | "model.safetensors", SiteFile>>;
 }
 

@@ -1,6 +1,6 @@
 /** The form of the settings. */
 
-import type { Backend, Models, Takes } from "./backends/backend";
+import type { Backend, Model, Models, Takes } from "./backends/backend";
 import { byId, make } from "./dom";
 import { icon } from "./icons";
 import { defaults, MOST_SAMPLES, readSettings, type Settings, type SizeBy } from "./settings";
@@ -85,24 +85,30 @@ export class Panel {
     return field;
   }
 
-  /** Automatic may take any of the models, so that each has to have the dial. */
-  private hasDetail(): boolean {
+  /** The models that may draw: automatic may take any of them. */
+  private asked(): readonly Model[] {
     const { models } = this.models;
     const meant = models.filter(({ name }) => name === this.settings.model);
-    const asked = meant.length > 0 ? meant : models;
+    return meant.length > 0 ? meant : models;
+  }
+
+  private hasDetail(): boolean {
+    const asked = this.asked();
     return asked.length > 0 && asked.every((one) => one.has_detail);
   }
 
   private detail(): HTMLElement {
     const { detail } = this.settings;
     const said = make("output", {}, detail === null ? t("detail_own") : number(detail, 2));
+    const asked = this.asked();
+    const own = asked.reduce((sum, one) => sum + one.detail, 0) / asked.length;
     const range = make("input", {
       type: "range",
       id: "detail",
       min: "0",
       max: "1",
       step: "0.05",
-      value: String(detail ?? 1),
+      value: String(detail ?? own),
     });
     range.addEventListener("input", () => {
       this.settings.detail = Number(range.value);

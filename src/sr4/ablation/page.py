@@ -26,6 +26,7 @@ from sr4.ablation.grids import denoising_strips, halfway_pictures, sample_files,
 from sr4.ablation.results import RESULTS, Results, Row, read_results
 from sr4.ablation.table import (
     BOLD_RULE,
+    ONE_SEED,
     PAIRS_RULE,
     all_metrics_table,
     claims_table,
@@ -150,12 +151,20 @@ def facts(results: Results) -> dict[str, str]:
     return {
         "Size": f"{results.size}: {low}x{low} to {model.image_size}x{model.image_size} pixels",
         "Budget": f"{results.budget:,} training pictures for each system, repeats counted",
-        "Seed": f"{results.seed}, of weights, order and noise, for all systems",
+        "Seeds": _seeds(results),
         "Training pictures": results.data,
         "Test pictures": results.test,
         "Machine": results.machine,
         "Versions": results.versions,
     }
+
+
+def _seeds(results: Results) -> str:
+    text = f"{results.seed}, of weights, order and noise, for all systems"
+    for name in dict.fromkeys(row.recipe for row in results.repeats):
+        others = ", ".join(str(results.seed + row.seed) for row in results.runs(name)[1:])
+        text += f"; {name} also with {others}"
+    return text
 
 
 def remarks(results: Results) -> list[str]:
@@ -233,6 +242,7 @@ def _page(content: _Content, results: Results, folder: Path) -> str:
         mark=_MARK,
         file=_file,
         pairs_rule=PAIRS_RULE,
+        one_seed=ONE_SEED,
         gallery=gallery,
         sliders=_sliders(results, folder),
         sides=_sides([row.recipe for row in results.rows if row.recipe in shown]),

@@ -11,7 +11,7 @@ from typing import Any
 from sr4.config import RunSettings
 from sr4.config.overrides import override
 from sr4.data.sources import Source
-from sr4.errors import RunError, reason
+from sr4.errors import RunError, UsageError, reason
 from sr4.files.kinds import FolderKind, holds
 from sr4.files.whole import clear_leftovers, write_text
 from sr4.recipes import recipe
@@ -51,6 +51,9 @@ class Plan:
         changes: settings laid over those of each recipe, nested as `RunSettings`.
         steps: numbers of steps to score besides each system's own, where it has so many.
         limit: test pictures; validations draw no more.
+        judged: test pictures of the scores with projection, which claims are judged by.
+        seeds: runs of a system by its name, one where there is none; run n adds n to
+            `training.seed`.
     """
 
     recipes: tuple[str, ...] = PAPER
@@ -59,16 +62,47 @@ class Plan:
     changes: Mapping[str, Any] = field(default_factory=dict)
     steps: tuple[int, ...] = STEPS
     limit: int = 64
+    judged: int = 64
+    seeds: Mapping[str, int] = field(default_factory=dict)
 
-    def settings(self, name: str) -> RunSettings:
-        """The settings of one of the systems.
+    def __post_init__(self) -> None:
+        if not self.recipes or len(set(self.recipes)) < len(self.recipes):
+            raise UsageError(
+                f"got the recipes {', '.join(self.recipes)}; expected at least one, each once"
+            )
+        for name, count in self.seeds.items():
+            if name not in self.recipes or count < 1:
+                raise UsageError(
+                    f"got {count} seeds of {name}; expected at least one, of one of the recipes "
+                    f"{', '.join(self.recipes)}"
+                )
+        if min(self.limit, self.judged) < 2:
+            raise UsageError(
+                f"got {self.limit} test pictures and {self.judged} to judge by; expected two or "
+                "more"
+            )
+
+    @property
+    def runs(self) -> tuple[tuple[str, int], ...]:
+        """Recipe and seed of each run; every system has its first one before any its second."""
+        most = max(self.seeds.get(name, 1) for name in self.recipes)
+        return tuple(
+            (name, seed)
+            for seed in range(most)
+            for name in self.recipes
+            if seed < self.seeds.get(name, 1)
+        )
+
+    def settings(self, name: str, seed: int = 0) -> RunSettings:
+        """The settings of one of the systems, in the run of that seed.
 
         Raises:
             UsageError: an unknown recipe or setting, an impossible value.
         """
         settings = override(at_size(recipe(name), self.size, self.budget), self.changes)
         pictures = min(settings.training.validation_images, self.limit)
-        return override(settings, {"training": {"validation_images": pictures}})
+        seed += settings.training.seed
+        return override(settings, {"training": {"validation_images": pictures, "seed": seed}})
 
 
 def settle(out: Path, plan: Plan, data: Source, test: Source) -> None:
@@ -80,6 +114,7 @@ def settle(out: Path, plan: Plan, data: Source, test: Source) -> None:
         "changes": dict(plan.changes),
         "steps": list(plan.steps),
         "limit": plan.limit,
+        "judged": plan.judged,
         "data": fingerprint(data),
         "test": fingerprint(test),
     }

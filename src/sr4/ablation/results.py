@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -74,14 +74,21 @@ class Score(_Record):
     projected: bool  # onto the pictures that D maps onto low_res, in every step
     evaluation: Evaluation
     # Of single pictures, in the order of the test set, so that systems can be compared in pairs:
-    # psnr (dB), ssim, consistency (x 1e-5).
+    # psnr (dB), ssim, consistency (x 1e-5), and shares of kid_efflite0 (x 1000).
     pictures: dict[str, tuple[float, ...]]
 
 
+Kind = Literal["own", "own projected", "projected", "fewest"]
+"""At the system's own number of steps, without projection as in the paper, or with it; with it at
+the most steps that all systems were scored at; without it at the fewest.
+"""
+
+
 class Row(_Record):
-    """One system."""
+    """One run of a system."""
 
     recipe: str
+    seed: int = 0  # how far it is from the first one's
     settings: RunSettings
     parameters: int
     gflops: float  # of one evaluation for one picture
@@ -95,6 +102,18 @@ class Row(_Record):
         """The scores at the system's own number of steps."""
         return next(score.evaluation for score in self.scores if score.own)
 
+    def score(self, kind: Kind) -> Score | None:
+        """The scores of a kind, if there are any."""
+        if kind == "own":
+            return next(one for one in self.scores if one.own)
+        if kind == "fewest":
+            others = [one for one in self.scores if not one.projected and not one.own]
+            return min(others, key=lambda one: one.steps, default=None)
+        projected = [one for one in self.scores if one.projected]
+        if kind == "own projected":
+            return next((one for one in projected if one.steps == self.own.nfe), None)
+        return min(projected, key=lambda one: one.steps, default=None)
+
 
 class Results(_Record):
     """A whole ablation."""
@@ -107,8 +126,13 @@ class Results(_Record):
     machine: str
     versions: str
     baselines: tuple[Evaluation, ...]  # bicubic and its projection
-    rows: tuple[Row, ...]
+    rows: tuple[Row, ...]  # a run of each system, with the first seed
+    repeats: tuple[Row, ...] = ()  # further ones, with other seeds
     shown: int  # pictures in samples/
+
+    def runs(self, name: str) -> tuple[Row, ...]:
+        """The runs of a system, by their seeds; none of one that is not there."""
+        return tuple(row for row in (*self.rows, *self.repeats) if row.recipe == name)
 
     def write(self, folder: Path) -> None:
         """Write results.json, whole or not at all."""

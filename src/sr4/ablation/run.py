@@ -1,8 +1,8 @@
-"""Train the named systems with the same pictures, order, budget and seed; score them on the same
-pictures with the same noise.
+"""Train the named systems with the same pictures, order, budget and seed, once or with several
+seeds; score them on the same pictures with the same noise.
 
     OUT/ablation.json     what the ablation is: refused to be changed later
-    OUT/runs/RECIPE/      run folders of the training
+    OUT/runs/RECIPE/      run folders of the training; RECIPE-seed-1 and so on of further seeds
     OUT/scores/*.json     evaluations that are done
     OUT/samples/          what the page shows
     OUT/results.json README.md index.html figures/
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -22,7 +22,7 @@ from typing import NamedTuple
 import torch
 
 from sr4._version import __version__
-from sr4.ablation.claims import IN_PAIRS
+from sr4.ablation.claims import OF_PICTURES, OF_SETS
 from sr4.ablation.page import write_page
 from sr4.ablation.plan import Plan, recorded, settle
 from sr4.ablation.results import SAMPLES, CurvePoint, LossPoint, Results, Row, Score, points
@@ -77,10 +77,11 @@ def ablate(
 ) -> Results | None:
     """Run a plan, or go on with it: what is done is not done again, wherever it was stopped.
 
-    After each system, `results.json`, the table and the page are those of all systems so far.
+    After each run, `results.json`, the table and the page are those of all runs so far; every
+    system has its first run before any has its second.
 
     Args:
-        plan: more recipes may be added to it when it goes on; all else must stay.
+        plan: more recipes and seeds may be added to it when it goes on; all else must stay.
         data: training pictures, at least as large as the size's; larger ones are cropped to
             their central square and resized.
         test: test pictures, in the same way.
@@ -99,15 +100,11 @@ def ablate(
         RunError: the folder is that of another ablation, in use, or cannot be written.
         DataError: a picture cannot be used.
     """
-    if not plan.recipes or len(set(plan.recipes)) < len(plan.recipes):
-        raise UsageError(
-            f"got the recipes {', '.join(plan.recipes)}; expected at least one, each once"
-        )
     check_alone()
     for package in ("matplotlib", "jinja2"):  # the page comes last: better to know now
         require(package, what="the page of an ablation", package=package)
-    settings = {name: plan.settings(name) for name in plan.recipes}
-    edge = next(iter(settings.values())).model.image_size
+    runs = [(name, seed, plan.settings(name, seed)) for name, seed in plan.runs]
+    edge = runs[0][2].model.image_size
     data, test, val, show = (
         ResizedSource(source, edge) for source in (data, test, val or test, show or test)
     )
@@ -119,7 +116,7 @@ def ablate(
         try:
             with _interrupted_by_sigterm():
                 return _Ablation(
-                    plan, settings, data, test, val, show, out, inception, on_progress
+                    plan, runs, data, test, val, show, out, inception, on_progress
                 ).run()
         except KeyboardInterrupt:
             return None
@@ -148,7 +145,7 @@ def _interrupted_by_sigterm() -> Iterator[None]:
 @dataclass
 class _Ablation:
     plan: Plan
-    settings: Mapping[str, RunSettings]
+    runs: Sequence[tuple[str, int, RunSettings]]  # recipe, seed, settings
     data: Source
     test: Source
     val: Source
@@ -159,7 +156,7 @@ class _Ablation:
     rows: list[Row] = field(default_factory=list)
 
     def run(self) -> Results | None:
-        first = next(iter(self.settings.values()))
+        first = self.runs[0][2]
         bicubic = build_degradation(first.model)
         baselines = [
             self._score(upscaler, upscaler.name).evaluation
@@ -168,26 +165,33 @@ class _Ablation:
         with writing(self.out):
             shown = write_inputs(self.out, self.show, bicubic)
         results = None
-        for name, settings in self.settings.items():
-            if not self._train(name, settings):
+        for name, seed, settings in self.runs:
+            if not self._train(_label(name, seed), settings):
                 return None
-            self.rows.append(self._row(name, settings))
+            self.rows.append(self._row(name, seed, settings))
             results = Results(
                 size=self.plan.size,
                 budget=first.training.total_images,
                 seed=first.training.seed,
                 data=f"{Path(self.data.location).name} ({len(self.data)} pictures)",
-                test=f"{Path(self.test.location).name} (the first {self.plan.limit} pictures)",
+                test=f"{Path(self.test.location).name} (the first {self._tested})",
                 machine=machine(),
                 versions=f"sr4 {__version__}, torch {version('torch')}",
                 baselines=tuple(baselines),
-                rows=tuple(self.rows),
+                rows=tuple(row for row in self.rows if row.seed == 0),
+                repeats=tuple(row for row in self.rows if row.seed > 0),
                 shown=shown,
             )
             with writing(self.out):
                 results.write(self.out)
                 write_page(self.out)
         return results
+
+    @property
+    def _tested(self) -> str:
+        if self.plan.judged == self.plan.limit:
+            return f"{self.plan.limit} pictures"
+        return f"{self.plan.limit} pictures, with projection {self.plan.judged}"
 
     def _train(self, name: str, settings: RunSettings) -> bool:
         """Train a system up to its budget; False if a signal came before."""
@@ -216,8 +220,9 @@ class _Ablation:
     def _run(self, name: str) -> Path:
         return self.out / "runs" / name
 
-    def _row(self, name: str, settings: RunSettings) -> Row:
-        """The scores of a trained system."""
+    def _row(self, recipe: str, seed: int, settings: RunSettings) -> Row:
+        """The scores of a trained run."""
+        name = _label(recipe, seed)
         folder = find_model(self._run(name))
         config = read_config(folder)
         network = TorchNetwork.open(folder, config, "auto", settings.training.precision)
@@ -225,15 +230,20 @@ class _Ablation:
         own, *others = numbers_of_steps(settings, self.plan.steps)
         scores = [self._score(model, name, own, own=True)]
         scores += [self._score(model, name, steps) for steps in others]
-        scores.append(self._score(model, name, (own, *others)[-1], projected=True))
-        with writing(self.out):
-            write_samples(self.out, model, self.show)
-            drawn = self._run(name) / VALIDATION_PICTURES
-            write_halfway(self.out / SAMPLES / name, drawn, config.training_images)
+        judged = (own, *others)[-1]
+        for steps in dict.fromkeys((own, judged)):
+            count = self.plan.judged if steps == judged else None
+            scores.append(self._score(model, name, steps, projected=True, limit=count))
+        if seed == 0:
+            with writing(self.out):
+                write_samples(self.out, model, self.show)
+                drawn = self._run(name) / VALIDATION_PICTURES
+                write_halfway(self.out / SAMPLES / name, drawn, config.training_images)
         cost = describe(settings)
         metrics = read_metrics(self._run(name))
         return Row(
-            recipe=name,
+            recipe=recipe,
+            seed=seed,
             settings=settings,
             parameters=cost["parameters"],
             gflops=cost["gflops"],
@@ -251,6 +261,7 @@ class _Ablation:
         *,
         own: bool = False,
         projected: bool = False,
+        limit: int | None = None,
     ) -> Score:
         """An evaluation, which is kept in a file of its own."""
         parts = [name, *([str(steps)] if steps else []), *(["projected"] if projected else [])]
@@ -260,11 +271,12 @@ class _Ablation:
             if self.inception is None or kept.evaluation.fid is not None:
                 return kept
         doing = f"scoring {' '.join(parts)}"
-        self._tell(doing, 0, self.plan.limit)
+        limit = limit or self.plan.limit
+        self._tell(doing, 0, limit)
         evaluation = evaluate(
             model,
             self.test,
-            limit=self.plan.limit,
+            limit=limit,
             steps=steps,
             consistency=True if projected else None,
             batch_size=_BATCH,
@@ -272,15 +284,19 @@ class _Ablation:
             on_progress=lambda done, total: self._tell(doing, done, total),
         )
         columns = {
-            metric: tuple(round(one[metric] or 0.0, 6) for one in evaluation.pictures)
-            for metric in IN_PAIRS
+            metric: [one[metric] or 0.0 for one in evaluation.pictures] for metric in OF_PICTURES
         }
+        for metric in OF_SETS:
+            if metric in evaluation.shares:
+                columns[metric] = [*evaluation.shares[metric]]
         score = Score(
             steps=evaluation.nfe,
             own=own,
             projected=projected,
             evaluation=evaluation,
-            pictures=columns,
+            pictures={
+                metric: tuple(round(one, 6) for one in values) for metric, values in columns.items()
+            },
         )
         with writing(path):
             path.parent.mkdir(exist_ok=True)
@@ -290,6 +306,11 @@ class _Ablation:
     def _tell(self, doing: str, done: int, total: int, message: str | None = None) -> None:
         if self.on_progress is not None:
             self.on_progress(Progress(doing, done, total, message))
+
+
+def _label(recipe: str, seed: int) -> str:
+    """What the files of a run are called."""
+    return f"{recipe}-seed-{seed}" if seed else recipe
 
 
 def numbers_of_steps(settings: RunSettings, others: Sequence[int]) -> list[int]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sr4.ablation.claims import IN_PAIRS, Judgement, difference
-from sr4.ablation.results import Results, Row, Score
+from sr4.ablation.claims import OF_PICTURES, QUALITY, Judgement, difference
+from sr4.ablation.comparison import Difference, mean_over_seeds
+from sr4.ablation.results import Kind, Results, Row, Score
 from sr4.evaluation.cells import difference_cell, heading, score_cell
 from sr4.evaluation.metrics import Interval
-from sr4.evaluation.report import Evaluation
 from sr4.evaluation.table import METRICS, Metric
 from sr4.plots.tables import NONE, Cell, Table
 
@@ -18,11 +18,13 @@ BOLD_RULE = (
     "are scored on the same pictures with the same noise, so that this is a strict rule; the "
     "differences in pairs are a sharper one."
 )
+ONE_SEED = "for these runs"  # where there is no telling what other seeds would give
 PAIRS_RULE = (
-    "Mean difference over the test pictures, first system minus second, each at its own number of "
-    "steps, with its 95 % bootstrap interval. Better or worse is said where that excludes zero, "
-    'without correction for the number of comparisons. "Projected": with projection, at the most '
-    "steps that all systems were scored at."
+    "Mean difference over the test pictures and seeds, first system minus second, each at its own "
+    "number of steps, with its 95 % interval (docs/paper.md tells how it is made; with one seed it "
+    "holds for these very runs). Better or worse is said where that excludes zero, without "
+    'correction for the number of comparisons. "Projected": with projection, at the most steps '
+    "that all systems were scored at."
 )
 _METRICS = [metric for metric in METRICS if metric.tables]
 
@@ -51,12 +53,15 @@ PAPER: Mapping[str, Published] = {
 PAIRS = (
     ("sr3-500", "sr3", "500 steps in place of 2,000"),
     ("sr3-500-matched", "sr3-500", "500 linear steps that end in pure noise"),
+    ("sr3-500-matched", "sr3", "next to nothing: how far two equal systems are apart"),
     ("cosine", "sr3-500", "cosine against linear, as in the paper"),
     ("cosine", "sr3-500-matched", "cosine against linear that ends in as much noise"),
     ("hybrid-vlb", "sr3-500", "learned variance and hybrid loss"),
     ("attention-input", "sr3-500", "attention over the inputs"),
     ("residual", "cosine", "the residual as target"),
     ("sr4", "residual", "attention in the middle only, low-res path"),
+    ("sr4", "sr4-no-path", "low-res path"),
+    ("sr4-no-path", "residual", "attention in the middle only"),
     ("sr4", "sr3", "the proposal against the baseline"),
     ("regression", "sr3", "no diffusion"),
 )
@@ -74,12 +79,13 @@ def score_table(results: Results) -> Table:
     for each baseline.
     """
     metrics, rows = metrics_of(results), results.rows
-    best = {metric: _best(metric, [row.own for row in rows]) for metric in metrics}
+    own = [_of_runs(results, row, next(one for one in row.scores if one.own)) for row in rows]
+    best = {metric: _best(metric, [found[metric.field] for found in own]) for metric in metrics}
     systems = [
         (
             Cell(row.recipe),
             *(
-                score_cell(metric, row.own[metric.field], best=best[metric] == number)
+                score_cell(metric, own[number][metric.field], best=best[metric] == number)
                 for metric in metrics
             ),
             *_cost_cells(row),
@@ -110,6 +116,22 @@ def score_table(results: Results) -> Table:
     return Table(header, (*systems, *baselines))
 
 
+def _of_runs(results: Results, row: Row, score: Score) -> dict[str, Interval | None]:
+    """The scores of a system by field, at that number of steps: of its runs together."""
+    scores = [
+        one.evaluation
+        for run in results.runs(row.recipe)
+        for one in run.scores
+        if (one.steps, one.projected) == (score.steps, score.projected)
+    ]
+    found: dict[str, Interval | None] = {}
+    for metric in METRICS:
+        values = [one[metric.field] for one in scores]
+        known = [value for value in values if value is not None]
+        found[metric.field] = mean_over_seeds(known) if len(known) == len(values) else None
+    return found
+
+
 def _cost_cells(row: Row) -> tuple[Cell, ...]:
     return (
         Cell(f"{row.own.nfe:,}"),
@@ -130,7 +152,8 @@ def steps_table(results: Results) -> Table | None:
     for row in results.rows:
         for score in sorted(row.scores, key=lambda one: (one.steps, one.projected)):
             steps = Cell(f"{score.steps:,}", _kind(score))
-            cells = (score_cell(metric, score.evaluation[metric.field]) for metric in metrics)
+            found = _of_runs(results, row, score)
+            cells = (score_cell(metric, found[metric.field]) for metric in metrics)
             lines.append((Cell(row.recipe), steps, *cells))
     return Table(
         (Cell("System"), Cell("Steps"), *(heading(metric) for metric in metrics)), tuple(lines)
@@ -145,49 +168,57 @@ def pairs_table(results: Results) -> Table | None:
     """Differences between systems that differ in one thing; None if no two of them are there."""
     rows = {row.recipe: row for row in results.rows}
     pairs = [pair for pair in PAIRS if pair[0] in rows and pair[1] in rows]
-    columns = [(metric, False) for metric in _METRICS if metric.field in IN_PAIRS]
-    if all(any(score.projected for score in row.scores) for row in results.rows):
-        # With projection, consistency is the same for all.
-        columns += [(metric, True) for metric, _ in columns if metric.field != "consistency"]
+    columns: list[tuple[Metric, Kind]] = [
+        (metric, "own") for metric in _METRICS if metric.field in OF_PICTURES
+    ]
+    # With projection, consistency is the same for all.
+    columns += [(metric, "projected") for metric in _METRICS if metric.field in QUALITY]
+    found = {
+        (one, other): [difference(results, one, other, each.field, kind) for each, kind in columns]
+        for one, other, _ in pairs
+    }
+    kept = [n for n in range(len(columns)) if any(told[n] for told in found.values())]
     lines = []
     for one, other, thing in pairs:
-        cells = [
-            _difference_cell(
-                metric, difference(rows[one], rows[other], metric.field, projected=projected)
-            )
-            for metric, projected in columns
-        ]
+        cells = [_difference_cell(columns[n][0], found[one, other][n]) for n in kept]
         lines.append((Cell(f"{one} − {other}"), Cell(thing), *cells))
-    headings = [_heading(metric, projected) for metric, projected in columns]
+    headings = [_heading(*columns[n]) for n in kept]
     header = (Cell("Pair"), Cell("What differs"), *headings)
     return Table(header, tuple(lines), words=2) if lines else None
 
 
-def _heading(metric: Metric, projected: bool) -> Cell:
+def _heading(metric: Metric, kind: Kind) -> Cell:
     plain = heading(metric)
-    return Cell(f"{plain.text}, projected", plain.small) if projected else plain
+    return plain if kind == "own" else Cell(f"{plain.text}, {kind}", plain.small)
 
 
-def _difference_cell(metric: Metric, found: Interval) -> Cell:
+def _difference_cell(metric: Metric, difference: Difference | None) -> Cell:
+    if difference is None:
+        return Cell(NONE)
+    found = difference.interval
     return difference_cell(metric, found, is_clear=not found.low <= 0 <= found.high)
 
 
 def claims_table(judgements: Sequence[Judgement]) -> Table:
     """The paper's claims and what the results say."""
     lines = [
-        (Cell(one.claim), Cell(one.where), Cell(one.verdict, bold=True), Cell(one.evidence))
+        (
+            Cell(one.claim),
+            Cell(one.where),
+            Cell(one.verdict, "" if one.has_seeds else ONE_SEED, bold=True),
+            Cell(one.evidence),
+        )
         for one in judgements
     ]
     header = tuple(map(Cell, ("Claim", "In the paper", "Here", "Evidence")))
     return Table(header, tuple(lines), words=4)
 
 
-def _best(metric: Metric, evaluations: Sequence[Evaluation]) -> int | None:
+def _best(metric: Metric, values: Sequence[Interval | None]) -> int | None:
     """The place of the best one, if its interval overlaps no other's (see BOLD_RULE)."""
     sign = 1 if metric.higher_is_better else -1
     bounds = []
-    for place, evaluation in enumerate(evaluations):
-        value = evaluation[metric.field]
+    for place, value in enumerate(values):
         if value is not None:
             low, high = sorted((sign * value.low, sign * value.high))
             bounds.append((sign * value.value, low, high, place))

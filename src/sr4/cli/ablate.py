@@ -93,6 +93,24 @@ def ablate(
     limit: Annotated[
         int, typer.Option(metavar="N", min=2, help="Test pictures; validations draw no more.")
     ] = 64,
+    judged: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=2,
+            help="Test pictures of the scores with projection, which claims are judged by. "
+            "Default: those of --limit.",
+            show_default=False,
+        ),
+    ] = None,
+    seeds: Annotated[
+        str,
+        typer.Option(
+            metavar="N|A=N,...",
+            help="Runs of each system, or of those named, each with a seed of its own; with "
+            "several, the spread over them is part of all intervals.",
+        ),
+    ] = "1",
     inception: Inception = None,
     assignments: Annotated[
         list[str] | None,
@@ -108,7 +126,7 @@ def ablate(
 ) -> int:
     """Train and score systems under equal conditions.
 
-    All see the same pictures in the same order, with the same budget and seed. DIR gets
+    All see the same pictures in the same order, with the same budget and seeds. DIR gets
     results.json, a table (README.md) and a page with curves and pictures (index.html). The same
     command again goes on where it was stopped, by whatever.
     """
@@ -121,13 +139,16 @@ def ablate(
     changes: dict[str, Any] = {}
     for text in assignments or ():
         changes = merge(changes, parse_assignment(text))
+    names = _names(recipes) if recipes is not None else planning.PAPER
     plan = planning.Plan(
-        recipes=_names(recipes) if recipes is not None else planning.PAPER,
+        recipes=names,
         size=_size(size),
         budget=budget,
         changes=changes,
         steps=_numbers(steps),
         limit=limit,
+        judged=limit if judged is None else judged,
+        seeds=_seeds(seeds, names),
     )
     with console.progress("ablation") as advance:
 
@@ -139,7 +160,7 @@ def ablate(
 
         def opened(specs: Sequence[str]) -> Source:
             # All systems see the same pictures.
-            model = plan.settings(next(iter(plan.recipes), planning.PAPER[0])).model
+            model = plan.settings(names[0]).model
             return open_sources(specs, model.channels, model.data_range)
 
         results = run.ablate(
@@ -194,6 +215,19 @@ def _numbers(text: str) -> tuple[int, ...]:
             f"got --steps {text!r}; expected whole numbers of at least 1, such as 20,100"
         ) from error
     return numbers
+
+
+def _seeds(text: str, recipes: Sequence[str]) -> dict[str, int]:
+    try:
+        if "=" not in text:
+            return dict.fromkeys(recipes, int(text))
+        parts = (part.split("=") for part in text.split(","))
+        return {name.strip(): int(count) for name, count in parts}
+    except ValueError as error:
+        raise UsageError(
+            f"got --seeds {text!r}; expected a number of runs such as 3, or those of some systems "
+            "such as cosine=3,sr4=3"
+        ) from error
 
 
 def _print(results: Results, out: Path) -> None:

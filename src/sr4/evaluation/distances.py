@@ -93,7 +93,7 @@ def kernel_distance_interval(real: Features, fake: Features, *, seed: int = 0) -
     The spread over subsets would not do as an error: subsets overlap, and for small sets there is
     only one. Resampling pictures with replacement would not either, since a picture's kernel with
     its own copy is biased. So each pair of pictures gets its share of the distance (the first-order
-    projection of the U-statistic, Hoeffding 1948), and twice the shares are bootstrapped.
+    projection of the U-statistic, Hoeffding 1948), and the shares are bootstrapped.
 
     Args:
         real: (N, F) features of the truths.
@@ -101,9 +101,23 @@ def kernel_distance_interval(real: Features, fake: Features, *, seed: int = 0) -
     """
     value = kernel_distance(real, fake, seed=seed)
     real, fake = _check_pairs(real, fake)
-    spread = bootstrap(2 * KERNEL_SCALE * _kernel_shares(real, fake), seed)
+    spread = bootstrap(kernel_distance_shares(real, fake), seed)
     shift = value - spread.value
     return Interval(value=value, low=spread.low + shift, high=spread.high + shift)
+
+
+def kernel_distance_shares(real: Features, fake: Features) -> Float64:
+    """(N,) numbers, one for each pair (real_i, fake_i), whose mean is an unbiased estimate of the
+    kernel distance (Gretton et al. 2012, equation 4), and whose spread is that of single pictures:
+    the distances of two models from the same truths can be compared by their shares.
+
+    Args:
+        real: (N, F) features of the truths.
+        fake: (N, F) features of the results, in the same order.
+    """
+    shares = _kernel_shares(*_check_pairs(real, fake))
+    # A pair is in the sums twice, in rows and in columns: so its error counts twice.
+    return np.asarray(KERNEL_SCALE * (2 * shares - shares.mean()))
 
 
 def _kernel_shares(real: Float64, fake: Float64) -> Float64:

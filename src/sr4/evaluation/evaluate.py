@@ -227,8 +227,7 @@ def evaluate(
         if on_progress:
             on_progress(len(tally.names), total)
 
-    if bad:
-        notes.append(f"{len(bad)} of the {total} pictures are bad and were left out")
+    notes += [f"{len(bad)} of the {total} pictures are bad and were left out"] if bad else []
     distances, distance_notes = tally.distances(seed)
     return Evaluation(
         model=plain(model.name),
@@ -252,6 +251,7 @@ def evaluate(
         reliability=tally.reliability(seed),
         legend=tally.legend,
         pictures=tally.scores(),
+        shares=tally.shares(),
         examples=tally.examples(),
     )
 

@@ -109,7 +109,7 @@ class Evaluation(BaseModel):
     Beside its own fields it has those of all metrics of `sr4.evaluation.table`. Metrics of single
     pictures are means with 95 % bootstrap intervals over the pictures. `None` says that a metric
     was not computed; `notes` say why, except of `kid` and `fid`, which need weights that the user
-    names. All but pictures, examples and legend survive a round trip through JSON.
+    names. All but pictures, examples, legend and shares survive a round trip through JSON.
 
     Attributes:
         reliability: stated and found coverage by level, of several samples.
@@ -131,6 +131,8 @@ class Evaluation(BaseModel):
     legend: Legend | None = Field(default=None, exclude=True, repr=False)
     pictures: tuple[PictureScore, ...] = Field(default=(), exclude=True, repr=False)
     examples: tuple[Example, ...] = Field(default=(), exclude=True, repr=False)
+    # Of distances of sets, by field: each picture's share, whose mean estimates it.
+    shares: dict[str, tuple[float, ...]] = Field(default={}, exclude=True, repr=False)
 
     def __getitem__(self, field: str) -> Interval | None:
         """The score of that field; None if it was not computed."""

@@ -21,6 +21,7 @@ from sr4.evaluation.distances import (
     frechet_bias,
     frechet_distance_interval,
     kernel_distance_interval,
+    kernel_distance_shares,
 )
 from sr4.evaluation.metrics import Float64, Interval
 from sr4.evaluation.observed import LEVELS, Observed
@@ -98,13 +99,14 @@ class SetMetric(Metric):
         network: of the features: "efflite0" or "inception".
         of: the distance with its interval, of features (N, F) of originals and results, by a seed.
         protocol: how it is computed.
-        caution: what to know of a distance of so many pictures in so many features, if anything.
+        caution: what to know of so many pictures and features; shares: of each picture, if any.
     """
 
     network: str
     of: Callable[..., Interval]
     protocol: Callable[[Compared], str]
     caution: Callable[[int, int], str | None] = lambda count, dimension: None
+    shares: Callable[..., Float64] | None = None
 
 
 def psnr(truth: Float64, result: Float64, *, luma: bool = False) -> Float64:
@@ -346,6 +348,7 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         tables="all",
         network="efflite0",
         of=kernel_distance_interval,
+        shares=kernel_distance_shares,
         protocol=_kernel_protocol,
         caution=_few,
     ),
@@ -371,6 +374,7 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         tables="long",
         network="inception",
         of=kernel_distance_interval,
+        shares=kernel_distance_shares,
         protocol=_kernel_protocol,
         caution=_few,
     ),

@@ -188,6 +188,18 @@ class Tally:
             f"{SMALLEST}x{SMALLEST}"
         ]
 
+    def shares(self) -> dict[str, tuple[float, ...]]:
+        """What each picture has to do with the distances of the set that have shares, by field;
+        nothing where features are those of patches.
+        """
+        found = {}
+        for network, batches in self.features.items() if self.patch is None else ():
+            truth, result = (np.concatenate(side) for side in zip(*batches, strict=True))
+            for metric in OF_SETS:
+                if metric.network == network and metric.shares and len(truth) > 1:
+                    found[metric.field] = tuple(metric.shares(truth, result).tolist())
+        return found
+
     def distances(self, seed: int) -> tuple[dict[str, Interval | None], list[str]]:
         """Kernel and Fréchet distances of the results from the truths, by field, and what to know
         of them.

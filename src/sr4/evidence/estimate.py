@@ -26,6 +26,11 @@ _PATCH = 16  # edge of the patches whose flattest tenth tells the noise
 _FLATTEST = 0.1
 _STRIP = 16 * _PATCH  # rows that are seen at a time
 _NORMAL_QUANTILE = -1.2816  # of that share
+_CLIPPED = 0.02  # share of black and white from which on a patch does not tell its noise
+_ROUNDING = 1 / 12  # its variance
+_GREY_EDGE, _COLOUR_EDGE = 7, 5  # of the patches whose covariance tells the noise
+_MOST_PATCHES = 20_000
+_FEWEST_PATCHES = 4  # for each value of a patch
 _EDGE = 384  # of the part of a picture, about its centre, that is searched for a grid
 
 
@@ -46,12 +51,15 @@ class Recognised(NamedTuple):
 
 
 def estimated_noise(unit: NDArray[Any]) -> float:
-    """The deviation of white noise, in levels of 255.
+    """The deviation of white noise, in levels of 255, beside the rounding to levels.
 
-    The finest diagonal differences (the HH band of Haar's wavelet) do not see planes. Their root
-    mean square in the flattest tenth of all patches, divided by what that quantile would be for
-    noise alone (Wilson & Hilferty 1931), is the noise, plus the rounding to levels. Texture that
-    is everywhere counts as noise.
+    Two estimates, each of which takes some texture for noise; the smaller one counts.
+
+    The first looks at the flattest parts: the root mean square of the finest diagonal differences
+    (the HH band of Haar's wavelet), which do not see planes, in a tenth of all patches, divided by
+    what that quantile would be for noise alone (Wilson & Hilferty 1931). The second looks at how
+    pixels vary together (see `_noise_of_spectrum`): in all channels, and, for noise that is
+    the same in all, in their mean.
     """
     variances = [
         np.concatenate([_patch_variances(part) for part in _row_strips(channel)])
@@ -61,11 +69,43 @@ def estimated_noise(unit: NDArray[Any]) -> float:
     spread = 2 / (9 * count)
     expected = (1 - spread + _NORMAL_QUANTILE * np.sqrt(spread)) ** 3
     found = [
-        max(0.0, float(np.quantile(one, _FLATTEST)) / expected - 1 / 12)
+        max(0.0, float(np.quantile(one, _FLATTEST)) / expected - _ROUNDING)
         for one in variances
         if len(one)
     ]
-    return float(np.sqrt(np.mean(found))) if found else 0.0
+    if not found:
+        return 0.0
+    together = [_noise_of_spectrum(unit.mean(axis=0, keepdims=True), _GREY_EDGE)]
+    if len(unit) > 1:
+        together.append(_noise_of_spectrum(unit, _COLOUR_EDGE))
+    return float(np.sqrt(min(np.mean(found), max(together))))
+
+
+def _noise_of_spectrum(unit: NDArray[Any], edge: int) -> float:
+    """The variance of white noise by the eigenvalues of the covariance of small patches.
+
+    White noise adds the same to all eigenvalues, and a picture, whose pixels depend on their
+    neighbours, little to the smallest (Chen, Zhu & Heng, "An efficient statistical method for
+    image noise level estimation", ICCV 2015, section 3). How much texture adds even to those is
+    read from how fast they grow: half the way from the smallest to the lower quartile is taken off.
+    The smallest of few patches are too small even for white noise, by about the lower edge of
+    their distribution (Marchenko & Pastur 1967).
+
+    Args:
+        unit: (C, h, w) in [-1, 1].
+        edge: of the patches, in pixels.
+    """
+    stride = max(1, int(np.sqrt(unit[0].size / _MOST_PATCHES)))
+    patches = np.lib.stride_tricks.sliding_window_view(unit, (edge, edge), axis=(1, 2))
+    patches = patches[:, ::stride, ::stride].transpose(1, 2, 0, 3, 4)
+    flat = patches.reshape(-1, len(unit) * edge**2).astype(np.float64) * 127.5
+    flat = flat[(np.abs(flat) >= 127).mean(axis=1) < _CLIPPED]
+    if len(flat) < _FEWEST_PATCHES * flat.shape[1]:
+        return 0.0
+    values = np.linalg.eigvalsh(np.cov(flat.T))  # from the smallest on
+    smallest, quartile = values[: len(values) // 16].mean(), values[len(values) // 4]
+    edge_of_noise = (1 - np.sqrt(flat.shape[1] / len(flat))) ** 2
+    return max(0.0, float((1.5 * smallest - 0.5 * quartile) / edge_of_noise) - _ROUNDING)
 
 
 def _row_strips(picture: NDArray[Any]) -> Iterator[NDArray[Any]]:
@@ -89,7 +129,7 @@ def _patch_variances(unit: NDArray[Any]) -> Float64:
     split = (height // _PATCH, side, width // _PATCH, side)
     squares = (difference**2).reshape(split).mean(axis=(1, 3))
     clipped = extreme.reshape(split).mean(axis=(1, 3))
-    return np.asarray(squares[clipped < 0.02])
+    return np.asarray(squares[clipped < _CLIPPED])
 
 
 def recognised_jpeg(unit: NDArray[Any], below: int | None = None) -> Recognised | None:

@@ -60,6 +60,7 @@ class ModelBody(BaseModel):
     parameters: int
     licence: str = Field(description="Of the weights.")
     has_detail: bool = Field(description="Whether 'detail' may be other than 1.")
+    detail: float = Field(description="That it takes by itself; of models joined, the last one's.")
     stages: list[Sampling] = Field(description="One, or those of models joined.")
 
 
@@ -112,6 +113,7 @@ def models_body(models: Models) -> ModelsBody:
             parameters=sum(stage.parameters or 0 for stage in stages),
             licence="; ".join(dict.fromkeys(stage.licence for stage in stages)),
             has_detail=all(stage.network.has_mean_output for stage in stages),
+            detail=stages[-1].sampling.detail,
             stages=[
                 Sampling(
                     steps=stage.sampling.steps,

@@ -168,6 +168,7 @@ def _model(name: str, folder: Path, config: ModelConfig, site: Path) -> dict[str
         "description": config.description,
         "licence": config.licence,
         "has_detail": config.network.has_mean_output,
+        "detail": config.sampling.detail,
         "files": {one: _put(folder / one, site, parts) for one in (CONFIG, GRAPH, WEIGHTS)},
     }
 

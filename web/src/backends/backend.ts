@@ -10,6 +10,8 @@ export interface Model {
   licence: string;
   /** Whether `detail` may be other than 1. */
   has_detail: boolean;
+  /** That it takes by itself. */
+  detail: number;
 }
 
 export interface Models {
