@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,16 @@ def test_what_cannot_be_is_one_line(given: dict[str, Any], error: type, said: st
         build(given)
     assert type(caught.value) is error
     assert "\n" not in str(caught.value)
+
+
+def test_a_command_of_ray_prints_the_line_alone() -> None:
+    code = "import sys; from ray.serve.scripts import cli; sys.exit(cli())"
+    words = ["run", "sr4.cluster.serving:build", "modle=x"]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    *_, line = done.stderr.splitlines()
+    assert line.startswith("Error: the service's arguments: unknown setting 'modle'")
 
 
 @pytest.mark.parametrize(

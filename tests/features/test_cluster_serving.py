@@ -1,5 +1,5 @@
-"""The service on a Ray cluster of two replicas: the answers of `sr4 serve`, through a kill and a
-rolling update.
+"""The service on a Ray cluster of two replicas: the answers of `sr4 serve`, through more load,
+a kill and a rolling update.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -78,11 +79,30 @@ class Served(NamedTuple):
     def get(self, address: str) -> Any:
         return httpx.get(self.url + address, trust_env=False, timeout=PATIENCE)
 
-    def kill_a_drawer(self) -> None:
+    def metric(self, name: str) -> float:
+        lines = self.get("/metrics").text.splitlines()
+        return next(float(one.split()[1]) for one in lines if one.startswith(f"{name} "))
+
+    def drawers(self) -> list[Any]:
+        """The processes that draw."""
         family = psutil.Process(self.cluster.process).children(recursive=True)
-        drawers = [one for one in family if "Replica:sr4:Drawer" in " ".join(one.cmdline())]
-        assert len(drawers) == REPLICAS
-        drawers[0].kill()
+        return [one for one in family if "Replica:sr4:Drawer" in title(one)]
+
+    def count_at_work(self) -> int:
+        """How many of them have drawn something since the service is there."""
+        return sum("CALL draw OK" in text for text in self.logs("Drawer"))
+
+    def logs(self, deployment: str) -> list[str]:
+        """What each replica has logged."""
+        (folder,) = self.cluster.folder.glob("session_2*/logs/serve")
+        return [one.read_text() for one in folder.glob(f"replica_sr4_{deployment}_*.log")]
+
+
+def title(process: Any) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def ask(url: str, number: int, *, prefers_job: bool = False, **fields: str) -> Any:
@@ -100,6 +120,33 @@ def ask_for_all(url: str, count: int = REQUESTS, **fields: Any) -> list[bytes]:
         answers = list(clients.map(lambda number: ask(url, number, **fields), range(count)))
     assert {one.status_code for one in answers} == {200}, [one.text for one in answers][:3]
     return [one.content for one in answers]
+
+
+@contextmanager
+def asking(served: Served) -> Iterator[list[tuple[int, Any]]]:
+    """Four clients who ask all the time: the numbers of their requests, and the answers."""
+    is_over, found = threading.Event(), []
+
+    def keep_asking(number: int) -> None:
+        while not is_over.is_set():
+            found.append((number, ask(served.url, number, **SLOW)))
+
+    with ThreadPoolExecutor(4) as clients:
+        started = [clients.submit(keep_asking, number) for number in range(4)]
+        try:
+            yield found
+        finally:
+            is_over.set()
+        for one in started:
+            one.result()
+    assert {answer.status_code for _, answer in found} == {200}
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -127,23 +174,30 @@ def served(tiny_exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         url = f"http://127.0.0.1:{one.getsockname()[1]}"
     with local_cluster(cpus=6) as cluster:
         found = Served(cluster, url, tmp_path_factory.mktemp("serve") / "serve.yaml")
-        found.deploy(model=[str(tiny_exported)])
+        found.deploy(model=[str(tiny_exported)], min_replicas=1)
         found.wait_for("tiny")
         yield found
 
 
+def test_replicas_follow_the_load(served: Served, plain: dict[str, list[bytes]]) -> None:
+    assert len(served.drawers()) == 1
+    with asking(served) as found:
+        wait_until(lambda: served.count_at_work() == REPLICAS)
+    for number, answer in found:
+        assert answer.content == plain["tiny"][number]
+
+
 def test_a_killed_replica_costs_no_answer(served: Served, plain: dict[str, list[bytes]]) -> None:
+    with asking(served):  # where no test before has, else they are there
+        wait_until(lambda: served.count_at_work() == REPLICAS)
     with ThreadPoolExecutor(1) as aside:
         answers = aside.submit(ask_for_all, served.url, **SLOW)
-        while "\nsr4_running 0.0" in served.get("/metrics").text:
-            assert not answers.done()
-        served.kill_a_drawer()
+        wait_until(lambda: served.metric("sr4_waiting") > 2 * REPLICAS)  # so all have their fill
+        first, _ = served.drawers()
+        first.kill()
         assert answers.result() == plain["tiny"]
     # The killed one had pictures, else this would prove nothing.
-    log = "".join(
-        path.read_text() for path in Path(served.cluster.folder).rglob("replica_sr4_Front*.log")
-    )
-    assert "drawn again" in log
+    assert any("drawn again" in text for text in served.logs("Front"))
 
 
 def test_jobs_tell_how_far_they_are_and_can_be_cancelled(served: Served) -> None:
@@ -154,13 +208,9 @@ def test_jobs_tell_how_far_they_are_and_can_be_cancelled(served: Served) -> None
     assert served.get(links["result"]).headers["SR4-Seed"] == "1"
 
     links = ask(served.url, 1, width="300", steps="100", samples="16").json()["links"]
-    while "\nsr4_running 1.0" not in served.get("/metrics").text:
-        time.sleep(0.05)
+    wait_until(lambda: served.metric("sr4_running") == 1)
     assert httpx.delete(served.url + links["self"], trust_env=False).status_code == 204
-    deadline = time.monotonic() + 10
-    while "\nsr4_running 0.0" not in served.get("/metrics").text:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: served.metric("sr4_running") == 0)
     assert served.get(links["self"]).status_code == 404
 
 
@@ -180,25 +230,11 @@ def test_what_is_wrong_is_refused_as_by_one_process(served: Served) -> None:
 def test_a_rolling_update_fails_no_request(
     served: Served, plain: dict[str, list[bytes]], other: Path
 ) -> None:
-    is_over, found = threading.Event(), []
-
-    def keep_asking(number: int) -> None:
-        while not is_over.is_set():
-            found.append((number, ask(served.url, number, **SLOW)))
-
-    with ThreadPoolExecutor(4) as clients:
-        asking = [clients.submit(keep_asking, number) for number in range(4)]
-        try:
-            served.deploy(model=[str(other)])
-            served.wait_for("other")
-            began = len(found)
-            while len(found) < began + 40 and not any(one.done() for one in asking):
-                time.sleep(0.1)
-        finally:
-            is_over.set()
-        for one in asking:
-            one.result()
-    assert {answer.status_code for _, answer in found} == {200}
+    with asking(served) as found:
+        served.deploy(model=[str(other)])
+        served.wait_for("other")
+        count = len(found)
+        wait_until(lambda: len(found) >= count + 40)
     for number, answer in found:
         assert answer.content == plain[answer.headers["SR4-Model"]][number]
     assert {answer.headers["SR4-Model"] for _, answer in found} == {"tiny", "other"}

@@ -18,7 +18,7 @@ from sr4._version import __version__
 from sr4.cluster.worker import CPUS, checksums_of
 from sr4.config import Settings as Validated
 from sr4.config import explain
-from sr4.errors import ClusterError, MissingExtraError, UsageError
+from sr4.errors import ClusterError, MissingExtraError, SR4Error, UsageError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -129,8 +129,19 @@ def build(args: dict[str, Any]) -> Any:
         UsageError: unknown or impossible arguments.
         ModelError: there is no such model.
         MissingExtraError: a package is not installed.
+        click.ClickException: any of these, where a command of Ray calls this: it prints the line.
     """
-    arguments = read_arguments(args)
+    import click
+
+    try:
+        return _application(read_arguments(args))
+    except SR4Error as error:
+        if click.get_current_context(silent=True) is None:
+            raise
+        raise click.ClickException(str(error)) from error
+
+
+def _application(arguments: Arguments) -> Any:
     try:
         import prometheus_client  # noqa: F401
         import python_multipart  # noqa: F401
