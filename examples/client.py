@@ -2,8 +2,9 @@
 
     python examples/client.py face.png -o large.png --url http://127.0.0.1:8000 -F seed=7
 
-It needs httpx. Where the service is full, it asks again when it was told to; a large picture
-becomes a job, whose progress it shows. A key is taken from SR4_API_KEY.
+It needs httpx. Where the service is full, it asks again when it was told to, and also where a proxy
+says that it is gone; a large picture becomes a job, whose progress it shows. A key is taken from
+SR4_API_KEY.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 import httpx
 
 PATIENCE = 300.0  # seconds
+PROBLEM = "application/problem+json"
 
 
 class Refused(Exception):
@@ -103,11 +105,15 @@ class Client:
             answer = self._http.request(method, address, **body)
             if answer.is_success:
                 return answer
-            line = answer.json()["detail"]
+            # Whoever stands before the service says so in words of its own where that is gone; the
+            # same request gives the same picture, so that it may be repeated.
+            is_problem = answer.headers.get("content-type", "").startswith(PROBLEM)
+            is_gone = answer.is_server_error and not is_problem
             is_full = answer.status_code == httpx.codes.TOO_MANY_REQUESTS
-            if not is_full or time.monotonic() > end:
+            if not (is_full or is_gone) or time.monotonic() > end:
+                line = answer.json()["detail"] if is_problem else answer.reason_phrase
                 raise Refused(answer.status_code, line)
-            time.sleep(float(answer.headers["Retry-After"]))
+            time.sleep(float(answer.headers.get("Retry-After", 1)))
 
     def _progress(self, address: str) -> Iterator[float]:
         """Shares of a job that are done, until it ends."""

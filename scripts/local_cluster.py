@@ -1,4 +1,5 @@
-"""A Ray cluster of this machine alone, until its standard input ends; it prints its address.
+"""A Ray cluster of this machine alone, until its standard input ends; it prints its address and the
+folder of its logs.
 
     python scripts/local_cluster.py --cpus 4 < /dev/zero &
     sr4 upscale photos/ -o large/ --cluster 127.0.0.1:PORT
@@ -30,12 +31,13 @@ class Cluster(NamedTuple):
 
     Attributes:
         address: of its head; process: the id of the process that all others belong to.
-        environment: with which it is reached.
+        environment: with which it is reached; folder: holds its logs.
     """
 
     address: str
     process: int
     environment: dict[str, str]
+    folder: Path
 
 
 @contextmanager
@@ -58,10 +60,10 @@ def local_cluster(cpus: int) -> Iterator[Cluster]:
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        address = process.stdout.readline().strip()
+        address, _, folder = process.stdout.readline().strip().partition(" ")
         if not address:
             raise OSError("the local cluster does not start: run scripts/local_cluster.py to see")
-        yield Cluster(address, process.pid, environment)
+        yield Cluster(address, process.pid, environment, Path(folder))
         process.stdin.close()
 
 
@@ -83,7 +85,7 @@ def main() -> None:
             object_store_memory=STORE,
             _temp_dir=str(place),
         )
-        print(context.address_info["gcs_address"], flush=True)
+        print(context.address_info["gcs_address"], place, flush=True)
         sys.stdin.read()
     finally:
         ray.shutdown()

@@ -128,7 +128,7 @@ def test_threads_are_bounded_by_the_share_of_the_node(
     monkeypatch.setattr("sr4.machine.processors._by_affinity", lambda: 8)
     monkeypatch.setattr("sr4.machine.processors._by_quota", lambda: None)
     monkeypatch.setenv("OMP_NUM_THREADS", given)
-    worker._bound(worker.CPUS, share)
+    worker.bound_to_share(worker.CPUS, share)
     assert available_cpus() == bound
     assert os.environ["OMP_NUM_THREADS"] == str(bound)
 

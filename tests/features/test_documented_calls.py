@@ -23,6 +23,9 @@ NOT_RUN = {
     r"sr4 (data|evaluate|compare|bench) ": "needs a test set; tests/cli runs them on small ones",
     r"ray start |sr4 upscale .*--cluster ": "a cluster; tests/features/test_cluster.py starts one",
     r"sr4 serve": "serves until it is told to stop; tests/features/test_service.py starts it",
+    r"serve (run|deploy) ": "likewise, on a cluster; tests/features/test_cluster_serving.py does",
+    r"sbatch |kubectl |docker ": "needs what others operate; tests/features/test_hosts.py and "
+    "tests/repository/test_recipes.py check what is started",
     r"npm |python -m http|sr4 export .* web ": "needs npm, or serves; "
     "tests/features/test_site_in_a_browser.py does both",
     r"sr4 upscale - ": "needs a shell; tests/cli/test_pipes.py pipes",

@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import load_file  # noqa: E402 - comes with torch
 
 from sr4.training.checkpoint import Checkpoint, list_checkpoints  # noqa: E402
+from tests.conftest import fill_disk, mounted_disk  # noqa: E402
 
 DRIVER = Path(__file__).with_name("processes_driver.py")
 STEPS, BATCH = 50, 4
@@ -57,8 +60,8 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has 
 Answer = dict[str, Any]
 
 
-def words(command: str, data: Path, out: Path, *settings: dict[str, Any]) -> list[str]:
-    """A command line for the pictures of a folder."""
+def words(command: str, data: object, out: Path, *settings: dict[str, Any]) -> list[str]:
+    """A command line for the pictures of a folder, or at an address."""
     found = [*command.split(), "--data", str(data), "--out", str(out)]
     for each in settings:
         for key, value in each.items():
@@ -82,7 +85,25 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ended(source: EncodedSource, pictures: Path, runs: Path) -> dict[str, Answer]:
+def forbidden() -> Iterator[str]:
+    """The address of a tar that nobody may read."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(403)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}/train.tar"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def ended(source: EncodedSource, pictures: Path, runs: Path, forbidden: str) -> dict[str, Answer]:
     """How each of the jobs ended; one program runs them all, since to start one takes seconds."""
 
     def fast(out: str, **settings: Any) -> list[str]:
@@ -101,6 +122,11 @@ def ended(source: EncodedSource, pictures: Path, runs: Path) -> dict[str, Answer
         "one of 4 killed": {"count": 4, "words": fast("killed"), "kill": [2], "at": 60},
         "all of 2 killed": {"count": 2, "words": fast("killed"), "kill": [0, 1], "at": 140},
         "resumed": {"count": 1, "words": fast("killed")},
+        "indivisible": {"count": 3, "words": fast("none")},
+        "forbidden": {
+            "count": 2,
+            "words": words("train sr4-fast", forbidden, runs / "none", SETTINGS, FAST),
+        },
         "unlike": {"count": 2, "words": fast("none"), "other": ["--set", "training.seed=7"]},
         "spoilt": {"count": 2, "words": fast("spoilt", **{"data.max_bad": 0})},
         "not finite": {"count": 2, "words": fast("not finite", **FEW), "spoilt": 3},
@@ -237,6 +263,39 @@ def test_processes_that_were_started_unlike_are_refused(
         (line,) = said.splitlines()
         assert line.startswith("sr4: error: process 0 has training.seed = 0, got 7 in process 1;")
     assert not (runs / "none").exists()
+
+
+def test_a_number_that_does_not_divide_the_batch_is_refused(ended: dict[str, Answer]) -> None:
+    assert ended["indivisible"]["codes"] == [2, 2, 2]
+    for said in ended["indivisible"]["said"]:
+        (line,) = said.splitlines()
+        assert "got 3 processes for training.batch_size 4; expected a number that divides" in line
+
+
+def test_pictures_that_nobody_may_read_are_one_line(ended: dict[str, Answer]) -> None:
+    assert ended["forbidden"]["codes"] == [1, 1]
+    for said in ended["forbidden"]["said"]:
+        (line,) = said.splitlines()
+        assert "expected the right to read it: check your credentials" in line
+
+
+def test_a_full_disk_of_the_first_process_ends_all(pictures: Path, tmp_path: Path) -> None:
+    with mounted_disk(tmp_path / "disk", 4) as disk:
+        fill_disk(disk / "filler", room=30_000)
+        line = words("train sr4-fast", pictures, disk / "run", SETTINGS, FAST)
+        torchrun = ["torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m", "sr4"]
+        done = subprocess.run(
+            [sys.executable, "-m", *torchrun, *line],
+            capture_output=True,
+            text=True,
+            env=os.environ | ENVIRONMENT,
+            timeout=120,
+        )
+    assert done.returncode == 1
+    said = [one for one in done.stderr.splitlines() if one.startswith("sr4: error: ")]
+    assert len(said) in (1, 2)  # torchrun may end the other before it says anything
+    assert any("No space left on device" in one for one in said), done.stderr
+    assert "sr4.cli" not in done.stderr  # no traceback of ours
 
 
 @pytest.fixture

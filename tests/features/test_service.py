@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import runpy
 import socket
 import subprocess
 import sys
@@ -668,3 +669,26 @@ def test_it_does_not_start(
     assert outcome.code in (1, 2)
     assert outcome.err.splitlines()[-1].startswith("sr4: error: ")
     assert line in outcome.err
+
+
+def test_the_client_repeats_what_was_lost_before_it_came_to_the_service() -> None:
+    """A proxy answers in its own words where the service behind it is gone."""
+    module = runpy.run_path(str(CLIENT))
+    problem = {"content-type": PROBLEM}
+    answers = iter(
+        [
+            httpx.Response(500, text="Internal Server Error", headers={"Retry-After": "0"}),
+            httpx.Response(429, json={"detail": "full"}, headers={"Retry-After": "0", **problem}),
+            httpx.Response(204),
+            httpx.Response(500, json={"detail": "the service failed"}, headers=problem),
+            httpx.Response(404, text="nothing"),
+        ]
+    )
+    client = module["Client"]()
+    client._http = httpx.Client(
+        base_url="http://service", transport=httpx.MockTransport(lambda _: next(answers))
+    )
+    assert client._ask("DELETE", "/").status_code == 204
+    for line in ("500: the service failed", "404: Not Found"):
+        with pytest.raises(module["Refused"], match=line):
+            client._ask("DELETE", "/")

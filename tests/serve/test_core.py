@@ -14,9 +14,10 @@ from sr4.batch.options import UpscaleOptions
 from sr4.batch.plan import Plan, PlannedPicture
 from sr4.batch.worker import Pipelines
 from sr4.errors import PictureError
-from sr4.serve import core as module
+from sr4.serve import painter as module
 from sr4.serve.core import Core
 from sr4.serve.metrics import Metrics
+from sr4.serve.painter import LocalPainter
 from sr4.serve.problems import Problem
 from sr4.serve.tickets import Ticket
 
@@ -67,7 +68,7 @@ def drawing(monkeypatch: pytest.MonkeyPatch) -> Drawing:
 
 @contextmanager
 def started(workers: int = 2, waiting: int = 100) -> Iterator[Core]:
-    core = Core(Pipelines("onnx"), workers=workers, waiting=waiting, metrics=Metrics())
+    core = Core(LocalPainter("onnx"), workers=workers, waiting=waiting, metrics=Metrics())
     core.start()
     try:
         yield core
@@ -226,7 +227,7 @@ def test_failures_cost_their_group(
         yield Failed("picture", "unexpected", RuntimeError("y"), second)
 
     monkeypatch.setattr(module, "upscale_pictures", failing)
-    core = Core(Pipelines("onnx"), workers=2, waiting=9, metrics=Metrics())
+    core = Core(LocalPainter("onnx"), workers=2, waiting=9, metrics=Metrics())
     tickets = submit(core, [ticket(seed=1), ticket(), ticket()])
     core.start()
     problems = [one.result.exception(PATIENCE) for one in tickets]

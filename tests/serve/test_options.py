@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from sr4.batch.worker import Pipelines
 from sr4.errors import PictureError, UsageError
 from sr4.serve.limits import Limits
 from sr4.serve.models import Models
 from sr4.serve.options import FIELDS, admit, as_text, read_wish
+from sr4.serve.painter import LocalPainter
 from sr4.serve.problems import Problem
 from sr4.serve.schemas import OPTIONS
 from sr4.serve.tickets import Ticket
@@ -25,7 +25,7 @@ def models(tiny_exported: Path) -> Models:
 def ticket(models: Models, data: bytes, **fields: str) -> Ticket:
     limits = Limits(picture_pixels=1000, result_pixels=20_000, small_pixels=5000)
     wish = read_wish(fields, models, limits)
-    return admit(data, wish, models, Pipelines("onnx"), limits)
+    return admit(data, wish, models, LocalPainter("onnx"), limits)
 
 
 def test_fields_are_options_of_the_command_line(models: Models) -> None:

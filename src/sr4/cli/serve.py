@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,8 +11,9 @@ import typer
 
 from sr4.cli import console
 from sr4.cli.options import JSON, Backend, Device, examples
-from sr4.errors import MissingExtraError, UsageError, reason
+from sr4.errors import MissingExtraError
 from sr4.machine.processors import available_cpus, bound_threads
+from sr4.serve.key import KEY, read_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +24,7 @@ EXAMPLES = examples(
     "SR4_API_KEY=... sr4 serve --host 0.0.0.0 --name pictures.example.org",
 )
 
-KEY = "SR4_API_KEY"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_LONGEST_KEY = 1000
 
 
 def serve(
@@ -113,7 +111,7 @@ def serve(
         backend=backend,
         device=device,
         workers=workers,
-        key=_key(api_key_file),
+        key=read_key(api_key_file),
         names=_names(host, name or ()),
         limits=read_limits(limit or (), waiting=queue),
     )
@@ -148,34 +146,6 @@ def _log_failures() -> None:
 def _package(error: ModuleNotFoundError) -> str:
     """What to install for a module."""
     return (error.name or "fastapi").partition(".")[0].replace("_", "-")
-
-
-def _key(file: Path | None) -> str | None:
-    """The API key of a file, or of the environment.
-
-    Raises:
-        UsageError: there is none in it.
-    """
-    text = os.environ.get(KEY)
-    where = f"the variable {KEY}"
-    if file is not None:
-        where = repr(str(file))
-        try:
-            with file.open(encoding="utf-8") as stream:
-                text = stream.read(_LONGEST_KEY + 1).strip()
-        except (OSError, ValueError) as error:
-            raise UsageError(
-                f"got the key file {where}, which cannot be read ({reason(error)}); expected a "
-                "text file with a key"
-            ) from error
-    if text is None:
-        return None
-    if not text or len(text) > _LONGEST_KEY or not text.isascii() or not text.isprintable():
-        raise UsageError(
-            f"got no usable key in {where}; expected 1 to {_LONGEST_KEY} printable ASCII "
-            "characters in one line: `openssl rand -hex 32` makes one"
-        )
-    return text
 
 
 def _names(host: str, given: Sequence[str]) -> frozenset[str] | None:

@@ -80,13 +80,13 @@ def upscale_on_cluster(
     if not plan.pictures:
         return
     order = order_of(options, overwrite=overwrite, backend=backend, device=device)
-    with joined(address, device, lost) as engine, _passed_on(is_cancelled, engine.stop):
+    with joined(address, device, lost) as engine, passed_on(is_cancelled, engine.stop):
         yield Planned(tuple(plan.pictures))
         yield from _Call(plan.pictures, is_cancelled).on(engine, order)
 
 
 @contextmanager
-def _passed_on(is_cancelled: Callable[[], bool], stop: Callable[[], None]) -> Iterator[None]:
+def passed_on(is_cancelled: Callable[[], bool], stop: Callable[[], None]) -> Iterator[None]:
     """Call `stop` from a thread as soon as the call is cancelled."""
     is_over = threading.Event()
 

@@ -71,7 +71,7 @@ class Engine:
                 [{"chunk": one} for one in chunks], override_num_blocks=len(chunks)
             ).flat_map(
                 Worker,
-                fn_constructor_args=(order, _processors, self._when_stopped()),
+                fn_constructor_args=(order, processors_of_a_cpu, self._when_stopped()),
                 compute=ActorPoolStrategy(
                     size=min(self.workers, len(chunks)), max_tasks_in_flight_per_actor=_AHEAD
                 ),
@@ -256,7 +256,7 @@ def _room(device: str) -> int:
     return sum(found)
 
 
-def _processors() -> float:
+def processors_of_a_cpu() -> float:
     """The processors of this node for each of its logical ones."""
     import ray
 

@@ -26,6 +26,9 @@ CPUS = 2
 """Logical processors of its node that a worker takes."""
 _PAUSE = 2.0  # seconds between two messages about a chunk
 
+Checksums = Mapping[str, list[dict[str, str]]]
+"""Of the files of each stage of a model, by the name of the model."""
+
 
 @dataclass(frozen=True)
 class Order:
@@ -45,7 +48,7 @@ class Order:
     device: str
     folder: str
     version: str
-    checksums: Mapping[str, list[dict[str, str]]]
+    checksums: Checksums
 
 
 def order_of(options: UpscaleOptions, *, overwrite: bool, backend: str, device: str) -> Order:
@@ -59,11 +62,21 @@ def order_of(options: UpscaleOptions, *, overwrite: bool, backend: str, device: 
     )
 
 
-def _checksums(model: str) -> Mapping[str, list[dict[str, str]]]:
+def _checksums(model: str) -> Checksums:
     from sr4.upscaling.choose import model_for
 
-    names = [model_for(is_face=one) for one in (True, False)] if model == AUTO else [model]
-    return {name: [dict(stage.sha256) for stage in read_stages(name)] for name in names}
+    return checksums_of(
+        [model_for(is_face=one) for one in (True, False)] if model == AUTO else [model]
+    )
+
+
+def checksums_of(models: Iterable[str]) -> Checksums:
+    """What the files of models are here, stage by stage.
+
+    Raises:
+        ModelError: a model cannot be read.
+    """
+    return {name: [dict(stage.sha256) for stage in read_stages(name)] for name in models}
 
 
 @dataclass(frozen=True)
@@ -117,7 +130,7 @@ class Worker:
             _take_place(order, socket.gethostname())
         except SR4Error as error:
             self._refusal = str(error), error.exit_code
-        _bound(CPUS, processors())
+        bound_to_share(CPUS, processors())
         when_stopped(self._stopped.set)
 
     def __call__(self, row: Mapping[str, Any]) -> Iterator[dict[str, Told]]:
@@ -177,15 +190,17 @@ class Worker:
         return replace(event, cause=None)  # which may not be for sending
 
 
-def gathered(number: int, events: Iterable[Event]) -> Iterator[Told]:
-    """The events of a chunk in a message every two seconds, since each costs milliseconds."""
+def gathered(number: int, events: Iterable[Event], pause: float = _PAUSE) -> Iterator[Told]:
+    """The events of a chunk in a message every few seconds, since each costs milliseconds."""
     held: list[Event] = []
     last = monotonic()
     for event in events:
-        if held and isinstance(event, Advanced) and isinstance(held[-1], Advanced):
-            held.pop()
-        held.append(event)
-        if monotonic() - last >= _PAUSE:
+        before = held[-1] if held else None
+        if isinstance(event, Advanced) and isinstance(before, Advanced):
+            held[-1] = replace(event, preview=event.preview or before.preview)
+        else:
+            held.append(event)
+        if monotonic() - last >= pause:
             yield Told(number, tuple(held), is_end=False)
             held, last = [], monotonic()
     yield Told(number, tuple(held))
@@ -197,11 +212,7 @@ def _take_place(order: Order, host: str) -> None:
     Raises:
         ClusterError: that is not possible here.
     """
-    if __version__ != order.version:
-        raise ClusterError(
-            f"a worker on {host} has sr4 {__version__}; expected {order.version}, as where the "
-            "call was made: install the same version on all nodes"
-        )
+    check_version(order.version, host)
     try:
         os.chdir(order.folder)
     except OSError as error:
@@ -209,7 +220,30 @@ def _take_place(order: Order, host: str) -> None:
             f"the folder {order.folder!r} cannot be entered on {host} ({reason(error)}); expected "
             "the same files on all nodes: call sr4 from a folder that they share"
         ) from error
-    for model, wanted in order.checksums.items():
+    check_checksums(order.checksums, host)
+
+
+def check_version(wanted: str, host: str) -> None:
+    """Refuse to work for another version of sr4.
+
+    Raises:
+        ClusterError: names this host.
+    """
+    if __version__ != wanted:
+        raise ClusterError(
+            f"a worker on {host} has sr4 {__version__}; expected {wanted}, as where the call was "
+            "made: install the same version on all nodes"
+        )
+
+
+def check_checksums(wanted_of: Checksums, host: str) -> None:
+    """Refuse to work with other models than those of the call.
+
+    Raises:
+        ClusterError: names the model and this host.
+        ModelError: there is no such model here.
+    """
+    for model, wanted in wanted_of.items():
         if [dict(stage.sha256) for stage in read_stages(model)] != wanted:
             raise ClusterError(
                 f"the model {model!r} has other checksums on {host}; expected the files that it "
@@ -217,8 +251,8 @@ def _take_place(order: Order, host: str) -> None:
             )
 
 
-def _bound(cpus: int, processors: float) -> None:
+def bound_to_share(cpus: float, processors: float) -> None:
     """Bound this process's threads to its share of the node."""
-    if os.environ.get("OMP_NUM_THREADS") == str(cpus):  # by Ray, which knows no processors
+    if os.environ.get("OMP_NUM_THREADS") == str(int(cpus)):  # by Ray, which knows no processors
         del os.environ["OMP_NUM_THREADS"]
     bound_threads(min(available_cpus(), max(1, int(cpus * processors))))

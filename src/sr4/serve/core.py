@@ -13,16 +13,15 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
 from sr4.batch.events import Advanced, Done, Failed, Started
-from sr4.batch.plan import Plan
-from sr4.batch.worker import CHUNK, upscale_pictures
+from sr4.batch.worker import CHUNK
 from sr4.serve.pace import QueuePace
 from sr4.serve.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sr4.batch.worker import Pipelines
     from sr4.serve.metrics import Metrics
+    from sr4.serve.painter import Painter
     from sr4.serve.tickets import Ticket
 
 _log = logging.getLogger(__name__)
@@ -35,16 +34,14 @@ class Core:
     """The queue of a service.
 
     Args:
-        pipelines: the models.
-        workers: threads that draw, at least 2.
+        painter: draws.
+        workers: threads that have it draw, at least 2.
         waiting: tickets that may wait.
         metrics: told what is drawn.
     """
 
-    def __init__(
-        self, pipelines: Pipelines, *, workers: int, waiting: int, metrics: Metrics
-    ) -> None:
-        self.pipelines, self._most, self._metrics = pipelines, waiting, metrics
+    def __init__(self, painter: Painter, *, workers: int, waiting: int, metrics: Metrics) -> None:
+        self._painter, self._most, self._metrics = painter, waiting, metrics
         self._count = workers
         self._changed = threading.Condition()
         self._small: OrderedDict[object, deque[Ticket]] = OrderedDict()  # by what goes together
@@ -188,12 +185,10 @@ class Core:
 
     def _draw(self, group: Sequence[Ticket]) -> None:
         tickets = {id(one.planned): one for one in group}
-        plan = Plan([one.planned for one in group], [])
         self._metrics.drawn_together(len(group))
-        for event in upscale_pictures(
-            plan,
+        for event in self._painter.paint(
+            [one.planned for one in group],
             group[0].options,
-            self.pipelines,
             is_cancelled=lambda: all(one.result.done() for one in group),
             wants_preview=lambda picture: tickets[id(picture)].is_watched,
         ):

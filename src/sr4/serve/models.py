@@ -64,6 +64,11 @@ class Models:
         return tuple(self._models)
 
     @property
+    def loaded(self) -> tuple[str, ...]:
+        """The models themselves, or their folders: for "auto", those that it chooses from."""
+        return self._loaded
+
+    @property
     def default(self) -> str:
         """The name that stands for a model where a request has none."""
         return self.names[0]

@@ -20,9 +20,9 @@ from sr4.serve.tickets import Ticket
 
 if TYPE_CHECKING:
     from sr4.batch.plan import PlannedPicture
-    from sr4.batch.worker import Pipelines
     from sr4.serve.limits import Limits
     from sr4.serve.models import Models
+    from sr4.serve.painter import Painter
 
 FIELDS = (
     "model",
@@ -160,7 +160,7 @@ def _switch(fields: Mapping[str, str], name: str) -> bool | None:
     return None if text is None else _SWITCH[text.lower()]
 
 
-def admit(data: bytes, wish: Wish, models: Models, pipelines: Pipelines, limits: Limits) -> Ticket:
+def admit(data: bytes, wish: Wish, models: Models, painter: Painter, limits: Limits) -> Ticket:
     """The ticket of a picture; of one too large, nothing is decoded.
 
     Raises:
@@ -178,7 +178,7 @@ def admit(data: bytes, wish: Wish, models: Models, pipelines: Pipelines, limits:
     ).pictures[0]
     size, frames = _measured(planned, limits)
     model = options.model_for(planned)
-    pipelines.get(model).check_options(options.steps, options.sampler, options.tile, options.detail)
+    painter.check(model, options)
     options.result_size(size, models.scale(model))  # refuses what is smaller than the picture
     drawn = frames * options.pixels_drawn(model, size)
     if drawn > limits.result_pixels:

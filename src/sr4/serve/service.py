@@ -8,13 +8,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sr4.batch.worker import Pipelines
 from sr4.serve.core import STOPPING, Core
 from sr4.serve.jobs import Job, Jobs
 from sr4.serve.limits import Budget, Limits, Share
 from sr4.serve.metrics import Metrics
 from sr4.serve.models import Models
 from sr4.serve.pages import Pages
+from sr4.serve.painter import LocalPainter, Painter
 from sr4.serve.problems import Problem
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ class Settings:
 
     Attributes:
         models: names or folders, as in `Models`; backend, device: as in `sr4.load`.
-        workers: threads that draw, at least 2; of them one is kept for small pictures.
+        workers: threads that draw, or wait for who does, at least 2; of them one is kept for small
+            pictures.
         key: what requests have to know; None for nothing.
         names: by which requests may call the service; None for any.
         limits: of requests.
@@ -45,20 +46,24 @@ class Settings:
 class Service:
     """Takes tickets until it is stopped.
 
+    Args:
+        settings: how it is started.
+        painter: draws; by default this process.
+
     Raises:
         UsageError, ModelError: the models of the settings cannot be used.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, painter: Painter | None = None) -> None:
         self.settings, self.limits = settings, settings.limits
         self.models = Models(settings.models)
         self.metrics, self.pages = Metrics(), Pages()
-        self.pipelines = Pipelines(settings.backend, settings.device)
+        self.painter = painter or LocalPainter(settings.backend, settings.device)
         self.bytes = Budget(self.limits.all_bytes, "bytes of pictures")
         self.pixels = Budget(self.limits.all_pixels, "pixels of results")
         self.jobs = Jobs(self.limits.jobs, self.limits.kept_seconds)
         self._core = Core(
-            self.pipelines,
+            self.painter,
             workers=settings.workers,
             waiting=self.limits.waiting,
             metrics=self.metrics,
@@ -75,7 +80,7 @@ class Service:
 
     def _warm(self) -> None:
         try:
-            self.models.warm(self.pipelines, lambda: self._core.is_draining)
+            self.painter.warm(self.models, lambda: self._core.is_draining)
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends the server
             self.error = error
             return
