@@ -188,7 +188,8 @@ UPSCALE_BODY: dict[str, Any] = {
                             "format": "byte",
                             "description": "The file in base64.",
                         },
-                        **OPTIONS,
+                        # As programs write what they leave out.
+                        **{n: {"anyOf": [one, {"type": "null"}]} for n, one in OPTIONS.items()},
                     },
                 }
             },
