@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 import sr4
-from sr4.batch.heatmap import heatmap
+from sr4.plots.heatmap import heatmap
 from sr4.pictures import write_image
 from sr4.pictures.rgb import read_image
 from sr4.plots.comparison import comparison_picture
