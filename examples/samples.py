@@ -12,10 +12,10 @@ from pathlib import Path
 from PIL import Image
 
 import sr4
-from sr4.plots.heatmap import heatmap
 from sr4.pictures import write_image
 from sr4.pictures.rgb import read_image
 from sr4.plots.comparison import comparison_picture
+from sr4.plots.heatmap import heatmap
 
 HERE = Path(__file__).parent
 
