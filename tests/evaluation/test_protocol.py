@@ -44,6 +44,8 @@ def test_each_runtime_says_its_precision(
     found = evaluate(model, source, limit=1, steps=1, features=None).protocol
     assert found["runtime"].startswith(said)
     assert found["runtime"].split(", ")[1].split()[0] in ("float32", "bf16")
+    named = [one.split()[0] for one in found["versions"].split(", ")]
+    assert named == ["sr4", "numpy", "pillow", "scipy", package]  # whatever else was imported
     assert f"{package} {version(package)}" in found["versions"]
 
 

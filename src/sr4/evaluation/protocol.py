@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -17,15 +16,8 @@ from sr4.machine.processors import available_cpus, processor
 SAMPLE_STRIDE = 1_000_000
 """Between the seeds of two samples of one picture."""
 
-# By the name that they are imported by.
-_PACKAGES = {
-    "numpy": "numpy",
-    "PIL": "pillow",
-    "scipy": "scipy",
-    "torch": "torch",
-    "onnxruntime": "onnxruntime",
-    "openvino": "openvino",
-}
+_PACKAGES = ("numpy", "pillow", "scipy")  # which every score has to do with
+_RUNTIMES = ("torch", "onnxruntime", "openvino")
 
 
 def protocol(
@@ -56,7 +48,7 @@ def protocol(
         "seconds_per_image": f"wall clock of the sampling, in batches of up to {batch_size}",
         "runtime": runtime,
         "processor": f"{processor()}, {count} thread{'s' * (count > 1)}",
-        "versions": ", ".join(f"{name} {number}" for name, number in _versions()),
+        "versions": ", ".join(f"{name} {number}" for name, number in _versions(runtime, tally)),
     }
     if samples > 1:
         found["samples"] = f"{samples} a picture, seeds {SAMPLE_STRIDE} apart; all " + (
@@ -68,13 +60,15 @@ def protocol(
     return found | _corruption_protocol(corruption) | _calibration_protocol(tally.calibration)
 
 
-def _versions() -> Iterator[tuple[str, str]]:
-    """Of what may have a share in the numbers: packages that are in use here."""
+def _versions(runtime: str, tally: Tally) -> Iterator[tuple[str, str]]:
+    """Of what has a share in the numbers: the runtime of the model, and torch where the features
+    of a network are its own.
+    """
     yield "sr4", __version__
-    for module, name in _PACKAGES.items():
-        if module in sys.modules:
-            with suppress(PackageNotFoundError):
-                yield name, version(name)
+    used = {runtime.split(",")[0], *(["torch"] if tally.extractors else [])}
+    for name in (*_PACKAGES, *(one for one in _RUNTIMES if one in used)):
+        with suppress(PackageNotFoundError):
+            yield name, version(name)
 
 
 def _metrics_protocol(tally: Tally) -> dict[str, str]:
