@@ -130,8 +130,8 @@ def test_a_face_becomes_a_picture_that_keeps_its_promise(face: Tab, tmp_path: Pa
     said = "Downscaling this picture gives your picture back: off by less than 0.1 of 255 levels."
     assert face.text("#promise-text") == said
     saved = downloaded(face, "astronaut_sr4.png")
-    # The service computes on OpenVINO, where it is installed, in bfloat16; the command, for so small
-    # a picture, on ONNX Runtime in float32.
+    # The service computes on OpenVINO, where it is installed, in bfloat16; the command, for a small
+    # picture, on ONNX Runtime in float32.
     off = np.abs(pixels(saved) - pixels(made["astronaut.png"]))
     assert off.max() <= 2
     assert np.mean(off > 1) < 1e-3
