@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from sr4.ablation.comparison import (
     POWER,
-    RATE,
     Difference,
     compare,
     mean_over_seeds,
@@ -17,6 +16,7 @@ from sr4.ablation.comparison import (
     verdict,
 )
 from sr4.evaluation.metrics import Interval
+from sr4.evaluation.paired import SIGNIFICANT
 
 Float64 = NDArray[np.float64]
 PICTURES, SEEDS, TRIALS = 50, 3, 1500
@@ -36,7 +36,7 @@ def test_without_seeds_it_is_students_test_of_pairs() -> None:
     ours, theirs = random.standard_normal((2, 20))
     found, expected = compare([ours], [theirs], None), ttest_rel(ours, theirs)
     assert found.p == pytest.approx(expected.pvalue)
-    interval = expected.confidence_interval(1 - RATE)
+    interval = expected.confidence_interval(1 - SIGNIFICANT)
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
     assert not found.has_seeds
 
@@ -94,7 +94,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
 
 def test_what_is_detectable_is_found_in_four_of_five_cases() -> None:
     detectable = float(np.median([one.detectable for one in trials()]))
-    found = np.mean([one.p <= RATE for one in trials(detectable)])
+    found = np.mean([one.p <= SIGNIFICANT for one in trials(detectable)])
     assert POWER - 0.06 <= found <= POWER + 0.06
 
 
@@ -109,8 +109,8 @@ def test_claims_about_equal_systems_are_rarely_decided() -> None:
             metrics.append((compare(ours, theirs, seed_spread(means)), sign))
         verdicts.append(verdict(metrics))
     decided = {name: verdicts.count(name) / TRIALS for name in ("confirmed", "contradicted")}
-    assert sum(decided.values()) <= RATE + 0.01
-    assert all(0.005 <= share <= RATE / 2 + 0.01 for share in decided.values())
+    assert sum(decided.values()) <= SIGNIFICANT + 0.01
+    assert all(0.005 <= share <= SIGNIFICANT / 2 + 0.01 for share in decided.values())
 
 
 def found(value: float, p: float) -> Difference:

@@ -14,7 +14,7 @@ from sr4.errors import UsageError
 from sr4.evaluation.compare import IN_PAIRS, Comparison, compare
 from sr4.evaluation.evaluate import BicubicUpscaler, evaluate
 from sr4.evaluation.metrics import bootstrap
-from sr4.evaluation.paired import chance, holm
+from sr4.evaluation.paired import holm, p_values
 from sr4.evaluation.reading import read_report
 from tests.evaluation.made_up import SCALE, Pictures, Upscaler
 
@@ -53,7 +53,7 @@ def test_pairs_differ_by_what_their_pictures_do(found: Comparison, reports: Path
         pair = pairs[one, other, "psnr"]
         difference = psnr[one] - psnr[other]
         assert pair.difference == bootstrap(difference)
-        assert pair.p == pytest.approx(chance(difference[:, None])[0])
+        assert pair.p == pytest.approx(p_values(difference[:, None])[0])
     # Noise of 0.1 costs more than that of 0.02 in every picture: only 2 of 4096 flips reach it.
     assert (psnr["quiet"] > psnr["loud"]).all()
     assert pairs["quiet", "loud", "psnr"].p == pytest.approx(2 / 4096, abs=4e-4)

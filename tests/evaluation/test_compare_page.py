@@ -10,7 +10,7 @@ from PIL import Image
 
 from sr4.errors import UsageError
 from sr4.evaluation.compare import Comparison, compare
-from sr4.evaluation.compare_page import pairs_table, score_table, shown_chance, write
+from sr4.evaluation.compare_page import pairs_table, score_table, shown_p, write
 from sr4.evaluation.evaluate import evaluate
 from sr4.evaluation.reading import read_report
 from tests.evaluation.made_up import Pictures, Upscaler
@@ -49,9 +49,9 @@ def test_pairs_say_who_is_better(found: Comparison) -> None:
         one for one in found.pairs if (one.one, one.other, one.metric) == ("quiet", "loud", "psnr")
     )
     assert rows["quiet − loud"].text == f"+{pair.difference.value:.2f} better"
-    assert rows["quiet − loud"].small.endswith(f"p {shown_chance(pair.p_corrected)}")
+    assert rows["quiet − loud"].small.endswith(f"p {shown_p(pair.p_corrected)}")
     assert rows["loud − bicubic"].text.endswith(" worse")
-    assert [shown_chance(p) for p in (1.0, 0.234, 0.0951, 0.0321, 0.00004)] == [
+    assert [shown_p(p) for p in (1.0, 0.234, 0.0951, 0.0321, 0.00004)] == [
         *("1.00", "0.23", "0.10", "0.03", "4e-05")
     ]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sr4.evaluation.gallery import BY_CHANCE, EACH, WINDOW, Gallery, Kept, chance, window
+from sr4.evaluation.gallery import BY_CHANCE, EACH, WINDOW, Gallery, Kept, lot, window
 
 PIXELS = np.zeros((4, 4, 3), np.uint8)
 
@@ -31,7 +31,7 @@ def test_the_extremes_and_those_by_chance_are_kept() -> None:
     assert [one.psnr for _, one in titled[:EACH]] == [0, 1, 2]
     assert [one.psnr for _, one in titled[EACH : 2 * EACH]] == [499, 498, 497]
     assert {title for title, _ in titled[2 * EACH :]} == {"random"}
-    by_chance = sorted(range(500), key=lambda place: chance(f"{place}.png"))[:BY_CHANCE]
+    by_chance = sorted(range(500), key=lambda place: lot(f"{place}.png"))[:BY_CHANCE]
     assert {one.place for _, one in titled} >= set(by_chance)
     assert len(titled) == len({one.place for _, one in titled})
     assert len(made) < 120  # the others were never made

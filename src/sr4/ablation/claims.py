@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from sr4.ablation.comparison import (
-    RATE,
     Difference,
     SeedSpread,
     Verdict,
@@ -28,7 +27,7 @@ from sr4.ablation.comparison import (
 from sr4.ablation.results import CurvePoint, Kind, Results, Row
 from sr4.errors import UsageError
 from sr4.evaluation.metrics import Float64, Interval
-from sr4.evaluation.paired import holm
+from sr4.evaluation.paired import SIGNIFICANT, holm
 from sr4.evaluation.table import FIELDS
 
 Judge = Callable[[Results], tuple[Verdict, str]]
@@ -194,10 +193,10 @@ def _ahead_of_all(results: Results) -> tuple[Verdict, str]:
         for name in others
         for each in _compared(results, "sr4", name, (*QUALITY, "consistency"), "projected")
     ]
-    chances = holm([each.found.p for _, each in compared])
+    corrected = holm([each.found.p for _, each in compared])
     signs = [
-        math.copysign(1, each.signed[1] * each.found.value) if p <= RATE else 0
-        for (_, each), p in zip(compared, chances, strict=True)
+        math.copysign(1, each.signed[1] * each.found.value) if p <= SIGNIFICANT else 0
+        for (_, each), p in zip(compared, corrected, strict=True)
     ]
     parts = []
     for title, wanted in (("better", 1), ("behind", -1)):

@@ -15,14 +15,12 @@ from typing import Literal
 import numpy as np
 
 from sr4.evaluation.metrics import Float64, Interval
-from sr4.evaluation.paired import holm
+from sr4.evaluation.paired import SIGNIFICANT, holm
 
 Verdict = Literal["confirmed", "contradicted", "open"]
 
-RATE = 0.05
-"""How often a claim about systems that are equal is confirmed or contradicted, at most."""
 POWER = 0.8
-_LEVEL = 1 - RATE / 2  # of an interval's upper end
+_LEVEL = 1 - SIGNIFICANT / 2  # of an interval's upper end
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,6 @@ def mean_over_seeds(scores: Sequence[Interval]) -> Interval:
         return scores[0]
     widths = [(score.high - score.low) / (2 * norm.ppf(_LEVEL)) for score in scores]
     pictures, seeds = float(np.mean(np.square(widths))), float(values.var(ddof=1) / len(values))
-    reach = 0.0
     if seeds > 0:
         freedom = (pictures + seeds) ** 2 / (seeds**2 / (len(values) - 1))
         reach = float(t.ppf(_LEVEL, freedom)) * math.sqrt(pictures + seeds)
@@ -157,11 +154,11 @@ def verdict(differences: Sequence[tuple[Difference, int]]) -> Verdict:
     Args:
         differences: by metric, with 1 where more is better and -1 where less is.
     """
-    chances = holm([one.p for one, _ in differences])
+    corrected = holm([one.p for one, _ in differences])
     signs = {
         math.copysign(1, sign * one.value)
-        for (one, sign), p in zip(differences, chances, strict=True)
-        if p <= RATE
+        for (one, sign), p in zip(differences, corrected, strict=True)
+        if p <= SIGNIFICANT
     }
     if signs == {1}:
         return "confirmed"

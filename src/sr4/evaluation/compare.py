@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sr4.errors import UsageError
 from sr4.evaluation.metrics import Interval, bootstrap
-from sr4.evaluation.paired import SIGNIFICANT, chance, holm
+from sr4.evaluation.paired import SIGNIFICANT, holm, p_values
 from sr4.evaluation.reading import read_report
 from sr4.evaluation.report import Evaluation
 from sr4.evaluation.table import METRICS, OF_PICTURES, Metric, PictureMetric
@@ -264,7 +264,7 @@ def _pairs(systems: Sequence[System], metrics: Sequence[Metric]) -> list[Pair]:
                 columns.append(difference)
     if not columns:
         return []
-    chances = chance(np.stack(columns, axis=1))
+    found = p_values(np.stack(columns, axis=1))
     return [
         Pair(
             **names,
@@ -273,7 +273,5 @@ def _pairs(systems: Sequence[System], metrics: Sequence[Metric]) -> list[Pair]:
             p_corrected=float(corrected),
             is_clear=bool(corrected < SIGNIFICANT),
         )
-        for names, difference, p, corrected in zip(
-            asked, columns, chances, holm(chances), strict=True
-        )
+        for names, difference, p, corrected in zip(asked, columns, found, holm(found), strict=True)
     ]

@@ -11,7 +11,7 @@ from sr4.errors import UsageError
 from sr4.evaluation.cells import difference_cell, heading, score_cell
 from sr4.evaluation.compare import TRUTH, Comparison, System
 from sr4.evaluation.figures import distributions, reliability
-from sr4.evaluation.gallery import chance
+from sr4.evaluation.gallery import lot
 from sr4.evaluation.paired import FLIPS
 from sr4.evaluation.protocol import shared
 from sr4.evaluation.report import PAGE, PICTURES, PictureScore, write_report
@@ -62,15 +62,15 @@ def pairs_table(comparison: Comparison) -> Table:
                     FIELDS[field],
                     pair.difference,
                     is_clear=pair.is_clear,
-                    remark=f"p {shown_chance(pair.p_corrected)}",
+                    remark=f"p {shown_p(pair.p_corrected)}",
                 )
             )
         rows.append((Cell(f"{one} − {other}"), *cells))
     return Table((Cell("Pair"), *(heading(FIELDS[field]) for field in fields)), tuple(rows))
 
 
-def shown_chance(p: float) -> str:
-    """A chance in as many digits as it is known to."""
+def shown_p(p: float) -> str:
+    """A p-value in as many digits as it is known to."""
     return f"{p:.2f}" if p >= 0.095 else f"{p:.1g}"
 
 
@@ -143,7 +143,7 @@ def _cards(comparison: Comparison) -> Iterator[Card]:
         for at in range(comparison.count)
         if all((_folder(one, at) / "result.png").is_file() for one in systems)
     ]
-    held.sort(key=lambda at: chance(_pictures(systems[0])[at].name))
+    held.sort(key=lambda at: lot(_pictures(systems[0])[at].name))
     for at in held[:_SHOWN]:
         name = _pictures(systems[0])[at].name
         layers = {_BICUBIC: _read(systems[0], at, "bicubic")}

@@ -25,7 +25,7 @@ class Kept:
     """A picture that may be shown; of a large one the middle.
 
     Args:
-        place: among all pictures; chance: a number that follows from its name alone.
+        place: among all pictures; lot: by which it is chosen at random.
         psnr: of its result; bicubic_psnr: of bicubic upscaling; both of the whole picture.
         size: width and height of the whole picture.
         low_res, bicubic, result, truth: 8 bits, (h, w, C).
@@ -34,7 +34,7 @@ class Kept:
     """
 
     place: int
-    chance: int
+    lot: int
     psnr: float
     bicubic_psnr: float
     size: tuple[int, int]
@@ -45,8 +45,10 @@ class Kept:
     spread: NDArray[np.float32] | None
 
 
-def chance(name: str) -> int:
-    """By which pictures are chosen at random: the same ones of a test set, whatever the model."""
+def lot(name: str) -> int:
+    """The number by which a picture is chosen at random, the lowest first: it follows from the name
+    alone, so that the same ones of a test set are, whatever the model.
+    """
     return int.from_bytes(hashlib.sha256(name.encode("utf-8")).digest()[:8], "big")
 
 
@@ -64,10 +66,10 @@ class Gallery:
         Args:
             make: makes what is kept, given the number that it is chosen by; called if it is.
         """
-        number = chance(name)
+        number = lot(name)
         is_good = len(self.best) < EACH or psnr > self.best[-1].psnr
         is_bad = len(self.worst) < EACH or psnr < self.worst[-1].psnr
-        is_chosen = len(self.random) < BY_CHANCE or number < self.random[-1].chance
+        is_chosen = len(self.random) < BY_CHANCE or number < self.random[-1].lot
         if not (is_good or is_bad or is_chosen):
             return
         kept = make(number)
@@ -76,7 +78,7 @@ class Gallery:
         if is_bad:
             self.worst = sorted([*self.worst, kept], key=attrgetter("psnr"))[:EACH]
         if is_chosen:
-            self.random = sorted([*self.random, kept], key=attrgetter("chance"))[:BY_CHANCE]
+            self.random = sorted([*self.random, kept], key=attrgetter("lot"))[:BY_CHANCE]
 
     def titled(self, count: int) -> list[tuple[str, Kept]]:
         """What is kept of so many pictures, once each: the worst first, then the best, then those

@@ -21,8 +21,8 @@ _AT_ONCE = 500  # flips
 _ROUNDING = 1e-9  # of the largest sum, within which two are equal
 
 
-def chance(differences: ArrayLike, seed: int = 0) -> Float64:
-    """How often flipped signs give a mean at least as far from 0, (M,) in (0, 1], two-sided.
+def p_values(differences: ArrayLike, seed: int = 0) -> Float64:
+    """(M,) in (0, 1], two-sided: how often flipped signs give a mean at least as far from 0.
 
     Args:
         differences: (N, M), of N pictures in M comparisons; at least one picture.
@@ -39,14 +39,14 @@ def chance(differences: ArrayLike, seed: int = 0) -> Float64:
     return np.asarray((1 + reached) / (1 + FLIPS))
 
 
-def holm(chances: ArrayLike) -> Float64:
-    """Chances corrected for their number (Holm 1979): where all systems are equal, at least one is
+def holm(ps: ArrayLike) -> Float64:
+    """p-values corrected for their number (Holm 1979): where all systems are equal, at least one is
     below a threshold with no more than that probability.
 
     Args:
-        chances: (M,) in [0, 1].
+        ps: (M,) in [0, 1].
     """
-    values = np.asarray(chances, dtype=np.float64)
+    values = np.asarray(ps, dtype=np.float64)
     order = np.argsort(values, kind="stable")
     raised = values[order] * np.arange(len(values), 0, -1)
     corrected = np.empty_like(values)

@@ -141,7 +141,7 @@ class Tally:
         small, large = window(low_res, scale, 1), window(truth, scale, scale)
         return Kept(
             place=place,
-            chance=number,
+            lot=number,
             psnr=score,
             bicubic_psnr=float(psnr(*pair)[0]),
             size=(truth.shape[1], truth.shape[0]),
