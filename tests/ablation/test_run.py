@@ -207,6 +207,26 @@ def test_a_system_can_be_added(peaceful: Path, pictures: Path) -> None:
     assert [row.recipe for row in read_results(peaceful).rows] == list(more)
 
 
+def test_its_results_are_enough_to_go_on(
+    peaceful: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Elsewhere, without trainings, models and scores; a plan that names less loses nothing."""
+    before = without_times(read_results(peaceful))
+    for name in ("runs", "scores"):
+        shutil.rmtree(peaceful / name)
+    words = driver.words(str(pictures), peaceful, ("cosine",))
+    with monkeypatch.context() as patch:
+        patch.setattr("sr4.ablation.run.train", lambda *_, **__: pytest.fail("trained again"))
+        assert main(words) == 0
+    names = [row.recipe for row in read_results(peaceful).rows]
+    assert names == ["cosine", "sr3-500", "residual", "sr4"]
+    assert main([*words, "--seeds", "2"]) == 0
+    assert sorted(one.name for one in (peaceful / "runs").iterdir()) == ["cosine-seed-1"]
+    found = without_times(read_results(peaceful))
+    assert sorted(found["rows"], key=str) == sorted(before["rows"], key=str)
+    assert [row["recipe"] for row in found["repeats"]] == ["cosine"]
+
+
 def test_seeds_can_be_added(peaceful: Path, pictures: Path) -> None:
     before = read_results(peaceful)
     assert main([*driver.words(str(pictures), peaceful), "--seeds", "cosine=2"]) == 0

@@ -6,13 +6,15 @@ seeds; score them on the same pictures with the same noise.
     OUT/scores/*.json     evaluations that are done
     OUT/samples/          what the page shows
     OUT/results.json README.md index.html figures/
+
+The last line and `ablation.json` are enough to go on with further runs, on any machine.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -25,7 +27,17 @@ from sr4._version import __version__
 from sr4.ablation.claims import OF_PICTURES, OF_SETS
 from sr4.ablation.page import write_page
 from sr4.ablation.plan import Plan, recorded, settle
-from sr4.ablation.results import SAMPLES, CurvePoint, LossPoint, Results, Row, Score, points
+from sr4.ablation.results import (
+    RESULTS,
+    SAMPLES,
+    CurvePoint,
+    LossPoint,
+    Results,
+    Row,
+    Score,
+    points,
+    read_results,
+)
 from sr4.ablation.samples import write_halfway, write_inputs, write_samples
 from sr4.build import build_degradation, build_schedule
 from sr4.config import RunSettings
@@ -75,7 +87,8 @@ def ablate(
     inception: InceptionV3 | None = None,
     on_progress: OnProgress | None = None,
 ) -> Results | None:
-    """Run a plan, or go on with it: what is done is not done again, wherever it was stopped.
+    """Run a plan, or go on with it: what is done is not done again, wherever it was stopped. What
+    `results.json` holds counts as done, without its training and its model.
 
     After each run, `results.json`, the table and the page are those of all runs so far; every
     system has its first run before any has its second.
@@ -153,10 +166,11 @@ class _Ablation:
     out: Path
     inception: InceptionV3 | None
     on_progress: OnProgress | None
-    rows: list[Row] = field(default_factory=list)
+    rows: dict[tuple[str, int], Row] = field(default_factory=dict)  # by recipe and seed
 
     def run(self) -> Results | None:
         first = self.runs[0][2]
+        self.rows = self._found()
         bicubic = build_degradation(first.model)
         baselines = [
             self._score(upscaler, upscaler.name).evaluation
@@ -166,9 +180,12 @@ class _Ablation:
             shown = write_inputs(self.out, self.show, bicubic)
         results = None
         for name, seed, settings in self.runs:
-            if not self._train(_label(name, seed), settings):
-                return None
-            self.rows.append(self._row(name, seed, settings))
+            if (name, seed) not in self.rows:
+                if not self._train(_label(name, seed), settings):
+                    return None
+                self.rows[name, seed] = self._row(name, seed, settings)
+            # In the order of the plan; what it does not name was asked for before, and stays.
+            rows = [self.rows[one] for one in self._order if one in self.rows]
             results = Results(
                 size=self.plan.size,
                 budget=first.training.total_images,
@@ -178,14 +195,34 @@ class _Ablation:
                 machine=machine(),
                 versions=f"sr4 {__version__}, torch {version('torch')}",
                 baselines=tuple(baselines),
-                rows=tuple(row for row in self.rows if row.seed == 0),
-                repeats=tuple(row for row in self.rows if row.seed > 0),
+                rows=tuple(row for row in rows if row.seed == 0),
+                repeats=tuple(row for row in rows if row.seed > 0),
                 shown=shown,
             )
             with writing(self.out):
                 results.write(self.out)
                 write_page(self.out)
         return results
+
+    def _found(self) -> dict[tuple[str, int], Row]:
+        """The runs that `results.json` holds, of which nothing else need be left."""
+        if not (self.out / RESULTS).is_file():
+            return {}
+        before = read_results(self.out)
+        found = {(row.recipe, row.seed): row for row in (*before.rows, *before.repeats)}
+        for name, seed, settings in self.runs:
+            row = found.get((name, seed))
+            if row is not None and not (row.settings == settings and self._is_scored(row)):
+                del found[name, seed]
+        return found
+
+    def _is_scored(self, row: Row) -> bool:
+        return self.inception is None or all(one.evaluation.fid is not None for one in row.scores)
+
+    @property
+    def _order(self) -> Iterable[tuple[str, int]]:
+        """All runs, those of the plan first."""
+        return dict.fromkeys([*((name, seed) for name, seed, _ in self.runs), *self.rows])
 
     @property
     def _tested(self) -> str:
