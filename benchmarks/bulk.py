@@ -88,6 +88,19 @@ def make_pictures(place: Path, count: int) -> None:
         Image.fromarray(coarse).resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(path)
 
 
+def copy_pictures(place: Path, count: int) -> None:
+    """So many names of one picture."""
+    make_pictures(place, 1)
+    (first,) = results(place).values()
+    for number in range(1, count):
+        copy = place / f"{number // FOLDER:04}" / f"{number:06}.png"
+        copy.parent.mkdir(exist_ok=True)
+        if number % FOLDER:
+            os.link(first, copy)  # a file has no more than some ten thousand names
+        else:
+            first = Path(shutil.copy(first, copy))
+
+
 def results(out: Path) -> dict[str, Path]:
     """The files of a folder by their place in it, hidden ones too."""
     return {str(path.relative_to(out)): path for path in out.rglob("*") if path.is_file()}
@@ -169,15 +182,7 @@ def plan(count: int) -> dict[str, float]:
     """The cost of planning so many files, in a process that did nothing before."""
     with TemporaryDirectory() as folder:
         place = Path(folder, "in")
-        make_pictures(place, 1)
-        (first,) = results(place).values()
-        for number in range(1, count):
-            copy = place / f"{number // FOLDER:04}" / f"{number:06}.png"
-            copy.parent.mkdir(exist_ok=True)
-            if number % FOLDER:
-                os.link(first, copy)  # a file has no more than some ten thousand names
-            else:
-                first = Path(shutil.copy(first, copy))
+        copy_pictures(place, count)
         code = (
             "import sys, time, resource; from pathlib import Path\n"
             "from sr4.batch.plan import plan_pictures\n"

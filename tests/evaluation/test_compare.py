@@ -88,16 +88,21 @@ def test_what_is_clear_alone_need_not_be_among_many(reports: Path, tmp_path: Pat
     assert not pair.is_clear
 
 
-def test_fewer_pictures_are_those_that_all_have(reports: Path) -> None:
-    found = compare([reports / "loud", reports / "short"])
+def test_fewer_pictures_are_those_that_all_have(reports: Path, tmp_path: Path) -> None:
+    loud = copied(reports, "loud", tmp_path)
+    report = json.loads((loud / "report.json").read_text(encoding="utf-8"))
+    report["kid_efflite0"] = {"value": 1.0, "low": 0.0, "high": 2.0}  # of the set as a whole
+    (loud / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    found = compare([loud, reports / "short"])
     assert found.count == 8
-    scores = [one.psnr for one in read_report(reports / "loud").pictures[:8]]
-    assert found.scores["psnr"]["loud"] == bootstrap(scores)
+    for field in ("psnr", "psnr_mean", "diversity"):
+        scores = [getattr(one, field) for one in read_report(loud).pictures[:8]]
+        assert found.scores[field]["loud"] == bootstrap(scores)
     assert found.scores["psnr"]["bicubic"] == read_report(reports / "short").psnr
-    assert "psnr_mean" not in found.scores
+    assert "kid_efflite0" not in found.scores
     first, second = found.notes
     assert first == "compared on the 8 pictures that all reports have, of 12 of loud, 8 of bicubic"
-    assert second.startswith("left out, known of whole test sets alone: psnr_mean")
+    assert second == "left out, known of whole test sets alone: kid_efflite0"
 
 
 def test_pictures_are_found_in_any_order(reports: Path, tmp_path: Path) -> None:

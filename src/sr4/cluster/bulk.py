@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from sr4.cluster.engine import Engine
     from sr4.cluster.worker import Order
 
-_MOST = 8 * CHUNK  # pictures of a chunk, of which each costs milliseconds
-_SHARES = 8  # chunks for each worker, at least, so that all end at about the same time
+MOST_IN_CHUNK = 8 * CHUNK  # pictures of a chunk, of which each costs milliseconds
+SHARES = 8  # chunks for each worker, at least, so that all end at about the same time
 _DEATHS = 2  # of workers with a picture alone, after which it is given up
 _NAP = 0.1  # seconds between looking whether the call is cancelled
 _WAKE = 2.0  # seconds in which a worker tells that it is at a chunk
@@ -126,7 +126,7 @@ class _Call:
         """Have all pictures done, those of killed workers again, one by one: one of them may be
         what kills.
         """
-        most = _MOST
+        most = MOST_IN_CHUNK
         while self._left and not self._is_cancelled():
             chunks = self._chunks(engine.workers, most)
             yield from self._round(engine, order, chunks)
@@ -139,7 +139,7 @@ class _Call:
 
     def _chunks(self, workers: int, most: int) -> list[Chunk]:
         pictures = tuple(self._left.values())
-        size = max(1, min(most, len(pictures) // (_SHARES * workers)))
+        size = max(1, min(most, len(pictures) // (SHARES * workers)))
         size -= size % CHUNK if size > CHUNK else 0
         return [
             Chunk(next(self._numbers), pictures[first : first + size])

@@ -22,7 +22,7 @@ _PATIENCE = 5.0  # seconds to wait for an address
 _BEAT = 2.0  # seconds between looking whether the cluster is there
 _NODE_MISSES = 2  # without an answer, after which this node is gone; Ray takes ten seconds
 _HEAD_MISSES = 15  # the same of the head, which may come back; Ray takes a minute
-_AHEAD = 2  # chunks at a worker: one that it does, and the next
+AHEAD = 2  # chunks at a worker: one that it does, and the next
 
 
 class Stop:
@@ -73,7 +73,7 @@ class Engine:
                 Worker,
                 fn_constructor_args=(order, processors_of_a_cpu, self._when_stopped()),
                 compute=ActorPoolStrategy(
-                    size=min(self.workers, len(chunks)), max_tasks_in_flight_per_actor=_AHEAD
+                    size=min(self.workers, len(chunks)), max_tasks_in_flight_per_actor=AHEAD
                 ),
                 num_cpus=CPUS,
                 num_gpus=1 if order.device == "cuda" else None,

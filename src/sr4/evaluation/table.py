@@ -229,7 +229,6 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         of_luma=False,
         of=lambda seen: psnr(seen.truth, seen.mean) if len(seen.draws) > 1 else None,
         protocol=_OF_MEAN,
-        in_pictures=False,
     ),
     PictureMetric(
         field="psnr_luma_mean",
@@ -243,7 +242,6 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
             psnr(seen.truth, seen.mean, luma=True) if seen.is_rgb and len(seen.draws) > 1 else None
         ),
         protocol=_OF_MEAN,
-        in_pictures=False,
     ),
     PictureMetric(
         field="ssim",
@@ -310,7 +308,6 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
             seen.levels.std(axis=0, ddof=1).mean(axis=(1, 2, 3)) if len(seen.draws) > 1 else None
         ),
         protocol="sample standard deviation of the samples, mean over pixels and channels",
-        in_pictures=False,
     ),
     _coverage(50),
     _coverage(80),
