@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -115,16 +116,18 @@ class RowWindow:
             band = next(self._bands)
             self._held.append(band)
             self._stop += band.shape[1]
-        held = self._held[0] if len(self._held) == 1 else np.concatenate(self._held, axis=1)
-        self._held = deque([held])
-        return held[:, start - self._start : stop - self._start]
+        found, top = [], self._start
+        for band in self._held:
+            part = band[:, max(0, start - top) : max(0, stop - top)]
+            top += band.shape[1]
+            if part.shape[1]:
+                found.append(part)
+        return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
 
     def forget(self, before: int) -> None:
         """Rows above will not be asked for again."""
-        if before > self._start and self._held:
-            held = np.concatenate(self._held, axis=1)
-            self._held = deque([held[:, before - self._start :].copy()])
-            self._start = before
+        while self._held and self._start + self._held[0].shape[1] <= before:
+            self._start += self._held.popleft().shape[1]
 
 
 class BandedSampling:
@@ -316,27 +319,37 @@ class _Strips:
         rows, done = self._sampling.rows, 0
         open_rows: Floats | None = None  # summed up, from `done` on
         borders = [*rows.borders(), rows.length]
-        places = list(zip(rows.starts, borders, rows.weights(), strict=True))
-        for start, border, weights in places[self._first :]:
-            strip = self._strip(start, start + rows.size) * weights[:, None]
-            self.reached = start
-            if open_rows is not None:
-                # What lies above `done` has no weight here.
-                strip = strip[:, done - start :] if done >= start else strip
-                strip[:, : open_rows.shape[1]] += open_rows
-            else:
-                done = start
-            last = border == rows.length
-            finished = rows.length if last else int(border - rows.overlap / 4)
-            yield strip[:, : finished - done]
-            open_rows, done = strip[:, finished - done :], finished
+        places = list(zip(rows.starts, borders, rows.weights(), strict=True))[self._first :]
+        # While one strip is made use of, the network is at the next.
+        with ThreadPoolExecutor(1) as thread:
+            coming = thread.submit(self._network_on(places[0][0]))
+            for number, (start, border, weights) in enumerate(places):
+                strip = coming.result() * weights[:, None]
+                if number + 1 < len(places):
+                    coming = thread.submit(self._network_on(places[number + 1][0]))
+                self.reached = start
+                if open_rows is not None:
+                    # What lies above `done` has no weight here.
+                    strip = strip[:, done - start :] if done >= start else strip
+                    strip[:, : open_rows.shape[1]] += open_rows
+                else:
+                    done = start
+                last = border == rows.length
+                finished = rows.length if last else int(border - rows.overlap / 4)
+                yield strip[:, : finished - done]
+                open_rows, done = strip[:, finished - done :], finished
 
-    def _strip(self, start: int, stop: int) -> Floats:
+    def _network_on(self, start: int) -> Callable[[], Floats]:
+        """What evaluates the tiles of some rows, from `start` on; their inputs are fetched here."""
+        stop = start + self._sampling.rows.size
+        x_t, upsampled = self._x.rows(start, stop), self._sampling.upsampled(start, stop)
+        return partial(self._strip, x_t, upsampled)
+
+    def _strip(self, x_t: Floats, upsampled: Floats) -> Floats:
         """The tiles of some rows, blended over the columns: (O, rows, W)."""
         columns, model = self._sampling.columns, self._sampling.model
-        x_t, upsampled = self._x.rows(start, stop), self._sampling.upsampled(start, stop)
         places = list(zip(columns.starts, columns.weights(), strict=True))
-        together = tiles_together(columns.size * (stop - start))
+        together = tiles_together(columns.size * x_t.shape[1])
         strip: Floats | None = None
         for first in range(0, len(places), together):
             group = places[first : first + together]
