@@ -79,11 +79,10 @@ class Model:
     """All that is fitted."""
 
     drawing: Fit  # processor seconds of a photograph: of 1 and the pixels of its result
-    drawing_memory: Fit  # MB: of 1 and those pixels
-    face: float  # processor seconds of a face at a worker
+    drawing_memory: Fit  # MB: of 1, a side and those pixels
+    face: float  # processor seconds of a face at a worker, beside others at work
     handing: float  # seconds of the driver and Ray for a picture: what is handed out one by one
-    idle: float  # processors that Ray takes by itself
-    call: Fit  # seconds of a call: of 1, its pictures, and seconds of drawing by worker
+    call: Fit  # seconds of a call: of 1, its pictures alone, and by worker beside others
     driver_memory: Fit  # MB: of 1 and the pictures
     planning: Fit  # seconds: of the files
     plan_memory: Fit  # MB: of 1 and the files
@@ -95,23 +94,16 @@ def model_of(points: Points) -> Model:
     """Fit everything."""
     sizes = [one for one in points["sizes"] if one["processors"] == 1]
     calls, sleeps = points["calls"], points["handing"]
-    steady = [one for one in calls if one["pictures"] >= 1000]
+    steady = [one for one in calls if one["pictures"] >= 1000 and one["workers"] > 1]
     face = float(np.median([one["worker_ms"] for one in steady])) / 1000
     handing = min(one["each_ms"] for one in sleeps) / 1000
-    idle = float(np.median([one["ray_processors"] for one in steady]))
-    driver = float(np.median([one["driver_ms"] for one in steady])) / 1000
-
-    def shared(point: Point) -> float:
-        """Seconds of a call that shares the processors of its workers, as the measured ones do."""
-        return point["pictures"] * (face + driver) / (point["workers"] - idle)
 
     return Model(
         fitted("a photograph", "s", sizes, "cpu_seconds", _one, _pixels),
-        fitted("memory of a photograph", "MB", sizes, "peak_mb", _one, _pixels),
+        fitted("memory of a photograph", "MB", sizes, "peak_mb", _one, _side, _pixels),
         face,
         handing,
-        idle,
-        fitted("a call", "s", calls, "seconds", _one, shared),
+        fitted("a call", "s", calls, "seconds", _one, _alone, _beside_others),
         fitted("memory of the driver", "MB", calls, "driver_mb_at_end", _one, _pictures),
         fitted("planning", "s", points["plans"], "seconds", lambda one: one["files"]),
         fitted(
@@ -134,6 +126,20 @@ def _pixels(point: Point) -> float:
 
 def _pictures(point: Point) -> float:
     return point["pictures"]
+
+
+def _side(point: Point) -> float:
+    return point["side"]
+
+
+def _alone(point: Point) -> float:
+    """Pictures of a worker on a machine of one processor."""
+    return point["pictures"] if point["workers"] == 1 else 0.0
+
+
+def _beside_others(point: Point) -> float:
+    """Pictures of each of several, which share caches and memory."""
+    return point["pictures"] / point["workers"] if point["workers"] > 1 else 0.0
 
 
 def _gflops(point: Point) -> float:
@@ -270,8 +276,8 @@ def fits(model: Model) -> Table:
     """What was fitted, and how far off it is where it was not fitted."""
     terms = {
         "drawing": ("", " per pixel"),
-        "drawing_memory": ("", " per pixel"),
-        "call": ("", " × seconds of drawing"),
+        "drawing_memory": ("", " per pixel of a side", " per pixel"),
+        "call": ("", " per picture alone", " per picture of each of several workers"),
         "driver_memory": ("", " per picture"),
         "planning": (" per file",),
         "plan_memory": ("", " per file"),
@@ -368,11 +374,11 @@ def table(heads: str, rows: Sequence[Sequence[str]], words: int = 1) -> Table:
 
 def charts(points: Points, model: Model) -> dict[str, Panel]:
     """By the name of their file."""
-    crowd = [int(2**k) for k in range(1, 13)]
+    crowd = [2**k for k in range(1, 9)]
     lines = []
     for sleep in sorted({one["sleep"] for one in points["handing"]}):
         own = [one for one in points["handing"] if one["sleep"] == sleep]
-        name = f"{1000 * sleep:.0f} ms a picture"
+        name = f"{1000 * sleep:.0f} ms"
         by_events = [20 * n * 128 / simulated(20 * n * 128, n, sleep, model.handing) for n in crowd]
         lines.append(Line(f"{name}, simulated", crowd, by_events))
         rates = [1000 / one["each_ms"] for one in own]
@@ -381,13 +387,14 @@ def charts(points: Points, model: Model) -> dict[str, Panel]:
     sides = [one["side"] for one in sizes]
     return {
         "handing.png": Panel(
-            "What one driver can keep at work",
+            "What one driver can keep at work, by the time of a picture",
             "workers",
             "pictures a second",
             lines,
             log_x=True,
             log_y=True,
             levels=[("the driver's most", 1 / model.handing)],
+            key=True,
         ),
         "sizes.png": Panel(
             "A photograph, by the side of its result",

@@ -59,7 +59,7 @@ from sr4.training.trainer import begin, describe
 
 COUNTS = ((100, 1), (100, 2), (1000, 1), (1000, 2), (10_000, 1), (10_000, 2), (100_000, 2))
 SIDES = ((128, 64), (512, 16), (1024, 6), (2048, 3), (4096, 2), (8192, 1))  # and how many
-FILES = (1000, 10_000, 100_000)
+FILES = (10_000, 30_000, 100_000)
 SLEEPERS = ((4, 0.02), (16, 0.02), (48, 0.02), (4, 0.002), (16, 0.002), (48, 0.002))
 SLEEPS = 40.0  # seconds that the sleepers work
 MOST_SLEPT = 40_000  # pictures

@@ -21,7 +21,8 @@ from sr4.degradation.bicubic import resize_rows
 from sr4.degradation.sized import Window
 from sr4.errors import PictureError, UsageError
 from sr4.evidence.constraint import Constraint
-from sr4.upscaling.tiling import BandedSampling, RowWindow
+from sr4.upscaling.row_window import RowWindow
+from sr4.upscaling.tiling import BandedSampling
 
 Floats = NDArray[np.float32]
 
