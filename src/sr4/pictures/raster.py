@@ -80,8 +80,8 @@ class Span:
     def pixels(self, unit: ArrayLike) -> NDArray[Any]:
         """The nearest pixels to values in [-1, 1], clipped, same shape."""
         clipped = np.clip(unit, -1.0, 1.0)
-        if self.dtype not in (np.uint8, np.uint16):  # the range may be any
-            clipped = clipped.astype(np.float64)
+        if not (self.dtype in (np.uint8, np.uint16) and self == Span.of_type(self.dtype)):
+            clipped = clipped.astype(np.float64)  # the range may be any
         values = (clipped + 1) * ((self.high - self.low) / 2) + self.low
         if self.dtype.kind == "f":
             return np.clip(values, self.low, self.high).astype(self.dtype)

@@ -291,7 +291,7 @@ class _Strips:
         borders = [*rows.borders(), rows.length]
         places = list(zip(rows.starts, borders, rows.weights(), strict=True))[self._first :]
         # While one strip is made use of, the network is at the next.
-        with ThreadPoolExecutor(1) as thread:
+        with ThreadPoolExecutor(1, "sr4-network") as thread:
             coming = thread.submit(self._network_on(places[0][0]))
             for number, (start, border, weights) in enumerate(places):
                 strip = coming.result() * weights[:, None]
