@@ -23,8 +23,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls
 
-from sr4.batch.worker import CHUNK
-from sr4.cluster.bulk import MOST_IN_CHUNK, SHARES
+from sr4.cluster.bulk import chunk_size
 from sr4.cluster.engine import AHEAD
 from sr4.plots.charts import Line, Panel, draw
 from sr4.plots.tables import Cell, Table, markdown
@@ -87,7 +86,7 @@ class Model:
     planning: Fit  # seconds: of the files
     plan_memory: Fit  # MB: of 1 and the files
     step: Fit  # seconds of a training step: of 1 and its GFLOPs
-    training_memory: Fit  # MB: of 1, the parameters and their square root
+    training_memory: Fit  # MB: of 1, the parameters and the channels
 
 
 def model_of(points: Points) -> Model:
@@ -184,12 +183,6 @@ def simulated(pictures: int, workers: int, seconds: float, handing: float) -> fl
             came, own = waiting[worker].popleft()
             heapq.heappush(busy, (max(now, came) + own * seconds, worker, own))
     return driver
-
-
-def chunk_size(pictures: int, workers: int) -> int:
-    """Pictures that a worker gets in a go, as `sr4.cluster.bulk` has it."""
-    size = max(1, min(MOST_IN_CHUNK, pictures // (SHARES * workers)))
-    return size - (size % CHUNK if size > CHUNK else 0)
 
 
 def bulk_seconds(model: Model, pictures: float, seconds: float, workers: int) -> float:

@@ -78,18 +78,6 @@ def test_simulation_and_formula_agree_on_the_bottleneck(scale: ModuleType) -> No
         assert rate == pytest.approx(most, rel=0.05)
 
 
-def test_chunks_are_those_of_the_cluster(scale: ModuleType) -> None:
-    from sr4.batch.plan import PlannedPicture
-    from sr4.cluster.bulk import _Call
-
-    for count, workers in ((5, 2), (300, 2), (5000, 7), (100_000, 50)):
-        one = PlannedPicture(Path("a"), Path("b"))
-        call = _Call([], lambda: False)
-        call._left = dict.fromkeys(map(Path, map(str, range(count))), one)
-        first = call._chunks(workers, scale.MOST_IN_CHUNK)[0]
-        assert len(first.pictures) == scale.chunk_size(count, workers)
-
-
 def test_the_page_says_what_the_model_prints(scale: ModuleType, points: Any) -> None:
     text = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
     for table in scale.tables(points, scale.model_of(points)):

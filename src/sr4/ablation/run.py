@@ -184,6 +184,8 @@ class _Ablation:
                 if not self._train(_label(name, seed), settings):
                     return None
                 self.rows[name, seed] = self._row(name, seed, settings)
+            elif (name, seed) != self.plan.runs[-1]:
+                continue  # the page that is there, or one to come, shows it
             # In the order of the plan; what it does not name was asked for before, and stays.
             rows = [self.rows[one] for one in self._order if one in self.rows]
             results = Results(

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from sr4.cluster.engine import Engine
     from sr4.cluster.worker import Order
 
-MOST_IN_CHUNK = 8 * CHUNK  # pictures of a chunk, of which each costs milliseconds
-SHARES = 8  # chunks for each worker, at least, so that all end at about the same time
+_MOST = 8 * CHUNK  # pictures of a chunk, of which each costs milliseconds
+_SHARES = 8  # chunks for each worker, at least, so that all end at about the same time
 _DEATHS = 2  # of workers with a picture alone, after which it is given up
 _NAP = 0.1  # seconds between looking whether the call is cancelled
 _WAKE = 2.0  # seconds in which a worker tells that it is at a chunk
@@ -85,6 +85,14 @@ def upscale_on_cluster(
         yield from _Call(plan.pictures, is_cancelled).on(engine, order)
 
 
+def chunk_size(pictures: int, workers: int, most: int = _MOST) -> int:
+    """How many of so many pictures a worker gets in a go: at most `most`, and whole groups of those
+    that are drawn together.
+    """
+    size = max(1, min(most, pictures // (_SHARES * workers)))
+    return size - (size % CHUNK if size > CHUNK else 0)
+
+
 @contextmanager
 def passed_on(is_cancelled: Callable[[], bool], stop: Callable[[], None]) -> Iterator[None]:
     """Call `stop` from a thread as soon as the call is cancelled."""
@@ -126,7 +134,7 @@ class _Call:
         """Have all pictures done, those of killed workers again, one by one: one of them may be
         what kills.
         """
-        most = MOST_IN_CHUNK
+        most = _MOST
         while self._left and not self._is_cancelled():
             chunks = self._chunks(engine.workers, most)
             yield from self._round(engine, order, chunks)
@@ -139,8 +147,7 @@ class _Call:
 
     def _chunks(self, workers: int, most: int) -> list[Chunk]:
         pictures = tuple(self._left.values())
-        size = max(1, min(most, len(pictures) // (SHARES * workers)))
-        size -= size % CHUNK if size > CHUNK else 0
+        size = chunk_size(len(pictures), workers, most)
         return [
             Chunk(next(self._numbers), pictures[first : first + size])
             for first in range(0, len(pictures), size)
