@@ -46,7 +46,7 @@ PARTS: dict[str, tuple[Any, str]] = {
 class InTurn:
     """An executor that does at once what it is given, so that parts follow each other."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, name: str) -> None:
         pass
 
     def __enter__(self) -> InTurn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -16,30 +17,33 @@ from sr4.machine.processors import for_each
 # 4e-3.
 _ROUNDS = 20
 _CLOSE_ENOUGH = 2e-5
-_TILE = 84  # low-res pixels along the edge of what is done until it is close enough
-# Low-res pixels around a tile that are done with it. What a pixel asks for falls off by an order of
-# magnitude with each.
+_TILE = 112  # low-res pixels along the edge of what is done until it is close enough
+# Low-res pixels around a part that are done with it. What a pixel asks for falls off by half an
+# order of magnitude with each.
 _MARGIN = 6
 _FELT = 3  # of these, those whose own need still moves what is inside
+# Every so many rounds, what is close enough is left as it is, if that leaves at most a share to do.
+_ROUNDS_TOGETHER = 2
+_WORTH_IT = 0.75
 
 
-class _Tile(NamedTuple):
-    """A part of a plane, in low-res pixels: itself, and what is done with it."""
+class _State(NamedTuple):
+    """What a round begins with: a picture, what momentum makes of it, and D of both."""
 
-    plane: int
-    inner: Place
-    outer: Place
+    fitted: Floats
+    seen: Floats
+    ahead: Floats
+    seen_ahead: Floats
 
-    def inside(self, by: int = 0) -> Place:
-        """Where the tile, and `by` pixels around it, lie within `outer`."""
-        rows, columns = (
-            slice(
-                max(0, inner.start - outer.start - by),
-                min(outer.stop, inner.stop + by) - outer.start,
-            )
-            for inner, outer in zip(self.inner, self.outer, strict=True)
+    def cut(self, taken: Place, low: Place) -> _State:
+        """Some high-res pixels, and the low-res ones that lie over them."""
+        (top, left), (low_top, low_left) = taken, low
+        return _State(
+            self.fitted[..., top, left],
+            self.seen[..., low_top, low_left],
+            self.ahead[..., top, left],
+            self.seen_ahead[..., low_top, low_left],
         )
-        return rows, columns
 
 
 def fit(degradation: Invertible, pictures: Floats, low_res: Floats) -> Floats:
@@ -47,7 +51,7 @@ def fit(degradation: Invertible, pictures: Floats, low_res: Floats) -> Floats:
 
     Projection and clipping alternate with momentum (FISTA: Beck & Teboulle 2009, section 4);
     without it, a black or white picture takes ten times the rounds. After a first round for all,
-    tiles that are still off go on, each alone with what surrounds it.
+    tiles that are still off go on, each alone with what surrounds it, and shrink to what is off.
 
     Args:
         degradation: D.
@@ -57,25 +61,32 @@ def fit(degradation: Invertible, pictures: Floats, low_res: Floats) -> Floats:
         (..., H, W), a new array.
     """
     fitted = _round(degradation, pictures, low_res)
-    if max(low_res.shape[-2:]) <= _TILE + 2 * _MARGIN:
-        return _more_rounds(degradation, fitted, low_res, (slice(None), slice(None)))
+    size = low_res.shape[-2:]
+    if max(size) <= _TILE + 2 * _MARGIN:
+        everywhere = slice(0, size[0]), slice(0, size[1])
+        begun = _begun(degradation, fitted)
+        made = _more_rounds(degradation, begun, low_res, everywhere)
+        return made if made is fitted else _round(degradation, made, low_res)
     planes, low = (x.reshape(-1, *x.shape[-2:]) for x in (fitted, low_res))
     off = np.abs(low - degradation(planes)) >= _CLOSE_ENOUGH
     if not off.any():
         return fitted
-    found: list[tuple[_Tile, Floats]] = []
+    found: list[tuple[int, Place, Floats]] = []
 
-    def finish(tile: _Tile) -> None:
-        part, taken = degradation.cut(*tile.outer)
-        given = planes[tile.plane][taken]
-        made = _more_rounds(part, given, low[tile.plane][tile.outer], tile.inside(_FELT))
-        found.append((tile, made[part.place(*tile.inside())].copy()))
+    def finish(tile: tuple[int, Place]) -> None:
+        plane, place = tile
+        outer = _grown(place, _MARGIN, size)
+        part, taken = degradation.cut(*outer)
+        begun = _begun(part, planes[plane][taken])
+        felt = _within(_grown(place, _FELT, size), outer)
+        made = _more_rounds(part, begun, low[plane][outer], felt)
+        found.append((plane, place, made[part.place(*_within(place, outer))].copy()))
 
-    share = min(low.shape[-2], _TILE) * min(low.shape[-1], _TILE) / low[0].size
+    share = min(size[0], _TILE) * min(size[1], _TILE) / low[0].size
     pixels = int(planes[0].size * share)
     for_each(finish, list(_tiles_off(off)), _ROUNDS * pixels)
-    for tile, made in found:  # at the end: each has seen what is around it as it was
-        planes[tile.plane][degradation.place(*tile.inner)] = made
+    for plane, place, made in found:  # at the end: each has seen what is around it as it was
+        planes[plane][degradation.place(*place)] = made
     # Neighbours end after different numbers of rounds: where they meet one more makes them fit.
     return _round(degradation, fitted, low_res)
 
@@ -88,43 +99,105 @@ def _round(degradation: Invertible, pictures: Floats, low_res: Floats) -> Floats
     return fitted
 
 
-def _tiles_off(off: NDArray[np.bool_]) -> Iterator[_Tile]:
-    """The tiles of planes (P, h, w) in which, or just beside which, a pixel is off."""
+def _tiles_off(off: NDArray[np.bool_]) -> Iterator[tuple[int, Place]]:
+    """The planes and places of tiles of (P, h, w) in which, or just beside which, a pixel is
+    off.
+    """
     height, width = off.shape[1:]
     for plane in np.flatnonzero(off.any(axis=(1, 2))):
         for top in range(0, height, _TILE):
             for left in range(0, width, _TILE):
-                inner, felt, outer = (
-                    (
-                        slice(max(0, top - by), min(height, top + _TILE + by)),
-                        slice(max(0, left - by), min(width, left + _TILE + by)),
-                    )
-                    for by in (0, _FELT, _MARGIN)
+                place = (
+                    slice(top, min(height, top + _TILE)),
+                    slice(left, min(width, left + _TILE)),
                 )
-                if off[plane][felt].any():
-                    yield _Tile(int(plane), inner, outer)
+                if off[plane][_grown(place, _FELT, (height, width))].any():
+                    yield int(plane), place
 
 
-def _more_rounds(degradation: Invertible, fitted: Floats, low_res: Floats, felt: Place) -> Floats:
+def _begun(degradation: Invertible, fitted: Floats) -> _State:
+    """What the first round leaves."""
+    seen = degradation(fitted)
+    return _State(fitted, seen, fitted, seen)
+
+
+def _more_rounds(
+    degradation: Invertible, state: _State, low_res: Floats, felt: Place, number: int = 1
+) -> Floats:
     """The rounds after the first.
 
     Args:
-        fitted: what the first gave.
+        state: what the ones before gave.
         felt: rows and columns of low_res that are to be close enough.
+        number: of rounds that were done.
     """
-    seen = degradation(fitted)
-    ahead, seen_ahead = fitted, seen
-    for number in range(1, _ROUNDS):
-        if np.abs((low_res - seen)[..., felt[0], felt[1]]).max() < _CLOSE_ENOUGH:
+    for done in range(number, _ROUNDS):
+        off = np.abs((low_res - state.seen)[..., felt[0], felt[1]]) >= _CLOSE_ENOUGH
+        if not off.any():
             break
-        moved = degradation.pseudo_inverse(low_res - seen_ahead)
-        moved += ahead
-        np.clip(moved, -1.0, 1.0, out=moved)
-        seen_moved = degradation(moved)
-        momentum = np.float32(number / (number + 3))
-        ahead = moved - fitted
-        ahead *= momentum
-        ahead += moved
-        seen_ahead = seen_moved + momentum * (seen_moved - seen)  # D is linear
-        fitted, seen = moved, seen_moved
-    return fitted
+        if done > number and done % _ROUNDS_TOGETHER == 0:
+            size = low_res.shape[-2:]
+            inner = _grown(_around(off, felt), _FELT, size)
+            outer = _grown(inner, _MARGIN - _FELT, size)
+            if _area(outer) <= _WORTH_IT * size[0] * size[1]:
+                part, taken = degradation.cut(*outer)
+                low = low_res[..., outer[0], outer[1]]
+                inside = _within(inner, outer)
+                made = _more_rounds(part, state.cut(taken, outer), low, inside, done)
+                fitted: Floats = state.fitted.copy()
+                (top, left), (from_top, from_left) = degradation.place(*inner), part.place(*inside)
+                fitted[..., top, left] = made[..., from_top, from_left]
+                return fitted
+        state = _next_round(degradation, state, low_res, done)
+    return state.fitted
+
+
+def _next_round(degradation: Invertible, state: _State, low_res: Floats, number: int) -> _State:
+    """One projection, clipped, and the momentum after so many rounds."""
+    fitted, seen, ahead, seen_ahead = state
+    moved = degradation.pseudo_inverse(low_res - seen_ahead)
+    moved += ahead
+    np.clip(moved, -1.0, 1.0, out=moved)
+    seen_moved = degradation(moved)
+    momentum = np.float32(number / (number + 3))
+    ahead = moved - fitted
+    ahead *= momentum
+    ahead += moved
+    seen_ahead = seen_moved + momentum * (seen_moved - seen)  # D is linear
+    return _State(moved, seen_moved, ahead, seen_ahead)
+
+
+def _around(off: NDArray[np.bool_], felt: Place) -> Place:
+    """The rows and columns of low_res from the first to the last pixel that is off.
+
+    Args:
+        off: (..., h, w), of the pixels of `felt`.
+    """
+    rows, columns = (
+        np.flatnonzero(off.any(axis=(*range(off.ndim - 2), axis))) + part.start
+        for axis, part in zip((-1, -2), felt, strict=True)
+    )
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+def _grown(place: Place, by: int, size: tuple[int, ...]) -> Place:
+    """A place with so many pixels around it, as far as there are any."""
+    rows, columns = (
+        slice(max(0, part.start - by), min(length, part.stop + by))
+        for part, length in zip(place, size, strict=True)
+    )
+    return rows, columns
+
+
+def _within(place: Place, outer: Place) -> Place:
+    """Where a place lies in one around it."""
+    rows, columns = (
+        slice(part.start - around.start, part.stop - around.start)
+        for part, around in zip(place, outer, strict=True)
+    )
+    return rows, columns
+
+
+def _area(place: Place) -> int:
+    """Pixels of a place."""
+    return math.prod(part.stop - part.start for part in place)
