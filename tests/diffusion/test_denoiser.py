@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -55,7 +55,9 @@ def test_detail_lies_between_mean_and_sample(prediction: str, detail: float) -> 
     np.testing.assert_allclose(both.sample(said, x_t, LEVEL), sample, atol=1e-12)
     np.testing.assert_allclose(both.mean(said, x_t, LEVEL), mean, atol=1e-12)
     expected = mean + detail * (sample - mean)
-    np.testing.assert_allclose(both.blend(said, x_t, LEVEL, detail), expected, atol=1e-12)
+    np.testing.assert_allclose(
+        both.sample(both.blend(said, detail), x_t, LEVEL), expected, atol=1e-12
+    )
     assert both.variance(said) is None
 
 
@@ -65,7 +67,9 @@ def test_without_a_mean_detail_changes_nothing(prediction: str) -> None:
     plain = denoiser(prediction)
     assert plain.output_channels == 3
     for detail in (0.0, 1.0):
-        np.testing.assert_allclose(plain.blend(said, x_t, LEVEL, detail), noise(0), atol=1e-12)
+        np.testing.assert_allclose(
+            plain.sample(plain.blend(said, detail), x_t, LEVEL), noise(0), atol=1e-12
+        )
 
 
 @pytest.mark.parametrize("consistency", [True, False])
@@ -93,7 +97,7 @@ def test_torch_gives_what_numpy_gives(frame: Frame) -> None:
     said, x_t = output("v", noise(0), noise(1))
     both = denoiser("v", "mean")
     in_torch = TARGET.frame(torch.from_numpy(frame.low_res))
-    options: dict[str, Any] = {"consistency": True, "detail": 0.4}
-    found = both(torch.from_numpy(said), torch.from_numpy(x_t), LEVEL, in_torch, **options)
-    expected = both(said, x_t, LEVEL, frame, **options)
+    answer = both.blend(torch.from_numpy(said), 0.4)
+    found = both(answer, torch.from_numpy(x_t), LEVEL, in_torch, consistency=True)
+    expected = both(both.blend(said, 0.4), x_t, LEVEL, frame, consistency=True)
     np.testing.assert_allclose(found.x_0.numpy(), expected.x_0, atol=1e-12)

@@ -41,8 +41,8 @@ export class DiffusionModel {
     const upsampled = this.degradation.upsample(larger);
     let x = noise.map((at) => noise.data[at]! * Math.fround(sampling.temperature));
     for (const step of reverseSteps(sampling.steps)) {
-      const output = await this.evaluate(x, step.logSnr, upsampled);
-      x = ddimStep(step, x, this.denoised(output, x, step.logSnr, frame, sampling));
+      const answer = await this.evaluate(x, step.logSnr, upsampled, sampling.detail);
+      x = ddimStep(step, x, this.denoised(answer, x, step.logSnr, frame, sampling));
     }
     const picture = frame.decode(x).cut(
       { start: 0, stop: lowRes.height * scale },
@@ -56,15 +56,16 @@ export class DiffusionModel {
     return new Frame(this.config.target, this.config.targetScale, this.degradation, lowRes);
   }
 
-  /** What the network's output says of x_t: the x_0 that the sampler goes on with. */
-  denoised(output: Planes, xT: Planes, logSnr: number, frame: Frame, sampling: Sampling): Planes {
-    const { channels, second, prediction } = this.config;
-    const chosen = second === "mean" ? blended(output, channels, sampling.detail) : output.only(0, channels);
-    return frame.constrain(impliedX0(prediction, chosen, xT, logSnr), sampling.isConsistent);
+  /** What the answer of `evaluate` says of x_t: the x_0 that the sampler goes on with. */
+  denoised(answer: Planes, xT: Planes, logSnr: number, frame: Frame, sampling: Sampling): Planes {
+    return frame.constrain(impliedX0(this.config.prediction, answer, xT, logSnr), sampling.isConsistent);
   }
 
-  /** The network's output, of the shape that a model like this has, and all of it numbers. */
-  async evaluate(xT: Planes, logSnr: number, upsampled: Planes): Promise<Planes> {
+  /**
+   * The network's answer (C, H, W), between the mean and a sample where it gives both. It is of the
+   * shape that a model like this has, and all of it numbers.
+   */
+  async evaluate(xT: Planes, logSnr: number, upsampled: Planes, detail: number): Promise<Planes> {
     const { channels, second, isDegradationAware } = this.config;
     const output = await this.network(xT, Math.fround(logSnr), upsampled, isDegradationAware ? KNOWN : null);
     const expected = [channels * (second === null ? 1 : 2), xT.height, xT.width].join("x");
@@ -74,7 +75,7 @@ export class DiffusionModel {
     if (!output.data.every(Number.isFinite))
       throw new Refused("got numbers of the network that are not finite; expected pictures: the weights may be damaged");
     await this.after();
-    return output;
+    return second === "mean" ? blended(output, channels, detail) : output.only(0, channels);
   }
 
   /** Pictures continued by reflection, below and on the right, to what the network takes. */

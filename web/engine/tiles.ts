@@ -256,7 +256,8 @@ export class BandedSampling {
     let strip: Planes | undefined;
     for (const [number, left] of columns.starts.entries()) {
       const place = { start: left, stop: left + columns.size };
-      const output = await this.model.evaluate(xT.cut(all, place), step.logSnr, upsampled.cut(all, place));
+      const [xTile, upsampledTile] = [xT.cut(all, place), upsampled.cut(all, place)];
+      const output = await this.model.evaluate(xTile, step.logSnr, upsampledTile, this.sampling.detail);
       strip ??= Planes.zeros(output.channels, xT.height, xT.width);
       addWeighted(strip, output, left, weights[number]!);
     }

@@ -41,25 +41,18 @@ class Denoiser:
         return self.channels * (2 if self.second else 1)
 
     def __call__(
-        self,
-        output: Array,
-        x_t: Array,
-        log_snr: ArrayLike,
-        frame: Frame,
-        *,
-        consistency: bool,
-        detail: float = 1.0,
+        self, answer: Array, x_t: Array, log_snr: ArrayLike, frame: Frame, *, consistency: bool
     ) -> Denoised:
         """The x_0 that a sampler goes on with, constrained (see `Frame.constrain`), and the
         variance output.
 
         Args:
+            answer: what `blend` makes of the network's output.
             frame: of `target`, for the `low_res` of x_t.
             consistency: keep to the pictures that fit `low_res`.
-            detail: see `blend`.
         """
-        x_0 = self.blend(output, x_t, log_snr, detail)
-        return Denoised(frame.constrain(x_0, consistency=consistency), self.variance(output))
+        x_0 = self.sample(answer, x_t, log_snr)
+        return Denoised(frame.constrain(x_0, consistency=consistency), self.variance(answer))
 
     def sample(self, output: Array, x_t: Array, log_snr: ArrayLike) -> Array:
         """The x_0 of the first output, not constrained: (B, C, H, W)."""
@@ -70,19 +63,19 @@ class Denoiser:
         assert self.second == "mean"
         return self.prediction.x_0(output[:, self.channels :], x_t, log_snr)
 
-    def blend(self, output: Array, x_t: Array, log_snr: ArrayLike, detail: float) -> Array:
-        """The x_0 between mean (`detail` 0) and sample (1), `mean + detail (sample - mean)`, where
-        the network gives both; else of the sample.
+    def blend(self, output: Array, detail: float) -> Array:
+        """The output between mean (`detail` 0) and sample (1), `mean + detail (sample - mean)`,
+        (B, C, H, W), where the network gives both; else the output itself.
 
-        On such a line lie the estimators that have the least error for their distance to real
+        All predictions are affine in the output, so this is the line between the x_0 of both. On
+        such a line lie the estimators that have the least error for their distance to real
         pictures (Freirich et al. 2021, A Theory of the Distortion-Perception Tradeoff in
         Wasserstein Space, theorem 3).
         """
         if self.second != "mean":
-            return self.sample(output, x_t, log_snr)
-        # All predictions are affine in the output, so this is the line between their x_0.
+            return output
         sample, mean = output[:, : self.channels], output[:, self.channels :]
-        return self.prediction.x_0(mean + detail * (sample - mean), x_t, log_snr)
+        return mean + detail * (sample - mean)
 
     def variance(self, output: Array) -> Array | None:
         """What a learned variance follows from, (B, C, H, W), where there is one."""

@@ -35,11 +35,12 @@ class Denoised(NamedTuple):
     variance_output: Array | None = None
 
     def rows(self, inside: slice) -> Denoised:
-        """The estimate of some rows alone."""
-        variance = self.variance_output
-        return Denoised(
-            self.x_0[:, :, inside], None if variance is None else variance[:, :, inside]
-        )
+        """The estimate of some rows alone, which does not keep that of the others in memory."""
+        found = [
+            one if one is None else array_namespace(one).asarray(one[:, :, inside], copy=True)
+            for one in self
+        ]
+        return Denoised(*found)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

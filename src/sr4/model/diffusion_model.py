@@ -216,8 +216,8 @@ class DiffusionModel:
         frame = self.frame(network.native(low_res), constraint)
 
         def denoise(x_t: Array, log_snr: float) -> Denoised:
-            output = self.evaluate(x_t, log_snr, upsampled, told)
-            return self.denoised(output, x_t, log_snr, frame, settings)
+            answer = self.evaluate(x_t, log_snr, upsampled, told, detail=settings.detail)
+            return self.denoised(answer, x_t, log_snr, frame, settings)
 
         x_0 = sample(
             denoise,
@@ -231,12 +231,10 @@ class DiffusionModel:
         return network.numpy(frame.decode(x_0))
 
     def denoised(
-        self, output: Array, x_t: Array, log_snr: float, frame: Frame, settings: SamplingSettings
+        self, answer: Array, x_t: Array, log_snr: float, frame: Frame, settings: SamplingSettings
     ) -> Denoised:
-        """What the network's answer says of x_t (see `sr4.diffusion.denoiser.Denoiser`)."""
-        return self.denoiser(
-            output, x_t, log_snr, frame, consistency=settings.consistency, detail=settings.detail
-        )
+        """What the answer of `evaluate` says of x_t (see `sr4.diffusion.denoiser.Denoiser`)."""
+        return self.denoiser(answer, x_t, log_snr, frame, consistency=settings.consistency)
 
     def told(self, known: Sequence[Known]) -> Array | None:
         """What the network is told of the degradation of each picture, (B, 6) as it takes it; None
@@ -247,10 +245,18 @@ class DiffusionModel:
         return self.network.native(np.stack([one.vector() for one in known]))
 
     def evaluate(
-        self, x_t: Array, log_snr: float, upsampled: Array, told: Array | None = None
+        self,
+        x_t: Array,
+        log_snr: float,
+        upsampled: Array,
+        told: Array | None = None,
+        *,
+        detail: float,
     ) -> Array:
-        """The network's answer, of the shape that a model like this has, and all of it numbers; a
-        graph from elsewhere could give any, and damaged weights give what would show as black.
+        """The network's answer, between the mean and a sample where it gives both.
+
+        It is of the shape that a model like this has, and all of it numbers; a graph from elsewhere
+        could give any, and damaged weights give what would show as black.
 
         Raises:
             ModelError: it is something else, or the network fails.
@@ -267,7 +273,7 @@ class DiffusionModel:
                 f"{self.name}: its network gave numbers that are not finite; expected pictures: "
                 "the weights may be damaged"
             )
-        return output
+        return self.denoiser.blend(output, detail)
 
 
 def load_model(

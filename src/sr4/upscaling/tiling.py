@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from sr4.build import build_sampler
 from sr4.config import SamplingSettings
 from sr4.degradation.known import CLEAN, Known
-from sr4.diffusion.samplers import PictureNoise, ReverseStep, reverse_steps
+from sr4.diffusion.samplers import Denoised, PictureNoise, ReverseStep, reverse_steps
 from sr4.errors import UsageError
 from sr4.evidence.constraint import Constraint
 from sr4.evidence.sets import PixelBox
@@ -205,7 +205,6 @@ class BandedSampling:
         Args:
             before: the number of the stream's first band; first: of the first one to make.
         """
-        model = self.model
         memories: deque[Any] = deque()
         bands = _without_memories(stream, memories, first - before)
         x = RowWindow(bands, self._padded_bands[before][0])
@@ -214,37 +213,49 @@ class BandedSampling:
         outputs = RowWindow(iter(strips), strips.reached)
         for start, stop in self._padded_bands[first:]:
             around, inside = self._around(start, stop)
-            x_t, output = x.rows(*around)[None], outputs.rows(*around)[None]
-            top, bottom = (row // self._scale for row in around)
-            own = self._padded_constraint.rows(top, bottom)
-            frame = model.frame(self._low(*around)[None], own)
-            denoised = model.denoised(output, x_t, step.log_snr, frame, self.settings)
+            denoised = self._denoised(step, x, outputs, around).rows(inside)
             x_s, memory = step(
                 self._sampler,
-                x_t[:, :, inside],
-                denoised.rows(inside),
+                x.rows(start, stop)[None],
+                denoised,
                 partial(self._noise_rows, step.number, start, stop),
                 memories.popleft(),
             )
+            del denoised  # which would stay while others make use of x_s
             yield x_s[0], memory
+            del x_s
             outputs.forget(around[0])
             x.forget(min(around[0], strips.reached))
+
+    def _denoised(
+        self, step: ReverseStep, x: RowWindow, outputs: RowWindow, around: tuple[int, int]
+    ) -> Denoised:
+        """What the network says of some rows, so that it fits what is asked of them."""
+        model = self.model
+        x_t, output = x.rows(*around)[None], outputs.rows(*around)[None]
+        constraint = self._padded_constraint.rows(*(row // self._scale for row in around))
+        frame = model.frame(self._low(*around)[None], constraint)
+        return model.denoised(output, x_t, step.log_snr, frame, self.settings)
 
     def _results(self, stream: Stream, before: int, first: int) -> Iterator[Floats]:
         """Bands of x_0 become those of the picture, which has no padding; numbers as above."""
         bands = (band for band, _ in stream)
         x = RowWindow(bands, self._padded_bands[before][0])
-        _, height, width = self.shape
         for start, stop in self.bands[first:]:
             (top, bottom), inside = self._around(start, stop)
-            frame = self.model.frame(self._low(top, bottom)[None])
-            picture = np.clip(frame.decode(x.rows(top, bottom)[None])[0], -1, 1)
-            picture = picture[:, : height - top, :width]
+            picture = self._decoded(x.rows(top, bottom), top, bottom)
             if self.settings.consistency:
                 last = min(bottom // self._scale, self.low_res.shape[1])
                 picture = self._constraint.rows(top // self._scale, last).fit(picture)
             yield picture[:, inside]
             x.forget(top)
+
+    def _decoded(self, x_0: Floats, top: int, bottom: int) -> Floats:
+        """Rows of the picture that x_0 stands for, without those and the columns that pad it."""
+        _, height, width = self.shape
+        frame = self.model.frame(self._low(top, bottom)[None])
+        picture: Floats = np.clip(frame.decode(x_0[None])[0], -1, 1)
+        return picture[:, : height - top, :width]
 
     def _around(self, start: int, stop: int) -> tuple[tuple[int, int], slice]:
         """The rows that a band's projection takes part in, and the band's own among them."""
@@ -294,7 +305,8 @@ class _Strips:
         with ThreadPoolExecutor(1, "sr4-network") as thread:
             coming = thread.submit(self._network_on(places[0][0]))
             for number, (start, border, weights) in enumerate(places):
-                strip = coming.result() * weights[:, None]
+                strip = coming.result()
+                strip *= weights[:, None]
                 if number + 1 < len(places):
                     coming = thread.submit(self._network_on(places[number + 1][0]))
                 self.reached = start
@@ -307,7 +319,8 @@ class _Strips:
                 last = border == rows.length
                 finished = rows.length if last else int(border - rows.overlap / 4)
                 yield strip[:, : finished - done]
-                open_rows, done = strip[:, finished - done :], finished
+                # A copy, so that what is above can go.
+                open_rows, done = strip[:, finished - done :].copy(), finished
 
     def _network_on(self, start: int) -> Callable[[], Floats]:
         """What evaluates the tiles of some rows, from `start` on; their inputs are fetched here."""
@@ -329,7 +342,8 @@ class _Strips:
             ]
             x_tiles, upsampled_tiles = (model.network.native(one) for one in tiles)
             told = model.told([self._sampling.known] * len(group))
-            found = model.evaluate(x_tiles, self._level, upsampled_tiles, told)
+            detail = self._sampling.settings.detail
+            found = model.evaluate(x_tiles, self._level, upsampled_tiles, told, detail=detail)
             outputs = model.network.numpy(found)
             if strip is None:
                 strip = np.zeros((outputs.shape[1], *x_t.shape[1:]), np.float32)
