@@ -337,6 +337,21 @@ def test_shapes_that_the_graph_does_not_take(tiny_exported: Path, backend: str) 
     assert "fails on pictures of shape (1, 3, 12, 10)" in line(caught)
 
 
+@pytest.mark.parametrize("processors", [1, 2])
+def test_openvino_says_why_it_fails(
+    tiny_exported: Path, monkeypatch: pytest.MonkeyPatch, processors: int
+) -> None:
+    """With one thread, its own evaluation ends without a word, and with the answer before."""
+    pytest.importorskip("openvino")
+    monkeypatch.setattr("sr4.runtime.openvino_backend.available_cpus", lambda: processors)
+    network = open_(tiny_exported, "openvino")
+    evaluate(network, (1, 3, 32, 32), 0.0)
+    monkeypatch.setattr(network, "_multiple", 1)
+    with pytest.raises(ModelError) as caught:
+        evaluate(network, (1, 3, 12, 10), 0.0)
+    assert "fails on pictures of shape (1, 3, 12, 10) (Exception" in line(caught)
+
+
 def test_an_accelerator_whose_memory_is_full() -> None:
     torch = pytest.importorskip("torch")
     from torch import nn

@@ -32,6 +32,7 @@ _NO_MEMORY = (
     "bad_alloc",
     "failed to allocate",
     "allocate memory",
+    "resource temporarily unavailable",  # a thread, which needs memory of its own
     "out of memory",
     "not enough memory",
 )

@@ -124,19 +124,24 @@ class OpenVINONetwork:
             raise failure("OpenVINO", x_t.shape, error) from error
 
     def _evaluate(self, group: int | None, inputs: Mapping[str, Floats]) -> Floats:
+        shapes = {name: one.shape for name, one in inputs.items() if group is not None}
         with self._compiling.setdefault(group, threading.Lock()):
             if group not in self._compiled:
-                shapes = {name: one.shape for name, one in inputs.items() if group is not None}
-                self._compiled[group] = _Compiled(self._compile(shapes))
-        return self._compiled[group](inputs)
+                self._compiled[group] = _Compiled(self._compile(shapes, available_cpus()))
+        found = self._compiled[group](inputs)
+        if np.isnan(found).all():  # as where one thread fails without a word: two say why
+            return _Compiled(self._compile(shapes, 2))(inputs)
+        return found
 
-    def _compile(self, shapes: Mapping[str, tuple[int, ...]]) -> Any:
+    def _compile(self, shapes: Mapping[str, tuple[int, ...]], threads: int) -> Any:
         """The model compiled for these shapes, or for any; from the cache if it is there."""
         options = {
             "PERFORMANCE_HINT": "LATENCY",
-            # With one, errors of an evaluation are lost, and its output is that of the one before.
-            "INFERENCE_NUM_THREADS": max(2, available_cpus()),
+            # More than there are processors would wait for each other in busy loops.
+            "INFERENCE_NUM_THREADS": threads,
             "INFERENCE_PRECISION_HINT": _PRECISIONS[self.precision],
+            # Else processes of one thread each would all have it on the first processor.
+            "ENABLE_CPU_PINNING": False,
             # Else what it prepares for each new size of pictures stays: two thirds of a megabyte.
             "CPU_RUNTIME_CACHE_CAPACITY": 0,
         }
@@ -186,7 +191,7 @@ class _Compiled:
             request = self._idle.pop()
         except IndexError:
             request = self._model.create_infer_request()
-        # Where there is but one processor, an evaluation can fail without a word: not unseen.
+        # With one thread an evaluation can fail without a word, and leaves what was there.
         buffer = request.get_output_tensor().data
         if buffer.dtype.kind == "f":
             buffer[:] = np.nan
