@@ -322,7 +322,7 @@ def test_hybrid_loss_in_closed_form(schedule: str) -> None:
         network, clean, torch.zeros(steps, 3, 2, 2), noise, (t + 1) / steps
     )
     np.testing.assert_allclose(network.asked[0][0], x_t, atol=1e-12)
-    np.testing.assert_allclose(loss, simple + weight * steps * bound, rtol=1e-4)
+    np.testing.assert_allclose(loss, simple + weight * steps * bound, rtol=1e-6)
 
 
 @pytest.mark.parametrize("p", [1, 2])
