@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +76,39 @@ def test_the_limit_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 10**15 - 10**12 < found < 10**15
     monkeypatch.setattr(resource, "getrlimit", lambda which: (resource.RLIM_INFINITY,) * 2)
     assert memory._of_process() is None
+
+
+FAULTS = """
+import resource, sys
+import numpy as np
+from sr4.machine.memory import keep_freed_memory
+
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+np.ones(2**24)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    np.ones(2**24)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries differ")
+def test_freed_memory_is_kept_unless_the_user_says_otherwise() -> None:
+    """An array of 128 MB, 20 times: only the first takes pages of the system."""
+
+    def faults(word: str, **environment: str) -> int:
+        known = {name: one for name, one in os.environ.items() if not name.startswith("MALLOC_")}
+        done = subprocess.run(
+            [sys.executable, "-c", FAULTS, word],
+            env=known | environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return int(done.stdout)
+
+    usual = faults("leave")
+    assert usual > 500
+    assert faults("keep") < usual / 10
+    assert faults("keep", MALLOC_TRIM_THRESHOLD_="131072") > usual / 2

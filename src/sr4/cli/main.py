@@ -36,9 +36,12 @@ from sr4.cli import (
 )
 from sr4.cli.options import examples
 from sr4.errors import SR4Error, UsageError, nearest
+from sr4.machine.memory import keep_freed_memory
 from sr4.machine.processors import bound_libraries
 
 INTERRUPTED = 130  # as shells report a program that Ctrl-C ended
+# Commands that compute in PyTorch for long, with arrays of megabytes that come and go.
+_COMPUTES = ("train", "distill", "evaluate", "ablate")
 
 # What the parser raises. typer exports no more than this class of the family; which package the
 # others live in depends on typer's version.
@@ -124,9 +127,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 all done, 1 something failed, 2 wrong usage, 130 interrupted.
     """
+    words = list(sys.argv[1:] if arguments is None else arguments)
     if arguments is None:
         bound_libraries()
-    words = list(sys.argv[1:] if arguments is None else arguments)
+        if words and words[0] in _COMPUTES:
+            keep_freed_memory()
     try:
         return _run(words)
     except typer.Exit as end:

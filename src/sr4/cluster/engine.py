@@ -233,6 +233,7 @@ def _settle(context: Any) -> None:
     context.print_on_execution_start = False
     context.max_errored_blocks = -1  # a killed worker costs a chunk, not the call
     context.target_max_block_size = 1  # bytes: messages come when they are sent
+    context.memory_usage_poll_interval_s = None  # which reads the page tables of workers
 
 
 def _room(device: str) -> int:

@@ -1,7 +1,9 @@
-"""How much memory there is."""
+"""How much memory there is, and that it is kept for the next computation."""
 
 from __future__ import annotations
 
+import ctypes
+import os
 import re
 import sys
 from contextlib import suppress
@@ -15,6 +17,24 @@ _FORMS = (
     ("memory.max", "memory.current", "inactive_file"),
     ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 )
+
+# Parameters of glibc's mallopt, and what sets them in the environment.
+_KEPT = {"MALLOC_TRIM_THRESHOLD_": -1, "MALLOC_MMAP_THRESHOLD_": -3}
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep what is freed for what is allocated next, where it is glibc.
+
+    By default arrays of some megabytes go back to the system each time, which has to clear all
+    their pages for the next ones: half of the processor time of an evaluation, an eighth of that
+    of a training. For programs of our own that compute all the time; what the user has set stays.
+    """
+    if any(name in os.environ for name in _KEPT):
+        return
+    with suppress(OSError, AttributeError):  # another C library
+        set_option = ctypes.CDLL(None).mallopt
+        for parameter in _KEPT.values():
+            set_option(parameter, 2**31 - 1)
 
 
 def available_memory() -> int | None:
