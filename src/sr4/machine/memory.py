@@ -26,8 +26,9 @@ def keep_freed_memory() -> None:
     """Have the C library keep what is freed for what is allocated next, where it is glibc.
 
     By default arrays of some megabytes go back to the system each time, which has to clear all
-    their pages for the next ones: half of the processor time of an evaluation, an eighth of that
-    of a training. For programs of our own that compute all the time; what the user has set stays.
+    their pages for the next ones: nearly half of the processor time of an evaluation, an eighth of
+    that of a training. For programs of our own that compute all the time; what the user has set
+    stays.
     """
     if any(name in os.environ for name in _KEPT):
         return
