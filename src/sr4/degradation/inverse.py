@@ -36,7 +36,7 @@ class PseudoInverse:
     """The rows of `Aᵀ (A Aᵀ)⁻¹`, (high, low): the pseudo-inverse, as the rows of A are independent.
 
     `A Aᵀ` is banded, and its inverse falls off exponentially from the diagonal (Demko, Moss and
-    Smith 1984): for bicubic downscaling by an order of magnitude a pixel.
+    Smith 1984): for bicubic downscaling by half an order of magnitude a pixel.
 
     Args:
         rows: of A.

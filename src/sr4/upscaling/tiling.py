@@ -38,7 +38,7 @@ Stream = Iterator[tuple[Floats, Any]]
 
 PIXELS_TOGETHER = 2**19  # of the tiles that go through the network together
 # Low-res rows around a band that take part in its projection. D⁺ reaches further, but falls off by
-# an order of magnitude with each.
+# half an order of magnitude with each.
 _MARGIN = 8
 
 
