@@ -47,7 +47,7 @@ class Denoiser:
         variance output.
 
         Args:
-            answer: what `blend` makes of the network's output.
+            answer: what `blend` makes of the network's output; the output itself means a sample.
             frame: of `target`, for the `low_res` of x_t.
             consistency: keep to the pictures that fit `low_res`.
         """
