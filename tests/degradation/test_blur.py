@@ -22,6 +22,11 @@ def test_a_row_is_a_gaussian_of_that_deviation(deviation: float) -> None:
     assert row[51] / row[50] == pytest.approx(np.exp(-0.5 / deviation**2), rel=1e-12)
 
 
+@pytest.mark.parametrize("deviation", [5e-324, 1e-200, 0.02])
+def test_a_blur_of_nearly_nothing_leaves_all_as_it_is(deviation: float) -> None:
+    np.testing.assert_array_equal(gaussian_matrix(9, deviation), np.eye(9))
+
+
 def test_a_blur_multiplies_the_spectrum() -> None:
     """Far from the borders, cosines stay cosines and lose exp(-(2 pi f s)² / 2)."""
     places = np.arange(512) + 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from sr4.degradation import Degradation
-from sr4.errors import MissingExtraError, ModelError, SR4Error, UsageError
+from sr4.errors import MissingExtraError, ModelError, OutOfMemoryError, SR4Error, UsageError
 from sr4.model.diffusion_model import load_model
 from sr4.model.folder import read_config
 from sr4.runtime import BACKENDS, GRAPH, IR, IR_WEIGHTS, Network, open_network
@@ -337,6 +338,10 @@ def test_shapes_that_the_graph_does_not_take(tiny_exported: Path, backend: str) 
     assert "fails on pictures of shape (1, 3, 12, 10)" in line(caught)
 
 
+@pytest.mark.skipif(
+    hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) == 1,
+    reason="two threads on one processor say nothing either",
+)
 @pytest.mark.parametrize("processors", [1, 2])
 def test_openvino_says_why_it_fails(
     tiny_exported: Path, monkeypatch: pytest.MonkeyPatch, processors: int
@@ -365,6 +370,31 @@ def test_an_accelerator_whose_memory_is_full() -> None:
     with pytest.raises(ModelError) as caught:
         evaluate(TorchNetwork(Greedy(), torch.device("cpu")), (1, 3, 8, 8), 0.0)
     assert "cpu has no memory left for pictures of shape (1, 3, 8, 8)" in line(caught)
+
+
+def test_openvino_never_gives_an_answer_without_numbers(tiny_exported: Path) -> None:
+    pytest.importorskip("openvino")
+    network = open_(tiny_exported, "openvino")
+    nothing = network.native(np.full((1, 3, 32, 32), np.nan, np.float32))
+    with pytest.raises(ModelError) as caught:
+        network(nothing, 0.0, nothing)
+    assert "no number comes out of it" in line(caught)
+
+
+def test_openvino_has_no_memory_to_say_why_it_fails(
+    tiny_exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where its evaluation ends without a word and Python has none left to compile it anew."""
+    pytest.importorskip("openvino")
+    network = open_(tiny_exported, "openvino")
+
+    def full(path: Path) -> str:
+        raise MemoryError
+
+    monkeypatch.setattr("sr4.runtime.openvino_backend.file_sha256", full)
+    with pytest.raises(OutOfMemoryError) as caught:
+        evaluate(network, (1, 3, 32, 32), 0.0)
+    assert "OpenVINO has no memory left for pictures of shape (1, 3, 32, 32)" in line(caught)
 
 
 STARVE = """

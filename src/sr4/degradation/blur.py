@@ -17,6 +17,7 @@ MAX_BLUR = 8.0
 """The largest deviation of a blur, in low-res pixels: beyond, nothing is left to bring back."""
 _WEAK = 0.05  # what a blur leaves of the singular values; see `PseudoInverse`
 _REACH = 6.5  # deviations beyond which a Gaussian is below a thousand millionth of its height
+_NARROWEST = 0.025  # pixels, up to which a neighbour's weight is 0 in float64: exp(-800)
 
 
 @lru_cache(maxsize=64)
@@ -34,7 +35,8 @@ def gaussian_matrix(size: int, deviation: float) -> Float64:
 
 def _gaussian(places: NDArray[Any], neighbours: NDArray[Any], deviation: float) -> Float64:
     """The weights of neighbours, (places, neighbours); those of each place add up to 1."""
-    matrix = np.exp(-0.5 * ((places[:, None] - neighbours) / deviation) ** 2)
+    distances = (places[:, None] - neighbours) / max(deviation, _NARROWEST)
+    matrix = np.exp(-0.5 * distances**2)
     return np.asarray(matrix / matrix.sum(axis=1, keepdims=True))
 
 

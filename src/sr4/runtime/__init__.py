@@ -77,7 +77,8 @@ class Network(Protocol):
 def failure(runtime: str, shape: tuple[int, ...], error: Exception) -> ModelError:
     """What a runtime's own error means; for the runtimes that have one type for all of them."""
     said = reason(error)
-    if "OutOfMemory" in type(error).__name__ or any(one in said.lower() for one in _NO_MEMORY):
+    is_full = isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__
+    if is_full or any(one in said.lower() for one in _NO_MEMORY):
         return OutOfMemoryError(
             f"{runtime} has no memory left for pictures of shape {shape}; expected enough: use "
             "smaller or fewer pictures, or smaller tiles (--tile)"

@@ -120,7 +120,7 @@ class OpenVINONetwork:
                     for part in _groups(len(x_t))
                 ]
             )
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:  # memory's end: its own, or Python's
             raise failure("OpenVINO", x_t.shape, error) from error
 
     def _evaluate(self, group: int | None, inputs: Mapping[str, Floats]) -> Floats:
@@ -130,7 +130,9 @@ class OpenVINONetwork:
                 self._compiled[group] = _Compiled(self._compile(shapes, available_cpus()))
         found = self._compiled[group](inputs)
         if np.isnan(found).all():  # as where one thread fails without a word: two say why
-            return _Compiled(self._compile(shapes, 2))(inputs)
+            found = _Compiled(self._compile(shapes, 2))(inputs)
+        if np.isnan(found).all():  # as on a single processor, where two are one
+            raise RuntimeError("no number comes out of it")
         return found
 
     def _compile(self, shapes: Mapping[str, tuple[int, ...]], threads: int) -> Any:
