@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sr4.ablation.plan import Plan
 from sr4.ablation.results import CurvePoint, LossPoint, Results, Row, Score
 from sr4.evaluation.metrics import bootstrap
 from sr4.evaluation.report import Evaluation
-from sr4.recipes import recipe
-from sr4.recipes.sizes import at_size
 
 COUNT = 8
 
@@ -76,7 +75,7 @@ def make_row() -> Callable[..., Row]:
         seed: int = 0,
     ) -> Row:
         mean, spread = maps or (None, None)
-        settings = at_size(recipe(name), "tiny")
+        settings = Plan((name,)).settings(name)
         return Row(
             recipe=name,
             seed=seed,

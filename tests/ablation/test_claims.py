@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from sr4.ablation.claims import CLAIMS, Judgement, difference, judge, signed
+from sr4.ablation.plan import Plan
 from sr4.ablation.results import Results, Row
 from sr4.errors import UsageError
 from sr4.evaluation.metrics import Interval
@@ -76,8 +77,13 @@ def test_seeds_that_differ_leave_a_claim_open(make_row: MakeRow, make_results: M
         ("It is the cosine shape", "cosine", "sr3-500-matched"),
         ("hybrid loss converges", "sr3-500", "hybrid-vlb"),
         ("Attention-based fusion of the inputs is worse", "sr3-500", "attention-input"),
-        ("Attention in the middle only", "sr4-no-path", "residual"),
+        ("Attention in the middle only", "sr4+model.network.path=none", "residual"),
         ("SR4 with 500 steps", "sr4", "sr3"),
+        ("than by bicubic downscaling", "sr4", "sr4+model.network.path=bicubic"),
+        ("than by one large kernel", "sr4", "sr4+model.network.path=large-kernel"),
+        ("than by taking single pixels", "sr4", "sr4+model.network.path=direct"),
+        ("With all 500 steps it is", "cosine", "cosine+model.objective.variance=large"),
+        ("The same noise for all", "cosine", "cosine+model.objective.noise=batch"),
     ],
 )
 def test_each_claim_has_its_direction(
@@ -87,6 +93,13 @@ def test_each_claim_has_its_direction(
     denied = make_results(make_row(better, projected=20.0), make_row(worse, projected=20.4))
     assert about(judge(said), text).verdict == "confirmed"
     assert about(judge(denied), text).verdict == "contradicted"
+
+
+def test_variants_are_no_rivals(make_row: MakeRow, make_results: MakeResults) -> None:
+    rows = [make_row(name, projected=20) for name in ("sr3", "cosine", "residual")]
+    best = make_row("sr4+model.network.path=bicubic", projected=25)
+    results = make_results(make_row("sr4", projected=22, consistency=40), *rows, best)
+    assert about(judge(results), "SR4 is ahead of all").verdict == "confirmed"
 
 
 def test_what_needs_few_steps_is_judged_at_few(
@@ -106,7 +119,7 @@ def test_what_needs_few_steps_is_judged_at_few(
 def test_the_path_alone_is_judged_by_its_control(
     make_row: MakeRow, make_results: MakeResults
 ) -> None:
-    rows = make_row("sr4", consistency=30), make_row("sr4-no-path", consistency=40)
+    rows = make_row("sr4", consistency=30), make_row("sr4+model.network.path=none", consistency=40)
     assert about(judge(make_results(*rows)), "So does the path alone").verdict == "confirmed"
 
 
@@ -231,6 +244,8 @@ def test_different_test_sets_are_not_compared(make_row: MakeRow, make_results: M
 
 
 def test_every_claim_needs_systems_that_exist() -> None:
-    from sr4.recipes import RECIPES
-
-    assert {name for claim in CLAIMS for name in claim.needs} <= RECIPES.keys()
+    names = tuple({name for claim in CLAIMS for name in claim.needs})
+    plan = Plan(names)
+    changed = {name: plan.settings(name) for name in names}
+    for name in (name for name in names if "+" in name):
+        assert changed[name] != plan.settings(name.partition("+")[0])

@@ -69,7 +69,6 @@ def test_a_recipe_becomes_objects(settings: RunSettings) -> None:
         ("residual", 97_807_491),
         ("attention-input", 97_807_491 + 2 * 64 * 28),
         ("sr4", 97_999_811),
-        ("sr4-no-path", 97_807_491),  # heads need no weights of their own
         ("regression", 97_807_491),
         ("sr4-fast", 11_038_352),
         ("photo-x4", 4_796_928),
@@ -92,7 +91,6 @@ def test_the_papers_systems() -> None:
         ("attention-input", "linear", 500, "picture"),
         ("residual", "cosine-table", 500, "residual"),
         ("sr4", "cosine-table", 500, "residual"),
-        ("sr4-no-path", "cosine-table", 500, "residual"),
     ):
         settings = recipe(name)
         model, objective = settings.model, settings.model.objective
@@ -121,14 +119,14 @@ def test_the_papers_values() -> None:
         )
         learned = ("learned", 0.001) if name == "hybrid-vlb" else ("small", 0.0)
         assert (objective.variance, objective.vlb_weight) == learned, name
-        is_warm = name in ("cosine", "residual", "sr4", "sr4-no-path")
+        is_warm = name in ("cosine", "residual", "sr4")
         # 10,000 steps, as in SR3.
         assert training.warmup_images == (4 * 10_000 if is_warm else 0), name
         assert (training.ema_decay, training.cooldown) == (0.9999, 0), name
         assert not settings.model.sampling.consistency, name  # the paper does not project
         assert isinstance(network, SR3NetworkSettings)
         assert network.dropout == 0.2, name
-        where = ((8,), 4) if name in ("sr4", "sr4-no-path") else ((16,), 1)
+        where = ((8,), 4) if name == "sr4" else ((16,), 1)
         assert (network.attention_resolutions, network.heads) == where, name
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sr4.config import RunSettings
-from sr4.config.overrides import override
+from sr4.config.overrides import override, parse_assignment
 from sr4.data.sources import Source
-from sr4.errors import RunError, UsageError, reason
+from sr4.errors import RunError, UsageError, reason, shorten
 from sr4.files.kinds import FolderKind, holds
 from sr4.files.whole import clear_leftovers, write_text
 from sr4.recipes import recipe
@@ -32,6 +33,7 @@ PAPER = (
 )
 STEPS = (20, 100)
 _RECORD = "ablation.json"
+_NAME = re.compile(r"[\w.-]+(\+[\w.]+=[\w.-]+)*", re.ASCII)  # the name of files, too
 ABLATION = FolderKind(
     "holds files, but no ablation",
     holds(_RECORD, "size", "budget", "changes", "steps", "limit", "data", "test"),
@@ -45,7 +47,8 @@ class Plan:
     """What is compared, and how.
 
     Args:
-        recipes: names of systems; each is trained.
+        recipes: names of systems; each is trained. A system is a recipe, or one with settings of
+            its own laid over it, such as "sr4+model.network.path=bicubic".
         size: "tiny" or "full".
         budget: training pictures for each; the size's own if None.
         changes: settings laid over those of each recipe, nested as `RunSettings`.
@@ -70,6 +73,12 @@ class Plan:
             raise UsageError(
                 f"got the recipes {', '.join(self.recipes)}; expected at least one, each once"
             )
+        for name in self.recipes:
+            if not _NAME.fullmatch(name):
+                raise UsageError(
+                    f"got the system {shorten(name)!r}; expected a recipe, or one with settings of "
+                    "its own, such as sr4+model.network.path=bicubic"
+                )
         for name, count in self.seeds.items():
             if name not in self.recipes or count < 1:
                 raise UsageError(
@@ -97,12 +106,35 @@ class Plan:
         """The settings of one of the systems, in the run of that seed.
 
         Raises:
-            UsageError: an unknown recipe or setting, an impossible value.
+            UsageError: an unknown recipe or setting, an impossible value; settings of its own by
+                which its scores would not compare with those of others.
         """
-        settings = override(at_size(recipe(name), self.size, self.budget), self.changes)
+        first, *own = name.split("+")
+        settings = override(at_size(recipe(first), self.size, self.budget), self.changes)
+        common = _common(settings)
+        for text in own:
+            settings = override(settings, parse_assignment(text))
+        if changed := differences(common, _common(settings)):
+            raise UsageError(
+                f"got the system {shorten(name)} with {'; '.join(changed)}; expected what all "
+                "systems have in common: use --set for all of them"
+            )
         pictures = min(settings.training.validation_images, self.limit)
         seed += settings.training.seed
         return override(settings, {"training": {"validation_images": pictures, "seed": seed}})
+
+
+def _common(settings: RunSettings) -> dict[str, Any]:
+    """The settings that all systems have in common, so that their scores compare."""
+    model, training = settings.model, settings.training
+    return {
+        "training.total_images": training.total_images,
+        "training.seed": training.seed,
+        "model.image_size": model.image_size,
+        "model.degradation": model.degradation.model_dump(mode="json"),
+        "model.channels": model.channels,
+        "model.data_range": model.data_range,
+    }
 
 
 def settle(out: Path, plan: Plan, data: Source, test: Source) -> None:

@@ -60,8 +60,7 @@ PAIRS = (
     ("attention-input", "sr3-500", "attention over the inputs"),
     ("residual", "cosine", "the residual as target"),
     ("sr4", "residual", "attention in the middle only, low-res path"),
-    ("sr4", "sr4-no-path", "low-res path"),
-    ("sr4-no-path", "residual", "attention in the middle only"),
+    ("sr4+model.network.path=none", "residual", "attention in the middle only"),
     ("sr4", "sr3", "the proposal against the baseline"),
     ("regression", "sr3", "no diffusion"),
 )
@@ -165,9 +164,12 @@ def _kind(score: Score) -> str:
 
 
 def pairs_table(results: Results) -> Table | None:
-    """Differences between systems that differ in one thing; None if no two of them are there."""
-    rows = {row.recipe: row for row in results.rows}
-    pairs = [pair for pair in PAIRS if pair[0] in rows and pair[1] in rows]
+    """Differences between systems that differ in one thing, and between recipes with settings of
+    their own and without; None if no two of them are there.
+    """
+    names = {row.recipe for row in results.rows}
+    variants = [(name, *name.split("+", 1)) for name in sorted(names) if "+" in name]
+    pairs = [pair for pair in (*PAIRS, *variants) if names.issuperset(pair[:2])]
     columns: list[tuple[Metric, Kind]] = [
         (metric, "own") for metric in _METRICS if metric.field in OF_PICTURES
     ]

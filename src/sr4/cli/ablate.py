@@ -47,7 +47,8 @@ def ablate(
         str | None,
         typer.Option(
             metavar="A,B,...",
-            help="Systems to compare. Default: the seven of the paper and two controls.",
+            help="Systems to compare: recipes, or recipes with settings of their own, such as "
+            "sr4+model.network.path=bicubic. Default: the seven of the paper and two controls.",
             show_default=False,
         ),
     ] = None,
@@ -221,7 +222,7 @@ def _seeds(text: str, recipes: Sequence[str]) -> dict[str, int]:
     try:
         if "=" not in text:
             return dict.fromkeys(recipes, int(text))
-        parts = (part.split("=") for part in text.split(","))
+        parts = (part.rsplit("=", 1) for part in text.split(","))
         return {name.strip(): int(count) for name, count in parts}
     except ValueError as error:
         raise UsageError(

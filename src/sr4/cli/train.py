@@ -72,7 +72,7 @@ def train(
             metavar="RECIPE",
             help="The system to train: sr4-fast, photo-x4, or one of the SR4 paper: "
             "sr3, sr3-500, sr3-500-matched, hybrid-vlb, cosine, attention-input, residual, sr4, "
-            "sr4-no-path, regression.",
+            "regression.",
             show_default=False,
         ),
     ],

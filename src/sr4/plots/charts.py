@@ -61,7 +61,6 @@ _STYLES = {
     "attention-input": (_PURPLE, "-"),
     "residual": (_GREEN, "-"),
     "sr4": (_RED, "-"),
-    "sr4-no-path": (_RED, "--"),
     "regression": (_SKY, "--"),
     "as stated": (_PALE, ":"),
     "calibrated": (_BLUE, "-"),

@@ -17,7 +17,6 @@ from sr4.recipes.paper import (
     sr3_500,
     sr3_500_matched,
     sr4,
-    sr4_no_path,
 )
 
 RECIPES: Mapping[str, Callable[[], RunSettings]] = {
@@ -29,7 +28,6 @@ RECIPES: Mapping[str, Callable[[], RunSettings]] = {
     "attention-input": attention_input,
     "residual": residual,
     "sr4": sr4,
-    "sr4-no-path": sr4_no_path,
     "regression": regression,
     "sr4-fast": sr4_fast,
     "photo-x4": photo_x4,

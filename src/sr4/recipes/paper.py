@@ -133,22 +133,6 @@ def sr4() -> RunSettings:
     )
 
 
-def sr4_no_path() -> RunSettings:
-    """Control of `sr4`, from which it differs by its missing low-res path, and of `residual`, from
-    which it differs by the place of its attention (section 5.6).
-
-    Command: `sr4 train sr4-no-path --data faces/ --out runs/no-path`. Budget as `sr4`. Not in the
-    paper.
-    """
-    return _system(
-        "sr4-no-path",
-        _COSINE_500,
-        target="residual",
-        network=SR4NetworkSettings(path="none"),
-        training=_WARM_TRAINING,
-    )
-
-
 def regression() -> RunSettings:
     """Control of all of them: the same network makes the picture in one step from the low-res one
     alone, L1 on pixels. It has the best PSNR within reach of the network, and no detail that
