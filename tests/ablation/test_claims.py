@@ -77,13 +77,13 @@ def test_seeds_that_differ_leave_a_claim_open(make_row: MakeRow, make_results: M
         ("It is the cosine shape", "cosine", "sr3-500-matched"),
         ("hybrid loss converges", "sr3-500", "hybrid-vlb"),
         ("Attention-based fusion of the inputs is worse", "sr3-500", "attention-input"),
-        ("Attention in the middle only", "sr4+model.network.path=none", "residual"),
+        ("Attention in the middle only", "sr4+path=none", "residual"),
         ("SR4 with 500 steps", "sr4", "sr3"),
-        ("than by bicubic downscaling", "sr4", "sr4+model.network.path=bicubic"),
-        ("than by one large kernel", "sr4", "sr4+model.network.path=large-kernel"),
-        ("than by taking single pixels", "sr4", "sr4+model.network.path=direct"),
-        ("With all 500 steps it is", "cosine", "cosine+model.objective.variance=large"),
-        ("The same noise for all", "cosine", "cosine+model.objective.noise=batch"),
+        ("than by bicubic downscaling", "sr4", "sr4+path=bicubic"),
+        ("than by one large kernel", "sr4", "sr4+path=large-kernel"),
+        ("than by taking single pixels", "sr4", "sr4+path=direct"),
+        ("With all 500 steps it is", "cosine", "cosine+variance=large"),
+        ("The same noise for all", "cosine", "cosine+noise=batch"),
     ],
 )
 def test_each_claim_has_its_direction(
@@ -97,7 +97,7 @@ def test_each_claim_has_its_direction(
 
 def test_variants_are_no_rivals(make_row: MakeRow, make_results: MakeResults) -> None:
     rows = [make_row(name, projected=20) for name in ("sr3", "cosine", "residual")]
-    best = make_row("sr4+model.network.path=bicubic", projected=25)
+    best = make_row("sr4+path=bicubic", projected=25)
     results = make_results(make_row("sr4", projected=22, consistency=40), *rows, best)
     assert about(judge(results), "SR4 is ahead of all").verdict == "confirmed"
 
@@ -119,7 +119,7 @@ def test_what_needs_few_steps_is_judged_at_few(
 def test_the_path_alone_is_judged_by_its_control(
     make_row: MakeRow, make_results: MakeResults
 ) -> None:
-    rows = make_row("sr4", consistency=30), make_row("sr4+model.network.path=none", consistency=40)
+    rows = make_row("sr4", consistency=30), make_row("sr4+path=none", consistency=40)
     assert about(judge(make_results(*rows)), "So does the path alone").verdict == "confirmed"
 
 

@@ -208,7 +208,7 @@ def test_a_system_can_be_added(peaceful: Path, pictures: Path) -> None:
 
 
 def test_a_recipe_with_a_setting_of_its_own_is_a_system(peaceful: Path, pictures: Path) -> None:
-    name = "cosine+model.objective.variance=large"
+    name = "cosine+variance=large"
     more = [*driver.words(str(pictures), peaceful, ("cosine", name)), "--seeds", f"{name}=2"]
     assert main(more) == 0
     found = read_results(peaceful)
@@ -218,7 +218,7 @@ def test_a_recipe_with_a_setting_of_its_own_is_a_system(peaceful: Path, pictures
     assert plain.own.psnr != other.own.psnr  # the same network, which samples otherwise
     assert [row.seed for row in found.runs(name)] == [0, 1]
     table = (peaceful / "README.md").read_text(encoding="utf-8")
-    assert f"| {name} − cosine | model.objective.variance=large |" in table
+    assert f"| {name} − cosine | variance=large |" in table
     assert (peaceful / "runs" / f"{name}-seed-1" / "model").is_dir()
 
 
@@ -343,14 +343,15 @@ def test_two_at_a_time_are_refused(
         (["--seeds", "0"], "got 0 seeds of sr3"),
         (["--seeds", "three"], "a number of runs such as 3"),
         (["--recipes", "sr4", "--seeds", "cosine=2"], "one of the recipes sr4"),
-        (["--recipes", "sr4+model.network.paht=none"], "did you mean 'model.network.path'?"),
+        (["--recipes", "sr4+paht=none"], "did you mean 'path'?"),
+        (["--recipes", "sr4+kind=none"], "expected one of model.network.kind, "),
         (["--recipes", "sr4+path"], "got the system 'sr4+path'; expected a recipe, or one with"),
         (["--recipes", "sr4+a=../../b"], "expected a recipe, or one with settings of its own"),
         (
-            ["--recipes", "sr4+training.total_images=80", "--budget", "40"],
+            ["--recipes", "sr4+total_images=80", "--budget", "40"],
             "with training.total_images = 40, got 80; expected what all systems have in common",
         ),
-        (["--recipes", "sr4+model.image_size=32"], "with model.image_size = 64, got 32"),
+        (["--recipes", "sr4+image_size=32"], "with model.image_size = 64, got 32"),
     ],
 )
 def test_wrong_words_get_one_line(

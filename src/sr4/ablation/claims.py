@@ -279,9 +279,9 @@ def _collapses(results: Results) -> tuple[Verdict, str]:
     return ("contradicted" if all(spread > 0.1 for _, spread in maps) else "open"), evidence
 
 
-_PATH = "sr4+model.network.path="
-_LARGE_VARIANCE = "cosine+model.objective.variance=large"
-_SHARED_NOISE = "cosine+model.objective.noise=batch"
+_PATH = "sr4+path="
+_LARGE_VARIANCE = "cosine+variance=large"
+_SHARED_NOISE = "cosine+noise=batch"
 
 CLAIMS = (
     Claim(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sr4.config import RunSettings
-from sr4.config.overrides import override, parse_assignment
+from sr4.config.overrides import full_name, override, parse_assignment
 from sr4.data.sources import Source
 from sr4.errors import RunError, UsageError, reason, shorten
 from sr4.files.kinds import FolderKind, holds
@@ -48,7 +48,7 @@ class Plan:
 
     Args:
         recipes: names of systems; each is trained. A system is a recipe, or one with settings of
-            its own laid over it, such as "sr4+model.network.path=bicubic".
+            its own laid over it, named by their last part: "sr4+path=bicubic".
         size: "tiny" or "full".
         budget: training pictures for each; the size's own if None.
         changes: settings laid over those of each recipe, nested as `RunSettings`.
@@ -77,7 +77,7 @@ class Plan:
             if not _NAME.fullmatch(name):
                 raise UsageError(
                     f"got the system {shorten(name)!r}; expected a recipe, or one with settings of "
-                    "its own, such as sr4+model.network.path=bicubic"
+                    "its own, such as sr4+path=bicubic"
                 )
         for name, count in self.seeds.items():
             if name not in self.recipes or count < 1:
@@ -113,7 +113,8 @@ class Plan:
         settings = override(at_size(recipe(first), self.size, self.budget), self.changes)
         common = _common(settings)
         for text in own:
-            settings = override(settings, parse_assignment(text))
+            end, _, value = text.partition("=")
+            settings = override(settings, parse_assignment(f"{full_name(settings, end)}={value}"))
         if changed := differences(common, _common(settings)):
             raise UsageError(
                 f"got the system {shorten(name)} with {'; '.join(changed)}; expected what all "

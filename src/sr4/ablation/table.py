@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from sr4.ablation.claims import OF_PICTURES, QUALITY, Judgement, difference
 from sr4.ablation.comparison import Difference, mean_over_seeds
 from sr4.ablation.results import Kind, Results, Row, Score
+from sr4.config.overrides import flat
 from sr4.evaluation.cells import difference_cell, heading, score_cell
 from sr4.evaluation.metrics import Interval
 from sr4.evaluation.table import METRICS, Metric
@@ -60,7 +61,7 @@ PAIRS = (
     ("attention-input", "sr3-500", "attention over the inputs"),
     ("residual", "cosine", "the residual as target"),
     ("sr4", "residual", "attention in the middle only, low-res path"),
-    ("sr4+model.network.path=none", "residual", "attention in the middle only"),
+    ("sr4+path=none", "residual", "attention in the middle only"),
     ("sr4", "sr3", "the proposal against the baseline"),
     ("regression", "sr3", "no diffusion"),
 )
@@ -252,18 +253,10 @@ def _plain_cell(value: Interval | None) -> Cell:
 
 def settings_table(results: Results) -> Table:
     """The settings in which the systems differ."""
-    found = {row.recipe: dict(_flat(row.settings.model_dump(mode="json"))) for row in results.rows}
+    found = {row.recipe: flat(row.settings) for row in results.rows}
     lines = []
     for key in dict.fromkeys(key for settings in found.values() for key in settings):
         values = [str(settings.get(key, NONE)) for settings in found.values()]
         if key != "model.recipe" and len(set(values)) > 1:
             lines.append((Cell(key), *map(Cell, values)))
     return Table(tuple(map(Cell, ("Setting", *found))), tuple(lines), words=1 + len(found))
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value

@@ -48,7 +48,7 @@ def ablate(
         typer.Option(
             metavar="A,B,...",
             help="Systems to compare: recipes, or recipes with settings of their own, such as "
-            "sr4+model.network.path=bicubic. Default: the seven of the paper and two controls.",
+            "sr4+path=bicubic. Default: the seven of the paper and two controls.",
             show_default=False,
         ),
     ] = None,

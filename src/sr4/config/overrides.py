@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from sr4.config import RunSettings, explain
-from sr4.errors import UsageError, shorten
+from sr4.errors import UsageError, nearest, shorten
 from sr4.files.documents import parse_yaml
 
 _MOST_DOTS = 16  # in the name of a setting
@@ -52,6 +52,35 @@ def parse_assignment(text: str) -> dict[str, Any]:
     for part in reversed(key.split(".")):
         parsed = {part: parsed}
     return parsed  # type: ignore[no-any-return]
+
+
+def flat(settings: RunSettings) -> dict[str, Any]:
+    """The values of a run's settings by their names, such as "training.seed"."""
+    return dict(_flat(settings.model_dump(mode="json"), ""))
+
+
+def _flat(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def full_name(settings: RunSettings, end: str) -> str:
+    """The name of a setting by its last part or parts: "model.network.path" by "path".
+
+    Raises:
+        UsageError: there is no such setting, or several.
+    """
+    names = list(flat(settings))
+    found = [name for name in names if f".{name}".endswith(f".{end}")]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"got the setting {shorten(end)!r}; expected one of {', '.join(found)}")
+    ends = {name.rpartition(".")[2] for name in names}
+    raise UsageError(f"unknown setting {shorten(end)!r}: {nearest(end, [*names, *ends])}")
 
 
 def override(settings: RunSettings, changes: Mapping[str, Any]) -> RunSettings:

@@ -23,6 +23,8 @@ _DPI = 150
 _INK, _PALE, _GRID = "#18181b", "#71717a", "#e4e4e7"
 _SIZE = (6.6, 4.3)  # inches of a panel
 _AXES = (0.115, 0.125, 0.65, 0.795)  # left, bottom, width, height in it; labels on the right
+_LETTERS = 17  # of a label, for which there is room on the right
+_PER_LETTER = 0.0115  # of the panel's width, that a longer one takes away
 _SMALL_SIZE = (4.6, 3.2)  # inches of a panel in a page
 _SMALL_AXES = (0.13, 0.155, 0.84, 0.745)  # in it, where nothing stands on the right
 _LABEL_GAP = 0.062  # between two labels, as a share of the panel's height
@@ -133,6 +135,8 @@ def draw(panels: Sequence[Panel], *, columns: int = 1) -> Image.Image:
         for number, panel in enumerate(panels):
             across, down = number % columns, number // columns
             left, bottom, width, height = _AXES
+            longest = max((len(line.name) for line in panel.lines), default=0)
+            width -= _PER_LETTER * max(0, longest - _LETTERS)
             corner = ((across + left) / columns, (rows - 1 - down + bottom) / rows)
             _fill(figure.add_axes((*corner, width / columns, height / rows)), panel)
         figure.savefig(file, format="png")
