@@ -212,7 +212,10 @@ MUTATIONS = [
         ("spread <= 0.02", "spread <= 0.05"),
         ("ahead = [sum(a.psnr > b.psnr", "ahead = [sum(a.psnr < b.psnr"),
         ("found = over_seeds(means)", "found = over_seeds([-mean for mean in means])"),
-        ('if row.recipe not in ("sr4", *_CONTROLS)', 'if row.recipe != "sr4"'),
+        ('if name not in ("sr4", *_CONTROLS) and', 'if name != "sr4" and'),
+        ('*_CONTROLS) and "+" not in name', "*_CONTROLS)"),
+        ('_better("sr4", _PATH + kind,', '_better(_PATH + kind, "sr4",'),
+        ('_better("cosine", _SHARED_NOISE,', '_better(_SHARED_NOISE, "cosine",'),
     ),
     *_all(
         "ablation/comparison.py",

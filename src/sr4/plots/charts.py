@@ -135,7 +135,8 @@ def draw(panels: Sequence[Panel], *, columns: int = 1) -> Image.Image:
         for number, panel in enumerate(panels):
             across, down = number % columns, number // columns
             left, bottom, width, height = _AXES
-            longest = max((len(line.name) for line in panel.lines), default=0)
+            names = "\n".join(line.name for line in panel.lines).splitlines()
+            longest = max(map(len, names), default=0)
             width -= _PER_LETTER * max(0, longest - _LETTERS)
             corner = ((across + left) / columns, (rows - 1 - down + bottom) / rows)
             _fill(figure.add_axes((*corner, width / columns, height / rows)), panel)
