@@ -82,7 +82,7 @@ def test_seeds_that_differ_leave_a_claim_open(make_row: MakeRow, make_results: M
         ("than by bicubic downscaling", "sr4", "sr4+path=bicubic"),
         ("than by one large kernel", "sr4", "sr4+path=large-kernel"),
         ("than by taking single pixels", "sr4", "sr4+path=direct"),
-        ("With all 500 steps it is", "cosine", "cosine+variance=large"),
+        ("With all of its 500 steps", "cosine", "cosine+variance=large"),
         ("The same noise for all", "cosine", "cosine+noise=batch"),
     ],
 )

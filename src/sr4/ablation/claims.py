@@ -323,7 +323,7 @@ CLAIMS = (
         _better("cosine", _LARGE_VARIANCE, *QUALITY, kind="fewest"),
     ),
     Claim(
-        "With all 500 steps it is, too.",
+        "With all of its 500 steps, the posterior variance is better than beta, too.",
         "section 5.5",
         ("cosine", _LARGE_VARIANCE),
         _better("cosine", _LARGE_VARIANCE, *QUALITY, kind="own projected"),
