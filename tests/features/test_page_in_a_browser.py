@@ -214,7 +214,7 @@ def test_samples_and_where_they_differ(face: Tab, where: Home) -> None:
     assert "Seed 2" in face.text("#facts")
     face.page.click("#uncertainty")
     assert face.page.get_attribute("#uncertainty", "aria-pressed") == "true"
-    face.page.wait_for_function("document.getElementById('heat').naturalWidth === 128")
+    face.until("document.getElementById('heat').naturalWidth === 128")
     # The service draws calibrated intervals, the browser the deviation of the samples.
     scale = (
         ["0", "24", "48", "72", "96+"] if where.kind == "service" else ["0", "8", "16", "24", "32+"]
