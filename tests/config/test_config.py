@@ -24,7 +24,7 @@ from sr4.config import (
     TrainingSettings,
     parse_model_config,
 )
-from sr4.config.overrides import merge, override, parse_assignment
+from sr4.config.overrides import merge, override, parse_assignment, parse_assignments
 from sr4.errors import ModelError, UsageError
 from sr4.recipes import recipe
 
@@ -36,9 +36,7 @@ def settings() -> RunSettings:
 
 def failure(settings: RunSettings, *assignments: str) -> str:
     """The message that refuses assignments."""
-    changes: dict[str, Any] = {}
-    for text in assignments:
-        changes = merge(changes, parse_assignment(text))
+    changes = parse_assignments(assignments)
     with pytest.raises(UsageError) as caught:
         override(settings, changes)
     message = str(caught.value)
@@ -47,10 +45,7 @@ def failure(settings: RunSettings, *assignments: str) -> str:
 
 
 def changed(settings: RunSettings, *assignments: str) -> RunSettings:
-    changes: dict[str, Any] = {}
-    for text in assignments:
-        changes = merge(changes, parse_assignment(text))
-    return override(settings, changes)
+    return override(settings, parse_assignments(assignments))
 
 
 @pytest.mark.parametrize(

@@ -131,21 +131,18 @@ def ablate(
     results.json, a table (README.md) and a page with curves and pictures (index.html). The same
     command again goes on where it was stopped, by whatever.
     """
-    from sr4.config.overrides import merge, parse_assignment
+    from sr4.config.overrides import parse_assignments
     from sr4.data.sources import open_sources
     from sr4.evaluation.features import InceptionV3
 
     planning, run = _runner()
     network = InceptionV3(inception) if inception is not None else None
-    changes: dict[str, Any] = {}
-    for text in assignments or ():
-        changes = merge(changes, parse_assignment(text))
     names = _names(recipes) if recipes is not None else planning.PAPER
     plan = planning.Plan(
         recipes=names,
         size=_size(size),
         budget=budget,
-        changes=changes,
+        changes=parse_assignments(assignments or ()),
         steps=_numbers(steps),
         limit=limit,
         judged=limit if judged is None else judged,

@@ -182,7 +182,7 @@ def lay_over(settings: RunSettings, config: Path | None, assignments: Sequence[s
     Raises:
         UsageError: an unknown key, an impossible value, or a file that cannot be read.
     """
-    from sr4.config.overrides import merge, override, parse_assignment
+    from sr4.config.overrides import override, parse_assignments
 
     if config is not None:
         try:
@@ -190,10 +190,7 @@ def lay_over(settings: RunSettings, config: Path | None, assignments: Sequence[s
         except UsageError as error:
             named = str(config) in str(error)
             raise UsageError(str(error) if named else f"{config}: {error}") from error
-    changes: dict[str, Any] = {}
-    for text in assignments:
-        changes = merge(changes, parse_assignment(text))
-    return override(settings, changes)
+    return override(settings, parse_assignments(assignments))
 
 
 def read_settings(path: Path) -> dict[str, Any]:

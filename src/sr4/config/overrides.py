@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -52,6 +52,14 @@ def parse_assignment(text: str) -> dict[str, Any]:
     for part in reversed(key.split(".")):
         parsed = {part: parsed}
     return parsed  # type: ignore[no-any-return]
+
+
+def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
+    """Several assignments laid over each other, the last on top."""
+    changes: dict[str, Any] = {}
+    for text in texts:
+        changes = merge(changes, parse_assignment(text))
+    return changes
 
 
 def flat(settings: RunSettings) -> dict[str, Any]:
