@@ -124,3 +124,20 @@ def test_a_failure_in_any_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> N
         processors.for_each(do, list(range(9)), 10**6)
     processors.for_each(done.append, list(range(100, 109)), 10**6)
     assert sorted(done)[-9:] == list(range(100, 109))
+
+
+def test_work_inside_of_work_waits_for_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that waited for one of its own kind would wait for ever."""
+    monkeypatch.setattr(processors, "available_cpus", lambda: 2)
+    seen = np.zeros((4, 128), int)
+
+    def do(item: int) -> None:
+        def inner(start: int, stop: int) -> None:
+            seen[item, start:stop] += 1
+
+        processors.in_pieces(inner, 128, 10**9)
+
+    processors.for_each(do, range(4), 10**9)
+    assert (seen == 1).all()
+    barrier = threading.Barrier(2)  # and what comes after it is shared again
+    processors.for_each(lambda item: barrier.wait(10), range(2), 10**9)

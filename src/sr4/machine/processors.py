@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import ContextVar
 from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
@@ -88,7 +89,7 @@ def in_pieces(
 ) -> None:
     """Call `do(start, stop)` for parts of a range, by all processors where there is enough to do.
 
-    `do` has to release Python's lock, as NumPy does, and may not call this again.
+    `do` has to release Python's lock, as NumPy does.
 
     Args:
         length: of the range.
@@ -102,8 +103,8 @@ def in_pieces(
 
 
 def for_each(do: Callable[[Item], object], items: Sequence[Item], work: int) -> None:
-    """Call `do` of each item, by all processors where there is enough to do. `do` may not call this
-    or `in_pieces` with as much.
+    """Call `do` of each item, by all processors where there is enough to do. What `do` itself asks
+    for here or of `in_pieces` is then done one after another.
 
     Args:
         work: numbers read and written for an item.
@@ -120,14 +121,32 @@ def for_each(do: Callable[[Item], object], items: Sequence[Item], work: int) -> 
 
 
 def _together(tasks: Sequence[Callable[[], object]]) -> None:
-    """Run tasks at the same time, the first in this thread."""
-    threads = _threads(os.getpid(), len(tasks) - 1) if len(tasks) > 1 else None
-    others = [threads.submit(task) for task in tasks[1:]] if threads else []
+    """Run tasks at the same time, the first in this thread. Those of a task that runs so itself
+    follow each other: threads that wait for a thread of their own kind may wait for ever.
+    """
+    if len(tasks) == 1 or _is_one_of_many.get():
+        for task in tasks:
+            task()
+        return
+    threads = _threads(os.getpid(), len(tasks) - 1)
+    others = [threads.submit(_run_as_one, task) for task in tasks[1:]]
     try:
-        tasks[0]()
+        _run_as_one(tasks[0])
     finally:
         for other in others:
             other.result()
+
+
+_is_one_of_many: ContextVar[bool] = ContextVar("is_one_of_many", default=False)
+
+
+def _run_as_one(task: Callable[[], object]) -> None:
+    """Run one of several tasks that run at the same time."""
+    token = _is_one_of_many.set(True)
+    try:
+        task()
+    finally:
+        _is_one_of_many.reset(token)
 
 
 @cache
