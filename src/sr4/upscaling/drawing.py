@@ -121,7 +121,7 @@ class Drawing:
 
     def check_memory(self, tasks: Sequence[Task]) -> None:
         """Refuse large pictures whose results do not fit the memory there is, together with what
-        drawing takes in the smallest tiles.
+        drawing takes, in the smallest tiles where none were asked for.
 
         Args:
             tasks: the pictures whose results are held together.
@@ -139,13 +139,17 @@ class Drawing:
         if available is None:
             return
         given = largest.parts.raster
-        least = 2 * multiple(self.model) if self.tile is None else self.tile
         row = len(largest.samples) * given.pixels.shape[2] * width * 4
         needed = sum(
             result_bytes(task.parts.raster, size, len(task.samples))
             for task, size in zip(tasks, sizes, strict=True)
         )
-        needed += self._bytes_while_drawing(least, width, row)
+        if self.tile == 0:
+            drawn = math.prod(largest.samples[0][0].low_res.shape[1:]) * self.model.config.scale**2
+            needed += self._network_bytes(drawn)
+        else:
+            smallest = self.tile or 2 * multiple(self.model)
+            needed += self._bytes_while_drawing(smallest, width, row)
         if largest.repeats:  # what the last model draws on is held whole, in floats
             needed += row * height
         if needed > available:
@@ -318,9 +322,12 @@ class Drawing:
     def _bytes_while_drawing(self, edge: int, width: int, row: int) -> int:
         """What the network and the bands take with tiles of that edge."""
         tiles = min(tiles_together(edge**2), -(-width // edge))
+        return self._network_bytes(tiles * edge**2) + edge * self._strip_bytes(row)
+
+    def _network_bytes(self, pixels: int) -> int:
+        """What the network takes for so many pixels of its output."""
         config = self.model.config
-        of_network = tiles * edge**2 * config.network.bytes_per_pixel(config.channels)
-        return of_network + edge * self._strip_bytes(row)
+        return pixels * config.network.bytes_per_pixel(config.channels)
 
     def _joined(self, samplings: list[list[AnySampling]], *, is_shown: bool) -> Floats:
         """The one sample of a sampling in bands, (C, H, W)."""
