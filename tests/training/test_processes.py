@@ -97,6 +97,27 @@ def test_what_differs_between_processes_is_named(monkeypatch: pytest.MonkeyPatch
         processes.check_alike({"seed": 0}, differences)
 
 
+def test_other_training_pictures_are_a_difference(
+    monkeypatch: pytest.MonkeyPatch, source: EncodedSource
+) -> None:
+    from sr4.data.excluding import excluding
+    from sr4.recipes import recipe
+    from sr4.training import trainer
+
+    said: list[str] = []
+
+    def told(text: str) -> list[str]:
+        said.append(text)
+        return [said[0], text]
+
+    monkeypatch.setattr(processes, "told", told)
+    settings = recipe("sr3")
+    trainer._check_alike(settings, source)
+    fewer = excluding(source, [source.names[-1]])
+    with pytest.raises(UsageError, match=rf"pictures\.pictures = {len(source)}, got {len(fewer)};"):
+        trainer._check_alike(settings, fewer)
+
+
 def test_an_ablation_takes_a_single_process(
     monkeypatch: pytest.MonkeyPatch, source: EncodedSource, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

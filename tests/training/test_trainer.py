@@ -304,6 +304,18 @@ def test_a_signal_saves_and_leaves(
     assert_same(weights(tmp_path), weights(finished))
 
 
+def test_a_signal_in_the_last_step_leaves_the_last_validation_to_be_done(
+    tiny: Tiny, source: EncodedSource, tmp_path: Path
+) -> None:
+    settings = tiny(validate_every_images=10**6)
+    data = Tripwire(source, SAMPLES + 30, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    summary = train(settings, data=data, val=source, out=tmp_path)
+    assert (summary.images, summary.stopped) == (32, True)
+    summary = train(settings, data=source, val=source, out=tmp_path)
+    assert (summary.images, summary.stopped) == (32, False)
+    assert len(list((tmp_path / "validation").glob("*.png"))) == 1
+
+
 def test_a_signal_ends_a_validation(
     tiny: Tiny, source: EncodedSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

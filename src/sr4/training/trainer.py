@@ -143,7 +143,7 @@ def _train(
 
 def _check_alike(settings: RunSettings, data: Source) -> None:
     pictures = {key: value for key, value in fingerprint(data).items() if key != "location"}
-    what = {"version": __version__, "data": pictures, **settings.model_dump(mode="json")}
+    what = {"version": __version__, "pictures": pictures, **settings.model_dump(mode="json")}
     processes.check_alike(what, differences)
 
 
@@ -203,6 +203,7 @@ class _Training:
                 validated = self._validate_if_due(stop)
                 if self._is_done():
                     break
+                validated = False
                 self._step(self._next(batches))
                 self._keep_books()
         if self.books is not None:
