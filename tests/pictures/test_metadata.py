@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 import warnings
 import zlib
 from dataclasses import replace
@@ -295,3 +296,49 @@ def test_what_a_format_does_not_say_is_told() -> None:
         ".bmp holds no colour profile and no XMP and no comments",
     )
     assert losses(picture, Path("a.png")) == ()
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".avif", ".deep.tif"])
+def test_names_in_other_letters_keep_their_bytes(tmp_path: Path, suffix: str) -> None:
+    """EXIF says ASCII, and most programs write UTF-8."""
+    name = "Jörg Müller, 東京".encode()
+    tags = (ExifTags.Base.Artist, ExifTags.Base.Copyright)
+    block = exif_of({tag: name for tag in tags})
+    picture = read_picture(encoded("JPEG", exif=block))
+    if suffix == ".deep.tif":
+        deep = from_array(np.zeros((4, 4, 3), np.uint16))
+        picture = replace(picture, frames=(deep,))
+    path = tmp_path / f"a{suffix}"
+    write_picture(picture, path, provenance={"software": "sr4"})
+    said = read_picture(path).metadata.exif
+    for data in (said, picture.metadata.for_size((2000, 2000)).exif):
+        found = Image.Exif()
+        found.load(data or b"")
+        assert [found[tag].encode("latin-1") for tag in tags] == [name] * 2
+
+
+def exif_of(texts: dict[int, bytes]) -> bytes:
+    """A block of EXIF of texts, written by hand (TIFF 6.0, section 2)."""
+    place = 8 + 2 + 12 * len(texts) + 4
+    entries, data = b"", b""
+    for tag, text in sorted(texts.items()):
+        entries += struct.pack("<HHII", tag, 2, len(text) + 1, place + len(data))
+        data += text + b"\0"
+    folder = struct.pack("<H", len(texts)) + entries + bytes(4)
+    return b"Exif\0\0II*\0" + struct.pack("<I", 8) + folder + data
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        [chunk(b"tEXt", b"%d\0" % number) for number in range(40_000)],
+        [chunk(b"IDAT", b""), chunk(b"tIME", b"")] * 20_000,
+    ],
+    ids=["comments", "pieces"],
+)
+def test_many_small_chunks_take_a_time_that_goes_by_their_number(flood: list[bytes]) -> None:
+    """40,000 of either kind took 20 seconds and more when each looked at all before it."""
+    data = png(*flood)
+    begun = time.process_time()
+    assert read_picture(data).frames[0].size == IMAGE.size
+    assert time.process_time() - begun < 3

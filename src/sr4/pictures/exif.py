@@ -60,7 +60,7 @@ def kept(given: Image.Exif, *, turned: bool) -> bytes | None:
     if turned:
         for folder in _with_densities(found):
             _swap(folder)
-    return found.tobytes() if len(found) else None
+    return _bytewise(found).tobytes() if len(found) else None
 
 
 def _interoperability(given: Image.Exif) -> dict[int, Any]:
@@ -125,7 +125,25 @@ def loaded(block: bytes | None) -> Image.Exif:
             if folder == _IFD.Exif and (interoperability := _interoperability(found)):
                 inner[_IFD.Interop] = interoperability
             found[folder] = inner
+    return _bytewise(found)
+
+
+def _bytewise(found: Image.Exif) -> Image.Exif:
+    """The same, whose texts are written as the bytes that they were read from."""
+    for folder in (found, *(found.get_ifd(one) for one in _FOLDERS if one in found)):
+        for tag, value in list(folder.items()):
+            if isinstance(value, str) and not value.isascii():
+                folder[tag] = _Bytewise(value)
     return found
+
+
+class _Bytewise(str):
+    """Text as Pillow reads it, each byte as a character of Latin-1. Pillow itself would write it
+    in ASCII, with a "?" for each that is none.
+    """
+
+    def encode(self, encoding: str = "latin-1", errors: str = "strict") -> bytes:
+        return super().encode("latin-1")
 
 
 def _number(value: Any) -> float | None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import io
 import re
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, BinaryIO
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -39,6 +41,7 @@ class Side:
         colour: data of the chunks named in `COLOUR_CHUNKS`.
         physical: pixels a unit along each axis, and whether that is a metre (1) or unknown (0).
         notes: what is left out, each a clause for a message.
+        text_left: bytes of further comments, keywords included, that are carried along.
     """
 
     exif: bytes | None = None
@@ -48,6 +51,7 @@ class Side:
     colour: dict[bytes, bytes] = field(default_factory=dict)
     physical: tuple[int, int, int] | None = None
     notes: list[str] = field(default_factory=list)
+    text_left: int = _MOST_TEXT
 
     def info(self) -> dict[str | tuple[int, int], Any]:
         """What Pillow keeps in `Image.info` of it, and this itself as "png"."""
@@ -74,7 +78,7 @@ def is_srgb(colour: Mapping[bytes, bytes]) -> bool:
 
 def split(stream: BinaryIO) -> tuple[BinaryIO, Side]:
     """A PNG file's chunks of pixels, as a file of their own, and what the others say."""
-    pixels: list[tuple[int, int]] = [(0, len(SIGNATURE))]
+    pixels = [(0, len(SIGNATURE))]
     side = Side()
     end = stream.seek(0, io.SEEK_END)
     place = len(SIGNATURE)
@@ -154,9 +158,10 @@ def _take_text(side: Side, kind: bytes, data: bytes) -> None:
         _take_raw_profile(side, key[len(_RAW_PROFILE) :].lower(), raw)
     elif not 0 < len(key) < 80:
         _note(side, "a comment without a name is left out")
-    elif len(raw) + sum(map(len, side.text.values())) > _MOST_TEXT:
+    elif side.text_left < len(key) + len(raw):
         _note(side, f"comments beyond {_MOST_TEXT:,} characters are left out")
     else:
+        side.text_left -= len(key) + len(raw)
         side.text[key] = raw.decode(encoding, "replace")
 
 
@@ -208,7 +213,8 @@ class _Pieces(io.RawIOBase):
 
     def __init__(self, stream: BinaryIO, pieces: list[tuple[int, int]]) -> None:
         self._stream, self._pieces = stream, pieces
-        self._size = sum(length for _, length in pieces)
+        # Where each begins in the file that they make, and where the last one ends.
+        self._begin = list(accumulate((length for _, length in pieces), initial=0))
         self._place = 0
 
     def readable(self) -> bool:
@@ -218,19 +224,19 @@ class _Pieces(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        end = self._begin[-1]
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: end}[whence]
         self._place = max(0, start + offset)
         return self._place
 
     def readinto(self, buffer: Any) -> int:
-        before = 0
-        for start, length in self._pieces:
-            inside = self._place - before
-            if 0 <= inside < length:
-                self._stream.seek(start + inside)
-                data = self._stream.read(min(len(buffer), length - inside))
-                buffer[: len(data)] = data
-                self._place += len(data)
-                return len(data)
-            before += length
-        return 0
+        if self._place >= self._begin[-1]:
+            return 0
+        number = bisect_right(self._begin, self._place) - 1
+        inside = self._place - self._begin[number]
+        start, length = self._pieces[number]
+        self._stream.seek(start + inside)
+        data = self._stream.read(min(len(buffer), length - inside))
+        buffer[: len(data)] = data
+        self._place += len(data)
+        return len(data)

@@ -14,7 +14,8 @@ from sr4.pictures.raster import Raster
 _BLACK_IS_ZERO, _RGB, _SEPARATED = 1, 2, 5
 _ALPHA = 2  # not premultiplied
 _XMP, _ASCII, _BYTE = 700, 2, 1
-_TEXTS = (270, 271, 272, 306, 315, 33432)  # description, make, model, time, artist, copyright
+_DESCRIPTION, _SOFTWARE = 270, 305
+_TEXTS = (_DESCRIPTION, 271, 272, 306, 315, 33432)  # make, model, time, artist, copyright
 
 
 def write_deep(file: BinaryIO, raster: Raster, metadata: Metadata) -> None:
@@ -29,8 +30,13 @@ def write_deep(file: BinaryIO, raster: Raster, metadata: Metadata) -> None:
     exif = Image.Exif()
     if metadata.exif is not None:
         exif.load(metadata.exif)
-    texts = {code: exif[code] for code in (*_TEXTS, HISTORY) if isinstance(exif.get(code), str)}
-    description, stated = texts.pop(270, None), metadata.resolution
+    texts = {
+        code: exif[code].encode("latin-1")  # byte by byte, as Pillow reads them
+        for code in (*_TEXTS, _SOFTWARE, HISTORY)
+        if isinstance(exif.get(code), str)
+    }
+    description, software = texts.pop(_DESCRIPTION, None), texts.pop(_SOFTWARE, None)
+    stated = metadata.resolution
     extra: list[tuple[int, int, int, Any, bool]] = [
         (code, _ASCII, 0, text, True) for code, text in texts.items()
     ]
@@ -52,7 +58,7 @@ def write_deep(file: BinaryIO, raster: Raster, metadata: Metadata) -> None:
         predictor=pixels.dtype.kind in "uif" and pixels.dtype.itemsize <= 4,
         iccprofile=metadata.icc,
         description=description,
-        software=exif.get(305),
+        software=software,
         resolution=None if stated is None else (stated.across, stated.down),
         resolutionunit=None if stated is None else (2 if stated.is_absolute else 1),
         metadata=None,
