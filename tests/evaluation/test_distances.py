@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from sr4.evaluation.distances import (
     kernel_distance_interval,
     kernel_distance_shares,
 )
+from sr4.evaluation.metrics import Interval
 
 
 def gaussian(count: int, dimension: int, seed: int, mean: float = 0.0) -> np.ndarray:
@@ -74,6 +76,40 @@ def test_shares_have_the_mean_and_the_error_of_the_distance() -> None:
     assert means.mean() == pytest.approx(truth, abs=3 * error / np.sqrt(len(means)))
     told = np.sqrt(np.mean([draw.var(ddof=1) / len(draw) for draw in draws]))
     assert told == pytest.approx(error, rel=0.15)
+
+
+def test_the_distance_of_results_is_lower_by_what_they_share_with_their_truths() -> None:
+    """Results that are their truths: the kernel of N(0, 1) is 4 among others, and with itself
+    (x² + 1)³, 1 + 3 + 9 + 15 on average.
+    """
+    count = 200
+    found = [kernel_distance(x, x) for x in (gaussian(count, 1, seed) for seed in range(300))]
+    error = np.std(found) / np.sqrt(len(found))
+    assert np.mean(found) == pytest.approx(-1000 * 2 / count * (28 - 4), abs=3 * error)
+
+
+@pytest.mark.parametrize("interval", [kernel_distance_interval, frechet_distance_interval])
+def test_patches_of_one_picture_are_no_independent_draws(
+    interval: Callable[..., Interval],
+) -> None:
+    """Pictures of unequal numbers of patches, each with a shift of its own: intervals of the
+    patches alone would be several times too narrow.
+    """
+    counts = np.tile([2, 6, 16], 12)
+    pictures = np.repeat(np.arange(len(counts)), counts)
+    values, widths, naive = [], [], []
+    for trial in range(60):
+        shift = gaussian(len(counts), 1, trial)[pictures]
+        real = gaussian(len(pictures), 1, 100 + trial)
+        fake = real + 0.5 + 0.7 * shift
+        found = interval(real, fake, pictures=pictures)
+        values.append(found.value)
+        widths.append(found.high - found.low)
+        alone = interval(real, fake)
+        naive.append(alone.high - alone.low)
+    true = 2 * 1.96 * np.std(values)
+    assert np.mean(widths) == pytest.approx(true, rel=0.3)
+    assert np.mean(naive) < 0.6 * true
 
 
 def test_kernel_distance_interval_needs_pairs() -> None:

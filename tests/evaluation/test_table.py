@@ -76,19 +76,19 @@ def test_the_border_is_left_out() -> None:
 
 def test_protocols_say_what_the_sets_hold() -> None:
     kernel: Any = DISTANCE["kid_efflite0"].protocol
-    assert "all 40 pictures at once" in kernel(Compared(40, None))
-    assert "40 patches of 64x64" in kernel(Compared(40, 64))
-    assert "20 random subsets of 500" in kernel(Compared(501, None))
+    assert "all 40 pictures at once" in kernel(Compared(40, 40, None))
+    assert "40 patches of 64x64" in kernel(Compared(2, 40, 64))
+    assert "20 random subsets of 500" in kernel(Compared(501, 501, None))
 
 
 def test_a_frechet_distance_of_few_pictures_has_a_caution() -> None:
-    assert "kid_efflite0" in str(DISTANCE["fd_efflite0"].caution(64, 1280))
-    assert DISTANCE["fd_efflite0"].caution(5000, 1280) is None
+    assert "kid_efflite0" in str(DISTANCE["fd_efflite0"].caution(Compared(64, 64, None), 1280))
+    assert DISTANCE["fd_efflite0"].caution(Compared(9, 5000, 64), 1280) is None
 
 
 @pytest.mark.parametrize("field", ["kid_efflite0", "kid"])
 def test_a_kernel_distance_of_few_pictures_has_a_caution(field: str) -> None:
-    assert "a kernel distance of 8 is unbiased but may lie far off" in str(
-        DISTANCE[field].caution(8, 1280)
-    )
-    assert DISTANCE[field].caution(100, 1280) is None
+    caution = DISTANCE[field].caution
+    assert "a kernel distance of 8 may lie far off" in str(caution(Compared(8, 8, None), 1280))
+    assert "that of 5 pictures, whatever" in str(caution(Compared(5, 900, 64), 1280))
+    assert caution(Compared(100, 100, None), 1280) is None

@@ -1,7 +1,7 @@
 """Distances between sets of pictures, each given by the features of a network.
 
-The kernel distance (KID, Bińkowski et al. 2018) is unbiased; the Fréchet distance (FID, Heusel et
-al. 2017) is the better known one.
+The kernel distance (KID, Bińkowski et al. 2018) hangs little on their number; the Fréchet distance
+(FID, Heusel et al. 2017) is the better known one.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sr4.errors import UsageError
 from sr4.evaluation.features import Features
 from sr4.evaluation.metrics import Float64, Interval, bootstrap
+
+Indices = NDArray[np.int64]
 
 SUBSETS = 20
 SUBSET_SIZE = 500
@@ -50,7 +53,9 @@ def _kernel(x: Float64, y: Float64) -> Float64:
 
 
 def _mmd2(real: Float64, fake: Float64) -> float:
-    """The unbiased estimate of MMD² (Gretton et al. 2012, equation 3)."""
+    """The estimate of MMD² that is unbiased for independent sets (Gretton et al. 2012, equation
+    3).
+    """
 
     def within(x: Float64) -> float:
         kernel = _kernel(x, x)
@@ -67,7 +72,9 @@ def kernel_distance(
     size: int = SUBSET_SIZE,
     seed: int = 0,
 ) -> float:
-    """Unbiased squared MMD with the cubic kernel, x 1000: 0 on average for equal distributions.
+    """Squared MMD with the cubic kernel, x 1000: unbiased, 0 on average for equal distributions,
+    where sets are drawn independently. That of results and the truths that they belong to is lower
+    by 2 / N of how far the kernel of such pairs is above that of others.
 
     The mean over random subsets of `size` pictures of each set; sets of no more than `size`
     pictures are compared once, as a whole.
@@ -87,7 +94,9 @@ def kernel_distance(
     return KERNEL_SCALE * float(np.mean([_mmd2(draw(real), draw(fake)) for _ in range(subsets)]))
 
 
-def kernel_distance_interval(real: Features, fake: Features, *, seed: int = 0) -> Interval:
+def kernel_distance_interval(
+    real: Features, fake: Features, *, seed: int = 0, pictures: Indices | None = None
+) -> Interval:
     """The kernel distance of results from the truths they belong to, with its 95 % interval.
 
     The spread over subsets would not do as an error: subsets overlap, and for small sets there is
@@ -98,10 +107,12 @@ def kernel_distance_interval(real: Features, fake: Features, *, seed: int = 0) -
     Args:
         real: (N, F) features of the truths.
         fake: (N, F) features of the results, in the same order.
+        pictures: (N,) numbers, counted from 0, of the pictures that features of patches belong to;
+            None where each is of a picture of its own.
     """
     value = kernel_distance(real, fake, seed=seed)
     real, fake = _check_pairs(real, fake)
-    spread = bootstrap(kernel_distance_shares(real, fake), seed)
+    spread = bootstrap(_of_pictures(kernel_distance_shares(real, fake), pictures), seed)
     shift = value - spread.value
     return Interval(value=value, low=spread.low + shift, high=spread.high + shift)
 
@@ -133,6 +144,24 @@ def _kernel_shares(real: Float64, fake: Float64) -> Float64:
     return shares
 
 
+def _of_pictures(shares: Float64, pictures: Indices | None) -> Float64:
+    """The shares of pictures, of those of their patches: patches of one picture are no independent
+    draws. A mean of all patches is a ratio, sum by count, so a picture differs from it by what its
+    patches do together (Cochran 1977, section 6.3).
+
+    Args:
+        shares: (N,); pictures: (N,) numbers below P, or None.
+
+    Returns:
+        (P,) numbers of the same mean; the shares themselves without `pictures`.
+    """
+    if pictures is None:
+        return shares
+    mean = shares.mean()
+    apart = np.bincount(pictures, shares - mean)
+    return np.asarray(mean + apart * (len(apart) / len(shares)))
+
+
 def frechet_distance(real: Features, fake: Features) -> float:
     """Squared Fréchet distance of two Gaussians with the sets' means and covariances, float64:
     `|m - m'|² + tr(S + S' - 2 (S S')^(1/2))` (Dowson & Landau 1982).
@@ -155,7 +184,9 @@ def frechet_distance(real: Features, fake: Features) -> float:
     return float(mean_term + np.sum(a**2) + np.sum(b**2) - 2 * cross)
 
 
-def frechet_distance_interval(real: Features, fake: Features, *, seed: int = 0) -> Interval:
+def frechet_distance_interval(
+    real: Features, fake: Features, *, seed: int = 0, pictures: Indices | None = None
+) -> Interval:
     """The Fréchet distance of results from the truths they belong to, with its 95 % interval.
 
     Resampling pictures with replacement would not do: sets with copies have fewer different
@@ -169,10 +200,11 @@ def frechet_distance_interval(real: Features, fake: Features, *, seed: int = 0) 
     Args:
         real: (N, F) features of the truths.
         fake: (N, F) features of the results, in the same order.
+        pictures: see `kernel_distance_interval`.
     """
     real, fake = _check_pairs(real, fake)
     _warn_of_bias(real, fake)
-    return bootstrap(_frechet_shares(real, fake), seed)
+    return bootstrap(_of_pictures(_frechet_shares(real, fake), pictures), seed)
 
 
 def _frechet_shares(real: Float64, fake: Float64) -> Float64:
@@ -204,7 +236,7 @@ def frechet_bias(pictures: int, dimension: int) -> str | None:
     return (
         f"the Fréchet distance of {pictures} pictures in {dimension} dimensions is biased upwards "
         "(covariances without full rank): compare it only with that of sets of the same size, or "
-        "use the kernel distance, which is unbiased"
+        "use the kernel distance, whose bias is small"
     )
 
 

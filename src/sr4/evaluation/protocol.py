@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from sr4._version import __version__
 from sr4.config import Calibration
 from sr4.data.corruption import Corruption
-from sr4.evaluation.table import OF_PICTURES, OF_SETS, Compared
+from sr4.evaluation.table import OF_PICTURES, OF_SETS
 from sr4.evaluation.tally import Tally
 from sr4.machine.processors import available_cpus, processor
 
@@ -73,10 +73,9 @@ def _versions(runtime: str, tally: Tally) -> Iterator[tuple[str, str]]:
 
 def _metrics_protocol(tally: Tally) -> dict[str, str]:
     """How each metric that was computed is: those that are told alike, together."""
-    count = sum(len(truth) for truth, _ in next(iter(tally.features.values()), ()))
     told = {m.field: m.protocol for m in OF_PICTURES if m.field in tally.columns and m.protocol}
     of_sets = [metric for metric in OF_SETS if metric.network in tally.extractors]
-    told |= {m.field: m.protocol(Compared(count, tally.patch)) for m in of_sets}
+    told |= {m.field: m.protocol(tally.compared) for m in of_sets}
     fields: dict[str, list[str]] = {}
     for field, text in told.items():
         fields.setdefault(text, []).append(field)

@@ -29,7 +29,7 @@ from sr4.evaluation.perceptual import SMALLEST
 
 PSNR_LIMIT = 100.0  # dB; an exact result would make every mean infinite
 CONSISTENCY_UNIT = 1e-5
-FEW = 100  # features of results below which a distance between sets says little
+FEW = 100  # pictures below which a distance between sets says little
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,11 @@ class Compared:
     """What sets hold whose distance is told.
 
     Args:
+        pictures: their number.
         count: features compared; patch: edge of the patches that they are of; None: of pictures.
     """
 
+    pictures: int
     count: int
     patch: int | None
 
@@ -97,15 +99,17 @@ class SetMetric(Metric):
 
     Args:
         network: of the features: "efflite0" or "inception".
-        of: the distance with its interval, of features (N, F) of originals and results, by a seed.
+        of: the distance with its interval, of features (N, F) of originals and results, by a seed
+            and the picture that each is of.
         protocol: how it is computed.
-        caution: what to know of so many pictures and features; shares: of each picture, if any.
+        caution: what to know of so many features, and of their dimension; shares: of each picture,
+            if any.
     """
 
     network: str
     of: Callable[..., Interval]
     protocol: Callable[[Compared], str]
-    caution: Callable[[int, int], str | None] = lambda count, dimension: None
+    caution: Callable[[Compared, int], str | None] = lambda of, dimension: None
     shares: Callable[..., Float64] | None = None
 
 
@@ -158,8 +162,8 @@ def _kernel_protocol(of: Compared) -> str:
         what = what if of.patch else f"{of.count} pictures"
         subsets = f"over all {what} at once (subsets are of {SUBSET_SIZE})"
     return (
-        f"(x·y / dimension + 1)³, unbiased, {subsets}, x {KERNEL_SCALE:g}; interval: bootstrap of "
-        "each picture's share"
+        f"(x·y / dimension + 1)³, unbiased for sets that are drawn independently, {subsets}, "
+        f"x {KERNEL_SCALE:g}; interval: bootstrap of each picture's share"
     )
 
 
@@ -170,24 +174,29 @@ def _frechet_protocol(of: Compared) -> str:
     )
 
 
-def _biased(unbiased: str) -> Callable[[int, int], str | None]:
+def _biased(unbiased: str) -> Callable[[Compared, int], str | None]:
     """The caution of a Fréchet distance, which names the metric to use instead."""
 
-    def caution(count: int, dimension: int) -> str | None:
-        bias = frechet_bias(count, dimension)
+    def caution(of: Compared, dimension: int) -> str | None:
+        bias = frechet_bias(of.count, dimension)
         return f"{bias} ({unbiased})" if bias else None
 
     return caution
 
 
-def _few(count: int, _dimension: int) -> str | None:
+def _few(of: Compared, _dimension: int) -> str | None:
     """The caution of a kernel distance, whose deviation falls with the number of pictures only."""
-    if count >= FEW:
+    if of.pictures >= FEW:
         return None
+    if of.count >= FEW:
+        return (
+            f"its interval is that of {of.pictures} pictures, whatever the number of their "
+            f"patches, and too narrow: expected at least {FEW} pictures"
+        )
     return (
-        f"a kernel distance of {count} is unbiased but may lie far off, below 0 even, and its "
-        f"interval is too narrow: expected at least {FEW} pictures, or patches of larger ones "
-        "(--patch)"
+        f"a kernel distance of {of.count} may lie far off, below 0 even, as results resemble their "
+        f"own truths, and its interval is too narrow: expected at least {FEW} pictures, or "
+        "patches of larger ones (--patch)"
     )
 
 

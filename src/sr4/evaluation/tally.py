@@ -26,7 +26,7 @@ from sr4.evaluation.observed import Observed, unit
 from sr4.evaluation.perceptual import SMALLEST, PerceptualDistance
 from sr4.evaluation.report import Example, PictureScore, Reliability
 from sr4.evaluation.spread import Intervals, Pixels, Spread
-from sr4.evaluation.table import IN_PICTURES, OF_PICTURES, OF_SETS, psnr
+from sr4.evaluation.table import IN_PICTURES, OF_PICTURES, OF_SETS, Compared, psnr
 from sr4.files.paths import plain
 from sr4.pictures.pixels import quantise, shown
 from sr4.plots.heatmap import LEVEL, Legend, legend_of
@@ -80,6 +80,7 @@ class Tally:
     uncalibrated: dict[float, list[float]] = field(default_factory=dict)
     # By feature network, of each batch: of the truths, of the results.
     features: dict[str, list[tuple[Features, Features]]] = field(default_factory=dict)
+    patches: list[int] = field(default_factory=list)  # of each picture whose features are kept
 
     def add(
         self, batch: EvaluationBatch, draws: list[Pixels], spread: Spread | None = None
@@ -102,9 +103,12 @@ class Tally:
         self._keep(batch.names, seen, spread)
         self.names.extend(map(plain, batch.names))
         self.checksums.extend(map(_checksum, truths))
-        for network, extract in self.extractors.items() if seen.is_rgb else ():
-            pair = (extract(self._patches(truths)), extract(self._patches(seen.results)))
-            self.features.setdefault(network, []).append(pair)
+        if not (self.extractors and seen.is_rgb):
+            return
+        sides = self._patches(truths), self._patches(seen.results)
+        self.patches += [len(sides[0]) // len(truths)] * len(truths)
+        for network, extract in self.extractors.items():
+            self.features.setdefault(network, []).append((extract(sides[0]), extract(sides[1])))
 
     def _cover(self, truths: Pixels, spread: Spread, intervals: Intervals | None) -> None:
         """Count what intervals of all levels hold."""
@@ -200,6 +204,11 @@ class Tally:
                     found[metric.field] = tuple(metric.shares(truth, result).tolist())
         return found
 
+    @property
+    def compared(self) -> Compared:
+        """What the sets hold whose distances are told."""
+        return Compared(len(self.patches), sum(self.patches), self.patch)
+
     def distances(self, seed: int) -> tuple[dict[str, Interval | None], list[str]]:
         """Kernel and Fréchet distances of the results from the truths, by field, and what to know
         of them.
@@ -215,11 +224,12 @@ class Tally:
                 fields = " and ".join(metric.field for metric in wanted)
                 notes.append(f"{fields} need at least 2 pictures")
                 continue
+            pictures = np.repeat(np.arange(len(self.patches)), self.patches)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SmallSampleWarning)  # it becomes a note
                 for metric in wanted:
-                    found[metric.field] = metric.of(truth, result, seed=seed)
-            cautions = ((metric.field, metric.caution(*truth.shape)) for metric in wanted)
+                    found[metric.field] = metric.of(truth, result, seed=seed, pictures=pictures)
+            cautions = ((m.field, m.caution(self.compared, truth.shape[1])) for m in wanted)
             notes += [f"{field}: {text}" for field, text in cautions if text]
         return found, notes
 
