@@ -65,11 +65,6 @@ def test_the_pixels_of_all_stages_and_samples_are_drawn(tiny_model: Path) -> Non
     assert cascade.pixels_drawn(cascade.model, None) == 0
 
 
-def test_without_evidence_no_stage_is_held_to_anything() -> None:
-    assert UpscaleOptions(evidence="none").for_pipeline()["consistency"] is False
-    assert UpscaleOptions().for_pipeline()["consistency"] is None
-
-
 def test_a_large_picture_counts_as_many(tiny_model: Path) -> None:
     """So that a runtime is chosen that is fastest in the long run."""
     config = read_config(tiny_model)

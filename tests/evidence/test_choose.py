@@ -250,3 +250,31 @@ def test_each_picture_of_a_list_has_its_own(model: Pipeline, tmp_path: Path) -> 
         assert np.abs(one.array.astype(int) - other.array).max() <= 1
     mixed = model.upscale([array, array], steps=1, evidence=["none", "exact"])
     assert mixed[0].consistency > 10 * mixed[1].consistency
+
+
+def test_noise_that_cannot_be_seen_has_to_be_given() -> None:
+    """A small picture was taken for exact."""
+    small = image(height=32, width=32)
+    raster = read_picture(png_of(small)).frames[0]
+    with pytest.raises(PictureError, match=r"^got a picture of 32x32 in rgb whose noise is to be"):
+        choose(raster, None, "noise")
+    assert choose(raster, None, "noise", noise=2.0).kind == "noise"
+
+
+def png_of(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_a_jpeg_without_a_place_for_its_reader_falls_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = saved(tmp_path / "a.jpg", image(), quality=60).read_bytes()
+    raster = read_picture(data).frames[0]
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    found = choose(raster, file_origin(data), "auto")
+    assert found.kind == "jpeg"
+    assert found.notes == (
+        "no temporary file can be written for its reader: its blocks are read from its pixels",
+    )

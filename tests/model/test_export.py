@@ -104,14 +104,22 @@ def test_openvino_on_a_full_disk_is_one_line(tiny_exported: Path, tmp_path: Path
         largest_file(100),
         pytest.raises(ModelError, match="OpenVINO cannot write its files") as caught,
     ):
-        export._convert_to_openvino(folder)
+        export._convert_to_openvino(folder, "float16")
     assert "\n" not in str(caught.value)
+
+
+def test_openvino_stores_weights_as_asked(tiny_model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    for precision in export.PRECISIONS:
+        export_model(tiny_model, tmp_path / precision, format="openvino", precision=precision)
+    half, full = ((tmp_path / one / "model.bin").stat().st_size for one in export.PRECISIONS)
+    assert full == pytest.approx(2 * half, rel=0.05)
 
 
 def test_openvino_files(tiny_exported: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     folder = Path(shutil.copytree(tiny_exported, tmp_path / "mine"))
-    export._convert_to_openvino(folder)
+    export._convert_to_openvino(folder, "float16")
     assert names(folder) == ["config.json", "model.bin", GRAPH, WEIGHTS, IR]
     expected = load_model(tiny_exported).sample(LOW_RES, seeds=[0])
     got = load_model(folder, backend="openvino").sample(LOW_RES, seeds=[0])

@@ -303,7 +303,7 @@ def test_names_in_other_letters_keep_their_bytes(tmp_path: Path, suffix: str) ->
     """EXIF says ASCII, and most programs write UTF-8."""
     name = "Jörg Müller, 東京".encode()
     tags = (ExifTags.Base.Artist, ExifTags.Base.Copyright)
-    block = exif_of({tag: name for tag in tags})
+    block = exif_of(dict.fromkeys(tags, name))
     picture = read_picture(encoded("JPEG", exif=block))
     if suffix == ".deep.tif":
         deep = from_array(np.zeros((4, 4, 3), np.uint16))

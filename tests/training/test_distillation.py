@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from sr4.build import build_degradation, build_target  # noqa: E402
+from sr4.build import build_degradation, build_schedule, build_target  # noqa: E402
 from sr4.config import DistillationSettings, RunSettings  # noqa: E402
 from sr4.config.overrides import override  # noqa: E402
 from sr4.data.encoded import EncodedSource  # noqa: E402
@@ -381,3 +381,37 @@ def test_results_are_made_to_fit_clean_pictures_alone() -> None:
     (slope,) = torch.autograd.grad((found * truth).sum(), pictures)
     assert degradation(slope)[[0, 2]].abs().max() < 1e-5
     torch.testing.assert_close(slope[1], truth[1])
+
+
+def test_pictures_that_teach_the_mean_have_the_level_of_the_first_step(
+    student: Student, source: EncodedSource, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sampling meets x_t = 0 there alone."""
+    settings = student(4)
+    objective = settings.model.objective.model_copy(update={"mean_share": 0.5})
+    network = settings.model.network.model_copy(update={"mean_output": True})
+    model = settings.model.model_copy(update={"objective": objective, "network": network})
+    run = begin(settings.model_copy(update={"model": model}), open_trained(finished / "model"))
+    seen = []
+    forward = run._learners[0].module.forward
+
+    def watched(x_t: torch.Tensor, level: torch.Tensor, *more: torch.Tensor) -> torch.Tensor:
+        seen.extend(zip(x_t.abs().amax((1, 2, 3)).tolist(), level.tolist(), strict=True))
+        return forward(x_t, level, *more)
+
+    monkeypatch.setattr(run._learners[0].module, "forward", watched)
+    made = batches(settings, source)
+    for _ in range(6):
+        run.step(next(made))
+    first = float(build_schedule(model.schedule).log_snr(1.0))
+    assert [level for size, level in seen if size == 0] == pytest.approx([first] * 12)
+    assert len({level for _, level in seen}) > 1
+
+
+def test_another_network_than_the_teachers_is_refused(student: Student, finished: Path) -> None:
+    settings = student(1)
+    for change in ({"widths": (16, 16)}, {"widths": (16,), "blocks": (1,)}):
+        network = settings.model.network.model_copy(update=change)
+        model = settings.model.model_copy(update={"network": network})
+        with pytest.raises(UsageError, match=r"^got a teacher with a tensor '"):
+            begin(settings.model_copy(update={"model": model}), open_trained(finished / "model"))

@@ -210,4 +210,4 @@ def test_the_weights_begin_as_asked(tiny: Tiny) -> None:
 def test_weights_of_another_shape_are_refused(tiny: Tiny) -> None:
     run = begin(tiny())
     with pytest.raises(UsageError, match=r"^got --init with a tensor 'conv_in.bias' of shape \(3,"):
-        run.begin_with({"conv_in.bias": torch.zeros(3)})
+        run.begin_with({"conv_in.bias": torch.zeros(3)}, "--init")

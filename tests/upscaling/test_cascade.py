@@ -410,3 +410,14 @@ def test_evidence_is_that_of_the_picture_given(tmp_path: Path) -> None:
     soft = chain.upscale(Image.open(path), steps=1, blur=0.6)
     assert soft.evidence.degradation(chain.degradation).parts[0].blur == 0.6
     assert not np.array_equal(pixels(soft.image), pixels(result.image))
+
+
+@pytest.mark.parametrize("evidence", ["none", ["none"]])
+def test_without_evidence_no_stage_is_held_to_anything(
+    cascade: CascadePipeline, evidence: Any
+) -> None:
+    """However it is said: for all pictures, or for each of them."""
+    (free,) = cascade.upscale([smooth()], steps=2, consistency=False)
+    (result,) = cascade.upscale([smooth()], steps=2, evidence=evidence)
+    np.testing.assert_array_equal(pixels(result.image), pixels(free.image))
+    assert result.provenance["consistency"] is False

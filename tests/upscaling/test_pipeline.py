@@ -739,3 +739,23 @@ def test_the_network_is_told_what_the_evidence_knows_whole_and_in_tiles() -> Non
     np.testing.assert_array_equal(told[0], Known(noise=0.0, quality=100.0).vector())
     with pytest.raises(UsageError, match="setting 'detail'"):
         pipeline.upscale(picture, detail=2.0)
+
+
+def test_numbers_of_numpy_are_numbers(model: Pipeline, tmp_path: Path) -> None:
+    options: Any = {"width": 17, "noise": 2.0, "seed": 3, "steps": 2, "tile": 0}
+    kinds = {int: np.int64, float: np.float32}
+    plain = model.upscale(smooth(), **options)
+    given = {name: kinds[type(value)](value) for name, value in options.items()}
+    result = model.upscale(smooth(), **given)
+    assert result.provenance == plain.provenance
+    result.save(tmp_path / "a.png")  # which says so in JSON
+    np.testing.assert_array_equal(pixels(result.image), pixels(plain.image))
+    assert model.upscale(smooth(), scale=np.float32(2.5), steps=1).image.size == (15, 15)
+
+
+def test_results_say_what_was_done_not_what_was_asked() -> None:
+    model = sr4.load("photo-x4", backend="onnx")
+    assert model.upscale(smooth(), evidence="none").provenance["consistency"] is False
+    with pytest.warns(UserWarning, match="got 8 steps for photo-x4, which was distilled to 1"):
+        result = model.upscale(smooth(), steps=8)
+    assert (result.provenance["steps"], result.provenance["consistency"]) == (1, True)

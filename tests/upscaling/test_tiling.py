@@ -241,4 +241,4 @@ def test_bands_of_a_network_may_begin_anywhere(backend: str) -> None:
     model = pipeline.model
     small = np.random.default_rng(0).uniform(-0.8, 0.8, (3, 12, 9))
     low_res = np.asarray(resize(small, 40, 20), np.float32)
-    check_starts(BandedSampling(model, low_res, 5, model.sampling(2), tile=64, overlap=16))
+    check_starts(BandedSampling(model, low_res, 5, model.sampling(), tile=64, overlap=16))

@@ -116,10 +116,7 @@ class UpscaleOptions:
         of its own.
         """
         shared = ("steps", "sampler", "seed", "samples", "use_mean", "detail", "consistency")
-        found = {name: getattr(self, name) for name in (*shared, "scale", "width", "height")}
-        if self.evidence == "none":
-            found["consistency"] = False  # of a cascade, in all stages
-        return {**found, "tile": self.tile}
+        return {name: getattr(self, name) for name in (*shared, "scale", "width", "height", "tile")}
 
 
 def read_stages(model: str) -> list[ModelConfig]:

@@ -104,6 +104,15 @@ class ModelSettings(Settings):
     objective: ObjectiveSettings = ObjectiveSettings()
     sampling: SamplingSettings = SamplingSettings()
 
+    def steps_taken(self, asked: int | None, detail: float | None) -> int:
+        """How many steps a call takes that asks for so many, and for that detail, or leaves them to
+        the model.
+        """
+        own = self.sampling
+        if (own.detail if detail is None else detail) == 0 and self.objective.mean_share > 0:
+            return 1  # the mean of all pictures that fit comes of no noise
+        return int(min(own.steps if asked is None else asked, own.most_steps))
+
     @model_validator(mode="after")
     def _has_black_below_white(self) -> ModelSettings:
         if self.data_range is not None and not self.data_range[0] < self.data_range[1]:

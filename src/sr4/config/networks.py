@@ -101,7 +101,7 @@ class SR3NetworkSettings(PlainNetworkSettings):
     attention_resolutions: tuple[_Edge, ...] = Field((16,), max_length=8)
     heads: int = Field(1, ge=1, le=64)
     blocks: int = Field(2, ge=1, le=16)
-    dropout: float = Field(0.2, ge=0, lt=1)
+    dropout: float = Field(0.2, ge=0, le=0.99)
 
     @property
     def size_multiple(self) -> int:  # is not local: attention, and norms over groups

@@ -69,7 +69,7 @@ class TrainingSettings(Settings):
     clip_norm: float = Field(1.0, gt=0)
     ema_decay: float = Field(0.9999, ge=0, lt=1)  # a step; the start of a run uses less
     precision: Literal["float32", "bf16"] = "bf16"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     # Of fresh weights: PyTorch's own; or orthogonal or of normal numbers (He et al. 2015), without
     # biases. Layers that start at zero do so in any case.
     initialisation: Literal["default", "orthogonal", "kaiming"] = "default"

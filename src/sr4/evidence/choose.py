@@ -150,7 +150,8 @@ def check_evidence(
 def _check_number(what: str, value: object, most: float) -> None:
     if value is None:
         return
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    numbers = (int, float, np.integer, np.floating)
+    is_number = isinstance(value, numbers) and not isinstance(value, bool)
     if not is_number or not 0 <= value <= most:  # type: ignore[operator]
         raise UsageError(f"got {what} {value!r}; expected a deviation from 0 to {most:g}")
 
@@ -203,6 +204,13 @@ def choose(
         raise PictureError(
             "got a picture without a trace of JPEG; expected a JPEG file, or pixels that show its "
             "blocks: choose another evidence"
+        )
+    if kind == "noise" and noise is None and not can_see:
+        width, height = raster.size
+        raise PictureError(
+            f"got a picture of {width}x{height} in {raster.colour} whose noise is to be estimated; "
+            f"expected {_SMALLEST}x{_SMALLEST} pixels or more of grey or RGB: say how strong it is "
+            "(noise, --noise)"
         )
     if noise is None and can_see and (kind == "noise" or (kind == AUTO and origin is not None)):
         seen = estimated_noise(raster.unit)

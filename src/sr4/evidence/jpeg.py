@@ -6,7 +6,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -105,8 +105,6 @@ def file_boxes(source: Path | bytes) -> tuple[JpegBoxes, list[NDArray[np.int64]]
     colour = {1: "same", 2: "same", 3: "ycc"}.get(found.jpeg_color_space)
     if colour is None:
         raise ValueError("its colours are of another kind")
-    if found.num_components == 1:
-        planes = [Plane.of(planes[0].levels, tables[0], (1, 1))]
     size = (int(found.image_height), int(found.image_width))
     return JpegBoxes(tuple(planes), size, colour=colour), tables  # type: ignore[arg-type]
 
@@ -206,13 +204,13 @@ def _as_file(source: Path | bytes) -> Iterator[str]:
     if not isinstance(source, bytes):
         yield str(source)
         return
-    handle, path = tempfile.mkstemp(suffix=".jpg")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(source)
-        yield path
-    finally:
-        os.unlink(path)
+    with ExitStack() as held:
+        try:
+            path = Path(held.enter_context(tempfile.TemporaryDirectory()), "picture.jpg")
+            path.write_bytes(source)
+        except OSError as error:
+            raise ValueError("no temporary file can be written for its reader") from error
+        yield str(path)
 
 
 @contextmanager
@@ -220,16 +218,12 @@ def _quiet() -> Iterator[None]:
     """libjpeg prints what it finds wrong by itself, past every stream of Python; what counts of it
     is raised.
     """
-    with _STDERR:
-        try:
-            kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-        except OSError:  # there is no stderr
-            yield
-            return
-        try:
+    with _STDERR, ExitStack() as held:
+        with suppress(OSError):  # there is no stderr, or no file can be opened
+            kept = os.dup(2)
+            held.callback(os.close, kept)
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            held.callback(os.close, nowhere)
+            held.callback(os.dup2, kept, 2)
             os.dup2(nowhere, 2)
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            os.close(nowhere)
+        yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -85,20 +86,26 @@ class DiffusionModel:
             settings = SamplingSettings.model_validate(self.config.sampling.model_dump() | given)
         except ValidationError as error:
             raise UsageError(explain(error, SamplingSettings)) from error
-        settings = settings.model_copy(
-            update={"steps": min(settings.steps, settings.most_steps)} | self._less(settings.detail)
-        )
+        if settings.steps > settings.most_steps:
+            warnings.warn(
+                f"got {settings.steps} steps for {self.name}, which was distilled to "
+                f"{settings.most_steps} and gets no better by more: {settings.most_steps} are "
+                "taken",
+                stacklevel=2,
+            )
+        taken = self.config.steps_taken(settings.steps, settings.detail)
+        settings = settings.model_copy(update={"steps": taken} | self._less(settings.detail))
         self.schedule.times(settings.steps)  # a table has no more steps than its own
         return settings
 
     def _less(self, detail: float) -> dict[str, float]:
         """What makes a result of less detail than a sample's: the mean of all pictures that fit
-        comes of no noise in one step, what lies between of a network that gives both.
+        comes of no noise, what lies between of a network that gives both.
         """
         if detail == 1:
             return {}
         if detail == 0 and self.config.objective.mean_share > 0:
-            return {"steps": 1, "temperature": 0.0}
+            return {"temperature": 0.0}
         if not self.config.network.has_mean_output:
             raise UsageError(
                 f"got a detail of {detail:g} for the model {self.name!r}, which makes samples "

@@ -77,7 +77,7 @@ def export_model(
             degradation_aware=config.network.is_degradation_aware,
         )
         if format == "openvino":
-            _convert_to_openvino(folder)
+            _convert_to_openvino(folder, precision)
         write_config(folder, config)
         if (source / CARD).exists():
             shutil.copyfile(source / CARD, folder / CARD)
@@ -105,14 +105,15 @@ def new_folder(out: Path, overwrite: bool) -> Iterator[Path]:
         ) from error
 
 
-def _convert_to_openvino(folder: Path) -> None:
+def _convert_to_openvino(folder: Path, precision: str) -> None:
     try:
         from sr4.runtime.openvino_backend import openvino
     except ModuleNotFoundError as error:
         raise MissingExtraError("export to OpenVINO", "openvino", "openvino") from error
-    graph = openvino.Core().read_model(str(folder / GRAPH))
+    is_half = precision == "float16"
     try:
-        openvino.save_model(graph, str(folder / IR), compress_to_fp16=True)
+        graph = openvino.Core().read_model(str(folder / GRAPH))
+        openvino.save_model(graph, str(folder / IR), compress_to_fp16=is_half)
     except RuntimeError as error:  # its answer to a full disk
         raise ModelError(
             f"OpenVINO cannot write its files ({reason(error)}); expected a writable place with "

@@ -93,8 +93,8 @@ class _GroupNormSiLU(torch.autograd.Function):
         grouped = (batch, mean.shape[1], channels // mean.shape[1])
         dz = torch.ops.aten.silu_backward(grad, z)
         accurate = weight.dtype
-        sum_dz = dz.sum((2, 3)).to(accurate).view(grouped)
-        sum_dz_x = (dz * x).sum((2, 3)).to(accurate).view(grouped)
+        sum_dz = dz.sum((2, 3), dtype=accurate).view(grouped)
+        sum_dz_x = (dz * x).sum((2, 3), dtype=accurate).view(grouped)
         mean, rstd = mean.to(accurate)[..., None], rstd.to(accurate)[..., None]  # (B, groups, 1)
         scale = weight.view(1, *grouped[1:])
 

@@ -69,6 +69,11 @@ def decoding(
             ) from error
         except Image.DecompressionBombError as error:
             raise PictureError(f"{label} is enormous: {reason(error)}") from error
+        except MemoryError as error:
+            raise PictureError(
+                f"{label} takes more memory to decode than there is{_why(error)}; expected a "
+                "smaller picture: free some memory, or make it smaller"
+            ) from error
         except Exception as error:  # damaged bytes make decoders raise nearly every type
             raise PictureError(
                 f"{label} cannot be decoded{_why(error)}; expected a whole picture file: it is "

@@ -41,10 +41,12 @@ def losses(picture: Picture, path: Path) -> tuple[str, ...]:
     if first.alpha is not None and not form.alpha:
         what = "transparency" if first.nodata is None else "pixels without data"
         found.append(f"{suffix} holds no {what}, the picture is laid on white")
+    bits = form.bits
     if first.colour == "cmyk" and not form.cmyk:
         found.append(f"{suffix} holds no CMYK, the colours become sRGB")
-    if form.bits and (dtype.kind != "u" or dtype.itemsize * 8 > form.bits):
-        found.append(f"{suffix} holds {form.bits} bits a channel, the {dtype} pixels are rounded")
+        bits = 8  # of what converts them
+    if bits and (dtype.kind != "u" or dtype.itemsize * 8 > bits):
+        found.append(f"{suffix} holds {bits} bits a channel, the {dtype} pixels are rounded")
     if suffix == ".gif":
         found.append(".gif holds 256 colours a frame, and pixels that are transparent or not")
     return (*found, *_unsaid(picture, form, suffix))

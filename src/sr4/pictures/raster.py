@@ -265,6 +265,11 @@ def from_pil(picture: Image.Image) -> Raster:
         return _from_pil(picture)
     except PictureError:
         raise
+    except MemoryError as error:
+        raise PictureError(
+            f"the given picture takes more memory to decode than there is ({reason(error)}); "
+            "expected a smaller one: free some memory, or make it smaller"
+        ) from error
     except Exception as error:  # a file opened but not yet decoded; decoders raise any type
         raise PictureError(
             f"the given picture cannot be decoded ({reason(error)}); expected a whole one: its "

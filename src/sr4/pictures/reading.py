@@ -141,8 +141,9 @@ def picture_of(image: Image.Image) -> Picture:
 
 
 def natural_suffix(source: Path | bytes) -> str:
-    """The suffix of a file that holds a result for this one without loss: PNG, wherever that does.
-    A file goes by its name, the bytes of one by what they begin with.
+    """The suffix of a file that holds the numbers of a result for this one: PNG, wherever that
+    does. Of CMYK, which few programs show, it holds the colours in sRGB, as is said then. A file
+    goes by its name, the bytes of one by what they begin with.
     """
     if isinstance(source, bytes):
         is_npy, is_tiff = source.startswith(NPY), source.startswith(tiff.SIGNATURES)

@@ -97,15 +97,17 @@ class Distillation:
         told = (batch.known,) if self._is_aware else ()
 
         steps = part.take(student_steps(self._settings, random, part.of))
+        # The first pictures teach the mean alone, which needs no noise, as at the first step; the
+        # others both outputs.
+        left = part.after(round(self._mean_share * part.of))
+        means = len(part.rows) - len(left.rows)
+        steps[:means] = 0
         log_snr = self._schedule.log_snr(1 - steps / self._settings.steps)
         noise = gaussian(part, real.shape[1:], generator)
         goal = real
         if self._settings.teacher_steps:
             goal = self._teachers(noise, frame, upsampled, *told)
         x_t = q_sample(goal, noise, log_snr)
-        # The first pictures teach the mean alone, which needs no noise; the others both outputs.
-        left = part.after(round(self._mean_share * part.of))
-        means = len(part.rows) - len(left.rows)
         x_t[:means] = 0
         level = torch.as_tensor(log_snr, dtype=torch.float32, device=device)
 
@@ -179,7 +181,7 @@ def student_weights(teacher: nn.Module, student: nn.Module) -> Mapping[str, Tens
     where the student alone gives one.
     """
     given, own = teacher.state_dict(), student.state_dict()
-    is_same = all(own[name].shape == tensor.shape for name, tensor in given.items())
+    is_same = all(own[name].shape == one.shape for name, one in given.items() if name in own)
     return given if is_same else with_mean_output(given)
 
 

@@ -154,8 +154,11 @@ class Optimisation:
         module: nn.Module = self._accelerator.unwrap_model(learner.module)
         return module
 
-    def begin_with(self, tensors: Mapping[str, Tensor]) -> None:
+    def begin_with(self, tensors: Mapping[str, Tensor], whose: str) -> None:
         """Take the weights of a trained network; parts that it lacks keep their fresh ones.
+
+        Args:
+            whose: they are, for the message.
 
         Raises:
             UsageError: there are weights that this network has not, or of another shape.
@@ -165,7 +168,7 @@ class Optimisation:
             shape = tuple(own[name].shape) if name in own else None
             if shape != tuple(tensor.shape):
                 raise UsageError(
-                    f"got --init with a tensor {name!r} of shape {tuple(tensor.shape)}; expected "
+                    f"got {whose} with a tensor {name!r} of shape {tuple(tensor.shape)}; expected "
                     f"{'none' if shape is None else shape}: take a model of the same network"
                 )
         for network in (self._plain(self._learners[0]), self.average):

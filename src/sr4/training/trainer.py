@@ -128,7 +128,7 @@ def _train(
             folder.settle(settings, data)
         optimisation = begin(settings, teacher)
         if init is not None:
-            optimisation.begin_with(init.state_dict())
+            optimisation.begin_with(init.state_dict(), "--init")
         run = Run(settings, data, val, optimisation, BadPictures(data, settings.data.max_bad))
         books = None
         if folder is not None:
@@ -157,7 +157,7 @@ def begin(settings: RunSettings, teacher: nn.Module | None = None) -> Optimisati
         objective = DenoisingObjective(settings.model, settings.data, settings.training.seed)
         return Optimisation(settings, objective)
     optimisation = Optimisation(settings, Distillation(settings, teacher))
-    optimisation.begin_with(student_weights(teacher, optimisation.average))
+    optimisation.begin_with(student_weights(teacher, optimisation.average), "a teacher")
     return optimisation
 
 

@@ -187,7 +187,7 @@ class CascadePipeline:
             image, self.first_config, evidence, noise, blur, consistency
         )
         used = any(one.constrains for one in evidences)
-        if not used and consistency is None and evidence == "none":
+        if not used and consistency is None:
             consistency = False
         drawings = self._drawings(steps, sampler, consistency, tile, on_step, detail)
         drawings[0] = replace(

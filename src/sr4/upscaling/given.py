@@ -169,6 +169,13 @@ def told(
     for result, given in zip(results, pictures, strict=True):
         evidence, asked = result.evidence, provenance["evidence"]
         kind = asked if isinstance(asked, str) else evidence.kind
-        said = {**provenance, "evidence": kind, "found": dict(evidence.numbers)}
+        said = _of_python({**provenance, "evidence": kind})
+        said["found"] = _of_python(evidence.numbers)
+        said["consistency"] = provenance["consistency"] and evidence.constrains
         found.append(replace(result, given=given, provenance=said))
     return found
+
+
+def _of_python(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers of NumPy, which JSON has not, as those of Python."""
+    return {key: one.item() if isinstance(one, np.generic) else one for key, one in said.items()}

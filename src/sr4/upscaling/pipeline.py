@@ -24,7 +24,6 @@ from sr4.upscaling.intervals import calibrated
 from sr4.upscaling.provenance import common_provenance, shown
 from sr4.upscaling.result import Result
 from sr4.upscaling.sizing import Resizing, Size, SizeWanted
-from sr4.upscaling.tiling import check_tile
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -264,14 +263,6 @@ class Pipeline:
         if isinstance(steps, Sequence):
             raise UsageError(f"got steps {steps!r} for one model; expected a single number")
         self.drawing(steps, sampler, tile=tile, detail=detail)
-
-    def check_tile(self, tile: int | None) -> None:
-        """Refuse tiles that do not fit the network.
-
-        Raises:
-            UsageError: says which do.
-        """
-        check_tile(self.model, tile)
 
 
 def planned(

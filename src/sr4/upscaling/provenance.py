@@ -27,15 +27,16 @@ def common_provenance(
     sampling = [stage.sampling for stage in stages]
     steps, detail = options.get("steps"), options.get("detail")
     each = steps if isinstance(steps, (list, tuple)) else [steps] * len(stages)
+    taken = (one.steps_taken(asked, detail) for asked, one in zip(each, stages, strict=True))
     return {
         "software": f"sr4 {__version__}",
         "note": NOTE,
         "model": "+".join(Path(name).name for name in names),
         "sha256": "+".join(stage.sha256.get(WEIGHTS, "") for stage in stages),
-        "steps": _joined(asked or own.steps for asked, own in zip(each, sampling, strict=True)),
+        "steps": _joined(taken),
         "sampler": _joined(options.get("sampler") or one.sampler for one in sampling),
         "detail": _joined(one.detail if detail is None else detail for one in sampling),
-        "consistency": options.get("consistency") is not False,
+        "consistency": options.get("consistency") is not False and options["evidence"] != "none",
         **{key: options.get(key) for key in ("evidence", "noise", "blur")},
         # Left out where the model decides, as results of earlier versions have it.
         **{key: side for key in _SIZES if (side := options.get(key)) is not None},
