@@ -49,6 +49,23 @@ def test_rows_of_the_enlarged_picture_are_those_of_the_whole(
 
 
 @pytest.mark.parametrize("name", DEGRADATIONS)
+def test_a_hard_edge_is_enlarged_without_dots(name: str) -> None:
+    """No picture fits it: it stays the bicubic one, which is even on both sides of the edge."""
+    degradation = DEGRADATIONS[name]
+    height, width = LOW
+    rows, columns = np.mgrid[:height, :width]
+    inside = (rows - 0.5 * height) ** 2 + (columns - 0.5 * width) ** 2 < (0.35 * height) ** 2
+    low_res = np.where(inside, 1.0, -1.0).astype(np.float32)[None]
+    found = degradation.enlarge(low_res)
+    assert found.min() >= -1
+    assert found.max() <= 1
+    top, left = (n // 2 for n in found.shape[-2:])
+    for line in (found[0, top], found[0, :, left]):  # up, then down again: no dot in between
+        steps = np.sign(np.diff(line[np.abs(np.diff(line, prepend=line[0])) > 0.02]))
+        assert np.abs(np.diff(steps)).sum() <= 2
+
+
+@pytest.mark.parametrize("name", DEGRADATIONS)
 def test_a_cut_sees_what_the_whole_sees(name: str, low_res: np.ndarray) -> None:
     degradation = DEGRADATIONS[name]
     high = degradation.enlarge(low_res)

@@ -17,6 +17,8 @@ from sr4.machine.processors import for_each
 # 4e-3.
 _ROUNDS = 20
 _CLOSE_ENOUGH = 2e-5
+_FAR = 4 / 127.5  # by which a pixel is off after all rounds where nothing fits: four levels
+_REACH = 3  # low-res pixels around such a one that are left as they are
 _TILE = 112  # low-res pixels along the edge of what is done until it is close enough
 # Low-res pixels around a part that are done with it. What a pixel asks for falls off by half an
 # order of magnitude with each.
@@ -89,6 +91,31 @@ def fit(degradation: Invertible, pictures: Floats, low_res: Floats) -> Floats:
         planes[plane][degradation.place(*place)] = made
     # Neighbours end after different numbers of rounds: where they meet one more makes them fit.
     return _round(degradation, fitted, low_res)
+
+
+def fit_where_any_fits(degradation: Invertible, pictures: Floats, low_res: Floats) -> Floats:
+    """The pictures made to fit, as by `fit`; as they are where nothing in [-1, 1] fits, around hard
+    edges of black and white, where `fit` leaves dots.
+
+    Args and return value: see `fit`.
+    """
+    fitted = fit(degradation, pictures, low_res)
+    off = np.abs(low_res - degradation(fitted)) > _FAR
+    if not off.any():
+        return fitted
+    return np.where(degradation.repeated(spread(off, _REACH)), pictures, fitted)
+
+
+def spread(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    """A mask (..., h, w) with all pixels so near to one of it, along rows and columns."""
+    for axis in (-2, -1):
+        wide = np.pad(mask, [(0, 0)] * (mask.ndim - 2) + [(reach, reach)] * 2)
+        wide = np.moveaxis(wide, axis, 0)
+        parts = [wide[n : n + mask.shape[axis]] for n in range(2 * reach + 1)]
+        joined = np.moveaxis(np.any(parts, axis=0), 0, axis)
+        other = -1 if axis == -2 else -2
+        mask = np.take(joined, range(reach, reach + mask.shape[other]), axis=other)
+    return mask
 
 
 def _round(degradation: Invertible, pictures: Floats, low_res: Floats) -> Floats:

@@ -12,7 +12,7 @@ from sr4.degradation.arrays import array_namespace
 from sr4.degradation.banded import resized
 from sr4.degradation.bicubic import RowsOf, check_sizes, resize_rows
 from sr4.degradation.blur import check_blur, rows_after, weak_values
-from sr4.degradation.fit import fit
+from sr4.degradation.fit import fit, fit_where_any_fits
 from sr4.degradation.inverse import Adjoint, PseudoInverse
 from sr4.degradation.protocols import Array, Floats, Place, near
 from sr4.errors import UsageError
@@ -154,12 +154,12 @@ class Degradation:
         return fit(self, pictures, low_res)
 
     def enlarge(self, low_res: Floats, rows: slice = _ALL) -> Floats:
-        """The `upsampled` picture made to fit low_res: (..., h, w) to (..., H, W) in [-1, 1], or of
-        it the rows in the place of some low-res ones.
+        """The `upsampled` picture, made to fit low_res where any picture does: (..., h, w) to
+        (..., H, W) in [-1, 1], or of it the rows in the place of some low-res ones.
         """
         around, inside = near(rows, low_res.shape[-2], MARGIN)
         given = low_res[..., around, :]
-        fitted = self.fit(np.clip(self.upsample(given), -1.0, 1.0), given)
+        fitted = fit_where_any_fits(self, np.clip(self.upsample(given), -1.0, 1.0), given)
         return fitted[..., self.place(inside)[0], :]
 
 

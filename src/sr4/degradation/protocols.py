@@ -41,8 +41,8 @@ class Degrades(Protocol):
         ...
 
     def enlarge(self, low_res: Floats, rows: slice = _ALL) -> Floats:
-        """The `upsampled` picture made to fit low_res, (..., h, w) in [-1, 1] to (..., H, W): of it
-        the rows in the place of some low-res ones.
+        """The `upsampled` picture made to fit low_res where any picture does, (..., h, w) in
+        [-1, 1] to (..., H, W): of it the rows in the place of some low-res ones.
         """
         ...
 

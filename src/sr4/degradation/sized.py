@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sr4.degradation.banded import resized
 from sr4.degradation.bicubic import Rows, RowsOf, check_sizes, resize_rows
 from sr4.degradation.blur import check_blur, rows_after, weak_values
-from sr4.degradation.fit import fit
+from sr4.degradation.fit import fit, fit_where_any_fits
 from sr4.degradation.inverse import Adjoint, PseudoInverse
 from sr4.degradation.protocols import Array, Floats, Place, near
 from sr4.errors import UsageError
@@ -181,5 +181,5 @@ class SizedDegradation:
         part, (taken, _) = self.cut(around)
         picture = np.clip(self.upsample(low_res, taken), -1.0, 1.0)
         inside, _ = self.place(rows)
-        fitted = part.fit(picture, low_res[..., around, :])
+        fitted = fit_where_any_fits(part, picture, low_res[..., around, :])
         return fitted[..., inside.start - taken.start : inside.stop - taken.start, :]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr4.degradation.arrays import array_namespace
+from sr4.degradation.fit import spread
 from sr4.degradation.protocols import Invertible
 from sr4.evidence.sets import LEVEL, ConvexSet, PaddedSet, PixelBox
 
@@ -70,10 +71,10 @@ class Constraint:
         fitted = self._alternated(pictures)
         unmet = self.unmet(fitted, _FAR)
         if unmet.any():
-            bounded = _spread(unmet, _REACH)
+            bounded = spread(unmet, _REACH)
             start = np.where(self.degradation.repeated(bounded), self.correct(pictures), fitted)
             fitted = self._nearest(start, np.where(bounded, _BOUND, np.inf))
-            near = self.degradation.repeated(_spread(self.unmet(fitted), 1))
+            near = self.degradation.repeated(spread(self.unmet(fitted), 1))
             fitted = np.where(near, _without_dots(fitted), fitted)
         return np.asarray(fitted, pictures.dtype)
 
@@ -151,18 +152,6 @@ class Constraint:
         """The constraint of some low-res rows, as if the picture had no others."""
         degradation, _ = self.degradation.cut(slice(start, stop))
         return Constraint(degradation, self.allowed.rows(start, stop))
-
-
-def _spread(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
-    """With all pixels so near to one of the mask, along rows and columns."""
-    for axis in (-2, -1):
-        wide = np.pad(mask, [(0, 0)] * (mask.ndim - 2) + [(reach, reach)] * 2)
-        wide = np.moveaxis(wide, axis, 0)
-        parts = [wide[n : n + mask.shape[axis]] for n in range(2 * reach + 1)]
-        joined = np.moveaxis(np.any(parts, axis=0), 0, axis)
-        other = -1 if axis == -2 else -2
-        mask = np.take(joined, range(reach, reach + mask.shape[other]), axis=other)
-    return mask
 
 
 def _without_dots(x: Floats) -> Floats:

@@ -226,8 +226,8 @@ class _Canvas:
 
 
 def _enlarged_alpha(given: Raster, degradation: Degrades) -> NDArray[Any] | None:
-    """The bicubic alpha, made to fit the given one: what is to be seen is not invented. Whether a
-    pixel has data is that of the pixel that it lies in.
+    """The bicubic alpha, made to fit the given one where any does: what is to be seen is not
+    invented. Whether a pixel has data is that of the pixel that it lies in.
     """
     low = given.unit_alpha
     if low is None:
