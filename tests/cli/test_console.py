@@ -35,6 +35,21 @@ def test_in_a_pipe_a_line_now_and_then(clock: Clock, monkeypatch: pytest.MonkeyP
     ]
 
 
+def test_lines_of_long_work_become_rare(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with console.progress("training") as advance:
+        for second in range(10, 24 * 3600 + 1, 10):
+            clock.now += 10
+            advance(second, 24 * 3600, "loss 0.5000, 1.0 pictures/s")
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "sr4: training: 30 of 86,400, loss 0.5000, 1.0 pictures/s"
+    at = [int(line.split(" ")[2].replace(",", "")) for line in lines]
+    assert at[:3] == [30, 60, 90]
+    assert at[-1] - at[-2] == 600
+    assert len(at) < 200
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

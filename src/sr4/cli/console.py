@@ -20,6 +20,9 @@ Show = Callable[[float, str, float | None], None]
 """Shows the share of all work that is done, what is being done, and the seconds that are left."""
 
 _BETWEEN_LINES = 30.0  # seconds, where there is no bar
+# Of long work, a line comes when it has taken this much longer than at the last, or after ten
+# minutes.
+_LONGER, _SELDOM = 0.05, 600.0
 _PIPE_WIDTH = 1000  # a table in a pipe is for programs such as grep, so its lines are never broken
 
 
@@ -94,9 +97,11 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 @contextmanager
 def progress(label: str) -> Iterator[Advance]:
-    """A progress bar on stderr; nothing where that is no terminal."""
+    """A progress bar on stderr; where that is no terminal, a line now and then, more and more
+    seldom, and none for short work.
+    """
     if not _is_terminal(sys.stderr):
-        yield lambda done, total, text: None
+        yield _counted_lines(label)
         return
     from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
@@ -120,6 +125,20 @@ def shares(label: str) -> Iterator[Show]:
 
     with _bar(label, TaskProgressColumn()) as advance:
         yield show
+
+
+def _counted_lines(label: str) -> Advance:
+    began = said = monotonic()
+
+    def advance(done: int, total: int, text: str) -> None:
+        nonlocal said
+        now = monotonic()
+        wait = min(max(_BETWEEN_LINES, _LONGER * (said - began)), _SELDOM)
+        if now - said >= wait and done < total:
+            said = now
+            note(f"sr4: {label}: {done:,} of {total:,}{', ' if text else ''}{text}")
+
+    return advance
 
 
 def _lines() -> Show:

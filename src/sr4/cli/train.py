@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -246,7 +247,8 @@ def _train(
             if progress.message is not None:
                 console.note(f"sr4: {progress.message}")
                 return
-            figures = f"loss {progress.loss:.4f}, {progress.images_per_second:.1f} pictures/s"
+            loss = "" if isnan(progress.loss) else f"loss {progress.loss:.4f}, "
+            figures = f"{loss}{progress.images_per_second:.1f} pictures/s"
             advance(progress.images, progress.total, figures)
 
         return trainer.train(  # type: ignore[no-any-return]

@@ -23,6 +23,8 @@ from sr4.training.optimisation import Optimisation, learning_rate
 from sr4.training.run_folder import VALIDATION_PICTURES, MetricsLog, RunFolder
 from sr4.training.validation import check_pictures, validate
 
+_BETWEEN_TOLD = 2.0  # seconds; steps may be few, and metrics of so many of them far apart
+
 
 class Progress(NamedTuple):
     """What `on_progress` sees: the latest figures, and perhaps a message about an event."""
@@ -86,7 +88,8 @@ class Books:
             check_pictures(self._describe_model(), run.val, self._training)
         self._resume()
         self._log = MetricsLog(folder.path, run.images)
-        self._marked = time.monotonic()
+        self._marked = self._told = time.monotonic()
+        self.tell()
 
     def _resume(self) -> None:
         checkpoint, complaints = newest_checkpoint(self._folder.checkpoints)
@@ -120,15 +123,24 @@ class Books:
             self._on_progress(Progress(images, total, self._loss, rate, self._rate, message))
 
     def add(self, loss: Tensor) -> None:
-        """Take in the loss of a step."""
+        """Take in the loss of a step, and tell how far it is, now and then."""
         self._losses.append(loss)
+        now = time.monotonic()
+        if now - self._told >= _BETWEEN_TOLD:
+            self._told = now
+            self._rate = self._pace(now)
+            self.tell()
+
+    def _pace(self, now: float) -> float:
+        """Pictures a second since the last metrics."""
+        return len(self._losses) * self._training.batch_size / (now - self._marked)
 
     def log(self) -> None:
         """Write metrics of the steps since the last ones."""
         if not self._losses:
             return
         run, now = self._run, time.monotonic()
-        self._rate = len(self._losses) * self._training.batch_size / (now - self._marked)
+        self._rate = self._pace(now)
         self._loss = float(torch.stack(self._losses).mean())
         rate = learning_rate(self._training, run.images)
         faults = {"bad_pictures": len(run.bad.found), "skipped": run.optimisation.skipped}
