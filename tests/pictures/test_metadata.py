@@ -342,3 +342,27 @@ def test_many_small_chunks_take_a_time_that_goes_by_their_number(flood: list[byt
     begun = time.process_time()
     assert read_picture(data).frames[0].size == IMAGE.size
     assert time.process_time() - begun < 3
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "GIF"])
+def test_the_comment_of_a_jpeg_or_gif_is_kept(tmp_path: Path, file_format: str) -> None:
+    given = read_picture(encoded(file_format, comment="Grüße".encode()))
+    for suffix in (".png", ".jpg", ".gif"):
+        write_picture(given, tmp_path / f"a{suffix}")
+        assert read_picture(tmp_path / f"a{suffix}").metadata.text == {"Comment": "Grüße"}
+    assert losses(given, Path("a.webp")) == (".webp holds no comments",)
+
+
+def test_a_jpeg_holds_one_comment(tmp_path: Path) -> None:
+    info = PngInfo()
+    info.add_text("Comment", "hello")
+    info.add_text("Author", "me")
+    given = read_picture(encoded("PNG", pnginfo=info))
+    path = tmp_path / "a.jpg"
+    assert losses(given, path) == (".jpg holds no comments but a short one without a keyword",)
+    write_picture(given, path)
+    assert read_picture(path).metadata.text == {"Comment": "hello"}
+    info = PngInfo()
+    info.add_text("Comment", "é" * 40_000)
+    write_picture(read_picture(encoded("PNG", pnginfo=info)), tmp_path / "b.jpg")
+    assert read_picture(tmp_path / "b.jpg").metadata.text is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from sr4.pictures.png import is_srgb
 from sr4.pictures.raster import Raster
 from sr4.pictures.reading import Picture
 
+_MOST_COMMENT = 65_000  # bytes, of a segment of a JPEG
 _ROOM = 4096  # bytes of a block of EXIF that are left for how a result was made
 _NAMES = {
     "icc": "colour profile",
@@ -63,6 +65,8 @@ def _unsaid(picture: Picture, form: Format, suffix: str) -> list[str]:
     found = []
     if names:
         found.append(f"{suffix} holds no {' and no '.join(names)}")
+    if "text" in form.holds and _comments(metadata, form) != metadata.text:
+        found.append(f"{suffix} holds no comments but a short one without a keyword")
     if "colour" not in form.holds and metadata.icc is None and not is_srgb(metadata.colour):
         chunks = ", ".join(kind.decode() for kind in metadata.colour)
         found.append(f"{suffix} does not say what colours the numbers are, as {chunks} did")
@@ -113,10 +117,22 @@ def _held(metadata: Metadata, form: Format) -> Metadata:
     metadata = replace(
         metadata, **{kind: none for kind, none in dropped.items() if kind not in form.holds}
     )
+    metadata = replace(metadata, text=_comments(metadata, form))
     if metadata.resolution is not None and "exif" in form.holds and "colour" not in form.holds:
         block = exif.with_resolution(metadata.exif, metadata.resolution)
         metadata = replace(metadata, exif=block)
     return metadata
+
+
+def _comments(metadata: Metadata, form: Format) -> Mapping[str, str] | None:
+    """Those that a format has a place for."""
+    if metadata.text is None or form.keywords is None:
+        return metadata.text
+    return {
+        key: metadata.text[key]
+        for key in form.keywords
+        if len(metadata.text.get(key, "").encode()) in range(1, _MOST_COMMENT)
+    }
 
 
 def _fit(raster: Raster, form: Format) -> Raster:

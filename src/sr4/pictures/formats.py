@@ -14,6 +14,7 @@ from PIL import features
 from sr4.errors import PictureError
 from sr4.pictures import exif, png_writing
 from sr4.pictures.decoding import silence_libtiff
+from sr4.pictures.metadata import COMMENT
 from sr4.pictures.reading import Picture
 from sr4.pictures.tiff_writing import write_deep
 
@@ -33,6 +34,7 @@ class Format:
         write: writes a picture that has nothing else.
         bits: the most of whole numbers; 0 for numbers of any kind.
         holds: kinds of metadata, by their names in `Metadata`.
+        keywords: of the comments that it has a place for; None for any.
         most_exif, most_xmp: bytes of a block.
         counts: whether it says how often an animation is shown.
         side: the most pixels along each axis; area: in all.
@@ -46,6 +48,7 @@ class Format:
     moves: bool = False
     counts: bool = True
     holds: frozenset[str] = frozenset()
+    keywords: tuple[str, ...] | None = None
     most_exif: int = 2**31 - 1
     most_xmp: int = 2**31 - 1
     side: int = 2**31 - 1
@@ -139,10 +142,13 @@ def _write_npy(file: BinaryIO, picture: Picture) -> None:
 
 
 _JPEG = Format(
-    _pillow("JPEG", says=("icc_profile", "exif", "xmp", "dpi"), quality=95, subsampling=0),
+    _pillow(
+        "JPEG", says=("icc_profile", "exif", "xmp", "dpi", "comment"), quality=95, subsampling=0
+    ),
     8,
     cmyk=True,
-    holds=_USUAL,
+    holds=_USUAL | {"text"},
+    keywords=(COMMENT,),
     most_exif=65_000,  # of a segment; longer ones would go into several
     most_xmp=65_502,
     side=65_500,  # of libjpeg
@@ -181,7 +187,15 @@ FORMATS: Mapping[str, Format] = {
     ".bmp": Format(  # files of less than 4 GB
         _pillow("BMP", says=("dpi",)), 8, holds=frozenset(("resolution",)), area=2**30
     ),
-    ".gif": Format(_pillow("GIF"), 8, alpha=True, moves=True, side=65_535),
+    ".gif": Format(
+        _pillow("GIF", says=("comment",)),
+        8,
+        alpha=True,
+        moves=True,
+        holds=frozenset(("text",)),
+        keywords=(COMMENT,),
+        side=65_535,
+    ),
     ".npy": Format(_write_npy, 0, alpha=True),
 }
 """By suffix, in lower case."""

@@ -16,6 +16,9 @@ from sr4.pictures.resolution import Resolution
 
 Provenance = Mapping[str, Any]
 
+COMMENT = "Comment"
+"""The keyword of the one comment that a JPEG or GIF has (PNG, section 11.3.3.1)."""
+
 _Tag, _IFD = ExifTags.Base, ExifTags.IFD
 HISTORY = _Tag.ImageHistory.value
 _INNER = (_IFD.Exif, _IFD.GPSInfo)
@@ -89,6 +92,8 @@ class Metadata:
             dpi = (self.resolution.across, self.resolution.down)
         named: dict[str | tuple[int, int], Any]
         named = {"icc_profile": self.icc, "exif": self.exif, "xmp": self.xmp, "dpi": dpi}
+        if self.text and COMMENT in self.text:
+            named["comment"] = self.text[COMMENT].encode("utf-8")
         return {key: value for key, value in named.items() if value is not None}
 
 
@@ -144,7 +149,13 @@ def metadata_of(image: Image.Image, orientation: int = 1) -> Said:
 
 
 def _text(image: Image.Image) -> dict[str, str]:
-    """The comments of a PNG that was opened elsewhere."""
+    """The comment of a JPEG or GIF, and those of a PNG that was opened elsewhere."""
+    comment = image.info.get("comment")
+    if isinstance(comment, bytes) and comment.strip(b"\0 "):
+        try:
+            return {COMMENT: comment.decode("utf-8")}
+        except UnicodeDecodeError:
+            return {COMMENT: comment.decode("latin-1")}
     return {
         str(key): str(value)
         for key, value in getattr(image, "text", {}).items()
