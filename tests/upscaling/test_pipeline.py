@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import subprocess
 import sys
@@ -759,3 +760,21 @@ def test_results_say_what_was_done_not_what_was_asked() -> None:
     with pytest.warns(UserWarning, match="got 8 steps for photo-x4, which was distilled to 1"):
         result = model.upscale(smooth(), steps=8)
     assert (result.provenance["steps"], result.provenance["consistency"]) == (1, True)
+
+
+def test_what_is_no_picture_is_named_with_what_is_one(model: Pipeline, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x")
+    with (tmp_path / "a").open("rb") as file, pytest.raises(PictureError) as caught:
+        model.upscale(file)  # type: ignore[call-overload]
+    assert str(caught.value).startswith("got BufferedReader for a picture; expected a path, a PIL")
+    torch = pytest.importorskip("torch")
+    with pytest.raises(PictureError, match=r"^got Tensor for a picture, .*requires grad"):
+        model.upscale(torch.zeros(8, 8, 3, requires_grad=True))
+
+
+def test_an_animation_is_told_of_once(model: Pipeline) -> None:
+    moves = io.BytesIO()
+    smooth().save(moves, "GIF", save_all=True, append_images=[smooth(seed=1)])
+    with pytest.warns(UserWarning, match="an animation of 2 frames") as told:
+        model.upscale(Image.open(moves), steps=1)
+    assert len(told) == 1

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr4.config import ModelConfig
-from sr4.errors import PictureError, UsageError
+from sr4.errors import PictureError, UsageError, reason
 from sr4.evidence.choose import (
     Blur,
     Origin,
@@ -64,6 +64,8 @@ def given_evidence(
     asked = evidence_of_each(evidence, len(pictures))
     for one in asked:
         check_evidence(one, noise, blur, consistency)
+    for picture in pictures:
+        _warn_of_frames(picture)
     # Before the pictures are decoded, after which their files may be out of reach.
     origins = [_origin(one) for one in pictures]
     channels, data_range = config.channels, config.data_range
@@ -134,24 +136,32 @@ def as_picture(picture: object, channels: int, data_range: Range | None = None) 
     if isinstance(picture, Raster):
         return FilePicture((picture,))
     if isinstance(picture, Image.Image):
-        frames = 1 if picture.format in _PAGES else getattr(picture, "n_frames", 1)
+        return picture_of(picture)
+    expected = (
+        "expected a path, a PIL picture or an array (height, width) or (height, width, channels)"
+    )
+    try:
+        array = np.asarray(picture)
+    except (TypeError, ValueError, RuntimeError) as error:  # such as a tensor of another device
+        raise PictureError(
+            f"got {type(picture).__name__} for a picture, which is no array ({reason(error)}); "
+            f"{expected}"
+        ) from error
+    if array.dtype.kind in "OSU":
+        raise PictureError(f"got {type(picture).__name__} for a picture; {expected}")
+    return FilePicture((from_array(array, channels, data_range),))
+
+
+def _warn_of_frames(picture: object) -> None:
+    """Say so where one frame is taken of several that belong together."""
+    if isinstance(picture, Image.Image) and picture.format not in _PAGES:
+        frames = getattr(picture, "n_frames", 1)
         if frames > 1:
             warnings.warn(
                 f"got an animation of {frames} frames, of which one is upscaled: sr4.upscale takes "
                 "the file and does all of them",
                 stacklevel=2,
             )
-        return picture_of(picture)
-    try:
-        array = np.asarray(picture)
-    except (TypeError, ValueError, RuntimeError):  # such as a tensor of another device
-        array = np.asarray(None)
-    if array.dtype == object:
-        raise PictureError(
-            f"got {type(picture).__name__} for a picture; expected a PIL picture or an array "
-            "(height, width) or (height, width, channels)"
-        )
-    return FilePicture((from_array(array, channels, data_range),))
 
 
 def _origin(picture: object) -> Origin | None:
