@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import ExifTags, Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 
 from sr4.errors import PictureError
-from sr4.pictures import Picture, natural_suffix, read_picture
+from sr4.pictures import Picture, natural_suffix, read_picture, read_size
 from sr4.pictures.decoding import decoding
 from sr4.pictures.raster import Raster
 
@@ -198,10 +199,37 @@ def test_pictures_are_upright(kind: str, orientation: int) -> None:
     bottom = orientation in (3, 4, 7, 8)
     raster = only(data)
     assert raster.size == ((24, 16) if orientation < 5 else (16, 24))
+    assert read_size(data) == raster.size
     corner = raster.pixels[-1 if bottom else 0, -1 if right else 0, 0]
     assert corner > 0.97 * raster.span.high
     white = raster.pixels[:, :, 0] > 0.5 * raster.span.high
     assert white.mean() == pytest.approx(1 / 6, abs=0.01)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "8-bit TIFF", "16-bit TIFF"])
+def test_xmp_turns_where_exif_is_silent(kind: str) -> None:
+    packet = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    if kind == "16-bit TIFF":
+        data = tiff(np.zeros((16, 24), np.uint16), extratags=[(700, 7, len(packet), packet, True)])
+    elif kind == "PNG":
+        side = PngInfo()
+        side.add_itxt("XML:com.adobe.xmp", packet.decode())
+        data = encoded(Image.new("L", (24, 16)), pnginfo=side)
+    elif kind == "JPEG":
+        data = encoded(Image.new("L", (24, 16)), kind, xmp=packet)
+    else:
+        data = encoded(Image.new("L", (24, 16)), "TIFF", tiffinfo={700: packet})
+    assert only(data).size == read_size(data) == (16, 24)
+
+
+def test_a_size_is_read_without_the_pixels() -> None:
+    """Which are damaged here, and would be looked through for EXIF behind them."""
+    data = bytearray(encoded(Image.new("RGB", (24, 16))))
+    place = data.index(b"IDAT") + 4
+    data[place : place + 2] = b"xx"
+    assert read_size(bytes(data)) == (24, 16)
+    with pytest.raises(PictureError):
+        read_picture(bytes(data))
 
 
 def test_12_bits_fill_16(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
+from PIL import ExifTags, Image
 
 from sr4.errors import PictureError, UsageError
 from sr4.serve.limits import Limits
@@ -76,6 +78,21 @@ def test_what_is_too_large(models: Models) -> None:
         with pytest.raises(Problem, match=line) as error:
             ticket(models, encoded(*size), **fields)
         assert error.value.status == 413
+
+
+def test_a_turned_picture_is_measured_upright(models: Models) -> None:
+    """As it is drawn: 20x40 to a width of 35 is a result, and 8x80 to one of 80 far too much."""
+
+    def turned(width: int, height: int) -> bytes:
+        file, exif = io.BytesIO(), Image.Exif()
+        exif[ExifTags.Base.Orientation] = 6
+        Image.new("L", (width, height), 128).save(file, "JPEG", exif=exif)
+        return file.getvalue()
+
+    one = ticket(models, turned(40, 20), width="35")
+    assert (one.size, one.pixels) == ((20, 40), 16 * 800)
+    with pytest.raises(Problem, match="174,080 pixels are to be drawn"):
+        ticket(models, turned(80, 8), width="80")
 
 
 def test_what_is_no_picture_or_cannot_be_enlarged(models: Models) -> None:

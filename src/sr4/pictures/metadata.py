@@ -13,6 +13,7 @@ from sr4.pictures import exif, resolution, xmp
 from sr4.pictures.png import Side
 from sr4.pictures.raster import Colour
 from sr4.pictures.resolution import Resolution
+from sr4.pictures.rgb import upright_size
 
 Provenance = Mapping[str, Any]
 
@@ -143,7 +144,7 @@ def metadata_of(image: Image.Image, orientation: int = 1) -> Said:
         text=text or None,
         colour=colour,
         resolution=stated or exif.resolution(block) or packet.resolution,
-        size=image.size if orientation < 5 else (image.height, image.width),
+        size=upright_size(image.size, orientation),
     )
     return Said(metadata, tuple(notes))
 

@@ -55,9 +55,10 @@ class Side:
 
     def info(self) -> dict[str | tuple[int, int], Any]:
         """What Pillow keeps in `Image.info` of it, and this itself as "png"."""
-        named = {"exif": self.exif, "xmp": self.xmp, "icc_profile": self.icc}
+        named = {"xmp": self.xmp, "icc_profile": self.icc}
         found: dict[str | tuple[int, int], Any] = {key: one for key, one in named.items() if one}
-        return found | {"png": self}
+        # Of an empty block too: where there is none, Pillow decodes all pixels to look behind them.
+        return found | {"exif": self.exif or b"", "png": self}
 
 
 def is_srgb(colour: Mapping[bytes, bytes]) -> bool:

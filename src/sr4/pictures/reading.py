@@ -26,7 +26,7 @@ from sr4.pictures.metadata import (
     parse_provenance,
 )
 from sr4.pictures.raster import Colour, Range, Raster, checked, from_pil
-from sr4.pictures.rgb import orientation
+from sr4.pictures.rgb import orientation, upright_size
 
 READ_SUFFIXES = SUFFIXES | {".npy"}
 """The suffixes, in lower case, of the files that `read_picture` reads."""
@@ -156,7 +156,8 @@ def natural_suffix(source: Path | bytes) -> str:
 
 
 def read_size(path: Path | bytes) -> tuple[int, int]:
-    """Width and height of a picture, as its file holds it, before anything is decoded.
+    """Width and height of a picture, upright, as `read_picture` gives it, before anything is
+    decoded.
 
     Raises:
         PictureError: missing, or no picture.
@@ -169,7 +170,7 @@ def read_size(path: Path | bytes) -> tuple[int, int]:
         if start.startswith(tiff.SIGNATURES):
             return tiff.size(stream)
         with open_stream(stream) as image:
-            return image.width, image.height
+            return upright_size(image.size, orientation(image))
 
 
 def read_frames(source: Path | bytes) -> int:

@@ -27,6 +27,7 @@ _UPRIGHT: Mapping[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     7: lambda x: np.rot90(x, 2).swapaxes(0, 1),
     8: np.rot90,
 }
+_SIDEWAYS = (5, 6, 7, 8)
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,11 @@ def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     """
     turn = _UPRIGHT.get(orientation)
     return pixels if turn is None else np.ascontiguousarray(turn(pixels))
+
+
+def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """Width and height as they are to be seen, given how the pixels lie."""
+    return size[::-1] if orientation in _SIDEWAYS else size
 
 
 def orientation(image: Image.Image) -> int:

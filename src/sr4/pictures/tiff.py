@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -18,6 +19,7 @@ from sr4.pictures import codestreams, exif, nodata, xmp
 from sr4.pictures.decoding import check_pixels, decoding
 from sr4.pictures.metadata import HISTORY, Metadata, Said
 from sr4.pictures.raster import Colour, Raster, checked
+from sr4.pictures.rgb import upright_size
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage
@@ -34,6 +36,7 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3,
 _PREMULTIPLIED, _ALPHA = 1, 2
 _ICC, _XMP, _ORIENTATION, _COLOUR_MAP = 34675, 700, 274, 320
 _IPTC, _GEOGRAPHY = 33723, 34735
+_XMP_ORIENTATION = rb'tiff:Orientation(?:="|>)([0-9])'
 # Compressions that Pillow reads everywhere: none, CCITT, LZW, JPEG, deflate, PackBits.
 _OF_PILLOW = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946)
 _YCBCR_AS_IT_IS = 33003  # of the codecs of pictures, the one whose colours are not converted
@@ -101,18 +104,18 @@ def read(stream: BinaryIO, label: str, max_pixels: int) -> Found:
         array = page.asarray().reshape(page.shaped)  # (planes, 1, H, W, samples of each)
         pixels = np.concatenate(list(array[:, 0]), axis=2)
         raster, notes = _raster(_full_range(pixels, page), page)
-        orientation = int(page.tags.valueof(_ORIENTATION, 1))
+        orientation = _orientation(page)
         metadata, more = _metadata(page, stream, orientation)
         return Found(number, pages, raster.turned(orientation), metadata, (*notes, *more))
 
 
 def size(stream: BinaryIO) -> tuple[int, int]:
-    """Width and height of a TIFF's picture."""
+    """Width and height of a TIFF's picture, upright."""
     import tifffile
 
     with tifffile.TiffFile(stream) as file:
         page = _picture(file).page
-        return page.imagewidth, page.imagelength
+        return upright_size((page.imagewidth, page.imagelength), _orientation(page))
 
 
 def history(stream: BinaryIO) -> object:
@@ -183,6 +186,14 @@ def _known(page: TiffPage) -> TiffPage:
 def _count_pages(file: TiffFile) -> int:
     count = sum(not _is_part(page) for page in _pages(file))
     return count + 1 if count == MOST_PAGES else count
+
+
+def _orientation(page: TiffPage) -> int:
+    """How the pixels lie, by the tag, or by XMP where there is none, as Pillow takes it."""
+    packet = page.tags.valueof(_XMP)
+    found = re.search(_XMP_ORIENTATION, packet) if isinstance(packet, bytes) else None
+    lies = page.tags.valueof(_ORIENTATION, int(found[1]) if found else 1)
+    return int(lies) if lies in range(1, 9) else 1  # a damaged tag may be anything
 
 
 def _suits_pillow(page: TiffPage) -> bool:
@@ -291,12 +302,11 @@ def _metadata(page: TiffPage, stream: BinaryIO, orientation: int) -> Said:
         notes.append("its IPTC is left out")
     if _GEOGRAPHY in page.tags:
         notes.append("its place on the map (GeoTIFF) is left out")
-    width, height = page.imagewidth, page.imagelength
     metadata = Metadata(
         icc=bytes(icc) if isinstance(icc, bytes) else None,
         exif=block,
         xmp=found.packet,
         resolution=exif.resolution(block) or found.resolution,
-        size=(width, height) if orientation < 5 else (height, width),
+        size=upright_size((page.imagewidth, page.imagelength), orientation),
     )
     return Said(metadata, tuple(notes))
