@@ -10,6 +10,8 @@ import io
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from sr4.pictures import scans
+
 if TYPE_CHECKING:
     from tifffile import TiffPage
 
@@ -27,7 +29,8 @@ class Inner(NamedTuple):
 
 
 def check(page: TiffPage) -> None:
-    """Refuse a page with a strip or tile that is larger inside than the page says.
+    """Refuse a page with a strip or tile that is larger inside than the page says, or is made to
+    take a decoder for ever.
 
     Raises:
         ValueError: says how large, or that it cannot be known.
@@ -53,6 +56,8 @@ def check(page: TiffPage) -> None:
                 f"a strip or tile of {width}x{height} holds a picture of "
                 f"{inner.width}x{inner.height} with {inner.samples} samples"
             )
+        if measure is _jpeg:
+            scans.check(handle, offset, offset + count)
 
 
 def measures(page: TiffPage) -> bool:

@@ -20,7 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from sr4.errors import PictureError, reason
 from sr4.files.paths import missing_path
 from sr4.machine.installation import how_to_install
-from sr4.pictures import png
+from sr4.pictures import png, scans
 
 # Decoders log some of what they also raise, which Python prints unless somebody takes it.
 for name in ("PIL", "tifffile", "imagecodecs"):
@@ -109,7 +109,8 @@ def _open_file(path: Path, label: str) -> BinaryIO:
 
 def open_stream(stream: BinaryIO) -> Image.Image:
     """The picture with its header read, not decoded. Of a PNG, all that its file says is in
-    `info`, "png" being a `sr4.pictures.png.Side`. Raises what Pillow does.
+    `info`, "png" being a `sr4.pictures.png.Side`. Raises what Pillow does, and ValueError for a
+    JPEG of too many scans.
     """
     start = stream.read(_BRANDS)
     stream.seek(0)
@@ -120,6 +121,9 @@ def open_stream(stream: BinaryIO) -> Image.Image:
         return image
     if _is_heif(start):
         return _open_heif(stream)
+    if start.startswith(scans.SIGNATURE):
+        scans.check(stream, 0, stream.seek(0, os.SEEK_END))
+        stream.seek(0)
     if start.startswith((b"II", b"MM")):
         silence_libtiff()
     return Image.open(stream, formats=_READ_FORMATS)
