@@ -15,7 +15,7 @@ import tifffile
 from PIL import Image
 
 from sr4.errors import PictureError
-from sr4.pictures import read_picture
+from sr4.pictures import decoded_bytes, read_picture
 
 _RANDOM = np.random.default_rng(0)
 RGBA = _RANDOM.integers(0, 256, (40, 56, 4), dtype=np.uint8)
@@ -131,10 +131,27 @@ def test_a_strip_is_measured_before_it_is_decoded(kind: str, monkeypatch: Any) -
         read_picture(bad)
 
 
-def test_tiles_count_as_pixels() -> None:
-    page = {256: 16, 257: 16, 258: 16, 259: 8, 262: 1, 277: 1, 322: 40_000, 323: 40_000}
+@pytest.mark.parametrize("bits", [8, 16])
+def test_tiles_count_as_pixels(bits: int) -> None:
+    page = {256: 16, 257: 16, 258: bits, 259: 8, 262: 1, 277: 1, 322: 50_000, 323: 50_000}
+    data = by_hand({tag: (4, value) for tag, value in page.items()}, b"x", 324)
     with pytest.raises(PictureError, match="enormous"):
-        read_picture(by_hand({tag: (4, value) for tag, value in page.items()}, b"x", 324))
+        read_picture(data)
+    assert decoded_bytes(data) == 50_000**2 * bits // 8
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_bands_and_their_depth_count(dtype: type, monkeypatch: Any) -> None:
+    """As many bytes as four samples of 32 bits have, for each pixel that is allowed."""
+    array: np.ndarray = np.zeros((10, 20, 6), dtype)
+    data = tiff(array, photometric="minisblack", planarconfig="contig", compression="deflate")
+    assert decoded_bytes(data) == array.nbytes
+    pixels = -(-array.nbytes // 16)
+    assert read_picture(data, max_pixels=max(200, pixels)).frames[0].pixels.shape == array.shape
+    if dtype is not np.uint8:
+        monkeypatch.setattr(tifffile.TiffPage, "asarray", lambda _: pytest.fail("it was decoded"))
+        with pytest.raises(PictureError, match=rf"{array.nbytes:,} bytes, 6 bands of float"):
+            read_picture(data, max_pixels=pixels - 1)
 
 
 def chain(pages: int) -> bytes:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 from PIL import ExifTags, Image
 
 from sr4.errors import PictureError, UsageError
@@ -78,6 +80,14 @@ def test_what_is_too_large(models: Models) -> None:
         with pytest.raises(Problem, match=line) as error:
             ticket(models, encoded(*size), **fields)
         assert error.value.status == 413
+
+
+def test_bands_and_their_depth_are_pixels_too(models: Models) -> None:
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.zeros((10, 10, 30)), photometric="minisblack", planarconfig="contig")
+    with pytest.raises(Problem, match="takes 24,000 bytes once it is decoded; expected") as error:
+        ticket(models, file.getvalue())
+    assert error.value.status == 413
 
 
 def test_a_turned_picture_is_measured_upright(models: Models) -> None:

@@ -6,6 +6,7 @@ from sr4.pictures.raster import Raster
 from sr4.pictures.reading import (
     READ_SUFFIXES,
     Picture,
+    decoded_bytes,
     natural_suffix,
     picture_of,
     read_frames,
@@ -13,6 +14,7 @@ from sr4.pictures.reading import (
     read_provenance,
     read_size,
 )
+from sr4.pictures.tiff import BYTES_OF_PIXEL
 from sr4.pictures.writing import SUFFIXES as WRITE_SUFFIXES
 from sr4.pictures.writing import (
     check_output,
@@ -23,6 +25,7 @@ from sr4.pictures.writing import (
 )
 
 __all__ = [
+    "BYTES_OF_PIXEL",
     "NO_METADATA",
     "READ_SUFFIXES",
     "WRITE_SUFFIXES",
@@ -32,6 +35,7 @@ __all__ = [
     "Raster",
     "check_output",
     "check_sides",
+    "decoded_bytes",
     "encode_picture",
     "losses",
     "natural_suffix",

@@ -34,6 +34,7 @@ READ_SUFFIXES = SUFFIXES | {".npy"}
 NPY = b"\x93NUMPY"
 """What a file of NumPy's begins with."""
 
+_MOST_BYTES = 8  # of a pixel, in formats other than TIFF and NPY: four samples of 16 bits
 _PNG_DEPTH = 24  # the place of the bit depth in a PNG file (ISO 15948, section 11.2.2)
 _MOVING = ("GIF", "PNG", "WEBP", "AVIF")  # formats whose further frames are those of an animation
 
@@ -185,6 +186,24 @@ def read_frames(source: Path | bytes) -> int:
             return 1
         with open_stream(stream) as image:
             return _count_frames(image)[1]
+
+
+def decoded_bytes(source: Path | bytes) -> int:
+    """How many bytes the pixels of a picture take at most once they are decoded, before anything
+    is; of an animation, those of a frame.
+
+    Raises:
+        PictureError: missing, or no picture.
+    """
+    with decoding(source) as (stream, label):
+        start = _start(stream)
+        if start.startswith(NPY):
+            shape, _, dtype = _npy_header(stream, label)
+            return math.prod(shape) * dtype.itemsize
+        if start.startswith(tiff.SIGNATURES):
+            return tiff.decoded_bytes(stream)
+        with open_stream(stream) as image:
+            return int(image.width * image.height * _MOST_BYTES)
 
 
 def read_provenance(path: str | Path) -> Provenance | None:

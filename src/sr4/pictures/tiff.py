@@ -29,6 +29,9 @@ SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF of eit
 MOST_PAGES = 1000
 """How many pages are looked at."""
 
+BYTES_OF_PIXEL = 16
+"""What a pixel may take where pictures are limited in pixels: four samples of 32 bits."""
+
 _SHALLOW = (np.uint8, np.bool_)  # what pixels of 8 bits and fewer are read as
 # Values of tags (TIFF 6.0).
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
@@ -97,9 +100,11 @@ def read(stream: BinaryIO, label: str, max_pixels: int) -> Found:
     with tifffile.TiffFile(stream) as file:
         page, number = _picture(file)
         pages = _count_pages(file)
+        _check_pixels(page, label, max_pixels)
         if number >= 0 and _suits_pillow(page):
             return Found(number, pages)
-        _check_pixels(page, label, max_pixels)
+        if page.imagedepth != 1:
+            raise ValueError(f"a volume of {page.imagedepth} layers")
         codestreams.check(page)
         array = page.asarray().reshape(page.shaped)  # (planes, 1, H, W, samples of each)
         pixels = np.concatenate(list(array[:, 0]), axis=2)
@@ -118,6 +123,14 @@ def size(stream: BinaryIO) -> tuple[int, int]:
         return upright_size((page.imagewidth, page.imagelength), _orientation(page))
 
 
+def decoded_bytes(stream: BinaryIO) -> int:
+    """What decoding a TIFF's picture takes."""
+    import tifffile
+
+    with tifffile.TiffFile(stream) as file:
+        return _decoded_bytes(_picture(file).page)
+
+
 def history(stream: BinaryIO) -> object:
     """The `ImageHistory` of a TIFF's picture."""
     import tifffile
@@ -128,12 +141,20 @@ def history(stream: BinaryIO) -> object:
 
 def _check_pixels(page: TiffPage, label: str, max_pixels: int) -> None:
     check_pixels(label, page.imagewidth, page.imagelength, 1, max_pixels)
-    if page.imagedepth != 1:
-        raise ValueError(f"a volume of {page.imagedepth} layers")
-    samples = page.samplesperpixel
-    check_pixels(label, page.imagewidth * samples, page.imagelength, 1, 4 * max_pixels)
+    taken, most = _decoded_bytes(page), BYTES_OF_PIXEL * max_pixels
+    if taken > most:
+        raise PictureError(
+            f"{label} is enormous ({taken:,} bytes, {page.samplesperpixel} bands of {page.dtype}); "
+            f"expected at most {most:,} bytes of pixels: crop it, or leave bands out"
+        )
+
+
+def _decoded_bytes(page: TiffPage) -> int:
+    pixels = page.imagewidth * page.imagelength
     if page.is_tiled:  # which are decoded whole
-        check_pixels(label, page.tilewidth * samples, page.tilelength, 1, 4 * max_pixels)
+        pixels = max(pixels, page.tilewidth * page.tilelength)
+    assert page.dtype is not None  # as it is known
+    return int(pixels * page.samplesperpixel * page.dtype.itemsize)
 
 
 def _picture(file: TiffFile) -> _Place:

@@ -14,7 +14,7 @@ from sr4.batch.options import UpscaleOptions
 from sr4.batch.plan import plan_in_memory
 from sr4.batch.words import count_samples, read_blur, read_steps, read_suffix, read_tile
 from sr4.errors import PictureError, UsageError, nearest, shorten
-from sr4.pictures import read_frames, read_size
+from sr4.pictures import BYTES_OF_PIXEL, decoded_bytes, read_frames, read_size
 from sr4.serve.problems import Problem
 from sr4.serve.tickets import Ticket
 
@@ -204,6 +204,7 @@ def _measured(planned: PlannedPicture, limits: Limits) -> tuple[tuple[int, int],
     try:
         size = planned.size or read_size(planned.content)  # which says why there is none
         frames = read_frames(planned.content) if math.prod(size) <= limits.picture_pixels else 1
+        taken, most = decoded_bytes(planned.content), BYTES_OF_PIXEL * limits.picture_pixels
     except PictureError as error:
         raise Problem(415, str(error)) from error
     if frames > limits.frames or frames * math.prod(size) > limits.picture_pixels:
@@ -212,5 +213,11 @@ def _measured(planned: PlannedPicture, limits: Limits) -> tuple[tuple[int, int],
             f"got a picture of {size[0]}x{size[1]} pixels and {frames:,} frames; expected at most "
             f"{limits.picture_pixels:,} pixels and {limits.frames:,} frames from this service: "
             "crop or shrink it",
+        )
+    if taken > most:  # of many bands, or of tiles larger than it
+        raise Problem(
+            413,
+            f"got a picture that takes {taken:,} bytes once it is decoded; expected at most "
+            f"{most:,} bytes from this service: crop it, or leave bands out",
         )
     return size, frames
