@@ -1,0 +1,30 @@
+"""Bodies in JSON; forms, and what is wrong with both, are in test_service.py."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+
+from sr4.serve.body import Received, _taken_from_json
+from sr4.serve.options import FIELDS
+from sr4.serve.problems import Problem
+
+
+def test_the_largest_request_is_read() -> None:
+    fields = dict.fromkeys(FIELDS, "x" * 200)
+    picture = base64.b64encode(b"a picture").decode()
+    body = json.dumps({**fields, "picture": picture, "steps": [1] * 50})
+    expected = Received(b"a picture", {**fields, "steps": ",".join(["1"] * 50)})
+    assert _taken_from_json(body.encode()) == expected
+
+
+@pytest.mark.parametrize("unit", ["[],", "{},", "0,", "[", '{"a":'])
+def test_structure_is_counted_before_it_is_parsed(
+    unit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json, "loads", lambda _: pytest.fail("it was parsed"))
+    with pytest.raises(Problem, match="more than 1,000 brackets") as error:
+        _taken_from_json(f'{{"picture": "", "a": [{unit * 1001}0]}}'.encode())
+    assert error.value.status == 400
