@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sr4.batch.events import Done
 from sr4.serve import jobs as module
 from sr4.serve.jobs import Jobs, changes
 from sr4.serve.problems import Problem
@@ -87,7 +88,7 @@ def test_changes_are_told_until_the_end(
             elif len(found) == 2:
                 one.advance(0.25, 3.0, b"a look")
             elif not has_changed:
-                one.finish(RESULT)
+                one.finish(Done(one.planned, RESULT))
         return found
 
     assert asyncio.run(watch()) == [

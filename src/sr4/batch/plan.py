@@ -74,6 +74,11 @@ class PlannedPicture:
         return self.source if self.data is None else self.data
 
     @property
+    def without_data(self) -> PlannedPicture:
+        """The same without its bytes, for whoever has them, or needs them no more."""
+        return replace(self, data=None)
+
+    @property
     def outputs(self) -> tuple[Path, ...]:
         """The files made of the picture, the result last: where that is, the others are too."""
         extra = () if self.uncertainty is None else (self.uncertainty,)

@@ -136,12 +136,12 @@ def _sent(events: Sequence[Event], numbers: Mapping[int, int]) -> Iterator[Sent]
     for event in events:
         match event:
             case Started(pictures) | Advanced(pictures):
-                bare = tuple(replace(one, data=None) for one in pictures)
+                bare = tuple(one.without_data for one in pictures)
                 yield Sent(
                     tuple(numbers[id(one)] for one in pictures), replace(event, pictures=bare)
                 )
             case Done(picture):
-                yield Sent((numbers[id(picture)],), replace(event, picture=_bare(picture)))
+                yield Sent((numbers[id(picture)],), replace(event, picture=picture.without_data))
             case Failed(picture=PlannedPicture() as picture):
                 cause = next((kind for kind in _SENT if isinstance(event.cause, kind)), None)
                 is_full = isinstance(event.cause, MemoryError)
@@ -149,14 +149,11 @@ def _sent(events: Sequence[Event], numbers: Mapping[int, int]) -> Iterator[Sent]
                 yield Sent(
                     (numbers[id(picture)],),
                     replace(
-                        event, picture=_bare(picture), cause=kind(event.error) if kind else None
+                        event,
+                        picture=picture.without_data,
+                        cause=kind(event.error) if kind else None,
                     ),
                 )
-
-
-def _bare(picture: PlannedPicture) -> PlannedPicture:
-    """A picture without its bytes, which whoever sent it has."""
-    return replace(picture, data=None)
 
 
 class ClusterPainter:

@@ -142,6 +142,8 @@ class Core:
                 for ticket in group:
                     ticket.fail(error)
             finally:
+                for ticket in group:
+                    ticket.forget_picture()
                 with self._changed:
                     self._running.difference_update(group)
                     self._changed.notify_all()

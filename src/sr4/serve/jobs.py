@@ -70,7 +70,6 @@ class Jobs:
         Raises:
             Problem: says so.
         """
-        self.sweep()
         if len(self._jobs) >= self._most:
             raise Problem(
                 429,

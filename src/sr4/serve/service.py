@@ -122,6 +122,7 @@ class Service:
             Problem: there is no room, or the service is stopping. Nothing is held then.
         """
         pixels = Share(self.pixels)
+        self.jobs.sweep()  # else what nobody asks for any more would leave no room
         try:
             if as_job:
                 self.jobs.check_room()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from sr4.serve.problems import Problem, problem_of
@@ -24,7 +24,7 @@ class Ticket:
     """A picture that was admitted.
 
     Attributes:
-        planned: the picture, in memory; options: what is to be done with it.
+        planned: the picture, in memory until it is drawn; options: what is to be done with it.
         model: the one it goes through.
         size: its width and height by its header; frames: how many it has.
         pixels: that are drawn for it.
@@ -91,7 +91,7 @@ class Ticket:
         """Keep the result, unless the ticket is settled already."""
         self.share, self.seconds_left, self.preview = 1.0, 0.0, None
         with suppress(InvalidStateError):
-            self.result.set_result(event)
+            self.result.set_result(replace(event, picture=event.picture.without_data))
 
     def fail(self, error: BaseException | Failed) -> None:
         """Keep why there is none, likewise."""
@@ -103,3 +103,7 @@ class Ticket:
         self.preview = None
         with suppress(InvalidStateError):
             self.result.set_exception(problem)
+
+    def forget_picture(self) -> None:
+        """Let its bytes go, once nobody draws it any more."""
+        self.planned = self.planned.without_data
