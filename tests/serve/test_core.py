@@ -182,6 +182,13 @@ def test_what_is_cancelled_leaves_the_queue(drawing: Drawing, ticket: MakeTicket
     assert drawing.groups == [1, 1, 1]
 
 
+def test_who_cancels_costs_those_like_it_no_place(ticket: MakeTicket) -> None:
+    core = Core(LocalPainter("onnx"), workers=2, waiting=9, metrics=Metrics())
+    first, second, other = submit(core, [ticket(), ticket(), ticket(seed=1)])
+    first.cancel()
+    assert [core._take() for _ in range(3)] == [[second], [other], []]
+
+
 def test_drawing_ends_once_nobody_wants_any_of_it(drawing: Drawing, ticket: MakeTicket) -> None:
     with started() as core:
         one = ticket()

@@ -128,7 +128,7 @@ class Core:
             waiting = self._small.get(ticket.goes_with, self._large)
             if ticket in waiting:
                 waiting.remove(ticket)
-            self._tidy(ticket.goes_with)
+            self._drop_if_empty(ticket.goes_with)
 
     # A worker's thread
 
@@ -169,17 +169,12 @@ class Core:
         key, count = small[0].goes_with, min(len(small), CHUNK // small[0].options.samples)
         count = max(1, count if count < _EIGHT else count // _EIGHT * _EIGHT)
         group = [small.popleft() for _ in range(count)]
-        self._tidy(key)
+        self._small.move_to_end(key)  # what is left of it waits behind the others
+        self._drop_if_empty(key)
         return group
 
-    def _tidy(self, key: object) -> None:
-        """What is left of a group waits behind the others; an empty one is forgotten."""
-        group = self._small.get(key)
-        if group is None:
-            return
-        if group:
-            self._small.move_to_end(key)
-        else:
+    def _drop_if_empty(self, key: object) -> None:
+        if not self._small.get(key, True):
             del self._small[key]
 
     def _may_draw_large(self) -> bool:
