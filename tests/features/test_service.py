@@ -496,8 +496,8 @@ def test_what_is_not_there(client: Any) -> None:
 
 
 def test_other_sites_and_names_are_refused(client: Any) -> None:
-    evil = {"Origin": "http://evil.example"}
-    assert "another site" in problem(post(client, encoded(), evil), 403)
+    for origin in ("http://evil.example", "null", "http://[", "http://a\u2100b".encode()):
+        assert "another site" in problem(post(client, encoded(), {"Origin": origin}), 403)
     assert "not its own" in problem(client.get("/healthz", headers={"Host": "evil.example"}), 403)
     own = {"Origin": str(client.base_url).rstrip("/")}
     assert client.get("/healthz", headers=own).status_code == 200

@@ -133,7 +133,7 @@ class Guard:
                 f"{' or '.join(sorted(self._hosts))}: start it with --host to be reached otherwise",
             )
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and not _is_at(origin, host):
             raise Problem(
                 403, "the request comes from a page of another site; expected one of this service"
             )
@@ -148,6 +148,14 @@ class Guard:
                     "KEY' with that of this service",
                     headers={"WWW-Authenticate": "Bearer"},
                 )
+
+
+def _is_at(origin: str, host: str) -> bool:
+    """Whether a page comes from a host."""
+    try:
+        return urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:  # no origin at all, such as "http://["
+        return False
 
 
 def _name(host: str) -> str:
