@@ -79,7 +79,7 @@ def _headers(done: Done, options: UpscaleOptions, width: int) -> dict[str, str]:
     said = {**record.provenance, **shown(options.seed, options.samples, options.use_mean)}
     found = {
         "SR4-Version": __version__,
-        "SR4-Model": said["model"],
+        "SR4-Model": _ascii(said["model"]),
         "SR4-Backend": record.backend,
         "SR4-Seed": str(options.seed),
         "SR4-Samples": str(options.samples),
@@ -88,7 +88,7 @@ def _headers(done: Done, options: UpscaleOptions, width: int) -> dict[str, str]:
         "SR4-Scale": f"{record.size[0] / width:g}",
         "SR4-Consistency": f"{record.consistency:.6g}",
         "SR4-Input-SHA256": said["input"],
-        "SR4-Settings": json.dumps(settings(said, options)),
+        "SR4-Settings": json.dumps(settings(said, options, done.picture.output.suffix)),
         "SR4-Provenance": json.dumps(said),
     }
     if record.notes:
@@ -96,8 +96,8 @@ def _headers(done: Done, options: UpscaleOptions, width: int) -> dict[str, str]:
     return found
 
 
-def settings(said: Mapping[str, Any], options: UpscaleOptions) -> dict[str, Any]:
-    """The fields of a request that make the same picture again."""
+def settings(said: Mapping[str, Any], options: UpscaleOptions, suffix: str) -> dict[str, Any]:
+    """The fields of a request that make the same picture again, in a file of that suffix."""
     steps = said["steps"]
     found: dict[str, Any] = {
         "model": said["model"],
@@ -107,6 +107,7 @@ def settings(said: Mapping[str, Any], options: UpscaleOptions) -> dict[str, Any]
         "mean": options.use_mean,
         "evidence": options.evidence,
         "tile": "auto" if options.tile is None else options.tile,
+        "format": suffix.lstrip("."),
     }
     for name in ("sampler", "detail", "consistency", "noise", "blur", "scale", "width", "height"):
         value = getattr(options, name)

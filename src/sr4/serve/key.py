@@ -24,7 +24,7 @@ def read_key(file: Path | None) -> str | None:
         where = repr(str(file))
         try:
             with file.open(encoding="utf-8") as stream:
-                text = stream.read(_LONGEST + 1).strip()
+                text = stream.read(_LONGEST + 1)
         except (OSError, ValueError) as error:
             raise UsageError(
                 f"got the key file {where}, which cannot be read ({reason(error)}); expected a "
@@ -32,6 +32,7 @@ def read_key(file: Path | None) -> str | None:
             ) from error
     if text is None:
         return None
+    text = text.strip()  # of the line break that files and variables of them end with
     if not text or len(text) > _LONGEST or not text.isascii() or not text.isprintable():
         raise UsageError(
             f"got no usable key in {where}; expected 1 to {_LONGEST} printable ASCII "

@@ -68,8 +68,9 @@ export class Service implements Backend {
   /** In another format than the one shown, it is made again, as it was. */
   async saved(file: File, picture: Picture, format: string): Promise<Blob> {
     if (format === SHOWN) return picture.data;
-    const wish: Fields = { format };
+    const wish: Fields = {};
     for (const [name, value] of Object.entries(picture.settings)) wish[name] = String(value);
+    wish["format"] = format;
     const { signal } = new AbortController();
     const job = await finished(file, wish, signal);
     const { data } = await result(job, "show=result", signal);

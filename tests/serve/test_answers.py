@@ -1,0 +1,55 @@
+"""Results as answers: what their headers say; how they come about is in test_service.py."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from starlette.responses import Response
+
+from sr4.batch.events import Done
+from sr4.serve.answers import picture
+from sr4.serve.limits import Limits
+from sr4.serve.models import Models
+from sr4.serve.options import admit, as_text, read_wish
+from sr4.serve.painter import LocalPainter
+from tests.features.service_process import encoded
+
+
+def answer(folder: Path, **fields: object) -> Response:
+    """The answer to a request of these fields, by a service of that model."""
+    models, painter, limits = Models([str(folder)]), LocalPainter("onnx"), Limits()
+    texts = {name: as_text(name, value) for name, value in fields.items()}
+    ticket = admit(encoded(), read_wish(texts, models, limits), models, painter, limits)
+    (done,) = (
+        event
+        for event in painter.paint(
+            [ticket.planned],
+            ticket.options,
+            is_cancelled=lambda: False,
+            wants_preview=lambda _: False,
+        )
+        if isinstance(event, Done)
+    )
+    return picture(done, done.picture.output, ticket.options, ticket.size[0])
+
+
+@pytest.mark.parametrize(("wanted", "found"), [("JPG", "jpg"), (".webp", "webp"), ("", "png")])
+def test_the_settings_make_the_same_file(tiny_exported: Path, wanted: str, found: str) -> None:
+    first = answer(tiny_exported, seed=3, format=wanted)
+    settings = json.loads(first.headers["SR4-Settings"])
+    assert settings["format"] == found
+    again = answer(tiny_exported, **settings)
+    assert again.body == first.body
+    assert again.headers == first.headers
+
+
+def test_a_model_may_have_any_name(tiny_exported: Path, tmp_path: Path) -> None:
+    """Headers hold ASCII."""
+    folder = tmp_path / "模型"
+    shutil.copytree(tiny_exported, folder)
+    found = answer(folder)
+    assert found.headers["SR4-Model"] == r"\u6a21\u578b"
+    assert json.loads(found.headers["SR4-Settings"])["model"] == folder.name
