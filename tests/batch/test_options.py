@@ -26,6 +26,7 @@ from sr4.model.folder import read_config
         ({"scale": 2, "width": 5}, "a scale beside a width"),
         ({"samples": 0}, "got 0 samples"),
         ({"noise": -1.0}, "got noise -1.0"),
+        ({"model": "/home/me/mine", "steps": (1, 2)}, "for the model 'mine'; expected a single"),
     ],
 )
 def test_impossible_options_are_refused(options: dict[str, Any], part: str) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from sr4.batch.worker import Pipelines
 from sr4.errors import ModelError, UsageError
-from sr4.serve.models import Models, public_name
+from sr4.serve.models import Models
+from sr4.upscaling.load import public_name
 
 
 def test_without_names_the_shipped_ones() -> None:

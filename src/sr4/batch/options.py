@@ -55,14 +55,15 @@ class UpscaleOptions:
 
     def __post_init__(self) -> None:
         from sr4.evidence.choose import check_evidence
-        from sr4.upscaling.load import JOINT
+        from sr4.upscaling.load import JOINT, public_name
         from sr4.upscaling.pipeline import sample_seeds
         from sr4.upscaling.sizing import SizeWanted
 
         stages = 1 + str(self.model).count(JOINT)
         if isinstance(self.steps, Sequence) and (stages == 1 or len(self.steps) != stages):
             raise UsageError(
-                f"got {len(self.steps)} numbers of steps for the model {self.model!r}; expected "
+                f"got {len(self.steps)} numbers of steps for the model "
+                f"{public_name(self.model)!r}; expected "
                 + (
                     f"one for each of its {stages}, or one for all"
                     if stages > 1

@@ -6,7 +6,6 @@ import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sr4.batch.events import Failed
@@ -14,18 +13,13 @@ from sr4.batch.options import AUTO, UpscaleOptions, read_stages
 from sr4.batch.plan import Plan, plan_in_memory
 from sr4.batch.worker import Pipelines, upscale_pictures
 from sr4.errors import ModelError, UsageError, nearest
-from sr4.upscaling.load import JOINT, model_names
+from sr4.upscaling.load import public_name
 
 if TYPE_CHECKING:
     from sr4.config import ModelConfig
 
 # Counts of pictures of the usual size that a runtime compiles a model for, one for each.
 _COMPILED = {"openvino": (8, 1)}
-
-
-def public_name(model: str) -> str:
-    """What requests and answers call a model: a folder by its own name."""
-    return JOINT.join(Path(part).name for part in model_names(model))
 
 
 class Models:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, Field
 
 from sr4.serve.answers import HEADERS, MEDIA_TYPES
-from sr4.serve.models import Models, public_name
+from sr4.serve.models import Models
 from sr4.serve.tickets import State
+from sr4.upscaling.load import public_name
 
 if TYPE_CHECKING:
     from sr4.serve.jobs import Job

@@ -89,3 +89,8 @@ def model_names(name: str | Path) -> list[str]:
             f"{DEFAULT_MODEL}{JOINT}{DEFAULT_MODEL}"
         )
     return names
+
+
+def public_name(model: str) -> str:
+    """What results and services call a model, or several: a folder by its own name."""
+    return JOINT.join(Path(name).name for name in model_names(model))
