@@ -7,11 +7,16 @@ import os
 
 import pytest
 
-from sr4.errors import MissingExtraError, SR4Error, UsageError, nearest, reason, shorten
+from sr4.errors import MissingExtraError, SR4Error, UsageError, nearest, package_of, reason, shorten
 
 
 def test_the_exit_codes_tell_a_wrong_call_from_a_failure() -> None:
     assert (SR4Error.exit_code, UsageError.exit_code, MissingExtraError.exit_code) == (1, 2, 2)
+
+
+def test_a_missing_module_names_its_package() -> None:
+    for name, package in (("python_multipart.parser", "python-multipart"), (None, "fastapi")):
+        assert package_of(ModuleNotFoundError(name=name), "fastapi") == package
 
 
 def test_the_nearest_name_or_all_of_them() -> None:

@@ -75,6 +75,15 @@ class MissingExtraError(MissingPackageError):
         super().__init__(what, package, how_to_install(extra, package))
 
 
+def package_of(error: ImportError, otherwise: str) -> str:
+    """What to install for a module that is missing.
+
+    Args:
+        otherwise: the package, where the error names no module.
+    """
+    return (error.name or otherwise).partition(".")[0].replace("_", "-")
+
+
 def shorten(text: str, most: int = 80) -> str:
     """The beginning of what others wrote, for a message of one line."""
     return text if len(text) <= most else f"{text[:most]}..."

@@ -11,7 +11,7 @@ import typer
 
 from sr4.cli import console
 from sr4.cli.options import JSON, Backend, Device, examples
-from sr4.errors import MissingExtraError
+from sr4.errors import MissingExtraError, package_of
 from sr4.machine.processors import available_cpus, bound_threads
 from sr4.serve.key import KEY, read_key
 
@@ -104,7 +104,7 @@ def serve(
         from sr4.serve.server import serve as run
         from sr4.serve.service import Service, Settings
     except ModuleNotFoundError as error:
-        raise MissingExtraError("sr4 serve", _package(error), "serve") from error
+        raise MissingExtraError("sr4 serve", package_of(error, "fastapi"), "serve") from error
 
     settings = Settings(
         models=tuple(model or ()),
@@ -141,11 +141,6 @@ def _log_failures() -> None:
         logger.setLevel(logging.ERROR)
         logger.addHandler(handler)
     logging.getLogger().addHandler(logging.NullHandler())  # else Python prints the others
-
-
-def _package(error: ModuleNotFoundError) -> str:
-    """What to install for a module."""
-    return (error.name or "fastapi").partition(".")[0].replace("_", "-")
 
 
 def _names(host: str, given: Sequence[str]) -> frozenset[str] | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sr4.cluster.worker import CPUS, Chunk, Order, Told, Worker
-from sr4.errors import ClusterError, MissingExtraError, UsageError, reason
+from sr4.errors import ClusterError, MissingExtraError, UsageError, package_of, reason
 from sr4.machine.processors import available_cpus
 
 AUTO = "auto"
@@ -133,7 +133,7 @@ def joined(
             import ray
             import ray.data
         except ImportError as error:
-            package = (error.name or "ray").partition(".")[0]  # Ray alone has no Ray Data
+            package = package_of(error, "ray")  # Ray alone has no Ray Data
             raise MissingExtraError("--cluster", package, "cluster") from error
         _join(address)
         _settle(ray.data.DataContext.get_current())

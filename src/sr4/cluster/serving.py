@@ -18,7 +18,7 @@ from sr4._version import __version__
 from sr4.cluster.worker import CPUS, checksums_of
 from sr4.config import Settings as Validated
 from sr4.config import explain
-from sr4.errors import ClusterError, MissingExtraError, SR4Error, UsageError
+from sr4.errors import ClusterError, MissingExtraError, SR4Error, UsageError, package_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -151,7 +151,7 @@ def _application(arguments: Arguments) -> Any:
         from sr4.serve.models import Models
         from sr4.serve.service import Settings
     except ModuleNotFoundError as error:
-        package = (error.name or "fastapi").partition(".")[0].replace("_", "-")
+        package = package_of(error, "fastapi")
         raise MissingExtraError("serving on a cluster", package, "serve") from error
     try:
         from ray import serve
