@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import tifffile
 from PIL import ExifTags, Image
 
 from sr4.errors import PictureError, UsageError
+from sr4.serve import options as module
 from sr4.serve.limits import Limits
 from sr4.serve.models import Models
 from sr4.serve.options import FIELDS, admit, as_text, read_wish
@@ -82,12 +84,28 @@ def test_what_is_too_large(models: Models) -> None:
         assert error.value.status == 413
 
 
-def test_bands_and_their_depth_are_pixels_too(models: Models) -> None:
-    file = io.BytesIO()
-    tifffile.imwrite(file, np.zeros((10, 10, 30)), photometric="minisblack", planarconfig="contig")
-    with pytest.raises(Problem, match="takes 24,000 bytes once it is decoded; expected") as error:
-        ticket(models, file.getvalue())
-    assert error.value.status == 413
+def test_what_decoding_takes_is_bounded_by_pixels(
+    models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By their number and the model's channels; nothing is decoded, not even to look for a face."""
+    monkeypatch.setattr(module, "_LITTLE", 256)
+    monkeypatch.setattr(tifffile.TiffPage, "asarray", lambda _: pytest.fail("it was decoded"))
+
+    def tiff(*shape: int, **others: Any) -> bytes:
+        file = io.BytesIO()
+        array: np.ndarray = np.zeros(shape)
+        tifffile.imwrite(file, array, photometric="minisblack", **others)
+        return file.getvalue()
+
+    assert ticket(models, tiff(16, 16, 4, planarconfig=1)).size == (16, 16)
+    for data, taken in (
+        (tiff(16, 16, 5, planarconfig=1), 10_240),
+        (tiff(16, 16, tile=(64, 64)), 32_768),
+    ):
+        for served in (models, Models()):
+            with pytest.raises(Problem, match=f"takes {taken:,} bytes .* at most 8,192") as error:
+                ticket(served, data)
+            assert error.value.status == 413
 
 
 def test_a_turned_picture_is_measured_upright(models: Models) -> None:

@@ -14,7 +14,6 @@ from sr4.pictures.reading import (
     read_provenance,
     read_size,
 )
-from sr4.pictures.tiff import BYTES_OF_PIXEL
 from sr4.pictures.writing import SUFFIXES as WRITE_SUFFIXES
 from sr4.pictures.writing import (
     check_output,
@@ -25,7 +24,6 @@ from sr4.pictures.writing import (
 )
 
 __all__ = [
-    "BYTES_OF_PIXEL",
     "NO_METADATA",
     "READ_SUFFIXES",
     "WRITE_SUFFIXES",

@@ -29,9 +29,8 @@ SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF of eit
 MOST_PAGES = 1000
 """How many pages are looked at."""
 
-BYTES_OF_PIXEL = 16
-"""What a pixel may take where pictures are limited in pixels: four samples of 32 bits."""
-
+# What a pixel may take where pictures are limited in pixels: four samples of 32 bits.
+_BYTES_OF_PIXEL = 16
 _SHALLOW = (np.uint8, np.bool_)  # what pixels of 8 bits and fewer are read as
 # Values of tags (TIFF 6.0).
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
@@ -141,7 +140,7 @@ def history(stream: BinaryIO) -> object:
 
 def _check_pixels(page: TiffPage, label: str, max_pixels: int) -> None:
     check_pixels(label, page.imagewidth, page.imagelength, 1, max_pixels)
-    taken, most = _decoded_bytes(page), BYTES_OF_PIXEL * max_pixels
+    taken, most = _decoded_bytes(page), _BYTES_OF_PIXEL * max_pixels
     if taken > most:
         raise PictureError(
             f"{label} is enormous ({taken:,} bytes, {page.samplesperpixel} bands of {page.dtype}); "

@@ -74,6 +74,11 @@ class Models:
             name: self._stages[one] for name, one in self._models.items() if one in self._stages
         }
 
+    @property
+    def channels(self) -> int:
+        """The most that a model takes."""
+        return max(stages[0].channels for stages in self._stages.values())
+
     def find(self, name: str | None) -> str:
         """The model, or its folder, that a request names.
 

@@ -14,7 +14,7 @@ from sr4.batch.options import UpscaleOptions
 from sr4.batch.plan import plan_in_memory
 from sr4.batch.words import count_samples, read_blur, read_steps, read_suffix, read_tile
 from sr4.errors import PictureError, UsageError, nearest, shorten
-from sr4.pictures import BYTES_OF_PIXEL, decoded_bytes, read_frames, read_size
+from sr4.pictures import decoded_bytes, read_frames, read_size
 from sr4.serve.problems import Problem
 from sr4.serve.tickets import Ticket
 
@@ -46,6 +46,8 @@ FIELDS = (
 """What a request may say besides its picture: the options of `sr4 upscale`."""
 
 _LONGEST = 200  # characters of a field
+_SAMPLE = 8  # bytes of a number at most
+_LITTLE = 2**20  # pixels that any picture may take to be decoded, as those of a tile
 _SWITCH = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -177,6 +179,7 @@ def admit(data: bytes, wish: Wish, models: Models, painter: Painter, limits: Lim
         has_scale=False,  # pages lay it over the result
     ).pictures[0]
     size, frames = _measured(planned, limits)
+    _check_bytes(planned, size, models)
     model = options.model_for(planned)
     painter.check(model, options)
     options.result_size(size, models.scale(model))  # refuses what is smaller than the picture
@@ -204,7 +207,6 @@ def _measured(planned: PlannedPicture, limits: Limits) -> tuple[tuple[int, int],
     try:
         size = planned.size or read_size(planned.content)  # which says why there is none
         frames = read_frames(planned.content) if math.prod(size) <= limits.picture_pixels else 1
-        taken, most = decoded_bytes(planned.content), BYTES_OF_PIXEL * limits.picture_pixels
     except PictureError as error:
         raise Problem(415, str(error)) from error
     if frames > limits.frames or frames * math.prod(size) > limits.picture_pixels:
@@ -214,10 +216,16 @@ def _measured(planned: PlannedPicture, limits: Limits) -> tuple[tuple[int, int],
             f"{limits.picture_pixels:,} pixels and {limits.frames:,} frames from this service: "
             "crop or shrink it",
         )
-    if taken > most:  # of many bands, or of tiles larger than it
+    return size, frames
+
+
+def _check_bytes(planned: PlannedPicture, size: tuple[int, int], models: Models) -> None:
+    """Refuse what takes much more to be decoded than its pixels tell, which are what counts."""
+    samples = max(4, models.channels)  # with alpha
+    taken, most = decoded_bytes(planned.content), _SAMPLE * samples * max(math.prod(size), _LITTLE)
+    if taken > most:
         raise Problem(
             413,
-            f"got a picture that takes {taken:,} bytes once it is decoded; expected at most "
-            f"{most:,} bytes from this service: crop it, or leave bands out",
+            f"got a {size[0]}x{size[1]} picture that takes {taken:,} bytes once it is decoded; "
+            f"expected at most {most:,}: leave bands out, or make its tiles smaller",
         )
-    return size, frames
