@@ -580,7 +580,8 @@ def stopped_under_load(tiny_exported: Path, ask: Callable[[Running, int], Any]) 
         code, said = one.stop()
         for thread in threads:
             thread.join(PATIENCE)
-        assert (code, said) == (0, "")
+        assert code == 0
+        assert said == "" or said.startswith("sr4: stopping: ")  # where it takes a while
     return answers
 
 
@@ -609,15 +610,18 @@ def test_a_job_can_be_fetched_while_it_stops(tiny_exported: Path) -> None:
         problem(client.get("/readyz"), 503)
         assert client.get(f"{address}/result").status_code == 200
         stopping.join(PATIENCE)
-        assert ended == [(0, "")]
+        ((code, _),) = ended
+        assert code == 0
 
 
 def test_nobody_fetches_and_it_stops_all_the_same(tiny_exported: Path) -> None:
-    words = ("--model", tiny_exported, "--backend", "onnx", *limits(grace_seconds=0.5))
+    words = ("--model", tiny_exported, "--backend", "onnx", *limits(grace_seconds=2.0))
     with running(*words) as one, one.client() as client:
         assert post(client, encoded(150, 150), **SLOW).status_code == 202
         began = time.monotonic()
-        assert one.stop() == (0, "")
+        code, said = one.stop()
+        assert (code, "are kept for 2 seconds; Ctrl-C" in said) == (0, True)
+        assert said.count("\n") == 1
         assert time.monotonic() - began < 10
 
 

@@ -86,8 +86,16 @@ def say_table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = ()) -> N
     table = Table(*columns, box=None, show_header=bool(header), pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*map(one_line, row))
-    width = None if _is_terminal(sys.stdout) else _PIPE_WIDTH
-    Console(width=width, markup=False, highlight=False, emoji=False).print(table)
+    is_piped = not _is_terminal(sys.stdout)
+    width = _PIPE_WIDTH if is_piped else None
+    printed = Console(width=width, markup=False, highlight=False, emoji=False)
+    if not is_piped:
+        printed.print(table)
+        return
+    with printed.capture() as captured:
+        printed.print(table)
+    for line in captured.get().splitlines():
+        say(line.rstrip())
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -128,7 +128,14 @@ def serve(
         else:
             console.note(f"sr4: serving at {address} (Ctrl-C ends it)")
 
-    run(service, listening, told)
+    def waits() -> None:
+        grace = settings.limits.grace_seconds
+        console.note(
+            "sr4: stopping: what was begun is ended, and results that nobody has fetched are kept "
+            f"for {grace:g} seconds; Ctrl-C again ends it at once"
+        )
+
+    run(service, listening, told, waits)
     return 0
 
 

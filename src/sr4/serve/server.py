@@ -21,6 +21,7 @@ from sr4.serve.service import Service
 _BACKLOG = 2048
 _HEAD_BYTES = 2**15
 _TICKS = 3  # of a tenth of a second, for which it still says so to whoever comes
+_SECOND = 10  # ticks
 
 
 class _Patient(H11Protocol):
@@ -109,10 +110,16 @@ class _Patient(H11Protocol):
 class _Server(uvicorn.Server):
     """Ends once its service is drained; a second signal ends it at once."""
 
-    def __init__(self, config: uvicorn.Config, service: Service, told: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        service: Service,
+        told: Callable[[], None],
+        waits: Callable[[], None],
+    ) -> None:
         super().__init__(config)
-        self._service, self._told = service, told
-        self._drained_for = 0
+        self._service, self._told, self._waits = service, told, waits
+        self._drained_for = self._waited_for = 0  # ticks
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -126,6 +133,10 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if self._service.error is not None:
             return True
+        if self._service.is_draining:
+            self._waited_for += 1
+            if self._waited_for == _SECOND and not self._service.is_drained:
+                self._waits()
         if self._service.is_drained:
             self._service.give_up()
             self._drained_for += 1
@@ -155,11 +166,17 @@ def bind(host: str, port: int) -> socket.socket:
     return found
 
 
-def serve(service: Service, listening: socket.socket, told: Callable[[], None]) -> None:
+def serve(
+    service: Service,
+    listening: socket.socket,
+    told: Callable[[], None],
+    waits: Callable[[], None],
+) -> None:
     """Serve until a signal ends it (SIGTERM, SIGINT): what was begun is ended, what is new refused.
 
     Args:
         told: called once requests are taken.
+        waits: called where it does not end in a second, as something is to be ended or fetched.
 
     Raises:
         Exception: the models cannot be loaded, an SR4Error where that is foreseen.
@@ -185,6 +202,6 @@ def serve(service: Service, listening: socket.socket, told: Callable[[], None]) 
         timeout_keep_alive=max(1, round(limits.head_seconds)),
         timeout_graceful_shutdown=max(1, round(limits.send_seconds)),
     )
-    _Server(config, service, told).run(sockets=[listening])
+    _Server(config, service, told, waits).run(sockets=[listening])
     if service.error is not None:
         raise service.error
