@@ -621,6 +621,25 @@ def test_a_failed_write_leaves_nothing_of_its_picture(
     assert files(tmp_path) == ["face.png"]
 
 
+def test_a_failed_write_leaves_what_it_was_to_replace(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    (out / "face.png").mkdir(parents=True)  # which no file can replace
+    (out / "face_1.png").write_text("mine")
+    words = ("upscale", face, "-o", out, "--model", tiny_model, "--samples", 2, "--overwrite")
+    done = run(*words)
+    assert done.code == 1
+    assert "face.png' cannot be written" in done.errors[0]
+    assert sorted(path.name for path in out.iterdir()) == ["face.png", "face_1.png"]
+    assert (out / "face_1.png").read_text() == "mine"
+
+    (out / "face.png").rmdir()
+    assert run(*words).code == 0
+    assert sorted(path.name for path in out.iterdir()) == ["face.png", "face_1.png", "face_2.png"]
+    assert pixels(out / "face_1.png").shape == (32, 32, 3)
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
 def test_a_folder_that_nobody_may_write(run: Run, face: Path, tiny_model: Path) -> None:
     done = run("upscale", face, "-o", "/proc/sr4/out", "--model", tiny_model)

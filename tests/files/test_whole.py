@@ -21,6 +21,7 @@ from sr4.files import whole
 from sr4.files.whole import (
     clear_leftovers,
     is_leftover,
+    kept,
     recover,
     remove_folder,
     replaced_folder,
@@ -399,6 +400,25 @@ def test_links_lead_to_the_folder_that_is_replaced(tmp_path: Path) -> None:
     make_folder(tmp_path / "link")
     assert os.readlink(tmp_path / "link") == "made"
     assert {name: data for name, data in tree(tmp_path).items() if name != "link"} == NEW_FOLDER
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_what_is_kept_can_be_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    if not has_links:
+        monkeypatch.setattr(whole, "_link", lambda one, other: False)
+    old, new, folder = (tmp_path / name for name in ("old", "new", "folder"))
+    folder.mkdir()
+    old.write_text("old")
+    for is_put_back in (True, False):
+        with kept([new, old, folder]) as before:
+            assert set(before) == {old}
+            write_text(old, "new")
+            assert before[old].read_text() == "old"
+            if is_put_back:
+                os.replace(before[old], old)
+        assert tree(tmp_path) == {"folder": None, "old": b"old" if is_put_back else b"new"}
 
 
 def test_systems_without_renameat2(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

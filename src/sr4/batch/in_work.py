@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -205,6 +206,7 @@ def _with_map(
 
 
 def _write_files(one: InWork, outputs: Mapping[Path, Picture], *, overwrite: bool) -> None:
+    from sr4.files.whole import kept
     from sr4.pictures import write_picture
 
     folder = one.planned.output.parent
@@ -215,17 +217,21 @@ def _write_files(one: InWork, outputs: Mapping[Path, Picture], *, overwrite: boo
             f"the folder {str(folder)!r} cannot be made ({reason(error)}); expected a writable "
             "place: choose another -o"
         ) from error
+    wanted = {path: outputs[path] for path in outputs if path not in one.planned.made}
     written: list[Path] = []
-    try:
-        for path, picture in outputs.items():
-            if path not in one.planned.made:
+    with kept(wanted if len(wanted) > 1 else ()) as before:  # a single one is all or none by itself
+        try:
+            for path, picture in wanted.items():
                 said = one.provenance[path]
                 write_picture(picture, path, provenance=said, overwrite=overwrite)
                 written.append(path)
-    except Exception:
-        for path in written:
-            path.unlink(missing_ok=True)
-        raise
+        except Exception:
+            for path in written:
+                if path in before:
+                    os.replace(before[path], path)
+                else:
+                    path.unlink(missing_ok=True)
+            raise
 
 
 def _outputs(one: InWork) -> dict[Path, Picture]:

@@ -7,7 +7,7 @@ disk. Linux makes new files without a name for that; all else is made in a hidde
         writing              an empty file that marks the folder as ours, locked while in use
         new                  what is being made; later what it has replaced, until that is removed
         old/NAME             what had the name, for the moment in which nothing has it: only where
-                             the system cannot exchange two names in one step
+                             the system cannot exchange two names in one step; or what is `kept`
         .*.sr4               another such folder, where `new` itself is replaced on the way
 
 A process that is killed leaves that folder behind, and the old or the new under its name or in
@@ -25,7 +25,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -107,6 +107,24 @@ def replaced_folder(path: Path) -> Iterator[Path]:
             os.rename(path, place / _OLD / path.name)
             os.rename(new, path)
         _sync(path.parent)
+
+
+@contextmanager
+def kept(paths: Iterable[Path]) -> Iterator[Mapping[Path, Path]]:
+    """Where the files among some paths of a folder are to be had to the end of the context, however
+    they are replaced meanwhile: for writing several files or, by moving these back, none.
+    """
+    there = [path for path in paths if path.is_file()]
+    if not there:
+        yield {}
+        return
+    with _workshop(there[-1].with_name(f"{there[-1].name} and others")) as place:
+        (place / _OLD).mkdir()
+        found = {path: place / _OLD / path.name for path in there}
+        for path, copy in found.items():
+            if not _link(path, copy):
+                shutil.copy2(path, copy)
+        yield found
 
 
 def remove_folder(path: Path) -> None:
