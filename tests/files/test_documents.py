@@ -57,6 +57,30 @@ def test_long_numbers_take_no_time(text: str, tag: str) -> None:
     assert time.process_time() - start < 5
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: 1\nb: 2\na: 3", "line 3: has the key 'a' twice"),
+        ("a:\n  b: 1\n  b: 1", "line 3: has the key 'b' twice"),
+        ("[{a: 1, b: 2, a: 3}]", "line 1: has the key 'a' twice"),
+        ("31: a\n0x1F: b", "line 2: has the key '31' twice"),
+        ("? [a]\n: 1", "line 1: found unhashable key"),
+    ],
+)
+def test_keys_of_yaml_stand_once(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{said}$"):
+        parse_yaml(text)
+
+
+def test_keys_of_json_stand_once() -> None:
+    assert parse_json('{"a": {"b": 1}, "b": 2}') == {"a": {"b": 1}, "b": 2}
+    keys = [*range(40_000), 39_999]
+    start = time.process_time()
+    with pytest.raises(ValueError, match="has the key '39999' twice"):
+        parse_json("{" + ", ".join(f'"{key}": 0' for key in keys) + "}")
+    assert time.process_time() - start < 5
+
+
 def test_long_integers_of_json() -> None:
     assert parse_json(f"[{'9' * 99}, -7, 1.5]") == [int("9" * 99), -7, 1.5]
     with pytest.raises(ValueError, match="more than 100 digits"):

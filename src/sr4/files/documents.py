@@ -13,6 +13,7 @@ import math
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def parse_yaml(text: str) -> Any:
     (section 10.3.2), of which none is to base 60: `1:30` is a text.
 
     Raises:
-        ValueError: it is none, or has aliases, deep nesting or numbers out of any range.
+        ValueError: it is none, or has aliases, keys twice, deep nesting or numbers out of range.
     """
     try:
         value = yaml.load(text, _Loader)  # noqa: S506 - it is a safe one
@@ -103,6 +104,17 @@ class _Loader(yaml.SafeLoader):
         if self.flow_level > _MOST_DEPTH:
             raise ValueError(_TOO_DEEP)
         super().fetch_flow_collection_start(token)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                said = _twice(str(key))
+                raise yaml.constructor.ConstructorError(None, None, said, key_node.start_mark)
+            seen.add(key)
+        return found
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -170,7 +182,10 @@ def _check(value: Any, *, finite: bool, depth: int = 0) -> None:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"has the key {twice[:40]!r} twice")
+        counts = Counter(key for key, _ in pairs)
+        raise ValueError(_twice(next(key for key, count in counts.items() if count > 1)))
     return found
+
+
+def _twice(key: str) -> str:
+    return f"has the key {key[:40]!r} twice"
