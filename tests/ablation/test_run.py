@@ -21,10 +21,11 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 
 from sr4.ablation import run  # noqa: E402 - needs torch
-from sr4.ablation.plan import PAPER, Plan  # noqa: E402
+from sr4.ablation.plan import PAPER, Plan, recorded  # noqa: E402
 from sr4.ablation.results import Results, read_results  # noqa: E402 - needs torch
 from sr4.ablation.run import numbers_of_steps  # noqa: E402
 from sr4.cli.main import main  # noqa: E402
+from sr4.errors import RunError, UsageError  # noqa: E402
 from sr4.recipes import OURS, RECIPES, recipe  # noqa: E402
 from sr4.training.run_folder import locked  # noqa: E402
 
@@ -378,9 +379,15 @@ def test_a_folder_of_other_things_is_refused(
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_damaged_results_are_named(tmp_path: Path) -> None:
-    from sr4.errors import UsageError
+@pytest.mark.parametrize("text", ["not json", "[" * 200_000])
+def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "ablation.json").write_text(text)
+    with pytest.raises(RunError, match=r"ablation\.json: cannot be read") as caught:
+        recorded(tmp_path)
+    assert "\n" not in str(caught.value)
 
+
+def test_damaged_results_are_named(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text("{}")
     with pytest.raises(UsageError, match=r"results\.json"):
         read_results(tmp_path)

@@ -130,6 +130,17 @@ def test_a_piece_that_was_changed_is_made_again(output: Path) -> None:
         work.file.close()
 
 
+def test_a_header_that_was_changed_is_none(output: Path) -> None:
+    whole, path = stopped(output), unfinished_path(output)
+    mark = whole[: whole.index(b"\n") + 1]
+    for header in (b"no JSON\n", b"[1]\n", b"[" * 200_000 + b"\n"):
+        path.write_bytes(mark + header)
+        work = Work(output)
+        assert work.file.open() == {}
+        assert work.begin() == 0
+        work.file.close()
+
+
 @pytest.mark.parametrize(
     ("key", "chosen"), [({**KEY, "seed": 1}, CHOSEN), ({**KEY}, {"tile": 320}), ({}, CHOSEN)]
 )

@@ -128,13 +128,22 @@ def test_settings_of_an_older_version_may_go_on(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[1]", "a: [", "model: {widht: 3}", "training: {seed: -1}", "\x00"]
+    "text", ["", "[1]", "a: [", "[" * 2000, "model: {widht: 3}", "training: {seed: -1}", "\x00"]
 )
 def test_unreadable_settings_are_one_line(
     run: Path, tiny: Tiny, source: EncodedSource, text: str
 ) -> None:
     (run / "config.yaml").write_text(text)
     with pytest.raises(RunError, match=r"config\.yaml") as caught:
+        RunFolder(run).settle(tiny(), source)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unreadable_record_of_the_pictures_is_one_line(
+    run: Path, tiny: Tiny, source: EncodedSource
+) -> None:
+    (run / "data.json").write_text("[" * 200_000)
+    with pytest.raises(RunError, match=r"data\.json: cannot be read") as caught:
         RunFolder(run).settle(tiny(), source)
     assert "\n" not in str(caught.value)
 
@@ -296,6 +305,7 @@ def test_a_resumed_log_holds_each_position_once(tmp_path: Path) -> None:
     log.write(16, "validation", {"psnr": 20.0})
     log.close()
     with (tmp_path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        file.write("[" * 200_000 + "\n")  # of someone else
         file.write('{"images": 40, "ki')  # a kill cut it off
     log = MetricsLog(tmp_path, 24)
     assert log.validated_at == 16

@@ -170,7 +170,7 @@ def recorded(out: Path) -> Mapping[str, Any] | None:
     if path.is_file():
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RunError(
                 f"{path}: cannot be read ({reason(error)}); expected what the ablation's first "
                 "start wrote: bring back a copy, or choose another --out"

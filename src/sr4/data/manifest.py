@@ -86,7 +86,7 @@ def read_manifest(folder: Path) -> Manifest | None:
     path = folder / MANIFEST_NAME
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # not there, or not JSON, so none of ours
+    except (OSError, ValueError, RecursionError):  # not there, or not JSON, so none of ours
         return None
     if not isinstance(fields, dict) or fields.get("made_by") != _MAKER:
         return None

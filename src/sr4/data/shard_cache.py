@@ -108,7 +108,7 @@ class ShardCache:
         try:
             found = json.loads(self._path("index").read_bytes())
             places = {str(name): Place(int(begin), int(size)) for name, begin, size in found}
-        except (OSError, ValueError, TypeError):  # not there, or damaged
+        except (OSError, ValueError, TypeError, RecursionError):  # not there, or damaged
             return None
         if any(min(place) < 0 or sum(place) > self._size for place in places.values()):
             return None

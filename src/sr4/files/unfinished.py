@@ -267,7 +267,7 @@ def _read_header(handle: int) -> Mapping[str, Any]:
         with open(handle, "rb", closefd=False) as file:
             mark, line = file.readline(len(_MARK)), file.readline(2**20)
         found = json.loads(line) if mark == _MARK else None
-    except (OSError, ValueError):  # cut
+    except (OSError, ValueError, RecursionError):  # cut
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -291,7 +291,7 @@ def _position(line: str, kind: str | None = None) -> int:
     try:
         values = json.loads(line)
         return int(values["images"]) if kind in (None, values["kind"]) else -1
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return -1
 
 
@@ -320,7 +320,7 @@ def _read(path: Path, parse: Any) -> Mapping[str, Any]:
     """The mapping in a file."""
     try:
         values = parse(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise RunError(f"{path}: cannot be read ({reason(error)}); {_ADVICE}") from error
     if not isinstance(values, Mapping):
         raise RunError(f"{path}: holds {type(values).__name__}; {_ADVICE}")
