@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from PIL import Image
 
 from sr4.batch.events import Done, Event, Failed, LeftOut
 from sr4.batch.inputs import Packed
-from sr4.batch.plan import plan_pictures
+from sr4.batch.plan import plan_pictures, plan_to_memory
 from sr4.data.tars import Place, file_state
 from sr4.errors import PictureError
 from sr4.pictures.decoding import MAX_BYTES
@@ -107,6 +108,27 @@ def test_one_picture_of_a_tar_goes_into_a_folder(pack: Callable[..., Path], tmp_
     tar = pack("in.tar", {"a.png": smooth()})
     (one,) = plan_pictures([str(tar)], tmp_path / "out").pictures
     assert one.output == tmp_path / "out/a.png"
+
+
+def test_a_picture_that_cannot_be_read_for_its_depth_fails_alone(
+    pack: Callable[..., Path], tmp_path: Path
+) -> None:
+    smooth().save(tmp_path / "ok.png")
+    tars = [pack("only.tar", {}), pack("in.tar", {"a.png": smooth()})]
+    for tar in tars:
+        with tarfile.open(tar, "a") as file:
+            header = tarfile.TarInfo("large.tif")
+            header.size = MAX_BYTES + 1
+            file.addfile(header)
+            end = file.offset + header.size
+        os.truncate(tar, end - end % tarfile.BLOCKSIZE + tarfile.RECORDSIZE)  # zeros take no room
+    plan = plan_pictures([str(tars[1]), str(tmp_path / "ok.png")], tmp_path / "out")
+    assert [one.output.name for one in plan.pictures] == ["a.png", "ok.png"]
+    for tar, (failure,) in zip(
+        tars, (plan_to_memory(str(tars[0])).failures, plan.failures), strict=True
+    ):
+        assert failure.input == str(tar / "large.tif")
+        assert "is a file of more than" in failure.error
 
 
 def test_a_member_is_refused_by_its_size_before_it_is_read(tmp_path: Path) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -123,12 +126,33 @@ def test_what_a_pipe_cannot_hold_is_refused(pipe: Pipe, face: Path, words: tuple
     assert list(Path().iterdir()) == []
 
 
+def test_nothing_is_planned_for_the_default_folder(pipe: Pipe, face: Path) -> None:
+    """Which may be a file, or read-only, or hold the input: no result goes there."""
+    expected = pipe(face.read_bytes(), "-", "-o", "-").out
+    Path("upscaled").write_text("mine")
+    assert pipe(b"", face, "-o", "-").out == expected
+    Path("upscaled").unlink()
+    Path("upscaled").mkdir()
+    shutil.copy(face, "upscaled/face.png")
+    assert pipe(b"", "upscaled/face.png", "-o", "-").out == expected
+    assert os.listdir("upscaled") == ["face.png"]
+
+
+def test_the_only_picture_of_a_tar(pipe: Pipe, face: Path) -> None:
+    expected = pipe(face.read_bytes(), "-", "-o", "-").out
+    with tarfile.open("one.tar", "w") as tar:
+        tar.add(face, "of/face.png")
+    done = pipe(b"", "one.tar", "-o", "-")
+    assert (done.code, done.out) == (0, expected)
+    assert done.err[-1].startswith("one.tar/of/face.png -> stdout")
+
+
 def test_a_folder_of_several_is_refused(pipe: Pipe, face: Path) -> None:
     for name in ("a.png", "b.png"):
         Path(name).write_bytes(face.read_bytes())
     done = pipe(b"", ".", "-o", "-")
     assert (done.code, done.out) == (2, b"")
-    assert "for 2 pictures" in done.err[0]
+    assert "'.' names 2 pictures" in done.err[0]
 
 
 def test_json_and_a_picture_do_not_share_stdout(pipe: Pipe, face: Path) -> None:

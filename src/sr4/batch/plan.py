@@ -156,18 +156,7 @@ def plan_pictures(
     """
     if out is not None:
         refuse_address(out)
-    found: list[Found] = []
-    failures: list[Failure] = []
-    others: list[Path] = []
-    for text in inputs:
-        try:
-            found += (
-                expand(text, out or DEFAULT_OUT, others)
-                if data is None
-                else [Found(Path(text), Path(text).parent, data=data)]
-            )
-        except SR4Error as error:
-            failures.append(Failure(text, str(error)))
+    found, failures, others = _found(inputs, out or DEFAULT_OUT, data)
     named = {one.source for one in found if one.is_named}
     found = list({one[:2]: one for one in found}.values())  # a picture named twice is done once
 
@@ -182,31 +171,74 @@ def plan_pictures(
     wanted = [out.suffix] if out is not None and to_file else []
     for ending in [*wanted, *([suffix] if suffix and suffix != "same" else [])]:
         _check_suffix(ending)
-    planned = [
-        _planned(
-            one.source,
-            out if to_file and out else (out or DEFAULT_OUT) / result_name(one, suffix),
-            samples,
-            map_suffix if uncertainty else None,
-            one.data,
-            one.packed,
-        )
-        for one in found
-    ]
-    planned = _without_results(planned, named)
-    if found and not planned:
-        failures.append(Failure(", ".join(inputs), _ONLY_RESULTS))
+    wanted_map = map_suffix if uncertainty else None
+    planned = []
+    for one in found:
+        try:
+            output = out if to_file and out else (out or DEFAULT_OUT) / result_name(one, suffix)
+        except PictureError as error:
+            failures.append(Failure(str(one.source), str(error)))
+            continue
+        planned.append(_planned(one.source, output, samples, wanted_map, one.data, one.packed))
     del found  # of a million files, it takes as much memory as the plan
+    originals = _without_results(planned, named)
+    if planned and not originals:
+        failures.append(Failure(", ".join(inputs), _ONLY_RESULTS))
     # Only what is there already could be an input, and only overwriting would replace it.
-    sources = {os.path.realpath(one.source) for one in planned} if overwrite else ()
+    sources = {os.path.realpath(one.source) for one in originals} if overwrite else ()
     desk = _Desk(sources, overwrite, made)
     admitted = []
-    for picture in planned:
+    for picture in originals:
         try:
             admitted.append(desk.admit(picture))
         except PictureError as error:
             failures.append(Failure(str(picture.source), str(error)))
     return Plan(admitted, failures, counted(dict.fromkeys(others)))
+
+
+def _found(
+    inputs: Sequence[str], out: Path, data: bytes | None
+) -> tuple[list[Found], list[Failure], list[Path]]:
+    """The pictures that inputs name, the inputs that name none, and other files of folders."""
+    found: list[Found] = []
+    failures: list[Failure] = []
+    others: list[Path] = []
+    for text in inputs:
+        try:
+            found += (
+                expand(text, out, others)
+                if data is None
+                else [Found(Path(text), Path(text).parent, data=data)]
+            )
+        except SR4Error as error:
+            failures.append(Failure(text, str(error)))
+    return found, failures, others
+
+
+def plan_to_memory(text: str, suffix: str | None = None) -> Plan:
+    """The plan for the only picture that an input names, whose result stays in memory.
+
+    Args:
+        suffix: as for `plan_pictures`.
+
+    Raises:
+        UsageError: there are several, or the suffix is one that cannot be written.
+    """
+    found, failures, _ = _found([text], DEFAULT_OUT, None)
+    if failures:
+        return Plan([], failures)
+    if (count := len({one.source for one in found})) > 1:
+        raise UsageError(
+            f"{text!r} names {count} pictures; expected one, for one result: choose a folder for "
+            "them"
+        )
+    try:
+        output = Path(result_name(found[0], suffix).name)
+    except PictureError as error:
+        return Plan([], [Failure(str(found[0].source), str(error))])
+    _check_suffix(output.suffix)
+    picture = _planned(found[0].source, output, 0, None, None, found[0].packed)
+    return Plan([replace(picture, to_files=False)], [])
 
 
 def plan_in_memory(

@@ -345,7 +345,7 @@ def _leave(report: Report, said: str) -> None:
 
 def _piped(text: str, data: bytes | None, suffix: str | None) -> Plan:
     """The plan for the picture whose result goes to the standard output."""
-    from sr4.batch.plan import Plan, plan_in_memory, plan_pictures
+    from sr4.batch.plan import plan_in_memory, plan_to_memory
 
     if suffix == "same" and data is not None:
         raise UsageError(
@@ -353,11 +353,4 @@ def _piped(text: str, data: bytes | None, suffix: str | None) -> Plan:
         )
     if data is not None:
         return plan_in_memory(data, name=STDIN, suffix=suffix)
-    found, failures, _ = plan_pictures([text], None, suffix=suffix, overwrite=True)
-    if failures:
-        return Plan([], failures)
-    if len(found) > 1:
-        raise UsageError(
-            f"got -o {PIPE} for {len(found)} pictures; expected one: choose a folder for them"
-        )
-    return plan_in_memory(found[0].source, suffix=found[0].output.suffix)
+    return plan_to_memory(text, suffix)
