@@ -98,6 +98,24 @@ def test_nothing_is_printed(
     assert capfd.readouterr() == ("", "")
 
 
+def test_what_was_given_up_of_an_animation_is_told_of_its_worst_frame(
+    upscale: Upscale, tmp_path: Path
+) -> None:
+    checkers = np.zeros((64, 64, 3), np.uint8)
+    checkers[32::2, 32::2] = checkers[33::2, 33::2] = 255
+    frames = [Image.new("RGB", (64, 64)), Image.fromarray(checkers)]
+    place = tmp_path / "in" / "a.png"
+    place.parent.mkdir()
+    frames[0].save(place, save_all=True, append_images=frames[1:])
+    (done,) = (one for one in upscale(place.parent, evidence="exact") if isinstance(one, Done))
+    record = done.record
+    (note,) = (note for note in record.notes if "could not be met" in note)
+    assert record.frames == 2
+    assert record.given_up > 0.001
+    assert note.startswith(f"{record.given_up:.1%} of its pixels")
+    assert "around (32, 32)" in note
+
+
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
     """How many results there are whenever pictures are drawn."""

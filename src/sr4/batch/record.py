@@ -32,7 +32,8 @@ class ResultRecord:
         together: pictures that were.
         evidence: what the picture was taken to say, in words.
         evidence_numbers: the same with numbers.
-        given_up: share of the picture's pixels that the result does not meet; see `Result`.
+        given_up: share of the picture's pixels that the result does not meet; see `Result`. Of an
+            animation that of its worst frame, as is what the notes say of it.
         frames: of an animation, 1 of a still picture.
         notes: what else is to be known, each a clause.
         samples, uncertainty: the further files; legend: what the latter shows.
@@ -101,10 +102,11 @@ def record_of(
         provenance: what each of its files says.
     """
     first = results[0]
-    given_up = max(float(one.given_up.mean()) for one in results)
+    worst = max(results, key=lambda one: one.given_up.mean())
+    given_up = float(worst.given_up.mean())
     notes = [*first.evidence.notes, *losses]
-    if first.evidence.constrains and given_up >= _WORTH_SAYING:
-        notes.append(what_was_given_up(first.given_up))
+    if worst.evidence.constrains and given_up >= _WORTH_SAYING:
+        notes.append(what_was_given_up(worst.given_up))
     return ResultRecord(
         input=str(picture.source),
         output=str(picture.output),
