@@ -102,6 +102,14 @@ def test_with_json_an_error_is_an_object_too(run: Run) -> None:
     assert [done.json["error"]] == done.errors
 
 
+def test_an_output_that_cannot_be_looked_for_is_one_line(run: Run) -> None:
+    done = run("upscale", "a.png", "-o", f"{'a' * 300}.png", "--json")
+    assert done.code == 2
+    (error,) = done.errors
+    assert error == done.json["error"]
+    assert "(File name too long); expected a place that can be written" in error
+
+
 def raising(error: BaseException) -> Callable[[], None]:
     def raise_it() -> None:
         raise error
@@ -121,6 +129,16 @@ def test_a_bug_is_one_line_that_says_how_to_see_more(
     assert "SR4_DEBUG=1" in error
     monkeypatch.setenv("SR4_DEBUG", "1")
     assert "Traceback" in run("models").err
+
+
+def test_what_the_system_refuses_is_an_object_too(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sr4.model.folder, "shipped_models", raising(PermissionError(13, "No", "a")))
+    done = run("models", "--json")
+    assert done.code == 1
+    assert [done.json["error"]] == done.errors
+    assert "the system refuses: [Errno 13] No: 'a'" in done.errors[0]
 
 
 def test_an_interrupt_is_one_line_and_exit_code_130(
@@ -190,13 +208,17 @@ def test_a_reader_that_leaves_ends_the_program_quietly() -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_behind_stdout_is_one_line() -> None:
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [(["models"], "No space left"), (["info", "no-such-model"], "no model 'no-such-model'")],
+)
+def test_a_full_disk_behind_stdout_is_one_line(words: list[str], part: str) -> None:
     with open("/dev/full", "w", encoding="utf-8") as full:
-        done = process("models", "--json", stdout=full)
+        done = process(*words, "--json", stdout=full)
         error = done.communicate()[1]
     assert done.returncode == 1
     assert error.count("\n") == 1
-    assert "No space left" in error
+    assert part in error
 
 
 def test_a_bar_on_a_terminal_and_none_in_a_pipe(

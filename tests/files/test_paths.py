@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from sr4.files.paths import is_address, missing_path, shown_address, whole_address
+from sr4.errors import UsageError
+from sr4.files.paths import (
+    is_address,
+    missing_path,
+    refuse_unreachable,
+    shown_address,
+    whole_address,
+)
 
 
 def test_the_nearest_name_beside_the_first_that_is_missing(tmp_path: Path) -> None:
@@ -20,6 +27,16 @@ def test_the_nearest_name_beside_the_first_that_is_missing(tmp_path: Path) -> No
 def test_no_name_is_near(tmp_path: Path) -> None:
     (tmp_path / "faces").mkdir()
     assert missing_path(tmp_path / "x").endswith("does not exist")
+
+
+def test_an_output_is_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path, tmp_path / "new" / "a.png", tmp_path / "file", tmp_path / "file" / "a"):
+        refuse_unreachable(path)
+    (tmp_path / "loop").symlink_to("loop")
+    for path in (tmp_path / "loop", tmp_path / ("a" * 300)):
+        with pytest.raises(UsageError, match=r"cannot be looked for \(.+\); expected"):
+            refuse_unreachable(path)
 
 
 def test_an_address_is_shown_with_both_slashes() -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sr4.batch.inputs import Found, Packed, expand, result_name
 from sr4.batch.provenance import is_result
 from sr4.errors import PictureError, SR4Error, UsageError
-from sr4.files.paths import refuse_address
+from sr4.files.paths import refuse_address, refuse_unreachable
 from sr4.pictures import READ_SUFFIXES, WRITE_SUFFIXES, natural_suffix, read_size
 from sr4.pictures.finding import FOREIGN_SUFFIXES, counted
 
@@ -151,11 +151,12 @@ def plan_pictures(
             draws the pictures, who asks `look_for_outputs`.
 
     Raises:
-        UsageError: `out` is an address; or a file name, and there are several pictures or the
-            suffix is one that cannot be written; or no such suffix can.
+        UsageError: `out` is an address or unreachable; or a file name, and there are several
+            pictures or the suffix is one that cannot be written; or no such suffix can.
     """
     if out is not None:
         refuse_address(out)
+        refuse_unreachable(out)
     found, failures, others = _found(inputs, out or DEFAULT_OUT, data)
     named = {one.source for one in found if one.is_named}
     found = list({one[:2]: one for one in found}.values())  # a picture named twice is done once

@@ -66,8 +66,8 @@ def say_json(value: Any) -> None:
 
 
 def abandon_stdout() -> None:
-    """Let what is still buffered for a stdout that takes nothing any more go nowhere, instead of
-    failing again when the process ends.
+    """Let what is still buffered go nowhere if stdout takes nothing any more, instead of failing
+    again when the process ends.
     """
     if sys.stdout is None:
         return

@@ -11,6 +11,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -147,10 +148,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         message, code = _explain(error)
         console.fail(message)
-        if isinstance(error, OSError):
-            console.abandon_stdout()
-        elif "--json" in words:
-            console.say_json({"error": message})
+        if "--json" in words:
+            with suppress(OSError):  # it may be stdout that failed
+                console.say_json({"error": message})
+        console.abandon_stdout()
         return code
 
 

@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from sr4.errors import UsageError
+from sr4.errors import UsageError, reason, shorten
 
 _MANY_SIBLINGS = 5000  # beyond this, looking for a similar name would take longer than it helps
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)/+([^/].*)", re.DOTALL)  # a drive has one letter
@@ -49,6 +49,23 @@ def refuse_address(path: Path) -> None:
             f"got the output {shown!r}; expected a place on this computer, since nothing is sent "
             "over the network: write it here and copy it there"
         )
+
+
+def refuse_unreachable(path: Path) -> None:
+    """Refuse an output that the system does not even look for, such as a name that is too long.
+
+    Raises:
+        UsageError: says why.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise UsageError(
+            f"got the output {shorten(str(path))!r}, which cannot be looked for ({reason(error)}); "
+            "expected a place that can be written: choose another"
+        ) from error
 
 
 def missing_path(path: Path) -> str:
