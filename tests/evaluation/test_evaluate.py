@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sr4.config.calibration import LEVELS
 from sr4.data.corruption import PhotoCorruption
 from sr4.data.evaluation import evaluation_batches
 from sr4.data.sources import open_source
@@ -19,10 +21,11 @@ from sr4.errors import DataError, MissingExtraError, ModelError, SR4Error, Usage
 from sr4.evaluation import evaluate as module
 from sr4.evaluation.evaluate import BicubicUpscaler, evaluate
 from sr4.evaluation.features import EfficientNetLite0
-from sr4.evaluation.metrics import consistency
+from sr4.evaluation.metrics import Interval, consistency
 from sr4.evaluation.perceptual import PerceptualDistance
 from sr4.evaluation.report import Evaluation, check_report_folder
 from sr4.pictures.pixels import quantise, to_array
+from tests.config.test_calibration import calibration
 from tests.evaluation.made_up import SCALE, MeanColour, PerfectUpscaler, Pictures, Upscaler
 
 pytest.importorskip("skimage")
@@ -221,6 +224,38 @@ def test_the_perceptual_distance_is_the_mean_over_the_pictures() -> None:
     assert "1 of the 2 pictures are smaller than 32x32" in some.notes[0]
     assert some.pictures[0].perceptual == found.pictures[0].perceptual
     assert some.pictures[1].perceptual is None
+
+
+def test_flat_pictures_have_no_part_in_the_rank_of_spread_and_error(source: Pictures) -> None:
+    class Sure(Upscaler):
+        """Draws no noise where a picture is flat."""
+
+        def sample(self, low_res: np.ndarray, **options: Any) -> np.ndarray:
+            self.noise = 0.1 * bool(np.ptp(low_res))
+            return super().sample(low_res, **options)
+
+    def rank(pictures: Sequence[np.ndarray]) -> tuple[Interval | None, tuple[str, ...]]:
+        made_by = calibration(levels=LEVELS, factors={2: tuple(range(1, 13))})
+        options: dict[str, Any] = {"samples": 3, "features": None, "batch_size": 1}
+        found = evaluate(Sure(), Pictures(pictures), calibration=made_by, **options)
+        assert found.count == len(pictures)
+        return found.spread_rank, found.notes[1:]
+
+    flat = np.full((24, 32, 3), 90, np.uint8)
+    some = source.pictures[:3]
+    expected, notes = rank(some)
+    assert expected is not None
+    assert notes == ()
+    assert rank([*some, flat]) == (
+        expected,
+        (
+            "spread_rank leaves out 1 of the 4 pictures, whose spread or error is the same "
+            "everywhere",
+        ),
+    )
+    nothing, (note,) = rank([flat])
+    assert nothing is None
+    assert "1 of the 1 pictures" in note
 
 
 def test_pictures_of_several_sizes_and_odd_ones(source: Pictures) -> None:

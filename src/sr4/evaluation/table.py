@@ -82,6 +82,7 @@ class PictureMetric(Metric):
             not asked for.
         protocol: how it is computed.
         over: what makes that number; their mean unless said otherwise.
+        of_some: whether it is made of the scores that there are; else of all or not at all.
         in_pictures: whether it is kept for each picture.
         in_validation: whether validation computes it while a model trains.
     """
@@ -89,6 +90,7 @@ class PictureMetric(Metric):
     of: Callable[[Observed], Float64 | None]
     protocol: str = ""
     over: Callable[[Float64], Any] = np.mean
+    of_some: bool = False
     in_pictures: bool = True
     in_validation: bool = False
 
@@ -343,6 +345,7 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         protocol="Spearman's correlation over the pixels of a picture of the smoothed deviation of "
         "its samples and of the error of their mean, mean over the channels; median over pictures",
         over=np.median,
+        of_some=True,
     ),
     SetMetric(
         field="kid_efflite0",

@@ -174,23 +174,35 @@ class Tally:
         return patches
 
     def means(self, seed: int) -> dict[str, Interval | None]:
-        """The score of the set by field; None where a metric was not computed for every picture."""
+        """The score of the set by field; None where a metric was computed for no picture, or not
+        for every one that it is to be of.
+        """
         means: dict[str, Interval | None] = dict.fromkeys(metric.field for metric in OF_PICTURES)
         for metric in OF_PICTURES:
-            values = self.columns.get(metric.field)
-            if values is not None and not np.isnan(values).any():
-                means[metric.field] = bootstrap(values, seed, over=metric.over)
+            values = np.array(self.columns.get(metric.field, []))
+            known = values[~np.isnan(values)]
+            if known.size and (metric.of_some or known.size == values.size):
+                means[metric.field] = bootstrap(known, seed, over=metric.over)
         return means
 
     def notes(self) -> list[str]:
-        """Why a mean is missing."""
-        small = int(np.isnan(self.columns.get("perceptual", [])).sum())
-        if not small:
-            return []
-        return [
-            f"perceptual was left out: {small} of the {len(self.names)} pictures are smaller than "
-            f"{SMALLEST}x{SMALLEST}"
-        ]
+        """Why a mean is missing, or which pictures it is not of."""
+        small, flat = (
+            int(np.isnan(self.columns.get(field, [])).sum())
+            for field in ("perceptual", "spread_rank")
+        )
+        notes = []
+        if small:
+            notes.append(
+                f"perceptual was left out: {small} of the {len(self.names)} pictures are smaller "
+                f"than {SMALLEST}x{SMALLEST}"
+            )
+        if flat:
+            notes.append(
+                f"spread_rank leaves out {flat} of the {len(self.names)} pictures, whose spread or "
+                "error is the same everywhere"
+            )
+        return notes
 
     def shares(self) -> dict[str, tuple[float, ...]]:
         """What each picture has to do with the distances of the set that have shares, by field;
