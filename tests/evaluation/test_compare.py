@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from sr4.config.calibration import LEVELS
 from sr4.degradation import Degradation
 from sr4.errors import UsageError
 from sr4.evaluation.compare import IN_PAIRS, Comparison, compare
@@ -16,7 +18,8 @@ from sr4.evaluation.evaluate import BicubicUpscaler, evaluate
 from sr4.evaluation.metrics import bootstrap
 from sr4.evaluation.paired import holm, p_values
 from sr4.evaluation.reading import read_report
-from tests.evaluation.made_up import SCALE, Pictures, Upscaler
+from tests.config.test_calibration import calibration
+from tests.evaluation.made_up import SCALE, Pictures, SureUpscaler, Upscaler
 
 pytest.importorskip("skimage")
 
@@ -39,6 +42,20 @@ def test_scores_are_those_of_the_reports(found: Comparison, reports: Path) -> No
     assert {"psnr", "ssim", "consistency", "psnr_mean"} <= set(found.scores)
     assert set(found.scores["psnr_mean"]) == {"quiet", "loud"}  # of several samples
     assert found.notes == ()
+
+
+def test_a_number_of_some_pictures_is_so_of_those_that_all_have(
+    many: Pictures, tmp_path: Path
+) -> None:
+    """A flat picture has no rank of spread and error."""
+    flat = Pictures([np.full_like(many.pictures[0], 90), *many.pictures])
+    made_by = calibration(levels=LEVELS, factors={2: tuple(range(1, 13))})
+    options: dict[str, Any] = {"samples": 2, "features": None, "calibration": made_by}
+    for limit in (5, 8):
+        evaluation = evaluate(SureUpscaler(), flat, limit=limit, batch_size=1, **options)
+        evaluation.write(tmp_path / str(limit))
+    scores = compare([tmp_path / "5", tmp_path / "8"]).scores["spread_rank"]
+    assert scores["fake (5)"].value == scores["fake (8)"].value
 
 
 def test_pairs_differ_by_what_their_pictures_do(found: Comparison, reports: Path) -> None:

@@ -26,7 +26,14 @@ from sr4.evaluation.perceptual import PerceptualDistance
 from sr4.evaluation.report import Evaluation, check_report_folder
 from sr4.pictures.pixels import quantise, to_array
 from tests.config.test_calibration import calibration
-from tests.evaluation.made_up import SCALE, MeanColour, PerfectUpscaler, Pictures, Upscaler
+from tests.evaluation.made_up import (
+    SCALE,
+    MeanColour,
+    PerfectUpscaler,
+    Pictures,
+    SureUpscaler,
+    Upscaler,
+)
 
 pytest.importorskip("skimage")
 
@@ -227,17 +234,10 @@ def test_the_perceptual_distance_is_the_mean_over_the_pictures() -> None:
 
 
 def test_flat_pictures_have_no_part_in_the_rank_of_spread_and_error(source: Pictures) -> None:
-    class Sure(Upscaler):
-        """Draws no noise where a picture is flat."""
-
-        def sample(self, low_res: np.ndarray, **options: Any) -> np.ndarray:
-            self.noise = 0.1 * bool(np.ptp(low_res))
-            return super().sample(low_res, **options)
-
     def rank(pictures: Sequence[np.ndarray]) -> tuple[Interval | None, tuple[str, ...]]:
         made_by = calibration(levels=LEVELS, factors={2: tuple(range(1, 13))})
         options: dict[str, Any] = {"samples": 3, "features": None, "batch_size": 1}
-        found = evaluate(Sure(), Pictures(pictures), calibration=made_by, **options)
+        found = evaluate(SureUpscaler(), Pictures(pictures), calibration=made_by, **options)
         assert found.count == len(pictures)
         return found.spread_rank, found.notes[1:]
 

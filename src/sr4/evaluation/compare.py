@@ -246,7 +246,9 @@ def _scores(systems: Sequence[System], metrics: Sequence[Metric]) -> dict[str, d
 
 def _again(system: System, metric: Metric) -> Interval | None:
     values = [value for value in system.column(metric) if value is not None]
-    if len(values) < len(system.lines) or not isinstance(metric, PictureMetric):
+    if not values or not isinstance(metric, PictureMetric):
+        return None
+    if len(values) < len(system.lines) and not metric.of_some:
         return None
     return bootstrap(values, over=metric.over)
 
