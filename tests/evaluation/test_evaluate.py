@@ -307,6 +307,19 @@ def test_patches_lie_side_by_side(source: Pictures) -> None:
         evaluate(Upscaler(), source, limit=1, features=Spy(), patch=64)
 
 
+def test_pictures_smaller_than_a_patch_are_left_out() -> None:
+    rng = np.random.default_rng(0)
+    edges = Pictures([rng.integers(0, 256, (edge, 64, 3), np.uint8) for edge in (64, 40, 48)])
+    bad: list[str] = []
+    found = evaluate(Upscaler(), edges, features=MeanColour(), patch=48, bad=bad)
+    assert [one.name for one in found.pictures] == [edges.names[0], edges.names[2]]
+    (said,) = bad
+    assert "'faces/001.png' of 'memory' is 64x40 pixels; expected at least 48x48" in said
+    bad.clear()
+    assert evaluate(Upscaler(), edges, features=None, patch=48, bad=bad).count == 3
+    assert bad == []
+
+
 def test_examples_are_the_best_and_the_worst(fake: Evaluation, source: Pictures) -> None:
     """With the scores, the pixels and the numbers of their pictures."""
     ranked = sorted(fake.pictures, key=lambda picture: -picture.psnr)

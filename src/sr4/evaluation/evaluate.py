@@ -221,7 +221,7 @@ def evaluate(
         limit=limit,
         corruption=corruption,
         on_bad=None if bad is None else bad.append,
-        least=1 if bad is None else SSIM_WINDOW + 2 * border,
+        least=1 if bad is None else max(SSIM_WINDOW + 2 * border, tally.least),
     ):
         tally.add(batch, *sampling.draws(batch))
         if on_progress:

@@ -156,6 +156,11 @@ class Tally:
             spread=None if maps is None else maps[at][large].astype(np.float32),
         )
 
+    @property
+    def least(self) -> int:
+        """Pixels that each side of a picture has to have for its features."""
+        return self.patch if self.patch and self.extractors else 1
+
     def _patches(self, pixels: Pixels) -> Pixels:
         """Side by side from the first corner on; what does not fill one is left out."""
         edge = self.patch
