@@ -71,7 +71,7 @@ class Client:
     def __exit__(self, *error: object) -> None:
         self._http.close()
 
-    def upscale(self, data: bytes, **fields: object) -> Enlarged:
+    def upscale(self, data: bytes, /, **fields: object) -> Enlarged:
         """The result of a picture's file.
 
         Args:
@@ -123,22 +123,31 @@ class Client:
                     yield json.loads(line.removeprefix("data: "))["share"]
 
 
+def _field(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise argparse.ArgumentTypeError(f"got {text!r}; expected NAME=VALUE, such as seed=7")
+    return name, value
+
+
 def main() -> int:
     """Enlarge one picture."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("picture", type=Path)
     parser.add_argument("-o", "--out", type=Path, default=Path("large.png"))
     parser.add_argument("--url", default="http://127.0.0.1:8000")
-    parser.add_argument("-F", dest="fields", metavar="NAME=VALUE", action="append", default=[])
+    parser.add_argument(
+        "-F", dest="fields", type=_field, metavar="NAME=VALUE", action="append", default=[]
+    )
     options = parser.parse_args()
-    fields = dict(text.split("=", 1) for text in options.fields)
     with Client(options.url, os.environ.get("SR4_API_KEY")) as client:
         try:
-            result = client.upscale(options.picture.read_bytes(), **fields)
+            result = client.upscale(options.picture.read_bytes(), **dict(options.fields))
+            with options.out.open("xb") as file:
+                file.write(result.data)
         except (Refused, httpx.HTTPError, OSError) as error:
             print(f"{options.picture}: {error}", file=sys.stderr)
             return 1
-    options.out.write_bytes(result.data)
     print(f"{options.out}: consistency {result.consistency:.3f}, made by {dict(result.settings)}")
     return 0
 

@@ -515,7 +515,7 @@ def test_the_models_and_counts(client: Any, tiny_exported: Path) -> None:
 
 def test_the_example_of_a_client(service: Running, tmp_path: Path) -> None:
     for size, field, side in (((8, 8), "seed=7", 32), ((100, 100), "samples=2", 400)):
-        picture, out = tmp_path / "picture.png", tmp_path / "large.png"
+        picture, out = tmp_path / "picture.png", tmp_path / f"large-{side}.png"
         picture.write_bytes(encoded(*size))
         words = [sys.executable, str(CLIENT), str(picture), "-o", str(out), "--url", service.url]
         done = subprocess.run([*words, "-F", field], capture_output=True, text=True, check=False)
@@ -674,6 +674,38 @@ def test_it_does_not_start(
     assert outcome.code in (1, 2)
     assert outcome.err.splitlines()[-1].startswith("sr4: error: ")
     assert line in outcome.err
+
+
+def test_the_client_replaces_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = runpy.run_path(str(CLIENT))
+    (tmp_path / "face.png").write_bytes(b"a face")
+    (tmp_path / "large.png").write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["client.py", "face.png", "-F", "data=1"])
+
+    def upscale(_: object, data: bytes, /, **fields: object) -> Any:
+        assert (data, fields) == (b"a face", {"data": "1"})
+        return module["Enlarged"](b"large", {}, 0.0, ())
+
+    monkeypatch.setattr(module["Client"], "upscale", upscale)
+    assert module["main"]() == 1
+    assert capsys.readouterr().err == "face.png: [Errno 17] File exists: 'large.png'\n"
+    assert (tmp_path / "large.png").read_text() == "mine"
+    (tmp_path / "large.png").unlink()
+    assert module["main"]() == 0
+    assert (tmp_path / "large.png").read_bytes() == b"large"
+
+
+def test_a_field_of_the_client_has_a_value(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["client.py", "face.png", "-F", "seed"])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(str(CLIENT), run_name="__main__")
+    assert caught.value.code == 2
+    assert "argument -F: got 'seed'; expected NAME=VALUE" in capsys.readouterr().err
 
 
 def test_the_client_repeats_what_was_lost_before_it_came_to_the_service() -> None:
