@@ -49,7 +49,7 @@ def words(pictures: str, out: Path, recipes: tuple[str, ...] = RECIPES) -> list[
     """The command."""
     command = ["ablate", "--data", pictures, "--test", pictures, "--out", str(out)]
     command += ["--recipes", ",".join(recipes), "--budget", str(BUDGET)]
-    command += ["--limit", "6", "--judged", "7", "--steps", "4", "--size", "tiny"]
+    command += ["--limit", "6", "--judged", "7", "--steps", "4,2", "--size", "tiny"]
     for key, value in SETTINGS.items():
         command += ["--set", f"{key}={value}"]
     return command

@@ -109,6 +109,12 @@ def test_what_needs_few_steps_is_judged_at_few(
     better = make_row("hybrid-vlb", 20.4, projected=19)
     results = make_results(better, make_row("sr3-500", 20.0, projected=20))
     assert about(judge(results), "With few steps").verdict == "confirmed"
+    many = [score.model_copy(update={"steps": 250}) for score in better.scores if not score.own]
+    worse = make_row("sr3-500", projected=20)
+    results = make_results(
+        *(row.model_copy(update={"scores": (row.scores[0], *many)}) for row in (better, worse))
+    )
+    assert about(judge(results), "With few steps").verdict == "open"
     own = [score for score in better.scores if score.own or score.projected]
     results = make_results(
         better.model_copy(update={"scores": tuple(own)}), make_row("sr3-500", projected=20)
@@ -139,6 +145,28 @@ def test_numbers_of_steps_are_judged_at_these(make_row: MakeRow, make_results: M
     found = about(judge(make_results(one, other)), fewer)
     assert found.verdict == "open"
     assert found.evidence == "sr3 and sr3-500 were not scored so that it could be told"
+
+
+@pytest.mark.parametrize(
+    ("claim", "changed", "steps"),
+    [("cosine schedule is better", 100, 50), ("variance is better than beta as", 20, 10)],
+)
+def test_systems_are_compared_at_the_same_number_of_steps(
+    make_row: MakeRow, make_results: MakeResults, claim: str, changed: int, steps: int
+) -> None:
+    """As those of an ablation need not be that an earlier version made."""
+    names = ("sr3-500", "cosine+variance=large")
+    worse = [make_row(name, 20.0, projected=20.0) for name in names]
+    better = make_row("cosine", 20.5, projected=20.5)
+    assert about(judge(make_results(better, *worse)), claim).verdict == "confirmed"
+    scores = [
+        score.model_copy(update={"steps": steps}) if score.steps == changed else score
+        for score in better.scores
+    ]
+    better = better.model_copy(update={"scores": tuple(scores)})
+    found = about(judge(make_results(better, *worse)), claim)
+    assert found.verdict == "open"
+    assert "were not scored so that it could be told" in found.evidence
 
 
 def test_less_consistency_is_better(make_row: MakeRow, make_results: MakeResults) -> None:

@@ -23,7 +23,7 @@ torch = pytest.importorskip("torch")
 from sr4.ablation import run  # noqa: E402 - needs torch
 from sr4.ablation.plan import PAPER, Plan, recorded  # noqa: E402
 from sr4.ablation.results import Results, read_results  # noqa: E402 - needs torch
-from sr4.ablation.run import numbers_of_steps  # noqa: E402
+from sr4.ablation.run import judged_steps, numbers_of_steps  # noqa: E402
 from sr4.cli.main import main  # noqa: E402
 from sr4.errors import RunError, UsageError  # noqa: E402
 from sr4.recipes import OURS, RECIPES, recipe  # noqa: E402
@@ -104,10 +104,11 @@ def test_from_nothing_to_the_page(ablations: tuple[Path, list[str]]) -> None:
     for row in results.rows:
         assert row.images == results.budget == driver.BUDGET
         kinds = [(score.steps, score.own, score.projected) for score in row.scores]
-        _, _, own_projected, judged = row.scores
+        own_projected, judged = row.scores[3:]
         assert kinds == [
             (12, True, False),
             (4, False, False),
+            (2, False, False),
             (12, False, True),
             (4, False, True),
         ]
@@ -117,7 +118,7 @@ def test_from_nothing_to_the_page(ablations: tuple[Path, list[str]]) -> None:
         assert np.mean(judged.pictures["kid_efflite0"]) == pytest.approx(
             judged.evaluation.kid_efflite0.value, rel=0.01
         )
-        assert row.scores[2].evaluation.consistency.value < 0.1 < row.own.consistency.value
+        assert own_projected.evaluation.consistency.value < 0.1 < row.own.consistency.value
         assert [point.images for point in row.curve] == [100, 200]
         assert row.losses[-1].images == driver.BUDGET
         assert row.own.count == 6
@@ -221,6 +222,18 @@ def test_a_recipe_with_a_setting_of_its_own_is_a_system(peaceful: Path, pictures
     table = (peaceful / "README.md").read_text(encoding="utf-8")
     assert f"| {name} − cosine | variance=large |" in table
     assert (peaceful / "runs" / f"{name}-seed-1" / "model").is_dir()
+
+
+def test_a_system_with_fewer_steps_has_the_others_judged_anew(
+    peaceful: Path, pictures: Path
+) -> None:
+    """But those whose model is gone, which would have to be trained again."""
+    name = "cosine+sampling.steps=3+schedule.steps=3"
+    shutil.rmtree(peaceful / "runs" / "sr4")
+    assert main(driver.words(str(pictures), peaceful, ("cosine", "sr4", name))) == 0
+    rows = read_results(peaceful).rows
+    judged = {row.recipe: [one.steps for one in row.scores if one.projected] for row in rows}
+    assert (judged["cosine"], judged[name], judged["sr4"]) == ([12, 2], [3, 2], [12, 4])
 
 
 def test_its_results_are_enough_to_go_on(
@@ -407,3 +420,20 @@ def test_systems_are_scored_at_numbers_of_steps_that_they_have() -> None:
     assert steps["sr3"] == [2000, 20, 100]
     assert steps["sr4"] == [500, 20, 100]
     assert steps["regression"] == [1]
+
+
+@pytest.mark.parametrize(
+    ("names", "numbers", "judged"),
+    [
+        (PAPER, (20, 100), 100),
+        (PAPER, (100, 20), 100),
+        (PAPER, (20, 100, 1000), 100),  # which systems of 500 steps do not have
+        (("sr3", "regression"), (20, 100, 1000), 1000),
+        (PAPER, (1000,), None),
+        (PAPER, (), None),
+    ],
+)
+def test_systems_are_judged_at_the_most_steps_that_all_have(
+    names: tuple[str, ...], numbers: tuple[int, ...], judged: int | None
+) -> None:
+    assert judged_steps(map(recipe, names), numbers) == judged

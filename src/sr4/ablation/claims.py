@@ -124,7 +124,8 @@ def _compared(
     found = []
     for metric in metrics:
         scores = kind if metric in QUALITY else "own"
-        if (told := difference(results, one, other, metric, scores)) is not None:
+        told = difference(results, one, other, metric, scores)
+        if told is not None and results.is_alike((one, other), scores):
             found.append(_Compared(metric, told))
     return found
 
@@ -212,7 +213,7 @@ def _ahead_of_all(results: Results) -> tuple[Verdict, str]:
     evidence = "; ".join(parts)
     if -1 in signs:
         return "contradicted", evidence
-    return ("confirmed" if 0 not in signs else "open"), evidence
+    return ("confirmed" if signs and 0 not in signs else "open"), evidence
 
 
 def _earlier(results: Results) -> tuple[Verdict, str]:

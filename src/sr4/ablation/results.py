@@ -80,8 +80,11 @@ class Score(_Record):
 
 Kind = Literal["own", "own projected", "projected", "fewest"]
 """At the system's own number of steps, without projection as in the paper, or with it; with it at
-the most steps that all systems were scored at; without it at the fewest.
+the most steps that all systems were scored at; without it at the fewest, if these are few.
 """
+
+FEW = 100
+"""Steps; the paper says of less than these what it says of few."""
 
 
 class Row(_Record):
@@ -107,12 +110,13 @@ class Row(_Record):
         if kind == "own":
             return next(one for one in self.scores if one.own)
         if kind == "fewest":
-            others = [one for one in self.scores if not one.projected and not one.own]
-            return min(others, key=lambda one: one.steps, default=None)
+            few = [one for one in self.scores if not one.projected and one.steps < FEW]
+            return min(few, key=lambda one: one.steps, default=None)
         projected = [one for one in self.scores if one.projected]
+        own = next((one for one in projected if one.steps == self.own.nfe), None)
         if kind == "own projected":
-            return next((one for one in projected if one.steps == self.own.nfe), None)
-        return min(projected, key=lambda one: one.steps, default=None)
+            return own
+        return next((one for one in projected if one is not own), own)
 
 
 class Results(_Record):
@@ -133,6 +137,12 @@ class Results(_Record):
     def runs(self, name: str) -> tuple[Row, ...]:
         """The runs of a system, by their seeds; none of one that is not there."""
         return tuple(row for row in (*self.rows, *self.repeats) if row.recipe == name)
+
+    def is_alike(self, names: Iterable[str], kind: Kind) -> bool:
+        """Whether scores of a kind are all at the same number of steps, if they are to be."""
+        scores = (row.score(kind) for name in names for row in self.runs(name))
+        steps = {score.steps for score in scores if score is not None}
+        return len(steps) < 2 or kind in ("own", "own projected")
 
     def write(self, folder: Path) -> None:
         """Write results.json, whole or not at all."""

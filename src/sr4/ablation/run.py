@@ -211,7 +211,8 @@ class _Ablation:
         if not (self.out / RESULTS).is_file():
             return {}
         before = read_results(self.out)
-        found = {(row.recipe, row.seed): row for row in (*before.rows, *before.repeats)}
+        self.rows = {(row.recipe, row.seed): row for row in (*before.rows, *before.repeats)}
+        found = dict(self.rows)
         for name, seed, settings in self.runs:
             row = found.get((name, seed))
             if row is not None and not (row.settings == settings and self._is_scored(row)):
@@ -219,7 +220,20 @@ class _Ablation:
         return found
 
     def _is_scored(self, row: Row) -> bool:
-        return self.inception is None or all(one.evaluation.fid is not None for one in row.scores)
+        """Whether a run has the scores that are asked for."""
+        if self.inception is not None and any(one.evaluation.fid is None for one in row.scores):
+            return False
+        if not (self._run(_label(row.recipe, row.seed)) / "model").is_dir():
+            return True  # a number of steps is not worth another training
+        steps = self._judged(row.settings)
+        return any(one.projected and one.steps == steps for one in row.scores)
+
+    def _judged(self, settings: RunSettings) -> int:
+        """At how many steps the quality of a system is judged: where all can, the same number."""
+        systems = [*(one for *_, one in self.runs), *(row.settings for row in self.rows.values())]
+        common = judged_steps(systems, self.plan.steps)
+        draws = settings.model.schedule.kind != "none"
+        return common if common is not None and draws else settings.model.sampling.steps
 
     @property
     def _order(self) -> Iterable[tuple[str, int]]:
@@ -269,7 +283,7 @@ class _Ablation:
         own, *others = numbers_of_steps(settings, self.plan.steps)
         scores = [self._score(model, name, own, own=True)]
         scores += [self._score(model, name, steps) for steps in others]
-        judged = (own, *others)[-1]
+        judged = self._judged(settings)
         for steps in dict.fromkeys((own, judged)):
             count = self.plan.judged if steps == judged else None
             scores.append(self._score(model, name, steps, projected=True, limit=count))
@@ -364,6 +378,17 @@ def numbers_of_steps(settings: RunSettings, others: Sequence[int]) -> list[int]:
         if steps != own:
             numbers.append(steps)
     return numbers
+
+
+def judged_steps(systems: Iterable[RunSettings], numbers: Iterable[int]) -> int | None:
+    """The largest of some numbers of steps that all systems have which draw samples; None if there
+    is none.
+    """
+    common = {*numbers}
+    for settings in systems:
+        if settings.model.schedule.kind != "none":
+            common &= {*numbers_of_steps(settings, tuple(common))}
+    return max(common, default=None)
 
 
 def machine() -> str:
