@@ -39,7 +39,7 @@ export function say(text: string, isShown = false): void {
   if (isShown) clearing = setTimeout(() => (toast.hidden = true), 5000);
 }
 
-/** The text of a clipboard; false where the browser does not let pages write to it. */
+/** Whether a text could be put on the clipboard; some browsers do not let pages write to it. */
 export async function copy(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);

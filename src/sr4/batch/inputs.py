@@ -6,7 +6,7 @@ import os
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from sr4.data.tars import FileState, Place, file_state, index_tar
+from sr4.data.tars import ChangedError, FileState, Place, index_tar, read_place
 from sr4.errors import PictureError, reason
 from sr4.files.paths import is_address
 from sr4.files.patterns import is_pattern, matching
@@ -40,14 +40,12 @@ class Packed(NamedTuple):
         """
         check_size(self.place.size, repr(str(name)))
         try:
-            with self.tar.open("rb") as file:
-                if file_state(file) != self.state:
-                    raise PictureError(
-                        f"{str(name)!r} may be another by now, as its tar has changed; expected it "
-                        "to stay while it is read: call again"
-                    )
-                file.seek(self.place.offset)
-                return file.read(self.place.size)
+            return read_place(self.tar, self.place, self.state)
+        except ChangedError as error:
+            raise PictureError(
+                f"{str(name)!r} may be another by now, as its tar has changed; expected it to stay "
+                "while it is read: call again"
+            ) from error
         except OSError as error:
             raise PictureError(
                 f"{str(name)!r} cannot be read ({reason(error)}); expected its tar to stay while "

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sr4.model.diffusion_model import DiffusionModel
+from sr4.runtime import Network, WrappedNetwork
 from sr4.upscaling.cascade import CascadePipeline
 from sr4.upscaling.pipeline import Pipeline
 
-if TYPE_CHECKING:
-    from sr4.runtime import Network
 
-
-class _AskingNetwork:
+class _AskingNetwork(WrappedNetwork):
     """A network that asks before each evaluation whether to go on."""
 
     def __init__(self, network: Network, check: Callable[[], None]) -> None:
-        self._network, self._check = network, check
-        self.name, self.told = network.name, network.told
-        self.is_for_one = network.is_for_one
-        self.native, self.numpy = network.native, network.numpy
+        super().__init__(network)
+        self._check = check
 
     def __call__(self, x_t: Any, log_snr: float, upsampled: Any, known: Any = None) -> Any:
         self._check()
-        return self._network(x_t, log_snr, upsampled, *(() if known is None else (known,)))
+        return super().__call__(x_t, log_snr, upsampled, known)
 
 
 def asking(

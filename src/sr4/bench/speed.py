@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sr4.diffusion.samplers import OnStep, Step
 from sr4.model.diffusion_model import DiffusionModel
-from sr4.runtime import Network
+from sr4.runtime import Network, WrappedNetwork
 from sr4.upscaling.given import Picture
 from sr4.upscaling.pipeline import Pipeline
 
@@ -163,19 +163,15 @@ class _EnoughError(Exception):
     """Ends a sampling early."""
 
 
-class _TimedNetwork:
+class _TimedNetwork(WrappedNetwork):
     """A network that notes how long its evaluations take."""
 
     def __init__(self, network: Network) -> None:
-        self._network = network
-        self.name, self.told = network.name, network.told
-        self.is_for_one = network.is_for_one
-        self.native = network.native
-        self.numpy = network.numpy
+        super().__init__(network)
         self.seconds: list[float] = []
 
     def __call__(self, x_t: Any, log_snr: float, upsampled: Any, known: Any = None) -> Any:
         began = time.perf_counter()
-        output = self._network(x_t, log_snr, upsampled, *(() if known is None else (known,)))
+        output = super().__call__(x_t, log_snr, upsampled, known)
         self.seconds.append(time.perf_counter() - began)
         return output

@@ -25,7 +25,7 @@ from sr4.data.decoded import Pixels
 from sr4.data.encoded import EncodedSource, is_picture
 from sr4.data.patterns import matching_paths
 from sr4.data.remote import open_addresses
-from sr4.data.tars import file_state, index_tar
+from sr4.data.tars import ChangedError, index_tar, read_place
 from sr4.errors import (
     BadPictureError,
     DataError,
@@ -111,14 +111,12 @@ class TarSource(EncodedSource):
         self._places = list(places.values())
 
     def read_bytes(self, index: int) -> bytes:
-        offset, size = self._places[index]
-        self._check_size(index, size)
+        place = self._places[index]
+        self._check_size(index, place.size)
         try:
-            with self.paths[0].open("rb") as file:
-                if file_state(file) != self._state:  # the places may hold other pictures now
-                    raise self._unreadable(index, "the tar has changed")
-                file.seek(offset)
-                return file.read(size)
+            return read_place(self.paths[0], place, self._state)
+        except ChangedError as error:
+            raise self._unreadable(index, "the tar has changed") from error
         except OSError as error:
             raise self._unreadable(index, reason(error)) from error
 

@@ -72,6 +72,20 @@ def index_tar(path: Path, is_wanted: Callable[[str], bool]) -> tuple[FileState, 
         ) from error
 
 
+def read_place(tar: Path, place: Place, state: FileState) -> bytes:
+    """The bytes of a member, where it was found when the tar had that state.
+
+    Raises:
+        ChangedError: it has another one, and the place may hold anything.
+        OSError: it cannot be read.
+    """
+    with tar.open("rb") as file:
+        if file_state(file) != state:
+            raise ChangedError
+        file.seek(place.offset)
+        return file.read(place.size)
+
+
 def index_open_tar(
     file: IO[bytes], name: str, is_wanted: Callable[[str], bool]
 ) -> dict[str, Place]:

@@ -74,6 +74,19 @@ class Network(Protocol):
         ...
 
 
+class WrappedNetwork:
+    """A network that is another one, but for what a subclass does around each evaluation."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self.name, self.told = network.name, network.told
+        self.is_for_one = network.is_for_one
+        self.native, self.numpy = network.native, network.numpy
+
+    def __call__(self, x_t: Array, log_snr: float, upsampled: Array, known: Any = None) -> Array:
+        return self._network(x_t, log_snr, upsampled, *(() if known is None else (known,)))
+
+
 def failure(runtime: str, shape: tuple[int, ...], error: Exception) -> ModelError:
     """What a runtime's own error means; for the runtimes that have one type for all of them."""
     said = reason(error)
