@@ -244,3 +244,27 @@ def test_an_address_is_shown_as_it_was_given(text: str) -> None:
     assert f"got the address {text!r}; expected a file" in only_failure(text)
     with pytest.raises(UsageError, match="expected a place on this computer"):
         plan_pictures(["a.png"], Path(text))
+
+
+@pytest.mark.parametrize(
+    ("out", "suffix", "said"),
+    [
+        ("a.jpgg", None, r"^got the output 'a\.jpgg'; .*did you mean '\.jpg'\? A folder"),
+        ("a.pgn", None, r"did you mean '\.png'\?"),
+        ("a.png", ".jpg", r"^got the output 'a\.png' with the format jpg; expected one format"),
+    ],
+)
+def test_slips_in_the_name_of_an_output(tmp_path: Path, out: str, suffix: str, said: str) -> None:
+    Image.new("L", (8, 8)).save(tmp_path / "in.png")
+    with pytest.raises(UsageError, match=said):
+        plan_pictures([str(tmp_path / "in.png")], Path(out), suffix=suffix)
+
+
+@pytest.mark.parametrize(
+    ("out", "suffix"),
+    [("large.v2", None), ("a.jpeg", ".jpg"), ("a.tif", ".tiff"), ("z.png", "same"), ("a.x4", None)],
+)
+def test_names_of_outputs_that_are_none(tmp_path: Path, out: str, suffix: str) -> None:
+    Image.new("L", (8, 8)).save(tmp_path / "in.png")
+    (planned,) = plan_pictures([str(tmp_path / "in.png")], Path(out), suffix=suffix).pictures
+    assert planned.output in (Path(out), Path(out, "in.png"))

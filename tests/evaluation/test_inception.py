@@ -122,7 +122,7 @@ def test_an_evaluation_has_fid_and_kid_and_names_the_weights(weights: Path) -> N
     assert "kid" in found.protocol
     assert "fid" in found.protocol
     left_out, other_weights, few, small_set = found.notes
-    assert "kid: a kernel distance of 4 is unbiased but may lie far off" in few
+    assert "kid: a kernel distance of 4 may lie far off" in few
     assert "by choice" in left_out
     assert f"starts with {digest[:8]} instead of 6726825d" in other_weights
     assert "fid: the Fréchet distance of 4 pictures in 2048 dimensions is biased" in small_set

@@ -10,7 +10,8 @@ import pytest
 from sr4.degradation import Degradation
 from sr4.errors import UsageError
 from sr4.evaluation.observed import Observed
-from sr4.evaluation.table import FIELDS, METRICS, OF_PICTURES, OF_SETS, Compared
+from sr4.evaluation.set_words import Compared
+from sr4.evaluation.table import FIELDS, METRICS, OF_PICTURES, OF_SETS
 
 SCALE = 4
 SCORE = {metric.field: metric for metric in OF_PICTURES}

@@ -27,7 +27,7 @@ ELSEWHERE = {
     "degradation/test_operator.py": "degradation/banded degradation/fit degradation/inverse",
     "evaluation/test_evaluate.py": "evaluation/report evaluation/tally",
     "evaluation/test_metrics.py": "evaluation/_optional",
-    "evaluation/test_table.py": "evaluation/observed",
+    "evaluation/test_table.py": "evaluation/observed evaluation/set_words",
     "evidence/test_choose.py": "evidence/kinds",
     "machine/test_processors.py": "machine/control_groups",
     "features/test_model_safety.py": "model/folder runtime/files runtime/graph_check "

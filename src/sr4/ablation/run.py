@@ -232,7 +232,7 @@ class _Ablation:
         """At how many steps the quality of a system is judged: where all can, the same number."""
         systems = [*(one for *_, one in self.runs), *(row.settings for row in self.rows.values())]
         common = judged_steps(systems, self.plan.steps)
-        draws = settings.model.schedule.kind != "none"
+        draws = settings.model.schedule.is_diffusion
         return common if common is not None and draws else settings.model.sampling.steps
 
     @property
@@ -386,7 +386,7 @@ def judged_steps(systems: Iterable[RunSettings], numbers: Iterable[int]) -> int 
     """
     common = {*numbers}
     for settings in systems:
-        if settings.model.schedule.kind != "none":
+        if settings.model.schedule.is_diffusion:
             common &= {*numbers_of_steps(settings, tuple(common))}
     return max(common, default=None)
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from sr4.data.tars import ChangedError, FileState, Place, index_tar, read_place
-from sr4.errors import PictureError, reason
+from sr4.errors import PictureError, UsageError, reason
 from sr4.files.paths import is_address
 from sr4.files.patterns import is_pattern, matching
 from sr4.pictures import READ_SUFFIXES, WRITE_SUFFIXES, natural_suffix
 from sr4.pictures.decoding import check_size
-from sr4.pictures.finding import counted, list_files, nothing_found, read_here
+from sr4.pictures.finding import FOREIGN_SUFFIXES, counted, list_files, nothing_found, read_here
 
 TAR = ".tar"
+NAMED = READ_SUFFIXES | set(WRITE_SUFFIXES) | FOREIGN_SUFFIXES
+"""Suffixes of pictures: an output with another one is a folder."""
+_USUAL = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+_ALIKE = ({".jpg", ".jpeg"}, {".tif", ".tiff"})
+_LIKE = 0.75  # share of the letters that two suffixes have in common
 
 
 class Packed(NamedTuple):
@@ -138,6 +144,34 @@ def _expand_tar(tar: Path, others: list[Path]) -> list[Found]:
     if not found:
         raise PictureError(f"the tar {str(tar)!r} {nothing_found(counted(others))}")
     return found
+
+
+def is_file_name(out: Path, suffix: str | None, *, single: bool) -> bool:
+    """Whether an output names the file of a picture, rather than a folder.
+
+    Args:
+        suffix: that results are to have; None or "same" for no certain one.
+        single: whether there is one picture, whose result may be a file.
+
+    Raises:
+        UsageError: it names a file of another format, or most likely one by a slip.
+    """
+    own = out.suffix.lower()
+    if out.is_dir():
+        return False
+    if own not in NAMED:
+        if single and (meant := get_close_matches(own, _USUAL, 1, _LIKE)):
+            raise UsageError(
+                f"got the output {str(out)!r}; expected a file or a folder: did you mean "
+                f"{meant[0]!r}? A folder of that name has to be made first"
+            )
+        return False
+    if single and suffix not in (None, "same", own) and {own, suffix} not in _ALIKE:
+        raise UsageError(
+            f"got the output {str(out)!r} with the format {str(suffix).lstrip('.')}; expected one "
+            "format: leave out one of them, or name the file so"
+        )
+    return True
 
 
 def result_name(found: Found, suffix: str | None) -> Path:

@@ -10,20 +10,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from sr4.batch.inputs import Found, Packed, expand, result_name
+from sr4.batch.inputs import Found, Packed, expand, is_file_name, result_name
 from sr4.batch.provenance import is_result
 from sr4.errors import PictureError, SR4Error, UsageError
 from sr4.files.paths import refuse_address, refuse_unreachable
-from sr4.pictures import READ_SUFFIXES, WRITE_SUFFIXES, natural_suffix, read_size
-from sr4.pictures.finding import FOREIGN_SUFFIXES, counted
+from sr4.pictures import WRITE_SUFFIXES, natural_suffix, read_size
+from sr4.pictures.finding import counted
 
 DEFAULT_OUT = Path("upscaled")
 _ONLY_RESULTS = (
     "there is nothing but results of sr4; expected other pictures: to upscale results again, "
     "choose another -o"
 )
-NAMED = READ_SUFFIXES | set(WRITE_SUFFIXES) | FOREIGN_SUFFIXES
-"""Suffixes of pictures: an output with another one is a folder."""
 
 Made = Callable[["PlannedPicture"], Collection[Path]]
 """Which existing outputs of a picture an earlier call has made in the same way."""
@@ -163,7 +161,7 @@ def plan_pictures(
 
     single = len(inputs) == 1 and len(found) == 1
     single = single and not os.path.isdir(inputs[0]) and found[0].packed is None
-    to_file = out is not None and out.suffix.lower() in NAMED and not out.is_dir()
+    to_file = out is not None and is_file_name(out, suffix, single=single)
     if out is not None and found and not single and (to_file or out.is_file()):
         raise UsageError(
             f"got the output file {str(out)!r} for {len(found)} pictures; expected a folder: "
@@ -366,7 +364,7 @@ class _Desk:
                 raise PictureError(
                     f"{str(picture.source)!r} and {str(self._taken[output])!r} would both write "
                     f"{str(output)!r}; expected one input for each output: upscale them into "
-                    "different folders"
+                    "different folders, or with --format same where their formats differ"
                 )
             if self._overwrite and os.path.realpath(output) in self._sources:
                 raise PictureError(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sr4.evaluation.table import FEW, FIELDS, OF_SETS
+from sr4.evaluation.set_words import FEW
+from sr4.evaluation.table import FIELDS, OF_SETS
 
 _TITLES = {"count": "pictures"}  # of what is no metric
 

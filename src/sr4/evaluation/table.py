@@ -15,10 +15,6 @@ import numpy as np
 
 from sr4.evaluation import metrics
 from sr4.evaluation.distances import (
-    KERNEL_SCALE,
-    SUBSET_SIZE,
-    SUBSETS,
-    frechet_bias,
     frechet_distance_interval,
     kernel_distance_interval,
     kernel_distance_shares,
@@ -26,24 +22,16 @@ from sr4.evaluation.distances import (
 from sr4.evaluation.metrics import Float64, Interval
 from sr4.evaluation.observed import LEVELS, Observed
 from sr4.evaluation.perceptual import SMALLEST
+from sr4.evaluation.set_words import (
+    Compared,
+    bias_caution,
+    few_caution,
+    frechet_protocol,
+    kernel_protocol,
+)
 
 PSNR_LIMIT = 100.0  # dB; an exact result would make every mean infinite
 CONSISTENCY_UNIT = 1e-5
-FEW = 100  # pictures below which a distance between sets says little
-
-
-@dataclass(frozen=True)
-class Compared:
-    """What sets hold whose distance is told.
-
-    Args:
-        pictures: their number.
-        count: features compared; patch: edge of the patches that they are of; None: of pictures.
-    """
-
-    pictures: int
-    count: int
-    patch: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,53 +140,6 @@ def _ssim_protocol() -> str:
     return (
         f"{package}; Gaussian window of {metrics.SSIM_WINDOW} pixels, sigma {metrics.SSIM_SIGMA}, "
         "population covariance, where the window is inside the picture; mean over the channels"
-    )
-
-
-def _kernel_protocol(of: Compared) -> str:
-    what = f"{of.count} patches of {of.patch}x{of.patch} pixels, side by side"
-    if of.count > SUBSET_SIZE:
-        subsets = f"of {what if of.patch else 'pictures'}: mean of {SUBSETS} random subsets of "
-        subsets += str(SUBSET_SIZE)
-    else:
-        what = what if of.patch else f"{of.count} pictures"
-        subsets = f"over all {what} at once (subsets are of {SUBSET_SIZE})"
-    return (
-        f"(x·y / dimension + 1)³, unbiased for sets that are drawn independently, {subsets}, "
-        f"x {KERNEL_SCALE:g}; interval: bootstrap of each picture's share"
-    )
-
-
-def _frechet_protocol(of: Compared) -> str:
-    return (
-        "results from originals; means and sample covariances, float64; interval: bootstrap of "
-        "each picture's share, which leaves the bias of small sets in"
-    )
-
-
-def _biased(unbiased: str) -> Callable[[Compared, int], str | None]:
-    """The caution of a Fréchet distance, which names the metric to use instead."""
-
-    def caution(of: Compared, dimension: int) -> str | None:
-        bias = frechet_bias(of.count, dimension)
-        return f"{bias} ({unbiased})" if bias else None
-
-    return caution
-
-
-def _few(of: Compared, _dimension: int) -> str | None:
-    """The caution of a kernel distance, whose deviation falls with the number of pictures only."""
-    if of.pictures >= FEW:
-        return None
-    if of.count >= FEW:
-        return (
-            f"its interval is that of {of.pictures} pictures, whatever the number of their "
-            f"patches, and too narrow: expected at least {FEW} pictures"
-        )
-    return (
-        f"a kernel distance of {of.count} may lie far off, below 0 even, as results resemble their "
-        f"own truths, and its interval is too narrow: expected at least {FEW} pictures, or "
-        "patches of larger ones (--patch)"
     )
 
 
@@ -358,8 +299,8 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         network="efflite0",
         of=kernel_distance_interval,
         shares=kernel_distance_shares,
-        protocol=_kernel_protocol,
-        caution=_few,
+        protocol=kernel_protocol,
+        caution=few_caution,
     ),
     SetMetric(
         field="fd_efflite0",
@@ -370,8 +311,8 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         tables="long",
         network="efflite0",
         of=frechet_distance_interval,
-        protocol=_frechet_protocol,
-        caution=_biased("kid_efflite0"),
+        protocol=frechet_protocol,
+        caution=bias_caution("kid_efflite0"),
     ),
     SetMetric(
         field="kid",
@@ -384,8 +325,8 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         network="inception",
         of=kernel_distance_interval,
         shares=kernel_distance_shares,
-        protocol=_kernel_protocol,
-        caution=_few,
+        protocol=kernel_protocol,
+        caution=few_caution,
     ),
     SetMetric(
         field="fid",
@@ -396,8 +337,8 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         tables="long",
         network="inception",
         of=frechet_distance_interval,
-        protocol=_frechet_protocol,
-        caution=_biased("kid"),
+        protocol=frechet_protocol,
+        caution=bias_caution("kid"),
     ),
 )
 """All scores, in the order in which they are shown."""

@@ -25,8 +25,9 @@ from sr4.evaluation.metrics import Interval, bootstrap
 from sr4.evaluation.observed import Observed, unit
 from sr4.evaluation.perceptual import SMALLEST, PerceptualDistance
 from sr4.evaluation.report import Example, PictureScore, Reliability
+from sr4.evaluation.set_words import Compared
 from sr4.evaluation.spread import Intervals, Pixels, Spread
-from sr4.evaluation.table import IN_PICTURES, OF_PICTURES, OF_SETS, Compared, psnr
+from sr4.evaluation.table import IN_PICTURES, OF_PICTURES, OF_SETS, psnr
 from sr4.files.paths import plain
 from sr4.pictures.pixels import quantise, shown
 from sr4.plots.heatmap import LEVEL, Legend, legend_of

@@ -141,10 +141,16 @@ class Distillation:
         )
         aim = (made * whole).sum()  # whose gradient is `whole`
         if self._has_mean:
-            x_0 = self._denoiser.mean(output, x_t, log_snr)
-            mean = frame.constrain_unclipped(x_0, consistency=self._consistency)
-            aim = aim + simple_loss(mean, real, 2).sqrt().mean()
+            aim = aim + self._error_of_mean(output, x_t, log_snr, frame, real)
         return Losses(distance.detach(), (aim, *judged))
+
+    def _error_of_mean(
+        self, output: Tensor, x_t: Tensor, log_snr: NDArray[np.float64], frame: Frame, real: Tensor
+    ) -> Tensor:
+        x_0 = self._denoiser.mean(output, x_t, log_snr)
+        mean = frame.constrain_unclipped(x_0, consistency=self._consistency)
+        found: Tensor = simple_loss(mean, real, 2).sqrt().mean()
+        return found
 
     def _distance(self, made: Tensor, goal: Tensor, others: Tensor | None) -> Tensor:
         """Of results from their goal, a scalar: an energy score if others are there. Not squared:
