@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 ray = pytest.importorskip("ray")
+pytest.importorskip("ray.serve")  # which also leaves its warnings of others out
 
 from sr4._version import __version__  # noqa: E402
 from sr4.batch.events import Advanced, Done, Event, Failed, Started  # noqa: E402
