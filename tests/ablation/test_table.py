@@ -12,7 +12,7 @@ from sr4.ablation.claims import judge
 from sr4.ablation.results import Results, Row
 from sr4.ablation.table import (
     PAIRS,
-    PAPER,
+    PUBLISHED,
     all_metrics_table,
     claims_table,
     metrics_of,
@@ -80,7 +80,7 @@ def test_the_papers_figures_are_those_of_its_table(shared: Path) -> None:
     for title, name in IN_THE_PAPER.items():
         (line,) = re.findall(rf"^{re.escape(title)}\t(.*)$", text, re.MULTILINE)
         found[name] = tuple(figure or NONE for figure in line.split("\t"))
-    assert {name: tuple(one) for name, one in PAPER.items()} == found
+    assert {name: tuple(one) for name, one in PUBLISHED.items()} == found
 
 
 def test_bold_is_the_best_system_whose_interval_overlaps_no_other(
@@ -169,7 +169,7 @@ def test_pairs_show_projected_scores_where_all_have_one(
 
 
 def test_pairs_and_the_paper_name_recipes() -> None:
-    named = {name for one, other, _ in PAIRS for name in (one, other)} | set(PAPER)
+    named = {name for one, other, _ in PAIRS for name in (one, other)} | set(PUBLISHED)
     assert {name.partition("+")[0] for name in named} <= set(RECIPES)
 
 

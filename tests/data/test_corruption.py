@@ -29,7 +29,7 @@ from sr4.data.encoded import EncodedSource
 from sr4.data.evaluation import evaluation_batches
 from sr4.data.sources import open_source
 from sr4.degradation import Degradation
-from sr4.degradation.known import CLEAN, NOTHING, Known
+from sr4.degradation.known import CLEAN, UNKNOWN, Known
 from sr4.errors import DataError
 from sr4.pictures.pixels import quantise, to_array
 
@@ -180,8 +180,8 @@ def test_a_share_stays_clean_and_is_known_to_be() -> None:
     assert 70 <= sum(is_clean) <= 130
     assert all(equal for one, equal in zip(found, is_clean, strict=True) if one.is_clean)
     told = [one.known for one, clean in zip(found, is_clean, strict=True) if clean]
-    assert set(told) == {CLEAN, NOTHING}  # of a fifth nothing is known
-    assert 5 <= told.count(NOTHING) <= 40
+    assert set(told) == {CLEAN, UNKNOWN}  # of a fifth nothing is known
+    assert 5 <= told.count(UNKNOWN) <= 40
     assert all(one.file is None for one, clean in zip(found, is_clean, strict=True) if clean)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sr4.degradation.known import CLEAN, KNOWN_LENGTH, NOTHING, Known
+from sr4.degradation.known import CLEAN, KNOWN_LENGTH, UNKNOWN, Known
 
 
 def test_each_value_comes_with_whether_it_is_known() -> None:
-    np.testing.assert_array_equal(NOTHING.vector(), np.zeros(KNOWN_LENGTH))
+    np.testing.assert_array_equal(UNKNOWN.vector(), np.zeros(KNOWN_LENGTH))
     np.testing.assert_array_equal(CLEAN.vector(), [0, 1, 0, 1, 0, 1])
     vector = Known(noise=8.0, quality=65.0).vector()
     assert vector.dtype == np.float32

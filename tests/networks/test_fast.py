@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from sr4.degradation.known import CLEAN, KNOWN_LENGTH, NOTHING, Known
+from sr4.degradation.known import CLEAN, KNOWN_LENGTH, UNKNOWN, Known
 from sr4.networks.blocks import (
     ChannelNorm,
     LogSNREmbedding,
@@ -162,7 +162,7 @@ def test_what_is_known_of_the_degradation_matters(
     network = fill(
         FastUNet(widths=(16, 32), blocks=(1, 1), patch=2, embedding=16, degradation_aware=True)
     )
-    vectors = torch.from_numpy(np.stack([CLEAN.vector(), NOTHING.vector(), Known(5.0).vector()]))
+    vectors = torch.from_numpy(np.stack([CLEAN.vector(), UNKNOWN.vector(), Known(5.0).vector()]))
     told = network(*arguments, vectors)
     without = network(*arguments)  # nothing is known
     assert torch.equal(without, network(*arguments, torch.zeros(3, KNOWN_LENGTH)))

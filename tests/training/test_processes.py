@@ -25,8 +25,8 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_single_process_is_the_first_of_one() -> None:
     with processes.joined():
         assert (processes.count(), processes.rank(), processes.is_first()) == (1, 0, True)
-        assert processes.any_of(True, False) == (True, False)
-        assert processes.told("so") == ["so"]
+        assert processes.anywhere(True, False) == (True, False)
+        assert processes.gathered("so") == ["so"]
         assert processes.from_first(b"so") == b"so"
         one = torch.ones(2)
         assert processes.total(one) is one
@@ -88,7 +88,7 @@ def test_what_differs_between_processes_is_named(monkeypatch: pytest.MonkeyPatch
     def told(text: str) -> list[str]:
         return [text, text, text.replace('"seed": 0', '"seed": 3')]
 
-    monkeypatch.setattr(processes, "told", told)
+    monkeypatch.setattr(processes, "gathered", told)
     from sr4.training.run_folder import differences
 
     processes.check_alike({"seed": 1}, differences)
@@ -110,7 +110,7 @@ def test_other_training_pictures_are_a_difference(
         said.append(text)
         return [said[0], text]
 
-    monkeypatch.setattr(processes, "told", told)
+    monkeypatch.setattr(processes, "gathered", told)
     settings = recipe("sr3")
     trainer._check_alike(settings, source)
     fewer = excluding(source, [source.names[-1]])

@@ -39,7 +39,7 @@ class Published(NamedTuple):
 
 
 # SR4 paper, Table 1: faces of 16→128 pixels, FFHQ to CelebA-HQ, 640,000 iterations of batch 4.
-PAPER: Mapping[str, Published] = {
+PUBLISHED: Mapping[str, Published] = {
     "sr3": Published("23", "0.68", "55.68"),
     "sr3-500": Published("22.4", "0.66", "60.42"),
     "hybrid-vlb": Published("18.6", "0.61", NONE),
@@ -89,7 +89,7 @@ def score_table(results: Results) -> Table:
                 for metric in metrics
             ),
             *_cost_cells(row),
-            *map(Cell, PAPER.get(row.recipe, (NONE, NONE, NONE))),
+            *map(Cell, PUBLISHED.get(row.recipe, (NONE, NONE, NONE))),
         )
         for number, row in enumerate(rows)
     ]

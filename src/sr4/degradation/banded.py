@@ -21,7 +21,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from sr4.degradation.arrays import array_namespace
 from sr4.degradation.bicubic import Rows, RowsOf
-from sr4.degradation.inverse import NOTHING
+from sr4.degradation.inverse import NEGLIGIBLE
 from sr4.machine.processors import in_pieces
 
 Array = Any  # a NumPy array or a torch tensor
@@ -125,7 +125,7 @@ def blocks(rows: RowsOf, size_in: int, size_out: int, block: int) -> list[Run]:
         return (
             b.first - a.first == (other - one) * step
             and b.matrix.shape == a.matrix.shape
-            and bool(np.abs(b.matrix - a.matrix).max() <= NOTHING * np.abs(a.matrix).max())
+            and bool(np.abs(b.matrix - a.matrix).max() <= NEGLIGIBLE * np.abs(a.matrix).max())
         )
 
     pairs = () if rest else pairwise(range(count))
@@ -139,7 +139,7 @@ def blocks(rows: RowsOf, size_in: int, size_out: int, block: int) -> list[Run]:
 
 def _trimmed(rows: Rows) -> Rows:
     size = np.abs(rows.matrix).max(axis=0)
-    seen = np.flatnonzero(size > NOTHING * size.max())
+    seen = np.flatnonzero(size > NEGLIGIBLE * size.max())
     return Rows(rows.first + int(seen[0]), rows.matrix[:, seen[0] : seen[-1] + 1])
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from sr4.degradation.bicubic import Float64, Rows, RowsOf
 
-NOTHING = 1e-9  # what counts as zero in a matrix, in units of its largest entry
+NEGLIGIBLE = 1e-9  # what counts as zero in a matrix, in units of its largest entry
 _NEAR = 12  # low-res pixels on each side that are looked at first
 
 
@@ -82,6 +82,6 @@ def _from_what_is_near(
         matrix = near(first, last)
         size = np.abs(matrix).max(axis=0)
         outermost = max(size[0] if first > 0 else 0, size[-1] if last < low else 0)
-        if outermost <= NOTHING * size.max():
+        if outermost <= NEGLIGIBLE * size.max():
             return Rows(first, matrix)
         reach *= 2

@@ -47,6 +47,6 @@ class Known(NamedTuple):
 KNOWN_LENGTH = Known().vector().size
 """Of the vector that networks are given."""
 
-NOTHING = Known()
+UNKNOWN = Known()
 CLEAN = Known(noise=0.0, blur=0.0, quality=100.0)
 """A picture that D alone has made."""

@@ -17,7 +17,7 @@ from sr4.evaluation.metrics import Float64
 from sr4.evaluation.perceptual import PerceptualDistance
 from sr4.evaluation.spread import Intervals, Pixels
 
-LEVELS = 255  # of 8 bits
+PEAK = 255  # of 8 bits
 _RGB = 3  # channels
 
 
@@ -90,4 +90,4 @@ class Observed:
 
 def unit(pixels: NDArray[np.uint8] | Float64) -> Float64:
     """8-bit levels (B, H, W, C) to (B, C, H, W) in [0, 1]."""
-    return np.asarray(np.moveaxis(pixels, -1, -3) / LEVELS)
+    return np.asarray(np.moveaxis(pixels, -1, -3) / PEAK)

@@ -20,7 +20,7 @@ from sr4.evaluation.distances import (
     kernel_distance_shares,
 )
 from sr4.evaluation.metrics import Float64, Interval
-from sr4.evaluation.observed import LEVELS, Observed
+from sr4.evaluation.observed import PEAK, Observed
 from sr4.evaluation.perceptual import SMALLEST
 from sr4.evaluation.set_words import (
     Compared,
@@ -236,7 +236,7 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         higher_is_better=False,
         decimals=2,
         tables="long",
-        of=lambda seen: metrics.colour_drift(*seen.degraded) * LEVELS,
+        of=lambda seen: metrics.colour_drift(*seen.degraded) * PEAK,
         protocol="mean(D(result) - low_res) over the pixels, root mean square over R, G and B, in "
         "8-bit levels; D without rounding",
     ),

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sr4.degradation.known import Known
+from sr4.degradation.known import UNKNOWN, Known
 from sr4.degradation.protocols import Degrades, Invertible
 from sr4.evidence import Kind
 from sr4.evidence.boxes import JpegBoxes
@@ -23,7 +23,6 @@ D = TypeVar("D", bound=Degrades)
 _ROUNDING = 0.5  # of a step between values, by which the rounding of a file moves a pixel
 _DEVIATIONS = 3.0  # of the noise of a coefficient that are taken for possible
 _CLEAN = Known(0.0, None, 100.0)
-_UNKNOWN = Known()
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Evidence:
     """
 
     kind: Kind
-    known: Known = _UNKNOWN
+    known: Known = UNKNOWN
     blur: float = 0.0
     subsampling: str | None = None
     notes: tuple[str, ...] = ()
@@ -113,7 +112,7 @@ def exact(step: float = LEVEL, *, known: Known = _CLEAN, blur: float = 0.0) -> E
 
 
 def jpeg(
-    boxes: JpegBoxes, tables: Tables, *, known: Known = _UNKNOWN, blur: float = 0.0
+    boxes: JpegBoxes, tables: Tables, *, known: Known = UNKNOWN, blur: float = 0.0
 ) -> Evidence:
     """The boxes of a JPEG file, widened by the noise that was there before it was compressed, if
     that is known.
@@ -127,13 +126,13 @@ def jpeg(
 
 
 def noisy(
-    deviation: float, *, known: Known = _UNKNOWN, blur: float = 0.0, notes: tuple[str, ...] = ()
+    deviation: float, *, known: Known = UNKNOWN, blur: float = 0.0, notes: tuple[str, ...] = ()
 ) -> Evidence:
     """The pixels, to a deviation in levels of 255."""
     radius = _DEVIATIONS * deviation * LEVEL
     return Evidence("noise", known, blur, notes=notes, _around=NoiseBox, _radius=radius)
 
 
-def nothing(known: Known = _UNKNOWN) -> Evidence:
+def nothing(known: Known = UNKNOWN) -> Evidence:
     """No evidence: results may be anything."""
     return Evidence("none", known)

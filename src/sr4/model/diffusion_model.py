@@ -173,7 +173,7 @@ class DiffusionModel:
                 f"{low_res.shape}; expected equal"
             )
         settings = self.sampling(steps, sampler, consistency, detail)
-        told = self.told(known or [CLEAN] * len(low_res))
+        told = self.known_vectors(known or [CLEAN] * len(low_res))
         height, width = low_res.shape[2:]
         larger = self.pad(low_res)
         own = padded(constraints, (height, width), larger) if constraints else None
@@ -243,7 +243,7 @@ class DiffusionModel:
         """What the answer of `evaluate` says of x_t (see `sr4.diffusion.denoiser.Denoiser`)."""
         return self.denoiser(answer, x_t, log_snr, frame, consistency=settings.consistency)
 
-    def told(self, known: Sequence[Known]) -> Array | None:
+    def known_vectors(self, known: Sequence[Known]) -> Array | None:
         """What the network is told of the degradation of each picture, (B, 6) as it takes it; None
         if it is not told.
         """

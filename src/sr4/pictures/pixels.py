@@ -13,7 +13,7 @@ from PIL import Image
 
 from sr4.errors import PictureError
 
-LEVELS = (np.arange(256) / 127.5 - 1).astype(np.float32)
+UNIT_LEVELS = (np.arange(256) / 127.5 - 1).astype(np.float32)
 """[-1, 1] of the 256 levels, correctly rounded; -1 and 1 are exact."""
 
 
@@ -33,7 +33,7 @@ def to_array(image: Image.Image | NDArray[Any]) -> NDArray[np.float32]:
         pixels = pixels[:, :, None]
     if pixels.dtype == np.float32:
         return np.ascontiguousarray(np.moveaxis(pixels, -1, -3))
-    return np.take(LEVELS, np.moveaxis(pixels, -1, -3))
+    return np.take(UNIT_LEVELS, np.moveaxis(pixels, -1, -3))
 
 
 def quantise(array: ArrayLike) -> NDArray[np.uint8]:

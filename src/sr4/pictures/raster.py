@@ -16,7 +16,7 @@ from PIL import Image, ImageCms
 
 from sr4.errors import PictureError, reason
 from sr4.pictures.filling import filled
-from sr4.pictures.pixels import LEVELS
+from sr4.pictures.pixels import UNIT_LEVELS
 from sr4.pictures.rgb import upright
 
 Colour = Literal["grey", "rgb", "cmyk", "bands"]
@@ -70,7 +70,7 @@ class Span:
     def unit(self, pixels: NDArray[Any]) -> Floats:
         """[-1, 1] of pixels, same shape."""
         if self.dtype == np.uint8 and (self.low, self.high) == (0, 255):
-            return np.take(LEVELS, pixels)
+            return np.take(UNIT_LEVELS, pixels)
         return self.exact_unit(pixels).astype(np.float32)
 
     def exact_unit(self, pixels: NDArray[Any]) -> NDArray[np.float64]:

@@ -143,7 +143,9 @@ class Optimisation:
         for what, value in figures.items():
             if not torch.isfinite(value):
                 self.skipped += 1
-                names = processes.told(", ".join(batch.names))  # all are here: figures are common
+                names = processes.gathered(
+                    ", ".join(batch.names)
+                )  # all are here: figures are common
                 raise NotFiniteError(
                     f"step {self.steps}: the {what} is {value.item()}, of the pictures "
                     f"{', '.join(names)}"

@@ -146,7 +146,7 @@ def total(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def any_of(*flags: bool) -> tuple[bool, ...]:
+def anywhere(*flags: bool) -> tuple[bool, ...]:
     """Of each flag, whether it is set in any process."""
     if count() == 1:
         return flags
@@ -154,7 +154,7 @@ def any_of(*flags: bool) -> tuple[bool, ...]:
     return tuple(bool(number) for number in found.tolist())
 
 
-def told(text: str) -> list[str]:
+def gathered(text: str) -> list[str]:
     """What all processes have to say, in their order."""
     return [_sent_by(sender, text.encode()).decode() for sender in range(count())]
 
@@ -195,7 +195,7 @@ def check_alike(what: Mapping[str, Any], differences: Callable[[Any, Any], Seque
     Raises:
         UsageError: names what differs, in each process.
     """
-    first, *others = (json.loads(text) for text in told(json.dumps(what)))
+    first, *others = (json.loads(text) for text in gathered(json.dumps(what)))
     for number, other in enumerate(others, 1):
         if changed := differences(first, other):
             more = f" (and {len(changed) - _SHOWN} more)" if len(changed) > _SHOWN else ""

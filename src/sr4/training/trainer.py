@@ -199,7 +199,7 @@ class _Training:
         """Train until the budget is spent or a signal comes to any process; whether it came."""
         validated = False
         with closing(self._batches()) as batches:
-            while not any(processes.any_of(stop())):
+            while not any(processes.anywhere(stop())):
                 validated = self._validate_if_due(stop)
                 if self._is_done():
                     break
@@ -209,7 +209,7 @@ class _Training:
         if self.books is not None:
             self.books.save_checkpoint()
             self.books.save_model()
-        processes.any_of(False)  # nobody leaves before all is written
+        processes.anywhere(False)  # nobody leaves before all is written
         return not (self._is_done() and validated)
 
     @property
@@ -288,18 +288,18 @@ class _Training:
         if not (self._is_due(self.training.validate_every_images) or self._is_done()):
             return True
         books = self.books
-        if not any(processes.any_of(books is not None and not books.is_validated)):
+        if not any(processes.anywhere(books is not None and not books.is_validated)):
             return True
         if books is not None:
             try:
-                books.validate(lambda: processes.any_of(stop(), True)[0])
+                books.validate(lambda: processes.anywhere(stop(), True)[0])
             except Stopped:
                 return False
-            processes.any_of(False, False)
+            processes.anywhere(False, False)
             return True
         goes_on, is_stopped = True, False
         while goes_on and not is_stopped:
-            is_stopped, goes_on = processes.any_of(stop(), False)
+            is_stopped, goes_on = processes.anywhere(stop(), False)
         return not goes_on
 
     def _tell(self, message: str) -> None:
@@ -316,9 +316,9 @@ def _agreed(batches: Generator[Batch, None, None]) -> Generator[Batch, None, Non
                 batch = next(batches)
             except DataError as error:
                 failure = str(error)
-            if any(processes.any_of(batch is None or bool(batch.bad))):
+            if any(processes.anywhere(batch is None or bool(batch.bad))):
                 own = {"bad": dict(batch.bad) if batch else {}, "failure": failure}
-                everyones = [json.loads(text) for text in processes.told(json.dumps(own))]
+                everyones = [json.loads(text) for text in processes.gathered(json.dumps(own))]
                 for one in everyones:
                     if one["failure"]:
                         raise DataError(one["failure"])

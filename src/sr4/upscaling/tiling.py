@@ -341,7 +341,7 @@ class _Strips:
                 for one in (x_t, upsampled)
             ]
             x_tiles, upsampled_tiles = (model.network.native(one) for one in tiles)
-            told = model.told([self._sampling.known] * len(group))
+            told = model.known_vectors([self._sampling.known] * len(group))
             detail = self._sampling.settings.detail
             found = model.evaluate(x_tiles, self._level, upsampled_tiles, told, detail=detail)
             outputs = model.network.numpy(found)
