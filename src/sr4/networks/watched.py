@@ -22,5 +22,5 @@ class Watchable(Protocol):
 
 
 def watched(network: nn.Module) -> AbstractContextManager[Figures]:
-    """That of a network; without any figures of one that has none."""
+    """The context of `Watchable.watched` for any network; of one without figures it has none."""
     return network.watched() if isinstance(network, Watchable) else nullcontext(dict)

@@ -143,9 +143,8 @@ class Optimisation:
         for what, value in figures.items():
             if not torch.isfinite(value):
                 self.skipped += 1
-                names = processes.gathered(
-                    ", ".join(batch.names)
-                )  # all are here: figures are common
+                # All processes are here: figures are common.
+                names = processes.gathered(", ".join(batch.names))
                 raise NotFiniteError(
                     f"step {self.steps}: the {what} is {value.item()}, of the pictures "
                     f"{', '.join(names)}"
@@ -211,7 +210,7 @@ def _named(learner: Learner, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
 
 
 def _taken(learner: Learner, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of `_named`, of those of all learners, among which they are no more."""
+    """A learner's tensors by their own names, taken out of those of a checkpoint (see `_named`)."""
     prefix = _prefix(learner)
     own = [name for name in tensors if name.startswith(prefix)]
     return {name.removeprefix(prefix): tensors.pop(name) for name in own}

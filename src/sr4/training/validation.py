@@ -69,7 +69,7 @@ def validate(
     device = next(network.parameters()).device
     precision = training.precision
     model = DiffusionModel(config, TorchNetwork(network, device, precision), config.recipe)
-    # One schedule's tables end at their own number of steps; training may have fewer to spare.
+    # No more steps than the model samples with: the table of a schedule may have no more.
     steps = min(training.validation_steps, config.sampling.steps)
     scores: dict[str, list[float]] = {}
     rows = []

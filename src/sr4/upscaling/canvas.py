@@ -195,7 +195,7 @@ class _Canvas:
             yield drawn.std(axis=0, ddof=1).mean(axis=0) / 2
 
     def count(self, done: int) -> None:
-        """So many rows, from the first on, are there."""
+        """Note how many rows are drawn, from the first on."""
         self._done = done
 
     def preview(self, side: int) -> Floats:

@@ -27,7 +27,7 @@ def is_face(content: Path | bytes) -> bool:
 
 
 def is_face_raster(raster: Raster) -> bool:
-    """Whether the pixels of a picture do."""
+    """Whether pixels show a face and nothing else, as `is_face` says of a file."""
     from sr4.upscaling.recogniser import recogniser
 
     if not {*raster.size} <= _FACE_SIDES or raster.colour == "bands":

@@ -8,7 +8,7 @@ from typing import Any
 
 from sr4._version import __version__
 from sr4.config import ModelConfig
-from sr4.runtime import WEIGHTS
+from sr4.model.folder import weights_checksum
 
 NOTE = "contains generated detail"
 _SIZES = ("scale", "width", "height")
@@ -32,7 +32,7 @@ def common_provenance(
         "software": f"sr4 {__version__}",
         "note": NOTE,
         "model": "+".join(Path(name).name for name in names),
-        "sha256": "+".join(stage.sha256.get(WEIGHTS, "") for stage in stages),
+        "sha256": "+".join(weights_checksum(stage) for stage in stages),
         "steps": _joined(taken),
         "sampler": _joined(options.get("sampler") or one.sampler for one in sampling),
         "detail": _joined(one.detail if detail is None else detail for one in sampling),

@@ -73,5 +73,5 @@ class Recogniser:
 
 @cache
 def recogniser() -> Recogniser:
-    """The shipped one."""
+    """The recogniser of faces that comes with the package, opened once."""
     return Recogniser.open()

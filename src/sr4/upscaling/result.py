@@ -132,6 +132,7 @@ class Result:
 
     @property
     def metadata(self) -> Metadata:
+        """What the picture given says besides its pixels, as it is true of the result's size."""
         return self.given.metadata.for_size(self.raster.size)
 
     def _repr_html_(self) -> str:
@@ -141,6 +142,7 @@ class Result:
 
     @property
     def frames(self) -> tuple[Result, ...]:
+        """The results of all frames of an animation, this one first; of a picture this alone."""
         return (self, *self.later_frames)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:

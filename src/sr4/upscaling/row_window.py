@@ -24,6 +24,9 @@ class RowWindow:
         self._start = self._stop = start
 
     def rows(self, start: int, stop: int) -> Floats:
+        """The rows from `start` to `stop`, (C, stop - start, W), with as many further bands as that
+        takes.
+        """
         while self._stop < stop:
             band = next(self._bands)
             self._held.append(band)
