@@ -420,4 +420,4 @@ def test_without_evidence_no_stage_is_held_to_anything(
     (free,) = cascade.upscale([smooth()], steps=2, consistency=False)
     (result,) = cascade.upscale([smooth()], steps=2, evidence=evidence)
     np.testing.assert_array_equal(pixels(result.image), pixels(free.image))
-    assert result.provenance["consistency"] is False
+    assert (result.provenance or {})["consistency"] is False
