@@ -129,7 +129,7 @@ def test_a_folder_that_cannot_be_changed_is_refused_before_the_work(
 def test_a_full_disk_leaves_the_description_as_it_was(run: Run, faces: Path, model: Path) -> None:
     before = (model / "config.json").read_bytes()
     words = ("evaluate", "--model", model, "--data", faces, "--calibrate", "--samples", 2)
-    with largest_file(1000):
+    with largest_file(2200):
         done = run(*words)
     assert done.code == 1
     assert "cannot be written" in done.errors[0]

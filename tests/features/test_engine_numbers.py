@@ -305,6 +305,7 @@ TOLD_AND_MEAN = {"degradation_aware": True, "mean_output": True, "attention": Fa
         ({"network": {"attention": False}}, {"steps": 1}, (70, 67)),
     ],
 )
+@pytest.mark.filterwarnings("ignore:got . steps for products, which was distilled")
 def test_drawing(
     engine: Engine, changes: dict[str, Any], options: dict[str, Any], size: tuple[int, int]
 ) -> None:
