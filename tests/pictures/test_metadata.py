@@ -337,7 +337,7 @@ def exif_of(texts: dict[int, bytes]) -> bytes:
     ids=["comments", "pieces"],
 )
 def test_many_small_chunks_take_a_time_that_goes_by_their_number(flood: list[bytes]) -> None:
-    """40,000 of either kind took 20 seconds and more when each looked at all before it."""
+    """40,000 of either kind took 9 seconds when each looked at all before it."""
     data = png(*flood)
     begun = time.process_time()
     assert read_picture(data).frames[0].size == IMAGE.size

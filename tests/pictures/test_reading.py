@@ -343,3 +343,17 @@ def test_defaults() -> None:
     picture = Picture((only(encoded(RGB)),))
     assert picture.metadata.exif is None
     assert (picture.durations, picture.loop, picture.notes) == ((), 0, ())
+
+
+def test_lack_of_memory_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.png"
+    Image.new("RGB", (8, 8)).save(path)
+
+    def load(self: Image.Image) -> None:
+        raise MemoryError("Unable to allocate 618 MiB")
+
+    monkeypatch.setattr(Image.Image, "load", load)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
+    said = r"takes more memory to decode than there is \(Unable to allocate 618 MiB\); expected a"
+    with pytest.raises(PictureError, match=said):
+        read_picture(path)

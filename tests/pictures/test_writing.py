@@ -471,3 +471,10 @@ def test_the_files_of_a_bmp_stay_below_4_gb(tmp_path: Path) -> None:
     check_sides(tmp_path / "a.bmp", (2**20, 2**10))
     with pytest.raises(PictureError, match=r"expected at most 1,073,741,824 pixels, as \.bmp"):
         check_sides(tmp_path / "a.bmp", (2**20, 2**10 + 1))
+
+
+def test_cmyk_of_16_bits_is_said_to_be_rounded_where_it_becomes_rgb() -> None:
+    picture = Picture((checked(np.zeros((4, 4, 4), np.uint16), "cmyk"),))
+    colours, bits = losses(picture, Path("a.png"))
+    assert colours == ".png holds no CMYK, the colours become sRGB"
+    assert bits == ".png holds 8 bits a channel, the uint16 pixels are rounded"
