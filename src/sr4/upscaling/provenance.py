@@ -36,7 +36,8 @@ def common_provenance(
         "steps": _joined(taken),
         "sampler": _joined(options.get("sampler") or one.sampler for one in sampling),
         "detail": _joined(one.detail if detail is None else detail for one in sampling),
-        "consistency": options.get("consistency") is not False and options["evidence"] != "none",
+        "consistency": options.get("consistency") is not False
+        and options.get("evidence") != "none",
         **{key: options.get(key) for key in ("evidence", "noise", "blur")},
         # Left out where the model decides, as results of earlier versions have it.
         **{key: side for key in _SIZES if (side := options.get(key)) is not None},
