@@ -62,16 +62,24 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+def size_of(file: Path) -> int:
+    """Bytes of a file, which a process beside this one may remove at any moment."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def stop(command: list[str], kept: Path, when: tuple[int, float], signal_: int) -> tuple[int, str]:
     """Run a command, and send it a signal once the hidden file has grown by so many bytes, and so
     many seconds have passed since: its exit code, and what it said.
     """
     growth, delay = when
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    size = kept.stat().st_size if kept.exists() else 0
+    size = size_of(kept)
     deadline = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
-        if kept.exists() and kept.stat().st_size >= size + growth:
+        if kept.exists() and size_of(kept) >= size + growth:
             time.sleep(delay)
             process.send_signal(signal_)
             break

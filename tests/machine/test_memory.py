@@ -108,7 +108,7 @@ def test_freed_memory_is_kept_unless_the_user_says_otherwise() -> None:
         )
         return int(done.stdout)
 
-    usual = faults("leave")
-    assert usual > 500
-    assert faults("keep") < usual / 10
-    assert faults("keep", MALLOC_TRIM_THRESHOLD_="131072") > usual / 2
+    pages = 20 * 2**27 // 2**21  # or more: how many are of 2 MiB, the system decides each time
+    assert faults("leave") > pages / 2
+    assert faults("keep") < pages / 4
+    assert faults("keep", MALLOC_TRIM_THRESHOLD_="131072") > pages / 2
