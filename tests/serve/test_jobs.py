@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 from sr4.batch.events import Done
 from sr4.serve import jobs as module
+from sr4.serve.app import make_app
 from sr4.serve.jobs import Jobs, changes
+from sr4.serve.limits import Limits
 from sr4.serve.problems import Problem
+from sr4.serve.service import Service, Settings
 from sr4.serve.tickets import Ticket
 from tests.conftest import Clock
 
@@ -38,6 +44,20 @@ def test_a_job_is_kept_until_its_time_is_over(
         jobs.find(job.name)
     assert error.value.status == 404
     assert released == [1]
+
+
+def test_results_that_nobody_asks_for_do_not_stay(
+    ticket: MakeTicket, tiny_exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an application that is asked for nothing else."""
+    monkeypatch.setattr(module, "_SWEEP", 0.01)
+    settings = Settings(models=[str(tiny_exported)], limits=Limits(kept_seconds=0.1))
+    service = Service(settings)
+    with TestClient(make_app(service)):
+        released = threading.Event()
+        service.jobs.open(ticket(), released.set).ticket.result.set_result(RESULT)
+        assert released.wait(60)
+    assert len(service.jobs) == 0
 
 
 def test_there_is_room_for_so_many(ticket: MakeTicket) -> None:

@@ -305,7 +305,7 @@ def test_a_resumed_log_holds_each_position_once(tmp_path: Path) -> None:
     log.write(16, "validation", {"psnr": 20.0})
     log.close()
     with (tmp_path / "metrics.jsonl").open("a", encoding="utf-8") as file:
-        file.write("[" * 200_000 + "\n")  # of someone else
+        file.write("[" * 200_000 + "\n" + '{"images": Infinity}\n')  # of someone else
         file.write('{"images": 40, "ki')  # a kill cut it off
     log = MetricsLog(tmp_path, 24)
     assert log.validated_at == 16

@@ -46,9 +46,11 @@ def make_app(service: Service) -> FastAPI:
     @asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
         service.start()
+        sweeping = asyncio.create_task(service.jobs.keep_swept())
         try:
             yield
         finally:
+            sweeping.cancel()
             await asyncio.to_thread(service.stop)
 
     app = _Application(

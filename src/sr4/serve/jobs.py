@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sr4.serve.tickets import Ticket
 
 _LOOK = 0.1  # seconds between looks at what has changed
+_SWEEP = 1.0  # seconds between sweeps
 _ALIVE = 15.0  # seconds after which connections that are silent are told that they are not dead
 
 
@@ -116,6 +117,12 @@ class Jobs:
         for job in tuple(self._jobs.values()):
             if job.ended is not None and now - job.ended > self.kept_seconds:
                 self.close(job)
+
+    async def keep_swept(self) -> None:
+        """Sweep until this is cancelled: else what nobody asks for would stay in memory."""
+        while True:
+            await asyncio.sleep(_SWEEP)
+            self.sweep()
 
 
 async def changes(ticket: Ticket) -> AsyncIterator[bool]:

@@ -291,7 +291,7 @@ def _position(line: str, kind: str | None = None) -> int:
     try:
         values = json.loads(line)
         return int(values["images"]) if kind in (None, values["kind"]) else -1
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, OverflowError, KeyError, TypeError, RecursionError):
         return -1
 
 
