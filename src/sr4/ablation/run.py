@@ -395,4 +395,4 @@ def machine() -> str:
     """The processor or accelerator that computes here, in words."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    return f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    return f"{processor()} (cores: {os.cpu_count()}, threads: {torch.get_num_threads()})"
