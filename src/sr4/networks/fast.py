@@ -43,6 +43,19 @@ class DenseBlock(nn.Module):
         return x + self.conv_out(F.silu(self.conv_in(hidden)))  # type: ignore[no-any-return]
 
 
+class Gate(nn.Module):
+    """The product of both halves of the channels that some convolutions give, one after the other.
+
+    (B, C, H, W) to (B, O / 2, H, W), where the last convolution has O channels.
+    """
+
+    def forward(self, x: Tensor, *convolutions: nn.Conv2d) -> Tensor:
+        for convolution in convolutions:
+            x = convolution(x)
+        one, other = x.chunk(2, dim=1)
+        return one * other
+
+
 class GatedBlock(nn.Module):
     """The block of NAFNet (Chen et al. 2022, Simple Baselines for Image Restoration, figure 4c)
     without its attention over channels, whose means over the picture would tell tiles apart: the
@@ -63,16 +76,15 @@ class GatedBlock(nn.Module):
         self.mix = zero_init(nn.Conv2d(channels, channels, 1))
         self.expand_again = nn.Conv2d(channels, 2 * channels, 1)
         self.mix_again = zero_init(nn.Conv2d(channels, channels, 1))
+        self.gate = Gate()
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         modulation = self.modulation(embedding)[:, :, None, None].to(x.dtype)
         scale, shift, scale_again, shift_again = modulation.chunk(4, dim=1)
         hidden = torch.addcmul(shift, self.norm(x), 1 + scale)
-        one, other = self.neighbours(self.expand(hidden)).chunk(2, dim=1)
-        x = x + self.mix(one * other)
+        x = x + self.mix(self.gate(hidden, self.expand, self.neighbours))
         hidden = torch.addcmul(shift_again, self.norm(x), 1 + scale_again)
-        one, other = self.expand_again(hidden).chunk(2, dim=1)
-        return x + self.mix_again(one * other)  # type: ignore[no-any-return]
+        return x + self.mix_again(self.gate(hidden, self.expand_again))  # type: ignore[no-any-return]
 
 
 BLOCKS: Mapping[str, type[nn.Module]] = {"dense": DenseBlock, "gated": GatedBlock}

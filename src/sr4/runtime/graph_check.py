@@ -27,18 +27,18 @@ _OPERATORS = frozenset((  # what the networks consist of, whichever way torch re
     "Cos", "DepthToSpace", "Div", "Equal", "Erf", "Exp", "Expand", "Flatten", "Gather", "Gelu",
     "Gemm", "GroupNormalization", "Identity", "InstanceNormalization", "LayerNormalization",
     "LeakyRelu", "Log", "MatMul", "Max", "Mean", "Min", "Mod", "Mul", "Neg", "Pad", "Pow",
-    "Reciprocal", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Resize", "Shape", "Sigmoid", "Sin",
-    "Slice", "Softmax", "SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose",
-    "Unsqueeze", "Where",
+    "Reciprocal", "ReduceL2", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Resize", "Shape",
+    "Sigmoid", "Sin", "Slice", "Softmax", "SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Tanh",
+    "Transpose", "Unsqueeze", "Where",
 ))
 _LAYERS = frozenset((  # the same in OpenVINO's words
     "Add", "AvgPool", "Broadcast", "Clamp", "Concat", "Const", "Convert", "ConvertLike",
     "Convolution", "ConvolutionBackpropData", "Cos", "DepthToSpace", "Divide", "Equal", "Erf",
     "Exp", "FloorMod", "Gather", "Gelu", "GroupConvolution", "GroupNormalization", "Interpolate",
     "Log", "MVN", "MatMul", "Maximum", "Minimum", "Mod", "Multiply", "Negative", "PRelu", "Pad",
-    "Parameter", "Power", "ReLU", "ReduceMean", "ReduceSum", "Reshape", "Result", "Select",
-    "ShapeOf", "Sigmoid", "Sin", "Slice", "SoftMax", "SpaceToDepth", "Split", "Sqrt", "Squeeze",
-    "StridedSlice", "Subtract", "Swish", "Tanh", "Tile", "Transpose", "Unsqueeze",
+    "Parameter", "Power", "ReLU", "ReduceL2", "ReduceMean", "ReduceSum", "Reshape", "Result",
+    "Select", "ShapeOf", "Sigmoid", "Sin", "Slice", "SoftMax", "SpaceToDepth", "Split", "Sqrt",
+    "Squeeze", "StridedSlice", "Subtract", "Swish", "Tanh", "Tile", "Transpose", "Unsqueeze",
     "VariadicSplit",
 ))
 # fmt: on
