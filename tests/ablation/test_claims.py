@@ -9,7 +9,6 @@ import pytest
 from sr4.ablation.claims import CLAIMS, Judgement, difference, judge, signed
 from sr4.ablation.plan import Plan
 from sr4.ablation.results import Results, Row
-from sr4.errors import UsageError
 from sr4.evaluation.metrics import Interval
 
 MakeRow = Callable[..., Row]
@@ -122,6 +121,22 @@ def test_what_needs_few_steps_is_judged_at_few(
     assert about(judge(results), "With few steps").verdict == "open"
 
 
+def test_scores_of_other_pictures_are_not_compared(
+    make_row: MakeRow, make_results: MakeResults
+) -> None:
+    """As where one system is judged at its own number of steps, and so by more pictures."""
+    one, other = make_row("sr3", projected=20.5), make_row("sr3-500", projected=20.0)
+    fewer = [
+        score.model_copy(
+            update={"pictures": {name: values[:-1] for name, values in score.pictures.items()}}
+        )
+        for score in other.scores
+    ]
+    found = judge(make_results(one, other.model_copy(update={"scores": tuple(fewer)})))
+    assert {each.verdict for each in found} == {"open"}
+    assert difference(make_results(one, other), "sr3", "sr3-500", "psnr") is not None
+
+
 def test_the_path_alone_is_judged_by_its_control(
     make_row: MakeRow, make_results: MakeResults
 ) -> None:
@@ -200,13 +215,12 @@ def test_earlier_means_ahead_in_the_first_half(
     residual = make_row("residual", curve=(18, 19, 19.5, 20))
     cosine = make_row("cosine", curve=(16, 17, 18.5, 19.2))
     found = about(judge(make_results(residual, cosine)), "converges earlier")
-    assert found.verdict == "confirmed"
-    assert "ahead of cosine at 2 of the first 2 validations" in found.evidence
+    assert found.verdict == "open"  # a single pair of runs, whatever it shows
+    assert found.evidence.startswith("+2.00 dB over the first half; residual ahead of cosine at 2 ")
     assert "19.20 dB after 15,000 pictures, cosine after 20,000" in found.evidence
-    other = make_row("residual", curve=(15, 19, 19.5, 20))
-    assert about(judge(make_results(other, cosine)), "earlier").verdict == "open"
-    worse = make_row("residual", curve=(15, 16, 19.5, 20))
-    assert about(judge(make_results(worse, cosine)), "earlier").verdict == "contradicted"
+    again = [make_row("sr4", seed=seed) for seed in range(2)]
+    found = about(judge(make_results(residual, cosine, *again)), "converges earlier")
+    assert (found.verdict, found.has_seeds) == ("open", False)  # these have one seed each
 
 
 def test_with_seeds_earlier_means_by_more_than_they_are_apart(
@@ -261,14 +275,6 @@ def test_ahead_of_all_names_where_it_is_not(make_row: MakeRow, make_results: Mak
     )
     best = make_results(*rows, make_row("sr4", consistency=20, projected=20))
     assert about(judge(best), "ahead of all").verdict == "confirmed"
-
-
-def test_different_test_sets_are_not_compared(make_row: MakeRow, make_results: MakeResults) -> None:
-    one, other = make_row("sr4"), make_row("residual")
-    shorter = other.scores[0].model_copy(update={"pictures": {"psnr": (1.0, 2.0)}})
-    other = other.model_copy(update={"scores": (shorter,)})
-    with pytest.raises(UsageError, match="8 pictures of sr4 and 2 pictures of residual"):
-        difference(make_results(one, other), "sr4", "residual", "psnr")
 
 
 def test_every_claim_needs_systems_that_exist() -> None:

@@ -21,9 +21,8 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 
 from sr4.ablation import run  # noqa: E402 - needs torch
-from sr4.ablation.plan import PAPER, Plan, recorded  # noqa: E402
+from sr4.ablation.plan import PAPER, Plan, judged_steps, numbers_of_steps, recorded  # noqa: E402
 from sr4.ablation.results import Results, read_results  # noqa: E402 - needs torch
-from sr4.ablation.run import judged_steps, numbers_of_steps  # noqa: E402
 from sr4.cli.main import main  # noqa: E402
 from sr4.errors import RunError, UsageError  # noqa: E402
 from sr4.recipes import OURS, RECIPES, recipe  # noqa: E402
@@ -380,6 +379,19 @@ def test_wrong_words_get_one_line(
     error = capsys.readouterr().err.strip()
     assert message in error
     assert "\n" not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_single_test_picture_is_refused_before_any_training(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    shutil.copy(min(pictures.iterdir()), alone)
+    words = driver.words(str(pictures), tmp_path / "out")
+    words[words.index("--test") + 1] = str(alone)
+    assert main(words) == 1
+    assert "has 1 test picture; expected two or more" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -25,12 +25,11 @@ from sr4.ablation.comparison import (
     verdict,
 )
 from sr4.ablation.results import CurvePoint, Kind, Results, Row
-from sr4.errors import UsageError
 from sr4.evaluation.metrics import Float64, Interval
 from sr4.evaluation.paired import SIGNIFICANT, holm
 from sr4.evaluation.table import FIELDS
 
-Judge = Callable[[Results], tuple[Verdict, str]]
+Judge = Callable[[Results], tuple[Verdict, str, bool]]
 
 OF_PICTURES = ("psnr", "ssim", "consistency")
 OF_SETS = ("kid_efflite0",)
@@ -62,7 +61,8 @@ class Claim:
 
     Args:
         needs: the systems that it is about; without one of them it is not judged.
-        judge: verdict and evidence of the results.
+        judge: verdict and evidence of the results, and whether they allow for the spread over
+            seeds.
     """
 
     text: str
@@ -73,9 +73,8 @@ class Claim:
 
 def judge(results: Results) -> list[Judgement]:
     """The claims that the systems of these results can answer."""
-    has_seeds = bool(results.repeats)
     return [
-        Judgement(claim.text, claim.where, *claim.judge(results), has_seeds)
+        Judgement(claim.text, claim.where, *claim.judge(results))
         for claim in CLAIMS
         if all(results.runs(name) for name in claim.needs)
     ]
@@ -85,18 +84,11 @@ def difference(
     results: Results, one: str, other: str, metric: str, kind: Kind = "own"
 ) -> Difference | None:
     """`one - other` over test pictures and seeds, of scores of that kind. None where they do not
-    have that metric.
-
-    Raises:
-        UsageError: they were not scored on the same number of pictures.
+    have that metric, or not of the same pictures: those that systems are judged by are more.
     """
     ours, theirs = (_scores(results.runs(name), metric, kind) for name in (one, other))
-    if not ours or not theirs:
+    if not ours or not theirs or len({len(scores) for scores in (*ours, *theirs)}) > 1:
         return None
-    counts = {name: len(found[0]) for name, found in ((one, ours), (other, theirs))}
-    if len({len(scores) for scores in (*ours, *theirs)}) > 1:
-        told = " and ".join(f"{count} pictures of {name}" for name, count in counts.items())
-        raise UsageError(f"got {told}; expected the same ones: score them in one ablation")
     return compare(ours, theirs, spread_over_seeds(results, metric, kind))
 
 
@@ -172,21 +164,21 @@ def _better(one: str, other: str, *metrics: str, kind: Kind = "projected") -> Ju
     kind.
     """
 
-    def judged(results: Results) -> tuple[Verdict, str]:
+    def judged(results: Results) -> tuple[Verdict, str, bool]:
         compared = _compared(results, one, other, metrics, kind)
         if not compared:
-            return "open", f"{one} and {other} were not scored so that it could be told"
+            return "open", f"{one} and {other} were not scored so that it could be told", False
         found = verdict([each.signed for each in compared])
         evidence = f"{one} - {other}: {'; '.join(map(str, compared))}"
         if found == "open":
             least = (f"{_number(each.found.detectable)} {_name(each.metric)}" for each in compared)
             evidence += f" (would be found in four of five cases: {', '.join(least)})"
-        return found, evidence
+        return found, evidence, all(each.found.has_seeds for each in compared)
 
     return judged
 
 
-def _ahead_of_all(results: Results) -> tuple[Verdict, str]:
+def _ahead_of_all(results: Results) -> tuple[Verdict, str, bool]:
     """SR4 against every other diffusion system, in every metric; not against variants."""
     names = [row.recipe for row in results.rows]
     others = [name for name in names if name not in ("sr4", *_CONTROLS) and "+" not in name]
@@ -210,20 +202,21 @@ def _ahead_of_all(results: Results) -> tuple[Verdict, str]:
         parts.append(f"{title} in {len(pairs)} of {len(compared)} comparisons")
         if wanted < 0 and pairs:
             parts[-1] += f": {', '.join(pairs)}"
-    evidence = "; ".join(parts)
+    evidence, has_seeds = "; ".join(parts), bool(results.repeats)
     if -1 in signs:
-        return "contradicted", evidence
-    return ("confirmed" if signs and 0 not in signs else "open"), evidence
+        return "contradicted", evidence, has_seeds
+    return ("confirmed" if signs and 0 not in signs else "open"), evidence, has_seeds
 
 
-def _earlier(results: Results) -> tuple[Verdict, str]:
+def _earlier(results: Results) -> tuple[Verdict, str, bool]:
     """Residual prediction ahead of the picture in the first half of the training, by the mean over
-    its validations.
+    its validations and the spread of that over seeds: what a single pair of runs shows, chance may
+    have made.
     """
     runs = zip(results.runs("residual"), results.runs("cosine"), strict=False)
     pairs = [_early(ours.curve, theirs.curve) for ours, theirs in runs]
     if not all(pairs):
-        return "open", "the runs have no validation in common"
+        return "open", "the runs have no validation in common", False
     means = [float(np.mean([a.psnr - b.psnr for a, b in early])) for early in pairs]
     ahead = [sum(a.psnr > b.psnr for a, b in early) for early in pairs]
     first = pairs[0][0]
@@ -239,13 +232,11 @@ def _earlier(results: Results) -> tuple[Verdict, str]:
             f"; residual reaches cosine's last {theirs[-1].psnr:.2f} dB after {passed:,} pictures, "
             f"cosine after {theirs[-1].images:,}"
         )
-    if len(means) > 1:
-        found = over_seeds(means)
-        evidence = f"{signed(found.interval)} dB over the first half; {evidence}"
-        return verdict([(found, 1)]), evidence
-    if ahead[0] == len(pairs[0]):
-        return "confirmed", evidence
-    return ("contradicted" if ahead[0] == 0 else "open"), evidence
+    if len(means) == 1:
+        return "open", f"{means[0]:+.2f} dB over the first half; {evidence}", False
+    found = over_seeds(means)
+    evidence = f"{signed(found.interval)} dB over the first half; {evidence}"
+    return verdict([(found, 1)]), evidence, True
 
 
 def _early(
@@ -261,7 +252,7 @@ def _first_at(curve: Sequence[CurvePoint], psnr: float) -> int | None:
     return next((point.images for point in curve if point.psnr >= psnr), None)
 
 
-def _collapses(results: Results) -> tuple[Verdict, str]:
+def _collapses(results: Results) -> tuple[Verdict, str, bool]:
     """The map of the input attention says nothing: in each run its mean is near 0.5, its spread
     near 0, and less than that of an untrained one, which is 0.03 to 0.05.
     """
@@ -272,12 +263,13 @@ def _collapses(results: Results) -> tuple[Verdict, str]:
         if last is not None and last.map_mean is not None and last.map_spread is not None
     ]
     if len(maps) < len(lasts) or lasts[0] is None:
-        return "open", "a run has recorded no map"
+        return "open", "a run has recorded no map", False
     told = "; ".join(f"mean {mean:.3f}, spread {spread:.3f}" for mean, spread in maps)
     evidence = f"after {lasts[0].images:,} pictures {told}"
+    found: Verdict = "contradicted" if all(spread > 0.1 for _, spread in maps) else "open"
     if all(abs(mean - 0.5) <= 0.05 and spread <= 0.02 for mean, spread in maps):
-        return "confirmed", evidence
-    return ("contradicted" if all(spread > 0.1 for _, spread in maps) else "open"), evidence
+        found = "confirmed"
+    return found, evidence, len(maps) > 1
 
 
 _PATH = "sr4+path="

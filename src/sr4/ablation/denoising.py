@@ -40,7 +40,7 @@ def denoising_moments(
         steps: number of steps; the model's own by default, as is the sampler.
         on_step: called after each step, too.
     """
-    total = model.nfe(steps, sampler)
+    total = model.sampling(steps, sampler).steps
     wanted = set(np.linspace(1, total, min(moments, total)).round().astype(int).tolist())
     frame = model.frame(low_res[None])
     height, width = (side * model.config.scale for side in low_res.shape[1:])

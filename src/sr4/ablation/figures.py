@@ -43,7 +43,7 @@ def learning_curves(results: Results) -> Iterator[Figure]:
         return
     training = results.rows[0].settings.training
     how = (
-        f"One sample for each of {training.validation_images} pictures, in at most "
+        f"One sample for each of up to {training.validation_images} pictures, in at most "
         f"{training.validation_steps} steps: the table's scores, of more steps, differ."
     )
     psnr, consistency = curve_panels(curves)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sr4.build import build_schedule
 from sr4.config import RunSettings
 from sr4.config.overrides import full_name, override, parse_assignment
 from sr4.data.sources import Source
@@ -177,3 +178,28 @@ def recorded(out: Path) -> Mapping[str, Any] | None:
             ) from error
     ABLATION.check_lasting(out)
     return found
+
+
+def numbers_of_steps(settings: RunSettings, others: Sequence[int]) -> list[int]:
+    """At how many steps a system is scored: its own, then the others that its schedule has."""
+    own, schedule = settings.model.sampling.steps, build_schedule(settings.model.schedule)
+    numbers = [own]
+    for steps in dict.fromkeys(others):
+        try:
+            schedule.times(steps)
+        except UsageError:
+            continue  # a table with fewer steps
+        if steps != own:
+            numbers.append(steps)
+    return numbers
+
+
+def judged_steps(systems: Iterable[RunSettings], numbers: Iterable[int]) -> int | None:
+    """The largest of some numbers of steps that all systems have which draw samples; None if there
+    is none.
+    """
+    common = {*numbers}
+    for settings in systems:
+        if settings.model.schedule.is_diffusion:
+            common &= {*numbers_of_steps(settings, tuple(common))}
+    return max(common, default=None)

@@ -26,7 +26,7 @@ import torch
 from sr4._version import __version__
 from sr4.ablation.claims import OF_PICTURES, OF_SETS
 from sr4.ablation.page import write_page
-from sr4.ablation.plan import Plan, recorded, settle
+from sr4.ablation.plan import Plan, judged_steps, numbers_of_steps, recorded, settle
 from sr4.ablation.results import (
     RESULTS,
     SAMPLES,
@@ -39,11 +39,11 @@ from sr4.ablation.results import (
     read_results,
 )
 from sr4.ablation.samples import write_halfway, write_inputs, write_samples
-from sr4.build import build_degradation, build_schedule
+from sr4.build import build_degradation
 from sr4.config import RunSettings
 from sr4.data.resized import ResizedSource
 from sr4.data.sources import Source
-from sr4.errors import UsageError
+from sr4.errors import DataError
 from sr4.evaluation._optional import require
 from sr4.evaluation.evaluate import BicubicUpscaler, Upscaler, evaluate
 from sr4.evaluation.features import InceptionV3
@@ -121,6 +121,11 @@ def ablate(
     data, test, val, show = (
         ResizedSource(source, edge) for source in (data, test, val or test, show or test)
     )
+    if len(test) < 2:
+        raise DataError(
+            f"{test.location}: has {len(test)} test picture; expected two or more, since an "
+            "interval takes several"
+        )
     with writing(out):
         recorded(out)
         out.mkdir(parents=True, exist_ok=True)
@@ -242,9 +247,10 @@ class _Ablation:
 
     @property
     def _tested(self) -> str:
-        if self.plan.judged == self.plan.limit:
-            return f"{self.plan.limit} pictures"
-        return f"{self.plan.limit} pictures, with projection {self.plan.judged}"
+        limit, judged = (
+            min(count, len(self.test)) for count in (self.plan.limit, self.plan.judged)
+        )
+        return f"{limit} pictures" + (f", with projection {judged}" if judged != limit else "")
 
     def _train(self, name: str, settings: RunSettings) -> bool:
         """Train a system up to its budget; False if a signal came before."""
@@ -364,31 +370,6 @@ class _Ablation:
 def _label(recipe: str, seed: int) -> str:
     """What the files of a run are called."""
     return f"{recipe}-seed-{seed}" if seed else recipe
-
-
-def numbers_of_steps(settings: RunSettings, others: Sequence[int]) -> list[int]:
-    """At how many steps a system is scored: its own, then the others that its schedule has."""
-    own, schedule = settings.model.sampling.steps, build_schedule(settings.model.schedule)
-    numbers = [own]
-    for steps in dict.fromkeys(others):
-        try:
-            schedule.times(steps)
-        except UsageError:
-            continue  # a table with fewer steps
-        if steps != own:
-            numbers.append(steps)
-    return numbers
-
-
-def judged_steps(systems: Iterable[RunSettings], numbers: Iterable[int]) -> int | None:
-    """The largest of some numbers of steps that all systems have which draw samples; None if there
-    is none.
-    """
-    common = {*numbers}
-    for settings in systems:
-        if settings.model.schedule.is_diffusion:
-            common &= {*numbers_of_steps(settings, tuple(common))}
-    return max(common, default=None)
 
 
 def machine() -> str:
