@@ -393,3 +393,11 @@ def test_what_cannot_be_corrupted_is_one_line(tmp_path: Path) -> None:
     for workers in (0, 1):
         with pytest.raises(DataError, match=r"4 channels to corrupt .* leave the corruption out"):
             stream(source, 1, corruption=SecondOrderCorruption(), workers=workers)
+
+
+def test_clean_pictures_among_corrupted_ones_fit_at_their_borders(source: EncodedSource) -> None:
+    """Though the corruption sees more of them than is kept."""
+    (batch,) = stream(source, 1, corruption=SecondOrderCorruption(clean=1.0))
+    assert batch.is_clean.all()
+    expected = Degradation(4).observe(batch.high_res.double()).float()
+    assert torch.equal(batch.low_res, expected)

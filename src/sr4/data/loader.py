@@ -140,12 +140,10 @@ class _Batches(Dataset[Batch | DataError]):
         top, left = random.integers(margin, size=2, endpoint=True)
         low = slice(top, top + self.size // scale), slice(left, left + self.size // scale)
         high = tuple(slice(one.start * scale, one.stop * scale) for one in low)
-        return (
-            high_res[:, high[0], high[1]],
-            found.low_res[:, low[0], low[1]],
-            found.known.vector(),
-            found.is_clean,
-        )
+        high_res, low_res = high_res[:, high[0], high[1]], found.low_res[:, low[0], low[1]]
+        if found.is_clean:  # at its borders, too: as D makes it of what is left
+            low_res = self.degradation.observe(high_res.astype(np.float64)).astype(np.float32)
+        return high_res, low_res, found.known.vector(), found.is_clean
 
     def _first_good(self, position: int, bad: BadPictures) -> tuple[str, Pixels]:
         """Name and pixels of the picture whose turn it is, or of the next one that is good."""
