@@ -197,8 +197,14 @@ def test_a_learned_variance_needs_outputs_and_a_table(settings: RunSettings) -> 
     message = failure(settings, learned, "model.network.kind=sr3")
     assert message.startswith("setting 'model': got a learned variance")
     assert "schedule.kind linear or cosine-table" in message
-    new = changed(settings, learned, "model.network.kind=sr3", "model.schedule.kind=linear")
-    assert new.model.objective.variance == "learned"
+    able = (learned, "model.network.kind=sr3", "model.schedule.kind=linear")
+    bound = "model.objective.vlb_weight=0.001"
+    assert changed(settings, *able, bound).model.objective.variance == "learned"
+    assert "expected a weight above 0 for a learned variance" in failure(settings, *able)
+    assert "got model.objective.variance small" in failure(settings, bound)
+    for other in ("target=residual", "target_scale=0.1"):
+        message = failure(settings, *able, bound, f"model.objective.{other}")
+        assert "expected target picture and target_scale 1" in message
 
 
 def test_a_table_has_no_more_steps_than_its_own() -> None:
@@ -245,6 +251,12 @@ def test_a_student_learns_from_whole_batches(settings: RunSettings) -> None:
     assert override(settings, {"training": {"microbatch": 2}}).training.microbatch == 2
     with pytest.raises(UsageError, match=r"got training\.microbatch 2 with a distillation"):
         override(settings, {"training": {"microbatch": 2}, "distillation": {}})
+
+
+def test_noise_does_not_tell_a_mean(settings: RunSettings) -> None:
+    share = "model.objective.mean_share=0.2"
+    assert "mean_share 0.2 with model.objective.prediction eps" in failure(settings, share)
+    assert changed(settings, share, "model.objective.prediction=v").model.objective.mean_share > 0
 
 
 def test_the_registries_name_what_the_settings_accept() -> None:

@@ -88,7 +88,8 @@ def test_the_student_keeps_the_teacher_but_for_its_steps(student: Student, finis
     assert (model.sampling.steps, model.sampling.sampler) == (2, "ddim")
     assert model.sampling.most_steps == 2
     assert model.network == teacher.network
-    assert model.objective == teacher.objective
+    assert model.objective == teacher.objective.model_copy(update={"mean_share": 0.0})
+    assert student(1).model.objective == teacher.objective  # which has an output for the mean
     assert model.schedule == teacher.schedule
 
 
@@ -303,7 +304,7 @@ def test_the_trained_student_draws_with_few_steps(
     assert one.shape == (3, 32, 32)
     assert np.abs(one - other).max() > 1e-3
     for steps in (1, 2):
-        assert model.nfe(steps) == steps
+        assert model.sampling(steps).steps == steps
 
 
 def test_another_teacher_is_refused(
@@ -345,7 +346,8 @@ def test_networks_of_the_paper_can_be_distilled(tmp_path: Path) -> None:
     from sr4.recipes.sizes import at_size
     from sr4.training.trainer import model_config
 
-    settings = at_size(recipe("sr4"), "tiny")
+    v = {"model": {"objective": {"prediction": "v"}}}
+    settings = override(at_size(recipe("sr4"), "tiny"), v)
     network: nn.Module = build_network(settings.model)
 
     class Nothing:
@@ -363,6 +365,13 @@ def test_networks_of_the_paper_can_be_distilled(tmp_path: Path) -> None:
     known, is_clean = torch.zeros(2, KNOWN_LENGTH), torch.ones(2, dtype=torch.bool)
     batch = Batch(high_res, low_res, ("a", "b"), 0, known, is_clean)
     assert torch.isfinite(run.step(batch))
+
+
+def test_a_model_that_predicts_noise_is_no_teacher(finished: Path) -> None:
+    teacher = read_config(finished / "model")
+    objective = teacher.objective.model_copy(update={"prediction": "eps"})
+    with pytest.raises(UsageError, match=r"to distil, which predicts eps; expected one that"):
+        distilled(teacher.model_copy(update={"objective": objective}))
 
 
 def test_results_are_made_to_fit_clean_pictures_alone() -> None:

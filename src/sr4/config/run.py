@@ -124,6 +124,36 @@ class RunSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _predicts_pictures_where_it_learns_means(self) -> RunSettings:
+        """Means are learnt of x_t = 0, which has no noise that could be told."""
+        objective = self.model.objective
+        if objective.prediction == "eps" and objective.mean_share > 0:
+            raise ValueError(
+                f"got model.objective.mean_share {objective.mean_share:g} with "
+                "model.objective.prediction eps; expected x0 or v, which tell the mean of all "
+                "pictures where there is no noise: set one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _learns_its_variance_by_the_bound(self) -> RunSettings:
+        """Nothing else of the loss reaches the output for the variance."""
+        objective = self.model.objective
+        if (objective.variance == "learned") != (objective.vlb_weight > 0):
+            raise ValueError(
+                f"got model.objective.variance {objective.variance} with "
+                f"model.objective.vlb_weight {objective.vlb_weight:g}; expected a weight above 0 "
+                "for a learned variance, and 0 for others: set both"
+            )
+        if objective.vlb_weight > 0 and (objective.has_base or objective.target_scale != 1):
+            raise ValueError(
+                f"got model.objective.vlb_weight {objective.vlb_weight:g} with target "
+                f"{objective.target} and target_scale {objective.target_scale:g}; expected target "
+                "picture and target_scale 1: its last term tells the levels of pictures"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _perceives_rgb(self) -> RunSettings:
         """The network whose feature maps are compared takes three channels."""
         for name in ("perceptual_weight", "feature_weight"):

@@ -12,6 +12,7 @@ from sr4.config import (
     RunSettings,
     TrainingSettings,
 )
+from sr4.errors import UsageError
 
 STEPS: tuple[int, ...] = get_args(DistillationSettings.model_fields["steps"].annotation)
 
@@ -29,7 +30,16 @@ def distilled(teacher: ModelConfig, steps: int = 4) -> RunSettings:
     A teacher of few steps is met at its own results, any other at the true pictures. A student of
     one step, where its network can, also gives the mean of all pictures that fit: so one evaluation
     makes results of any detail.
+
+    Raises:
+        UsageError: the teacher predicts eps. Students begin where x_t is all noise; of a picture
+            that is told by its noise nothing is left there but the error, a hundred times and more.
     """
+    if teacher.objective.prediction == "eps":
+        raise UsageError(
+            f"got a model of the recipe {teacher.recipe!r} to distil, which predicts eps; expected "
+            "one that predicts x0 or v: train it with model.objective.prediction v"
+        )
     weights = [
         checksum for name, checksum in teacher.sha256.items() if name.endswith(".safetensors")
     ]
@@ -38,8 +48,15 @@ def distilled(teacher: ModelConfig, steps: int = 4) -> RunSettings:
         update={"steps": steps, "most_steps": steps, "sampler": "ddim"}
     )
     network = model.network.with_mean_output() if steps == 1 else model.network
+    # Each picture has a noise and a level of its own, and none is met at a mean without an output.
+    changes: dict[str, object] = {"noise": "sample", "noise_level": "sample"}
+    if not network.has_mean_output:
+        changes["mean_share"] = 0.0
+    objective = model.objective.model_copy(update=changes)
     return RunSettings(
-        model=model.model_copy(update={"sampling": sampling, "network": network}),
+        model=model.model_copy(
+            update={"sampling": sampling, "network": network, "objective": objective}
+        ),
         data=DataSettings(condition_noise=teacher.condition_noise, corruption=teacher.corruption),
         training=TrainingSettings(
             total_images=40_000,

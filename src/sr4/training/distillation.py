@@ -66,11 +66,12 @@ class Distillation:
     def _check_share(self, batch_size: int) -> None:
         """See to it that each process has a picture for the discriminator."""
         drawn = batch_size - round(self._mean_share * batch_size)
-        if (count := processes.count()) > 1 and drawn < count:
+        if drawn < (count := processes.count()):
             raise UsageError(
-                f"got {count} processes to distil with training.batch_size {batch_size}, of which "
-                f"{drawn} pictures are drawn and the others teach the mean; expected no more "
-                "processes than are drawn: start fewer, or take larger batches"
+                f"got training.batch_size {batch_size} to distil with {count} "
+                f"{'process' if count == 1 else 'processes'}, of which {drawn} pictures are drawn "
+                "and the others teach the mean; expected at least one drawn for each process: "
+                "start fewer, take larger batches, or a smaller objective.mean_share"
             )
 
     @property
