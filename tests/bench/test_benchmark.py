@@ -171,14 +171,10 @@ def test_the_default_rows() -> None:
         "sr3, 2,000 steps, torch",
         "sr3, 500 steps, torch",
         "sr4, 50 steps, torch",
-        "sr4-fast, 4 steps, onnx",
-        "sr4-fast, 2 steps, onnx",
         "sr4-fast, 1 step, onnx",
-        "sr4-fast, 4 steps, torch",
-        "sr4-fast, 2 steps, torch",
         "sr4-fast, 1 step, torch",
     ]
-    assert [job.random for job in jobs] == [True] * 3 + [False] * 6
+    assert [job.random for job in jobs] == [True] * 3 + [False] * 2
 
 
 def test_a_backend_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

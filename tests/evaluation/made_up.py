@@ -58,9 +58,6 @@ class Upscaler:
             raise UsageError("unknown sampler")
         return SamplingSettings(steps=steps or 7, sampler="ddim")
 
-    def nfe(self, steps: int | None = None, sampler: str | None = None) -> int:
-        return self.sampling(steps, sampler).steps
-
     def sample(
         self,
         low_res: np.ndarray,

@@ -75,7 +75,7 @@ def test_one_sr3_model_takes_any_number_of_steps(
     told: list[Any] = []
     drawn = model.sample(LOW_RES, seeds=[5], steps=steps, on_step=told.append)
     assert [step.number for step in told] == list(range(1, steps + 1))
-    assert model.nfe(steps) == steps
+    assert model.sampling(steps).steps == steps
     np.testing.assert_allclose(drawn, chain_of_the_paper(model, steps), rtol=0, atol=1e-4)
     assert drawn.std() > 0.05
 
@@ -94,7 +94,7 @@ def test_a_regression_gives_what_its_network_says(
         for seed in (0, 1):
             drawn = model.sample(LOW_RES, seeds=[seed], sampler=sampler)
             np.testing.assert_allclose(drawn, np.clip(said, -1, 1), rtol=0, atol=1e-6)
-    assert model.nfe() == 1
+    assert model.sampling().steps == 1
     with pytest.raises(UsageError, match="got 20 steps; the schedule has 1: choose") as caught:
         model.sample(LOW_RES, seeds=[0], steps=20)
     assert "\n" not in str(caught.value)

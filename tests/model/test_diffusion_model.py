@@ -275,10 +275,10 @@ def test_a_model_of_samples_alone_has_no_other_detail() -> None:
 def test_no_more_steps_are_taken_than_help() -> None:
     own = SamplingSettings(steps=1, most_steps=2)
     model = DiffusionModel(make_config(sampling=own), Recorder(), "x")
-    assert [model.nfe(steps) for steps in (None, 1, 2)] == [1, 1, 2]
+    assert [model.sampling(steps).steps for steps in (None, 1, 2)] == [1, 1, 2]
     said = "^got 4 steps for x, which was distilled to 2 and gets no better by more: 2 are taken"
     with pytest.warns(UserWarning, match=said):
-        assert model.nfe(4) == 2
+        assert model.sampling(4).steps == 2
 
 
 def test_a_network_is_told_what_is_known() -> None:
@@ -309,7 +309,7 @@ def test_settings_of_a_call_replace_those_of_the_model() -> None:
     assert model.sampling() == own
     assert model.sampling(3) == SamplingSettings(steps=3, sampler="dpmpp", temperature=0.5)
     assert model.sampling(sampler="ddim").sampler == "ddim"
-    assert (model.nfe(), model.nfe(3)) == (7, 3)
+    assert (model.sampling().steps, model.sampling(3).steps) == (7, 3)
 
 
 @pytest.mark.parametrize(

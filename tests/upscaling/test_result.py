@@ -46,7 +46,7 @@ def test_everything_at_the_prompt_is_one_line(model: Pipeline) -> None:
     assert "2 samples" in repr(result)
     assert f"consistency {result.consistency:.3g}" in repr(result)
     assert "x4, on onnx" in repr(model)
-    total = model.model.nfe()
+    total = model.model.sampling().steps
     assert repr(steps[0]) == f"Step(1 of {total}, x of shape (2, 3, 32, 48))"
 
 

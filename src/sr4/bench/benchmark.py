@@ -156,8 +156,9 @@ def _entry(text: str) -> _Entry:
     random = name in RECIPES and name not in shipped_models()
     folder = None if random else find_model(name)
     settings: ModelSettings = recipe(name).model if folder is None else read_config(folder)
-    own = STEPS.get(settings.recipe, (settings.sampling.steps,))
-    steps = tuple(map(int, tail.split(","))) if with_steps else own
+    usual = STEPS.get(settings.recipe, (settings.sampling.steps,))
+    own = dict.fromkeys(settings.steps_taken(number, None) for number in usual)
+    steps = tuple(map(int, tail.split(","))) if with_steps else tuple(own)
     schedule = build_schedule(settings.schedule)
     for number in steps:
         if number < 1:

@@ -139,7 +139,7 @@ def measure(job: Job, tell: Tell) -> Row:
         evaluations = 1 if speed.computed else _EVALUATIONS
         rounds = _rounds(test, _QUICK_ROUNDS if job.quick else _ROUNDS, evaluations, tell)
     quality, notes = _score(model, job, speed, tell)
-    nfe = model.nfe(job.steps)
+    nfe = model.sampling(job.steps).steps
     return Row(
         model=job.model,
         recipe=model.config.recipe,

@@ -24,7 +24,8 @@ def bench(
             metavar="NAME|DIR[:STEPS]",
             help="A shipped model, a model or run folder, or a recipe, whose weights are then "
             "random: speed does not depend on them. With numbers of steps, such as sr4-fast:4,1. "
-            "May be given several times. Default: sr3:2000,500, sr4:50 and sr4-fast:4,2,1.",
+            "May be given several times. Default: sr3:2000,500, sr4:50 and of sr4-fast as many of "
+            "4, 2 and 1 as it takes.",
             show_default=False,
         ),
     ] = None,

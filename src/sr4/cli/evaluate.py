@@ -166,6 +166,16 @@ def evaluate(
         consistency = consistency is not False  # as upscaling has it
         fitting = Calibrating(model, samples, is_baseline=model in _BASELINES)
     network = InceptionV3(inception) if inception is not None else None
+    if model in _BASELINES:
+        _check_baseline(
+            model,
+            steps=steps,
+            sampler=sampler,
+            consistency=consistency,
+            detail=detail,
+            backend=None if backend == "auto" else backend,
+            device=None if device == "auto" else device,
+        )
     upscaler = _open(model, scale, backend, device)
     channels, data_range = _values(upscaler)
     drawn = _corruption(corruption, model, channels)
@@ -210,6 +220,16 @@ def evaluate(
     for text in evaluation.notes:
         console.note(f"sr4: note: {text}")
     return 1 if bad else 0
+
+
+def _check_baseline(model: str, **options: object) -> None:
+    """Refuse options of networks for what is none."""
+    given = [f"--{name}" for name, value in options.items() if value is not None]
+    if given:
+        raise UsageError(
+            f"got {' and '.join(given)} for the baseline {model!r}, which is no network; expected "
+            "none of it: leave it out"
+        )
 
 
 def _open(model: str, scale: int | None, backend: str, device: str) -> Upscaler:

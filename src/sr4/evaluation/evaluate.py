@@ -61,9 +61,6 @@ class Upscaler(Protocol):
         not sample. UsageError for impossible ones.
         """
 
-    def nfe(self, steps: int | None = None, sampler: str | None = None) -> int:
-        """Network evaluations for one picture."""
-
     def sample(
         self,
         low_res: NDArray[np.float32],
@@ -110,9 +107,6 @@ class BicubicUpscaler:
         detail: float | None = None,
     ) -> None:
         return None
-
-    def nfe(self, steps: int | None = None, sampler: str | None = None) -> int:
-        return 0
 
     def sample(
         self,
@@ -198,12 +192,13 @@ def evaluate(
     _check(samples, batch_size, seed, border, patch, calibrator)
     # What can fail is asked before hours of sampling.
     require("skimage.metrics", what="SSIM", package="scikit-image", extra="scores")
-    nfe = model.nfe(steps, sampler)
-    extractors, notes = _extractors(features, inception)
-
     options: dict[str, Any] = {"steps": steps, "sampler": sampler, "consistency": consistency}
     if detail is not None:  # only models of ours know it
         options["detail"] = detail
+    settings = model.sampling(**options)
+    nfe = 0 if settings is None else settings.steps
+    extractors, notes = _extractors(features, inception)
+
     sampling = _Sampling(model, options, samples, seed, calibrator)
     tally = Tally(
         model.degradation,

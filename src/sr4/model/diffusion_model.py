@@ -113,10 +113,6 @@ class DiffusionModel:
             )
         return {}
 
-    def nfe(self, steps: int | None = None, sampler: str | None = None) -> int:
-        """Network evaluations for one picture."""
-        return self.sampling(steps, sampler).steps
-
     def sample(
         self,
         low_res: Floats,
