@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import runpy
+import signal
 import socket
 import subprocess
 import sys
@@ -623,6 +624,19 @@ def test_nobody_fetches_and_it_stops_all_the_same(tiny_exported: Path) -> None:
         assert (code, "are kept for 2 seconds; Ctrl-C" in said) == (0, True)
         assert said.count("\n") == 1
         assert time.monotonic() - began < 10
+
+
+def test_a_second_signal_ends_it_at_once(tiny_exported: Path) -> None:
+    """Without a word of what was drawn, which nobody gets, nor of how it ended."""
+    with running("--model", tiny_exported, "--backend", "onnx", *limits()) as service:
+        with service.client() as client:
+            assert post(client, encoded(150, 150), **SLOW).status_code == 202
+        service.process.send_signal(signal.SIGINT)
+        assert service.process.stderr is not None
+        assert "Ctrl-C again ends it at once" in service.process.stderr.readline()
+        service.process.send_signal(signal.SIGINT)
+        _, said = service.process.communicate(timeout=PATIENCE)
+        assert (service.process.returncode, said) == (0, "")
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.3])

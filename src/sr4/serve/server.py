@@ -130,6 +130,11 @@ class _Server(uvicorn.Server):
             self.should_exit = self.force_exit = True
         self._service.drain()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self.force_exit:  # else what is drawn would go on, and a traceback tell of its end
+            await self.lifespan.shutdown()
+
     async def on_tick(self, counter: int) -> bool:
         if self._service.error is not None:
             return True
