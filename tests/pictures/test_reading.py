@@ -16,7 +16,8 @@ from PIL.PngImagePlugin import PngInfo
 from sr4.errors import PictureError
 from sr4.pictures import Picture, natural_suffix, read_picture, read_size
 from sr4.pictures.decoding import decoding
-from sr4.pictures.raster import Raster
+from sr4.pictures.raster import Raster, Span
+from sr4.pictures.reading import picture_of
 
 _RANDOM = np.random.default_rng(0)
 EIGHT = _RANDOM.integers(0, 256, (13, 17, 4), dtype=np.uint8)
@@ -236,6 +237,20 @@ def test_12_bits_fill_16(tmp_path: Path) -> None:
     values = np.array([[0, 2048, 4095, 1]], np.uint16).repeat(4, 0)
     tifffile.imwrite(tmp_path / "a.tif", values, bitspersample=12)
     assert only(tmp_path / "a.tif").pixels[0, :, 0].tolist() == [0, 32776, 65535, 16]
+
+
+@pytest.mark.parametrize(
+    ("most", "values", "expected"),
+    [(65535, [1000, 1001, 40000], [1000, 1001, 40000]), (1023, [0, 1, 1023], [0, 64, 65535])],
+)
+def test_grey_of_16_bits_in_a_pgm(most: int, values: list[int], expected: list[int]) -> None:
+    """Black and white are those of its numbers, not the darkest and lightest pixel."""
+    binary = b"P5 3 1 %d\n" % most + np.array(values, ">u2").tobytes()
+    plain = f"P2 3 1 {most}\n{' '.join(map(str, values))}\n".encode()
+    for data in (binary, plain):
+        for raster in (only(data), picture_of(Image.open(io.BytesIO(data))).frames[0]):
+            assert raster.span == Span(0, 65535, np.dtype(np.uint16))
+            assert raster.array.tolist() == [expected]
 
 
 def test_pages_and_frames() -> None:

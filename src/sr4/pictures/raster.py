@@ -280,7 +280,9 @@ def from_pil(picture: Image.Image) -> Raster:
 def _from_pil(picture: Image.Image) -> Raster:
     if picture.mode in _DEEP_MODES:
         deep = np.asarray(picture)
-        return checked(deep.astype(deep.dtype.newbyteorder("=")), "grey")
+        is_pgm = picture.mode == "I" and picture.format == "PPM"  # scaled to 16 bits, held in 32
+        native = np.dtype(np.uint16) if is_pgm else deep.dtype.newbyteorder("=")
+        return checked(deep.astype(native), "grey")
     if picture.mode == "CMYK":
         return checked(255 - np.asarray(picture), "cmyk")
     if picture.mode == "LAB":
