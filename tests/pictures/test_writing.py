@@ -478,3 +478,22 @@ def test_cmyk_of_16_bits_is_said_to_be_rounded_where_it_becomes_rgb() -> None:
     colours, bits = losses(picture, Path("a.png"))
     assert colours == ".png holds no CMYK, the colours become sRGB"
     assert bits == ".png holds 8 bits a channel, the uint16 pixels are rounded"
+
+
+@pytest.mark.parametrize(
+    ("values", "suffix", "said"),
+    [
+        (np.array([[-20, 4000]], np.int32), ".png", "int32 pixels from -20 to 4,000 become those"),
+        (
+            np.array([[-2.5, 99]], np.float32),
+            ".jpg",
+            "pixels from -2.5 to 99 become those from 0 to 255",
+        ),
+        (np.array([[0, 1]], np.float32), ".png", "float32 pixels are rounded"),
+        (np.array([[7, 9]], np.uint16), ".jpg", "uint16 pixels are rounded"),
+    ],
+)
+def test_numbers_that_become_others_are_said(values: np.ndarray, suffix: str, said: str) -> None:
+    """What stands for black and white becomes the ends of the format's range."""
+    (loss,) = losses(Picture((checked(values, "grey"),)), Path(f"a{suffix}"))
+    assert said in loss

@@ -15,7 +15,7 @@ from sr4.pictures import exif
 from sr4.pictures.formats import Format, format_of
 from sr4.pictures.metadata import NO_METADATA, Metadata, Provenance
 from sr4.pictures.png import is_srgb
-from sr4.pictures.raster import Raster
+from sr4.pictures.raster import Raster, Span
 from sr4.pictures.reading import Picture
 
 _MOST_COMMENT = 65_000  # bytes, of a segment of a JPEG
@@ -48,10 +48,21 @@ def losses(picture: Picture, path: Path) -> tuple[str, ...]:
         found.append(f"{suffix} holds no CMYK, the colours become sRGB")
         bits = 8  # of what converts them
     if bits and (dtype.kind != "u" or dtype.itemsize * 8 > bits):
-        found.append(f"{suffix} holds {bits} bits a channel, the {dtype} pixels are rounded")
+        found.append(f"{suffix} holds {bits} bits a channel, {_rounding(first, bits)}")
     if suffix == ".gif":
         found.append(".gif holds 256 colours a frame, and pixels that are transparent or not")
     return (*found, *_unsaid(picture, form, suffix))
+
+
+def _rounding(raster: Raster, bits: int) -> str:
+    """What becomes of numbers in so many bits."""
+    span, dtype = raster.span, raster.pixels.dtype
+    if span == Span.of_type(dtype):
+        return f"the {dtype} pixels are rounded"
+    low, high = (
+        f"{one:,}" if isinstance(one, int) else f"{one:g}" for one in (span.low, span.high)
+    )
+    return f"the {dtype} pixels from {low} to {high} become those from 0 to {2**bits - 1:,}"
 
 
 def _unsaid(picture: Picture, form: Format, suffix: str) -> list[str]:
