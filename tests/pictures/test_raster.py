@@ -36,6 +36,18 @@ def test_alpha_keeps_a_range_of_its_own() -> None:
     assert np.asarray(raster.to_pil()).tolist() == [[[255] * 4] * 2] * 2
 
 
+@pytest.mark.parametrize("dtype", [np.uint32, np.int32, np.uint64, np.int16])
+def test_alpha_of_whole_numbers_goes_by_their_type(dtype: type) -> None:
+    most = np.iinfo(dtype).max
+    alpha: np.ndarray = np.array([[most, 0], [most, most]], dtype)
+    colours: np.ndarray = np.arange(0, 1200, 100).astype(dtype).reshape(2, 2, 3)
+    raster = checked(colours, "rgb", alpha)
+    assert raster.unit_alpha is not None
+    assert raster.unit_alpha.tolist() == [[[1, -1], [1, 1]]]
+    assert raster.alpha_span.pixels(raster.unit_alpha[0]).tolist() == alpha.tolist()
+    assert raster.without_alpha().array[0].tolist() == [[0, 100, 200], [1100] * 3]
+
+
 @pytest.mark.parametrize(
     ("dtype", "data_range"),
     [(np.uint8, RANGE), (np.int16, (0.0, 40_000.0)), (np.uint16, (-1.0, 1.0))],

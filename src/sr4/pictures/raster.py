@@ -162,12 +162,12 @@ class Raster:
 
     @property
     def alpha_span(self) -> Span:
-        """The span of alpha: whatever the values of colour are, 1 is opaque among floats."""
+        """The span of alpha: whatever the values of colour are, opaque is the greatest number of a
+        type, and 1 among floats.
+        """
         if self.nodata is not None:
             return Span(0, 1, self.pixels.dtype)
-        if self.pixels.dtype.kind == "f" or self.pixels.dtype in (np.uint8, np.uint16):
-            return Span.of_type(self.pixels.dtype)
-        return self.span
+        return Span.of_type(self.pixels.dtype)
 
     def with_bits(self, bits: Literal[8, 16]) -> Raster:
         """The raster in 8- or 16-bit numbers, each the nearest; other numbers go from their span to
