@@ -426,10 +426,11 @@ def test_the_size_is_limited_by_the_memory_there_is(
         model.upscale([large[:2000], large[:2000]], tile=16)
 
 
+@pytest.mark.parametrize("tile", [0, 8192])
 def test_a_large_picture_is_drawn_whole_where_that_was_asked(
-    model: Pipeline, monkeypatch: pytest.MonkeyPatch
+    model: Pipeline, tile: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With what the network takes for all of its pixels counted."""
+    """With what the network takes for all of its pixels counted, and for no more."""
     seen: list[tuple[int, ...]] = []
     network: Callable[..., Any] = model.model.network
 
@@ -440,11 +441,11 @@ def test_a_large_picture_is_drawn_whole_where_that_was_asked(
     monkeypatch.setattr(model.model, "network", Stand(network, call))
     monkeypatch.setattr(drawing_module, "_WHOLE_PIXELS", 50 * 50)
     monkeypatch.setattr(drawing_module, "available_memory", lambda: 10**9)
-    model.upscale(smooth(60, 20), steps=1, tile=0)
+    model.upscale(smooth(60, 20), steps=1, tile=tile)
     assert seen == [(1, 3, 80, 240)]
     monkeypatch.setattr(drawing_module, "available_memory", lambda: 3_000_000)
     with pytest.raises(PictureError, match="of memory are needed"):
-        model.upscale(smooth(60, 20), steps=1, tile=0)
+        model.upscale(smooth(60, 20), steps=1, tile=tile)
 
 
 @pytest.mark.parametrize(

@@ -199,6 +199,31 @@ def test_refusals(model: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
         model.upscale(large, scale=7)
 
 
+def test_what_is_drawn_on_again_counts_in_its_own_size(
+    model: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs: list[int] = []
+
+    def refused(given: Any, size: Any, needed: int, available: int) -> PictureError:
+        needs.append(needed)
+        return PictureError("too large")
+
+    monkeypatch.setattr(drawing_module, "available_memory", lambda: 10)
+    monkeypatch.setattr(drawing_module, "too_large", refused)
+    small, twice = smooth(50, 25), CascadePipeline([model, model])
+    for upscale in (
+        partial(model.upscale, smooth(200, 100)),
+        partial(model.upscale, small, scale=16),
+        partial(twice.upscale, small),
+        partial(model.upscale, small, scale=15),
+    ):
+        with pytest.raises(PictureError, match="too large"):
+            upscale()
+    once, again, in_turn, smaller = needs
+    assert again == in_turn == once + 3 * 4 * 200 * 100
+    assert smaller == again - 3 * (800 * 400 - 750 * 375)  # as much is drawn
+
+
 @pytest.fixture(scope="module")
 def photo_model() -> Pipeline:
     found = sr4.load(PHOTO_MODEL, backend="onnx")

@@ -82,11 +82,7 @@ class Drawing:
             for draw, is_large in zip(draws, large, strict=True)
         ]
 
-    def results(
-        self,
-        tasks: Sequence[Task],
-        use_mean: bool,
-    ) -> list[Result]:
+    def results(self, tasks: Sequence[Task], use_mean: bool) -> list[Result]:
         """The results of pictures, each made of one or more draws of one size.
 
         Args:
@@ -139,27 +135,37 @@ class Drawing:
         if available is None:
             return
         given = largest.parts.raster
-        row = len(largest.samples) * given.pixels.shape[2] * width * 4
         needed = sum(
             result_bytes(task.parts.raster, size, len(task.samples))
             for task, size in zip(tasks, sizes, strict=True)
         )
-        if self.tile == 0:
-            drawn = math.prod(largest.samples[0][0].low_res.shape[1:]) * self.model.config.scale**2
-            needed += self._network_bytes(drawn)
-        else:
-            smallest = self.tile or 2 * multiple(self.model)
-            needed += self._bytes_while_drawing(smallest, width, row)
-        if largest.repeats:  # what the last model draws on is held whole, in floats
-            needed += row * height
+        needed += self._bytes_to_draw(largest)
         if needed > available:
             raise too_large(given.size, (width, height), needed, available)
 
+    def _bytes_to_draw(self, task: Task) -> int:
+        """What drawing takes beside the result, in the smallest tiles that may be taken."""
+        drawn, pixels = task.drawn, math.prod(task.drawn)
+        channels = len(task.samples) * sum(len(draw.low_res) for draw in task.samples[0])
+        if self._is_in_tiles(drawn):
+            smallest = self.tile or 2 * multiple(self.model)
+            needed = self._bytes_while_drawing(smallest, drawn, channels * drawn[1] * 4)
+        else:
+            needed = self._network_bytes(pixels)
+        low_pixels = pixels // self.model.config.scale**2
+        if low_pixels > math.prod(task.samples[0][0].low_res.shape[1:]):
+            needed += channels * low_pixels * 4  # which other draws made, and is held whole
+        return needed
+
     def _needs_tiles(self, draw: Draw) -> bool:
         height, width = (int(side) * self.model.config.scale for side in draw.low_res.shape[1:])
+        return self._is_in_tiles((height, width))
+
+    def _is_in_tiles(self, drawn: tuple[int, int]) -> bool:
+        """Whether a picture of that height and width is drawn in tiles."""
         if self.tile is None:
-            return height * width > _WHOLE_PIXELS
-        return 0 < self.tile < max(height, width)
+            return math.prod(drawn) > _WHOLE_PIXELS
+        return 0 < self.tile < max(drawn)
 
     def _whole_and_resized(self, draws: Sequence[Draw]) -> list[Floats]:
         return [
@@ -295,14 +301,14 @@ class Drawing:
             return Tiles(height, edge, overlap).drawn * Tiles(width, edge, overlap).drawn
 
         def is_affordable(edge: int) -> bool:
-            return self._bytes_while_drawing(edge, width, row) <= budget
+            return self._bytes_while_drawing(edge, (height, width), row) <= budget
 
         if (
             isinstance(before, int)
             and before >= 2 * least
             and before % least == 0
             # All of the memory to spare will do, rather than to draw everything again.
-            and self._bytes_while_drawing(before, width, row) <= 2 * budget
+            and self._bytes_while_drawing(before, (height, width), row) <= 2 * budget
         ):
             return before
         larger = [edge for edge in range(usual, most + 1, least) if is_affordable(edge)]
@@ -319,10 +325,11 @@ class Drawing:
         """
         return _STRIPS * (1 + self.settings.steps) * row
 
-    def _bytes_while_drawing(self, edge: int, width: int, row: int) -> int:
-        """What the network and the bands take with tiles of that edge."""
-        tiles = min(tiles_together(edge**2), -(-width // edge))
-        return self._network_bytes(tiles * edge**2) + edge * self._strip_bytes(row)
+    def _bytes_while_drawing(self, edge: int, drawn: tuple[int, int], row: int) -> int:
+        """What the network and the bands take for that height and width in tiles of that edge."""
+        rows, columns = (min(edge, side) for side in drawn)
+        tiles = min(tiles_together(rows * columns), -(-drawn[1] // edge))
+        return self._network_bytes(tiles * rows * columns) + rows * self._strip_bytes(row)
 
     def _network_bytes(self, pixels: int) -> int:
         """What the network takes for so many pixels of its output."""

@@ -76,6 +76,7 @@ class Task:
         evidence: what it says.
         degradation: from its result to it.
         samples: of every sample the draws of its parts.
+        drawn: height and width of what the last model draws.
         repeats: how often the last model draws once more on its own result.
     """
 
@@ -83,6 +84,7 @@ class Task:
     evidence: Evidence
     degradation: Degrades
     samples: Sequence[Sequence[Draw]]
+    drawn: tuple[int, int]
     repeats: int = 0
 
     @property

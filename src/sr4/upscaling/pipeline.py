@@ -305,7 +305,8 @@ def planned(
         ]
         if not tasks and len(split) == 1:
             draws[0][0] = draws[0][0]._replace(is_shown=True)
-        tasks.append(Task(parts, evidence, sized or own, draws, size.repeats))
+        drawn = size.drawn[1], size.drawn[0]
+        tasks.append(Task(parts, evidence, sized or own, draws, drawn, size.repeats))
     return tasks
 
 
