@@ -17,6 +17,7 @@ from PIL import ExifTags, Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from sr4.pictures import Metadata, Picture, losses, read_picture, write_picture
+from sr4.pictures.exif import loaded
 from sr4.pictures.raster import from_array
 from sr4.pictures.resolution import Resolution
 
@@ -184,6 +185,35 @@ def test_prints_keep_their_size(tmp_path: Path, kind: str, suffix: str) -> None:
     found = read_picture(enlarged(with_resolution(kind), tmp_path, suffix)).metadata.resolution
     assert found is not None
     assert found == pytest.approx((1200, 600, True), abs=0.02)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp"])
+@pytest.mark.parametrize(
+    ("number", "unit"),
+    [(4e9, 2), (1e9, 2), (4e9, 3), (4e9, 1), (0, 2), (1e7 - 1, 2), (300.0, 77)],
+)
+def test_a_resolution_that_is_none_is_dropped(
+    tmp_path: Path, number: float, unit: int, suffix: str
+) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.XResolution] = exif[ExifTags.Base.YResolution] = number
+    exif[ExifTags.Base.ResolutionUnit], exif[ExifTags.Base.Make] = unit, "a camera"
+    given = read_picture(encoded("JPEG", exif=exif))
+    write_picture(given, tmp_path / f"own{suffix}")  # in its own size
+    found = read_picture(enlarged(encoded("JPEG", exif=exif), tmp_path, suffix))
+    if suffix in (".png", ".jpg"):  # others always state one
+        assert found.metadata.resolution is None
+        kept = loaded(found.metadata.exif)
+        assert ExifTags.Base.XResolution not in kept
+        assert kept[ExifTags.Base.Make] == "a camera"
+
+
+@pytest.mark.parametrize("pair", [(2_000_000, 1), (1, 2_000_000)])
+def test_a_ratio_of_any_numbers_can_be_written(tmp_path: Path, pair: tuple[int, int]) -> None:
+    data = png(chunk(b"pHYs", struct.pack(">IIB", *pair, 0)))
+    with Image.open(enlarged(data, tmp_path)) as written:
+        across, down = written.info["aspect"]
+    assert across / down == pytest.approx(pair[0] / pair[1], rel=1e-3)
 
 
 def test_a_file_without_a_resolution_gets_none(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-from sr4.pictures.resolution import Resolution
+from sr4.pictures.resolution import MOST, Resolution, checked
 
 _Tag, _IFD = ExifTags.Base, ExifTags.IFD
 # What EXIF says of the scene and the camera. The rest of its first folder describes how the pixels
@@ -31,7 +31,7 @@ _DENSITIES = (
     (_Tag.XResolution, _Tag.YResolution),
     (_Tag.FocalPlaneXResolution, _Tag.FocalPlaneYResolution),
 )
-_CENTIMETRE, _INCH = 3, 2
+_NONE, _INCH, _CENTIMETRE = 1, 2, 3
 _FOLDERS = (_IFD.Exif, _IFD.GPSInfo)
 
 
@@ -57,6 +57,8 @@ def kept(given: Image.Exif, *, turned: bool) -> bytes | None:
         if inner:
             found.get_ifd(folder).update(inner)
             found[folder] = found.get_ifd(folder)
+    for folder in _with_densities(found):
+        _drop_impossible(folder)
     if turned:
         for folder in _with_densities(found):
             _swap(folder)
@@ -81,6 +83,19 @@ def _swap(folder: Any) -> None:
             folder[across], folder[down] = folder[down], folder[across]
 
 
+def _drop_impossible(folder: Any) -> None:
+    """Densities that are none, or too large for one: not every format's writer takes them."""
+    unit = folder.get(_Tag.ResolutionUnit, _INCH)
+    for pair in _DENSITIES:
+        stated = [folder[tag] for tag in pair if tag in folder]
+        is_known = pair != _DENSITIES[0] or unit in (_NONE, _INCH, _CENTIMETRE)
+        if not is_known or any(_number(one) is None for one in stated):
+            for tag in pair:
+                folder.pop(tag, None)
+    if unit not in (_NONE, _INCH, _CENTIMETRE):
+        del folder[_Tag.ResolutionUnit]
+
+
 def scaled(block: bytes, across: float, down: float) -> bytes:
     """The block of EXIF of a picture that has `across` and `down` times more pixels per length."""
     found = loaded(block)
@@ -90,6 +105,7 @@ def scaled(block: bytes, across: float, down: float) -> bytes:
                 value = _number(folder.get(tag))
                 if value is not None:
                     folder[tag] = value * factor
+        _drop_impossible(folder)
     return found.tobytes()
 
 
@@ -103,7 +119,7 @@ def resolution(block: bytes | None) -> Resolution | None:
     if across is None or down is None or unit not in (_INCH, _CENTIMETRE):
         return None
     inches = 2.54 if unit == _CENTIMETRE else 1
-    return Resolution(across * inches, down * inches)
+    return checked(across * inches, down * inches)
 
 
 def with_resolution(block: bytes | None, stated: Resolution) -> bytes:
@@ -151,4 +167,4 @@ def _number(value: Any) -> float | None:
         number = float(value)
     except (TypeError, ValueError, ZeroDivisionError):
         return None
-    return number if math.isfinite(number) and number > 0 else None
+    return number if math.isfinite(number) and 0 < number < MOST else None

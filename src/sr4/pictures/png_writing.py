@@ -23,6 +23,7 @@ LEVEL = 3
 
 _PAETH = 0x80  # the filter of libpng (PNG_FILTER_PAETH)
 _STRIP = 2**22  # bytes of pixels that are encoded at a time
+_MOST = 2**31 - 1  # of a whole number in a chunk (ISO 15948, section 7.1)
 _BEHIND_HEADER = 8 + 25  # signature, IHDR
 
 
@@ -61,10 +62,12 @@ def write(file: BinaryIO, picture: Picture) -> None:
 
 
 def _physical(stated: Resolution) -> bytes:
-    """Pixels a metre, or a ratio (ISO 15948, section 11.3.5.3)."""
-    factor = 1 / 0.0254 if stated.is_absolute else 1000
-    pair = (round(one * factor) for one in (stated.across, stated.down))
-    return struct.pack(">IIB", *pair, stated.is_absolute)
+    """Pixels a metre, or a ratio (ISO 15948, section 11.3.5.3), which is not finer than the numbers
+    of a chunk hold.
+    """
+    both = stated.across, stated.down
+    factor = 1 / 0.0254 if stated.is_absolute else min(1000, _MOST / max(both))
+    return struct.pack(">IIB", *(max(1, round(one * factor)) for one in both), stated.is_absolute)
 
 
 def _png_parts(raster: Raster) -> Iterator[bytes]:

@@ -9,6 +9,9 @@ from PIL import Image
 
 from sr4.pictures.png import Side
 
+MOST = 1e7
+"""What a number of pixels to an inch is below, in whatever file."""
+
 _INCHES_A_METRE = 1 / 0.0254
 _JFIF_UNITS = {1: 1.0, 2: 2.54}  # inches to the unit: inch, centimetre
 
@@ -29,7 +32,7 @@ def checked(across: float, down: float, is_absolute: bool = True) -> Resolution 
     """The resolution of these numbers; None if they are no positive ones, or say no more than that
     pixels are squares.
     """
-    if not all(math.isfinite(one) and 0 < one < 1e7 for one in (across, down)):
+    if not all(math.isfinite(one) and 0 < one < MOST for one in (across, down)):
         return None
     return Resolution(across, down, is_absolute) if is_absolute or across != down else None
 
