@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -153,6 +154,19 @@ def test_a_folder_of_several_is_refused(pipe: Pipe, face: Path) -> None:
     done = pipe(b"", ".", "-o", "-")
     assert (done.code, done.out) == (2, b"")
     assert "'.' names 2 pictures" in done.err[0]
+
+
+def test_a_result_that_nobody_takes_is_not_told_as_one(
+    pipe: Pipe, face: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("sr4.cli.upscale.write_stdout", full)
+    done = pipe(b"", face, "-o", "-")
+    assert done.code != 0
+    assert "No space left on device" in done.err[-1]
+    assert not any("-> stdout" in line for line in done.err)
 
 
 def test_json_and_a_picture_do_not_share_stdout(pipe: Pipe, face: Path) -> None:

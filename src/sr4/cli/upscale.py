@@ -327,9 +327,9 @@ def _upscale(
             )
         around.enter_context(report)
         for event in events:
-            report.tell(event)
             if isinstance(event, Done) and not event.picture.to_files:
                 write_stdout(event.files[str(event.picture.output)])
+            report.tell(event)  # of a result once it is where it belongs
         if is_interrupted():
             raise KeyboardInterrupt
 
