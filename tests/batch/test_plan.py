@@ -151,6 +151,15 @@ def test_a_place_below_a_file_fails_before_any_work() -> None:
         plan_pictures(["faces"], Path("faces/notes.txt"))
 
 
+@pytest.mark.parametrize("options", [{"samples": 2}, {"uncertainty": True}])
+def test_a_name_that_becomes_too_long_fails_before_any_work(options: dict[str, Any]) -> None:
+    """In a folder that is still to be made, too."""
+    name = "a" * 251 + ".png"
+    Path(name).touch()
+    assert pairs(name) == {name: f"upscaled/{name}"}
+    assert "bytes; expected at most 255: choose a shorter one" in only_failure(name, **options)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_read_only_folder_fails_before_any_work() -> None:
     Path("locked").mkdir(mode=0o500)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sr4.batch.inputs import Found, Packed, expand, is_file_name, result_name
 from sr4.batch.provenance import is_result
 from sr4.errors import PictureError, SR4Error, UsageError
-from sr4.files.paths import refuse_address, refuse_unreachable
+from sr4.files.paths import longest_name, refuse_address, refuse_long_name, refuse_unreachable
 from sr4.pictures import WRITE_SUFFIXES, natural_suffix, read_size
 from sr4.pictures.finding import counted
 
@@ -354,7 +354,7 @@ class _Desk:
         self._overwrite = overwrite
         self._made = made
         self._taken: dict[Path, Path] = {}
-        self._folders: set[Path] = set()  # that can be written into
+        self._folders: dict[Path, int] = {}  # that can be written into, with their longest names
 
     def admit(self, picture: PlannedPicture) -> PlannedPicture:
         if self._made is not None and not self._overwrite:
@@ -372,14 +372,17 @@ class _Desk:
                     "inputs are never replaced: choose another -o"
                 )
         if picture.output.parent not in self._folders:
-            _check_folder(picture.output.parent)
-            self._folders.add(picture.output.parent)
+            self._folders[picture.output.parent] = _check_folder(picture.output.parent)
+        for output in picture.outputs:
+            refuse_long_name(output, self._folders[output.parent])
         self._taken.update(dict.fromkeys(picture.outputs, picture.source))
         return picture
 
 
-def _check_folder(folder: Path) -> None:
-    """Refuse a folder that neither exists nor can be made, as far as can be told beforehand."""
+def _check_folder(folder: Path) -> int:
+    """The longest name that a folder takes; refuses one that neither exists nor can be made, as far
+    as can be told beforehand.
+    """
     present = folder
     while not os.path.lexists(present):
         present = present.parent
@@ -392,3 +395,4 @@ def _check_folder(folder: Path) -> None:
             f"the folder {str(present)!r} is read-only; expected one to write into: choose "
             "another -o"
         )
+    return longest_name(present)

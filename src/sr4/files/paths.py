@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import sys
 from pathlib import Path
 
-from sr4.errors import UsageError, reason, shorten
+from sr4.errors import PictureError, UsageError, reason, shorten
 
 _MANY_SIBLINGS = 5000  # beyond this, looking for a similar name would take longer than it helps
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)/+([^/].*)", re.DOTALL)  # a drive has one letter
@@ -66,6 +67,29 @@ def refuse_unreachable(path: Path) -> None:
             f"got the output {shorten(str(path))!r}, which cannot be looked for ({reason(error)}); "
             "expected a place that can be written: choose another"
         ) from error
+
+
+def longest_name(folder: Path) -> int:
+    """How many bytes a name in an existing folder may have, as far as the system tells."""
+    try:
+        most = os.pathconf(folder, "PC_NAME_MAX")
+    except (AttributeError, OSError, ValueError):  # AttributeError: on Windows
+        return sys.maxsize
+    return most if most > 0 else sys.maxsize
+
+
+def refuse_long_name(path: Path, most: int) -> None:
+    """Refuse an output whose name has more than so many bytes.
+
+    Raises:
+        PictureError: it has.
+    """
+    size = len(os.fsencode(path.name))
+    if size > most:
+        raise PictureError(
+            f"the output {shorten(path.name)!r} would have a name of {size} bytes; expected at "
+            f"most {most}: choose a shorter one"
+        )
 
 
 def missing_path(path: Path) -> str:
