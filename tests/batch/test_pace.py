@@ -33,7 +33,7 @@ def test_time_is_left_by_the_speed_since_the_first_share() -> None:
 
 
 def test_a_portion_counts_the_pixels_of_steps_and_bands() -> None:
-    portion = Portion(weight=1, pixels=2 * 2 * 16 * 16, widths={16}, draws=2)
+    portion = Portion(weight=1, pixels=2 * 2 * 16 * 16, factors={16: 1}, draws=2)
     assert portion.count(step(1, 2, 2, 3, 16, 16)) == pytest.approx(0.25)  # two of four, half done
     assert portion.count(step(2, 2, 2, 3, 16, 16)) == pytest.approx(0.5)
     assert portion.count(step(1, 2, 3, 8, 16)) == pytest.approx(0.75)  # half of both draws of one
@@ -41,11 +41,18 @@ def test_a_portion_counts_the_pixels_of_steps_and_bands() -> None:
     assert portion.count(step(1, 1, 1, 3, 99, 99)) == 1  # never more
 
 
+def test_bands_of_another_size_count_what_is_drawn_for_them() -> None:
+    portion = Portion(weight=1, pixels=2 * 32 * 32, factors={8: 16, 24: 0.5}, draws=2)
+    assert portion.count(step(1, 2, 3, 4, 8)) == pytest.approx(0.5)
+    assert portion.count(step(1, 2, 3, 4, 24)) == pytest.approx(0.5 + 2 * 48 / 2048)
+    assert portion.count(step(1, 2, 3, 4, 16)) == pytest.approx(0.5 + 160 / 2048)  # of a stage
+
+
 def test_how_long_a_portion_takes_is_told_once(clock: Clock) -> None:
     """By the speed from the first band to the second: before the first one, two rows of tiles are
     drawn.
     """
-    portion, meter = Portion(30, pixels=10 * 4 * 8, widths={8}, began=clock.now), Meter(60)
+    portion, meter = Portion(30, pixels=10 * 4 * 8, factors={8: 1}, began=clock.now), Meter(60)
     told = []
     for number in range(10):
         clock.now += 20 if number == 0 else 10
@@ -66,12 +73,12 @@ def test_without_work_all_is_done() -> None:
 def test_what_need_not_be_drawn_takes_no_time(clock: Clock) -> None:
     """Neither of its own portion nor of all work."""
     meter = Meter(60)
-    before = Portion(30, pixels=10 * 4 * 8, widths={8}, began=clock.now)
+    before = Portion(30, pixels=10 * 4 * 8, factors={8: 1}, began=clock.now)
     for number in range(10):
         clock.now += 10
         meter.step(before, step(number + 1, 10, 3, 4, 8))
     meter.finish(30)
-    portion = Portion(30, pixels=10 * 4 * 8, widths={8}, began=clock.now)
+    portion = Portion(30, pixels=10 * 4 * 8, factors={8: 1}, began=clock.now)
     found = meter.skip(portion, 6 * 4 * 8)
     assert (found.share, found.share_of_all) == (pytest.approx(0.6), pytest.approx(0.8))
     clock.now += 10

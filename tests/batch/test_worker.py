@@ -41,7 +41,7 @@ from sr4.errors import PictureError
 from sr4.files import unfinished
 from sr4.files.unfinished import UnfinishedFile
 from sr4.pictures.raster import Span
-from sr4.upscaling import drawing
+from sr4.upscaling import drawing, sizing
 from sr4.upscaling.pipeline import Pipeline
 from tests.batch.conftest import smooth
 
@@ -411,6 +411,23 @@ def test_a_large_picture_goes_on_where_it_was(
     (tmp_path / "out/a.png").unlink()
     assert not [one for one in upscale(large, tile=64) if isinstance(one, GoesOn)]
     assert (tmp_path / "out/a.png").read_bytes() == resumed
+
+
+@pytest.mark.usefixtures("_kept_at_once")
+@pytest.mark.parametrize("wanted", [{"scale": 3}, {"width": 500}, {"scale": 2.6, "samples": 2}])
+def test_shares_of_another_size_are_those_of_what_is_drawn(
+    upscale: Upscale, large: Path, wanted: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sizing, "_BAND_PIXELS", 2**14)
+    before = [
+        one.share for one in stopped(upscale, large, 4, **wanted) if isinstance(one, Advanced)
+    ]
+    events = upscale(large, tile=64, **wanted)
+    (found,) = (one for one in events if isinstance(one, GoesOn))
+    told = [one.share for one in events if isinstance(one, Advanced)]
+    assert told[-2] == pytest.approx(1)  # after the last band
+    assert told[-3] < 0.999
+    assert found.share == pytest.approx(before[-1] * 4 / 3, rel=0.1)  # the last one was not told
 
 
 @pytest.mark.usefixtures("_kept_at_once")

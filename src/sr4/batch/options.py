@@ -99,18 +99,25 @@ class UpscaleOptions:
         the last one as often as the size of the result asks for, and of all samples. It is 0 where
         the size cannot be read (None), or the result would be smaller than the picture.
         """
+        return self.samples * sum(self._pixels_by_stage(model, size))
+
+    def pixels_drawn_last(self, model: str, size: tuple[int, int]) -> int:
+        """The number of pixels of the last drawing, of one sample, that the result is made of."""
+        return [0, *self._pixels_by_stage(model, size)][-1]
+
+    def _pixels_by_stage(self, model: str, size: tuple[int, int] | None) -> list[int]:
         from sr4.upscaling.sizing import Size, SizeWanted
 
         if size is None:
-            return 0
+            return []
         scales = [stage.scale for stage in read_stages(model)]
         wanted = SizeWanted(self.scale, self.width, self.height)
         try:
             repeats = Size.plan(wanted, size, scales).repeats
         except PictureError:  # said when the picture is read
-            return 0
+            return []
         each = accumulate([*scales, *scales[-1:] * repeats], operator.mul)
-        return self.samples * math.prod(size) * int(sum(scale**2 for scale in each))
+        return [math.prod(size) * scale**2 for scale in each]
 
     def for_pipeline(self) -> dict[str, Any]:
         """The keyword arguments of `Pipeline.upscale`, but for the evidence, which each picture has

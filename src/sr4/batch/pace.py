@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
@@ -40,14 +40,14 @@ class Portion:
     Attributes:
         weight: its part of all work.
         pixels: that are drawn: of every stage, sample and part.
-        widths: of the results.
+        factors: by the width of a result, the pixels that are drawn last for each of its own.
         draws: of each result, which are told as one where it is made of tiles.
         is_estimated: whether the seconds that it takes were told.
     """
 
     weight: float
     pixels: float
-    widths: Collection[int] = ()
+    factors: Mapping[int, float] = field(default_factory=dict)
     draws: int = 1
     pace: Pace = field(default_factory=Pace)
     began: float = field(default_factory=monotonic)
@@ -60,8 +60,8 @@ class Portion:
         pixels = height * width
         if batch:
             pixels *= batch[0] / step.total
-        elif width in self.widths:
-            pixels *= self.draws
+        elif width in self.factors:
+            pixels *= self.draws * self.factors[width]
         self.done += pixels
         return min(1.0, self.done / self.pixels)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -48,7 +49,7 @@ _T = TypeVar("_T")
 
 CHUNK = 16  # samples drawn before the next pictures are written
 _CHUNK_BYTES = 2**26  # that the results of pictures drawn before that take
-_LARGE = 2**18  # pixels of a result that is drawn and written by itself
+_LARGE = 2**18  # pixels of a result, or drawn for it, that is drawn and written by itself
 _HUGE_BYTES = 2**30  # of one that is drawn only once the one before has left the memory
 
 
@@ -219,6 +220,12 @@ class _Work:
     def _weight(self, picture: PlannedPicture) -> int:
         return self._options.pixels_drawn(self._options.model_for(picture), picture.size)
 
+    def _pixels(self, one: InWork) -> int:
+        """Those of its result, or that are drawn last for it, if they are more."""
+        assert one.picture is not None
+        drawn = self._options.pixels_drawn_last(one.model, one.picture.frames[0].size)
+        return max(drawn, math.prod(one.result_size))
+
     # The reader's thread
 
     def _chunks(self, pictures: Sequence[PlannedPicture]) -> Iterator[list[InWork]]:
@@ -231,7 +238,7 @@ class _Work:
                 return
             model = self._options.model_for(picture)
             one = read(picture, self._options, self._opened[model])
-            is_large = math.prod(one.result_size) > _LARGE
+            is_large = one.error is None and self._pixels(one) > _LARGE
             if chunk and (is_large or held + one.result_bytes > _CHUNK_BYTES):
                 yield chunk
                 chunk, held = [], 0
@@ -275,7 +282,7 @@ class _Work:
         return Portion(
             weight=sum(self._weight(one.planned) for one in group),
             pixels=max(1, pixels),
-            widths={one.result_size[0] for one in group},
+            factors=_factors(group, self._options),
             draws=draws * self._options.samples,
         )
 
@@ -283,11 +290,12 @@ class _Work:
         """Have what is drawn of a large picture kept, for the case that the call is stopped."""
         one = group[0]
         pixels, pictures = math.prod(one.result_size), (one.planned,)
-        if not one.planned.to_files or len(one.evidences) > 1 or pixels <= _LARGE:
+        if not one.planned.to_files or len(one.evidences) > 1 or self._pixels(one) <= _LARGE:
             return
 
         def goes_on(share: float) -> None:
-            found = self._meter.skip(portion, share * pixels * portion.draws)
+            drawn = pixels * portion.factors[one.result_size[0]] * portion.draws
+            found = self._meter.skip(portion, share * drawn)
             self._told.put(GoesOn(one.planned, found.share))
             self._told.put(Advanced(pictures, found.share, found.share_of_all, None))
 
@@ -364,6 +372,19 @@ class _Work:
             except Exception as error:  # noqa: BLE001 - whatever an encoder raises, likewise
                 one.fail("written", error)
         return Failed(str(one.planned.source), one.reason, one.error, one.planned)
+
+
+def _factors(group: Sequence[InWork], options: UpscaleOptions) -> dict[int, float]:
+    """Pixels that are drawn last for each of the results, by the width of these, on average: bands
+    are those of results, which may have another size than what is drawn for them.
+    """
+    drawn, own = Counter[int](), Counter[int]()
+    for one in group:
+        assert one.picture is not None
+        width = one.result_size[0]
+        drawn[width] += options.pixels_drawn_last(one.model, one.picture.frames[0].size)
+        own[width] += math.prod(one.result_size)
+    return {width: drawn[width] / own[width] for width in own}
 
 
 def _groups(chunk: Sequence[InWork]) -> Iterator[list[InWork]]:
