@@ -18,9 +18,9 @@ from sr4.serve.painter import LocalPainter
 from tests.features.service_process import encoded
 
 
-def answer(folder: Path, **fields: object) -> Response:
+def answer(served: Path | str, /, **fields: object) -> Response:
     """The answer to a request of these fields, by a service of that model."""
-    models, painter, limits = Models([str(folder)]), LocalPainter("onnx"), Limits()
+    models, painter, limits = Models([str(served)]), LocalPainter("onnx"), Limits()
     texts = {name: as_text(name, value) for name, value in fields.items()}
     ticket = admit(encoded(), read_wish(texts, models, limits), models, painter, limits)
     (done,) = (
@@ -44,6 +44,14 @@ def test_the_settings_make_the_same_file(tiny_exported: Path, wanted: str, found
     again = answer(tiny_exported, **settings)
     assert again.body == first.body
     assert again.headers == first.headers
+
+
+def test_the_settings_name_a_model_that_is_known() -> None:
+    """The one that "auto" has taken."""
+    first = answer("auto", seed=3)
+    settings = json.loads(first.headers["SR4-Settings"])
+    assert settings["model"] == "photo-x4"
+    assert answer("auto", **settings).body == first.body
 
 
 def test_a_model_may_have_any_name(tiny_exported: Path, tmp_path: Path) -> None:

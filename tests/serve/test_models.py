@@ -21,6 +21,18 @@ def test_without_names_the_shipped_ones() -> None:
     assert models.scale("sr4-fast") == 8
 
 
+def test_what_auto_chooses_can_be_named(tiny_exported: Path, tmp_path: Path) -> None:
+    """By answers, which say how the picture is made again."""
+    models = Models(["auto", str(tiny_exported)])
+    assert models.names == ("auto", "tiny", "photo-x4", "sr4-fast")
+    assert models.find(None) == "auto"
+    assert models.find("photo-x4") == "photo-x4"
+    assert models.loaded == (str(tiny_exported), "photo-x4", "sr4-fast")
+    other = shutil.copytree(tiny_exported, tmp_path / "photo-x4")
+    with pytest.raises(UsageError, match="two models called 'photo-x4'"):
+        Models([str(other), "auto"])
+
+
 def test_folders_go_by_their_names(tiny_exported: Path) -> None:
     both = f"{tiny_exported}+{tiny_exported}"
     models = Models([str(tiny_exported), both])

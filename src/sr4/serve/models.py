@@ -27,8 +27,8 @@ class Models:
 
     Args:
         names: of shipped models, or folders, or several of them joined by "+"; requests use the
-            folder's own name. The first is the default. None stands for the shipped ones, and
-            "auto", which takes one of them for each picture, is the default then.
+            folder's own name. The first is the default. With "auto", which takes a shipped one for
+            each picture, requests may name these, too. None stands for "auto".
 
     Raises:
         UsageError: two have the same name.
@@ -38,7 +38,9 @@ class Models:
     def __init__(self, names: Sequence[str] = ()) -> None:
         from sr4.model.folder import shipped_models
 
-        given = list(names) or [AUTO, *shipped_models()]
+        given = list(names) or [AUTO]
+        if AUTO in given:  # answers name the one that was taken, so that it can be asked for again
+            given += [name for name in shipped_models() if name not in given]
         self._models: dict[str, str] = {}
         for one in given:
             name = public_name(one)
@@ -47,8 +49,6 @@ class Models:
                     f"got two models called {name!r}; expected different names: rename a folder"
                 )
         wanted = [one for one in self._models.values() if one != AUTO]
-        if AUTO in self._models:
-            wanted += [name for name in shipped_models() if name not in wanted]
         self._loaded = tuple(wanted)
         self._stages = {one: read_stages(one) for one in wanted}
 
