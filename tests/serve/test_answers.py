@@ -10,7 +10,7 @@ import pytest
 from starlette.responses import Response
 
 from sr4.batch.events import Done
-from sr4.serve.answers import picture
+from sr4.serve.answers import file_of, picture
 from sr4.serve.limits import Limits
 from sr4.serve.models import Models
 from sr4.serve.options import admit, as_text, read_wish
@@ -18,8 +18,10 @@ from sr4.serve.painter import LocalPainter
 from tests.features.service_process import encoded
 
 
-def answer(served: Path | str, /, **fields: object) -> Response:
-    """The answer to a request of these fields, by a service of that model."""
+def answer(served: Path | str, /, sample: int | None = None, **fields: object) -> Response:
+    """The answer to a request of these fields, by a service of that model; of a sample where its
+    number is given.
+    """
     models, painter, limits = Models([str(served)]), LocalPainter("onnx"), Limits()
     texts = {name: as_text(name, value) for name, value in fields.items()}
     ticket = admit(encoded(), read_wish(texts, models, limits), models, painter, limits)
@@ -33,7 +35,8 @@ def answer(served: Path | str, /, **fields: object) -> Response:
         )
         if isinstance(event, Done)
     )
-    return picture(done, done.picture.output, ticket.options, ticket.size[0])
+    path = file_of(done, show="result", sample=sample, use_mean=ticket.options.use_mean)
+    return picture(done, path, ticket.options, ticket.size[0])
 
 
 @pytest.mark.parametrize(("wanted", "found"), [("JPG", "jpg"), (".webp", "webp"), ("", "png")])
@@ -52,6 +55,15 @@ def test_the_settings_name_a_model_that_is_known() -> None:
     settings = json.loads(first.headers["SR4-Settings"])
     assert settings["model"] == "photo-x4"
     assert answer("auto", **settings).body == first.body
+
+
+@pytest.mark.parametrize("use_mean", [False, True])
+def test_a_sample_says_what_it_would_say_alone(tiny_exported: Path, use_mean: bool) -> None:
+    for number in (1, 2, 3):
+        found = answer(tiny_exported, sample=number, samples=3, mean=use_mean, evidence="none")
+        alone = answer(tiny_exported, **json.loads(found.headers["SR4-Settings"]))
+        assert found.body == alone.body
+        assert found.headers["SR4-Consistency"] == alone.headers["SR4-Consistency"]
 
 
 def test_a_model_may_have_any_name(tiny_exported: Path, tmp_path: Path) -> None:

@@ -107,6 +107,8 @@ def test_the_mean_as_the_image(model: Pipeline) -> None:
     np.testing.assert_array_equal(pixels(result.image), pixels(result.mean))
     assert (pixels(result.image) != pixels(result.samples[0])).any()
     assert result.consistency == pytest.approx(misfit(result.mean, picture), rel=1e-4)
+    each = [misfit(sample, picture) for sample in result.samples]
+    assert result.consistencies == pytest.approx(each, rel=1e-4)
 
 
 def test_seeds(model: Pipeline) -> None:

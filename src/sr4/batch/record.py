@@ -28,6 +28,7 @@ class ResultRecord:
         model: its name or folder; backend: the runtime.
         size: width and height of the result.
         consistency: see `Result.consistency`; of an animation that of its worst frame.
+        consistencies: the same of each sample.
         seconds: of drawing; where pictures were drawn together, the mean of theirs.
         together: pictures that were.
         evidence: what the picture was taken to say, in words.
@@ -46,6 +47,7 @@ class ResultRecord:
     backend: str
     size: tuple[int, int]
     consistency: float
+    consistencies: tuple[float, ...]
     seconds: float
     together: int
     evidence: str
@@ -114,6 +116,7 @@ def record_of(
         backend=backend,
         size=first.raster.size,
         consistency=max(one.consistency for one in results),
+        consistencies=tuple(map(max, zip(*(one.consistencies for one in results), strict=True))),
         seconds=seconds,
         together=together,
         evidence=str(first.evidence),

@@ -43,7 +43,7 @@ HEADERS: Mapping[str, str] = {
     "SR4-Detail": "The detail, from 0 to 1; of several models joined, a list.",
     "SR4-Evidence": "What the picture was taken to say, in words.",
     "SR4-Scale": "Width of the result through that of the picture.",
-    "SR4-Consistency": "How far the result contradicts the picture, x 1e-5; see sr4 upscale.",
+    "SR4-Consistency": "How far what is shown contradicts the picture, x 1e-5; see sr4 upscale.",
     "SR4-Input-SHA256": "Checksum of the picture file.",
     "SR4-Settings": "The fields that make the same picture again, as a JSON object.",
     "SR4-Provenance": "What the result's file says of how it was made, as a JSON object.",
@@ -66,6 +66,9 @@ def picture(done: Done, path: Path, options: UpscaleOptions, width: int) -> Resp
     if path in done.picture.samples:  # which is the result of a request of its own
         number = done.picture.samples.index(path)
         options = replace(options, seed=options.seed + number, samples=1, use_mean=False)
+        done = replace(
+            done, record=replace(done.record, consistency=done.record.consistencies[number])
+        )
     headers = _headers(done, options, width)
     legend = done.record.legend
     if path == done.picture.uncertainty and legend is not None:

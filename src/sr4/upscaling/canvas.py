@@ -212,13 +212,17 @@ class _Canvas:
         if self._count > 1:
             mean = Raster(self._mean, given.colour, given.span, alpha, given.nodata)
         chosen = mean if use_mean else rasters[0]
-        consistency, given_up = _consistency(given, chosen, degradation, self._evidence)
+        measured = [_consistency(given, one, degradation, self._evidence) for one in rasters]
+        consistency, given_up = measured[0]
+        if chosen is not rasters[0]:
+            consistency, given_up = _consistency(given, chosen, degradation, self._evidence)
         return Result(
             raster=chosen,
             rasters=rasters,
             mean_raster=mean,
             uncertainty=self._uncertainty,
             consistency=consistency,
+            consistencies=tuple(found for found, _ in measured),
             evidence=self._evidence,
             given_up=given_up,
             given=Picture((given,)),

@@ -44,6 +44,7 @@ class Result:
         consistency: the mean squared distance of D(raster) to what the evidence allows, on the
             [0, 1] scale, x 1e-5, as the result is rounded, over the channels of colour. Of exact
             pixels, and without evidence, that is `mean((D(raster) - low_res)²)`.
+        consistencies: the same of each sample.
         evidence: what the input was taken to say.
         given_up: (h, w), the pixels of the input that the result is off by more than a level from,
             for no picture fits them, or because it was not asked to.
@@ -62,6 +63,7 @@ class Result:
     mean_raster: Raster
     uncertainty: Floats
     consistency: float
+    consistencies: tuple[float, ...]
     evidence: Evidence
     given_up: NDArray[np.bool_]
     given: Picture
