@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import platform
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr4.degradation import Degradation, resize
+from sr4.evidence import jpeg
 from sr4.evidence.boxes import JpegBoxes, components_of
 from sr4.evidence.constraint import Constraint
 from sr4.evidence.jpeg import (
@@ -232,6 +236,34 @@ def test_damage_in_the_middle_prints_nothing(capfd: Any) -> None:
     data[len(data) // 2 : len(data) // 2 + 40] = bytes(40)
     file_boxes(bytes(data))
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(
+    sys.platform != "darwin" and platform.libc_ver()[0] != "glibc",
+    reason="there is no way to silence libjpeg alone",
+)
+def test_what_others_print_meanwhile_is_not_lost(
+    capfd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jpegio = pytest.importorskip("jpegio")
+    read = jpegio.read
+
+    def printing(path: str) -> Any:
+        os.write(2, b"of another thread\n")
+        return read(path)
+
+    monkeypatch.setattr(jpegio, "read", printing)
+    data = bytearray(compressed(scene(64, 64, 0), quality=90))
+    data[len(data) // 2 : len(data) // 2 + 40] = bytes(40)
+    file_boxes(bytes(data))
+    assert capfd.readouterr() == ("", "of another thread\n")
+
+
+def test_without_such_a_stream_nothing_is_printed_either(
+    capfd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jpeg, "_stream_of_c", lambda: None)
+    test_damage_in_the_middle_prints_nothing(capfd)
 
 
 def test_inks_have_no_boxes() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -218,7 +221,50 @@ def _quiet() -> Iterator[None]:
     """libjpeg prints what it finds wrong by itself, past every stream of Python; what counts of it
     is raised.
     """
-    with _STDERR, ExitStack() as held:
+    with _STDERR:
+        stream = _stream_of_c()
+        if stream is None:
+            with _no_stderr():
+                yield
+            return
+        kept, stream.value = stream.value, _nowhere()
+        try:
+            yield
+        finally:
+            stream.value = kept
+
+
+@cache
+def _stream_of_c() -> ctypes.c_void_p | None:
+    """The variable by which libraries in C find their standard error, where it is one: setting it
+    hides what they print, and nothing that Python prints meanwhile in another thread.
+    """
+    if sys.platform == "darwin":
+        name = "__stderrp"
+    elif platform.libc_ver()[0] == "glibc":
+        name = "stderr"
+    else:  # musl has a constant there
+        return None
+    try:
+        found = ctypes.c_void_p.in_dll(ctypes.CDLL(None), name)
+        return found if found.value and _nowhere() else None
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+@cache
+def _nowhere() -> int | None:
+    """A stream of C that nothing comes out of."""
+    opened = ctypes.CDLL(None).fopen
+    opened.argtypes, opened.restype = [ctypes.c_char_p, ctypes.c_char_p], ctypes.c_void_p
+    found: int | None = opened(os.fsencode(os.devnull), b"we")
+    return found
+
+
+@contextmanager
+def _no_stderr() -> Iterator[None]:
+    """Nothing that the process writes to its standard error comes out."""
+    with ExitStack() as held:
         with suppress(OSError):  # there is no stderr, or no file can be opened
             kept = os.dup(2)
             held.callback(os.close, kept)
