@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -166,20 +167,13 @@ def evaluate(
         consistency = consistency is not False  # as upscaling has it
         fitting = Calibrating(model, samples, is_baseline=model in _BASELINES)
     network = InceptionV3(inception) if inception is not None else None
-    if model in _BASELINES:
-        _check_baseline(
-            model,
-            steps=steps,
-            sampler=sampler,
-            consistency=consistency,
-            detail=detail,
-            backend=None if backend == "auto" else backend,
-            device=None if device == "auto" else device,
-        )
+    given: dict[str, Any] = {"steps": steps, "sampler": sampler, "detail": detail}
+    given["consistency"] = consistency
+    _check_options(model, given | {"backend": backend, "device": device})
     upscaler = _open(model, scale, backend, device)
     channels, data_range = _values(upscaler)
     drawn = _corruption(corruption, model, channels)
-    settings = upscaler.sampling(steps, sampler, consistency, detail)
+    settings = upscaler.sampling(**given)
     source = open_sources(data, channels, data_range)
     console.note_left_out(source.left_out)
     bad: list[str] = []
@@ -188,10 +182,7 @@ def evaluate(
             upscaler,
             source,
             limit=limit,
-            steps=steps,
-            sampler=sampler,
-            consistency=consistency,
-            detail=detail,
+            **given,
             samples=samples or 1,
             seed=seed,
             batch_size=batch_size,
@@ -222,10 +213,10 @@ def evaluate(
     return 1 if bad else 0
 
 
-def _check_baseline(model: str, **options: object) -> None:
+def _check_options(model: str, options: Mapping[str, object]) -> None:
     """Refuse options of networks for what is none."""
-    given = [f"--{name}" for name, value in options.items() if value is not None]
-    if given:
+    given = [f"--{name}" for name, value in options.items() if value not in (None, "auto")]
+    if model in _BASELINES and given:
         raise UsageError(
             f"got {' and '.join(given)} for the baseline {model!r}, which is no network; expected "
             "none of it: leave it out"

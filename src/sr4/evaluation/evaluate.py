@@ -195,11 +195,9 @@ def evaluate(
     options: dict[str, Any] = {"steps": steps, "sampler": sampler, "consistency": consistency}
     if detail is not None:  # only models of ours know it
         options["detail"] = detail
-    settings = model.sampling(**options)
-    nfe = 0 if settings is None else settings.steps
+    sampling = _Sampling(model, options, samples, seed, calibrator)
     extractors, notes = _extractors(features, inception)
 
-    sampling = _Sampling(model, options, samples, seed, calibrator)
     tally = Tally(
         model.degradation,
         extractors,
@@ -231,7 +229,7 @@ def evaluate(
         **tally.means(seed),
         **distances,
         samples=samples,
-        nfe=nfe,
+        nfe=sampling.nfe,
         seconds_per_image=sampling.seconds / (samples * len(tally.names)),
         protocol=protocol(
             scale=model.degradation.scale,
@@ -303,12 +301,19 @@ class _Sampling:
     calibrator: Calibrator | None = None
     seconds: float = 0.0
 
+    def __post_init__(self) -> None:
+        self.settings = self.model.sampling(**self.options)
+
+    @property
+    def nfe(self) -> int:
+        """Network evaluations for one picture."""
+        return 0 if self.settings is None else self.settings.steps
+
     @property
     def protocol(self) -> str:
-        settings = self.model.sampling(**self.options)
-        if settings is None:
+        if self.settings is None:
             return "none"
-        shown = ", ".join(f"{name} {value}" for name, value in settings.model_dump().items())
+        shown = ", ".join(f"{name} {value}" for name, value in self.settings.model_dump().items())
         return f"{shown}, seed {self.seed} + index of the picture"
 
     def draws(self, batch: EvaluationBatch) -> tuple[list[Pixels], Spread | None]:
