@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sr4.degradation import Degradation, SizedDegradation, gaussian_matrix, resize, resize_matrix
+from sr4.degradation import (
+    Degradation,
+    SizedDegradation,
+    banded,
+    gaussian_matrix,
+    resize,
+    resize_matrix,
+)
 from sr4.errors import UsageError
 from sr4.evidence.constraint import Constraint
 from sr4.evidence.sets import LEVEL, PixelBox
@@ -22,6 +29,15 @@ def picture(*shape: int, seed: int = 0) -> np.ndarray:
 
 def pair(ratio: float, low: tuple[int, int] = (31, 23)) -> SizedDegradation:
     return SizedDegradation((round(low[0] * ratio), round(low[1] * ratio * 1.1)), low)
+
+
+def test_matrices_of_many_sizes_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(banded, "_MOST_KEPT", 2**18)
+    for size in range(300, 360):
+        resize(np.zeros((1, size), np.float32), 1, size + 101)
+    assert 1 < len(banded._KEPT) < 20
+    held = sum(run.matrix.size for runs in banded._KEPT.values() for run in runs)
+    assert 2**17 < held <= 2**18
 
 
 @pytest.mark.parametrize("ratio", RATIOS)

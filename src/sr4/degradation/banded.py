@@ -9,9 +9,11 @@ the threads of `sr4.machine.processors` instead.
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from itertools import pairwise, product
 from typing import Any, NamedTuple
 
@@ -35,6 +37,10 @@ _ONE_THREAD = 2**18
 _LANES = 16  # numbers that a processor takes together
 
 
+_MOST_KEPT = 2**24  # numbers of matrices that are kept for the next product
+_OWN = 64  # that a run without its matrix takes the place of
+
+
 class Run(NamedTuple):
     """Blocks of a matrix that are equal, but for their place.
 
@@ -51,6 +57,10 @@ class Run(NamedTuple):
     step: int
     repeats: int
     matrix: Array
+
+
+_KEPT: dict[Any, tuple[Run, ...]] = {}  # the one used last is at the end
+_LOCK = threading.Lock()
 
 
 def resized(
@@ -88,8 +98,31 @@ def _single(runs: tuple[Run, ...]) -> list[tuple[Array, int, int]]:
     ]
 
 
-@lru_cache(maxsize=512)
 def _runs(
+    rows: RowsOf, size_in: int, size_out: int, xp: Any, dtype: Any, place: Any
+) -> tuple[Run, ...]:
+    """The runs of a matrix, made or kept from before."""
+    key = rows, size_in, size_out, xp, dtype, place
+    with _LOCK:
+        if (found := _KEPT.pop(key, None)) is not None:
+            _KEPT[key] = found
+            return found
+    found = _made(*key)
+    with _LOCK:
+        _KEPT[key] = found
+        # One picture may have hundreds of small ones; those of ratios that are not whole are large.
+        numbers = sum(map(_size, _KEPT.values()))
+        while numbers > _MOST_KEPT and len(_KEPT) > 1:
+            numbers -= _size(_KEPT.pop(next(iter(_KEPT))))
+    return found
+
+
+def _size(runs: tuple[Run, ...]) -> int:
+    """How many numbers take the place of all."""
+    return sum(_OWN + math.prod(run.matrix.shape) for run in runs)
+
+
+def _made(
     rows: RowsOf, size_in: int, size_out: int, xp: Any, dtype: Any, place: Any
 ) -> tuple[Run, ...]:
     longest = max(size_in, size_out)
