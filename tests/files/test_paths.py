@@ -29,6 +29,12 @@ def test_no_name_is_near(tmp_path: Path) -> None:
     assert missing_path(tmp_path / "x").endswith("does not exist")
 
 
+def test_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+    link = tmp_path / "a.png"
+    link.symlink_to("gone.png")
+    assert missing_path(link) == f"{str(link)!r} is a link to 'gone.png', which does not exist"
+
+
 def test_an_output_is_looked_for(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path, tmp_path / "new" / "a.png", tmp_path / "file", tmp_path / "file" / "a"):

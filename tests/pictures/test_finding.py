@@ -26,6 +26,7 @@ def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
     (tmp_path / "elsewhere/b.png").touch()
     (tmp_path / "data/inner/up").symlink_to(tmp_path / "data")
     (tmp_path / "data/more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "data/above").symlink_to(tmp_path)  # which holds the folder itself
     listed = [path.relative_to(tmp_path).as_posix() for path in list_images(tmp_path / "data")]
     assert listed == ["data/inner/a.png", "data/more/b.png"]
 

@@ -93,10 +93,14 @@ def refuse_long_name(path: Path, most: int) -> None:
 
 
 def missing_path(path: Path) -> str:
-    """The line for a path that does not exist, with the nearest name that does."""
+    """The line for a path that does not exist, with the nearest name that does, or where it leads
+    to.
+    """
     if is_address(str(path)):
         shown = shown_address(str(path))
         return f"{shown!r} is an address, and nothing is fetched from the network: save it first"
+    if path.is_symlink():
+        return f"{str(path)!r} is a link to {os.readlink(path)!r}, which does not exist"
     absent = path
     while absent != absent.parent and not os.path.exists(absent.parent):
         absent = absent.parent

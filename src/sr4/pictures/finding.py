@@ -55,7 +55,7 @@ def counted(files: Iterable[Path]) -> dict[str, int]:
 
 def told(counts: Mapping[str, int]) -> str:
     """What is said of files that are left out by their suffix: how many of which."""
-    named = [f"{count:,} {suffix or 'without one'}" for suffix, count in counts.items()]
+    named = [f"{count:,} {suffix or 'without a suffix'}" for suffix, count in counts.items()]
     more = f" and {len(named) - _NAMED:,} more suffixes" if len(named) > _NAMED else ""
     total = sum(counts.values())
     said = f"{total:,} {'file' if total == 1 else 'files'}: {', '.join(named[:_NAMED])}{more}"
@@ -80,26 +80,26 @@ def list_images(path: str | Path, suffixes: Collection[str] = SUFFIXES) -> list[
 def list_files(path: str | Path, suffixes: Collection[str] = SUFFIXES) -> Files:
     """The files under a folder, searched recursively; those of the suffixes are pictures.
 
-    Links to folders are followed, each real folder is entered once, so loops end. Hidden files and
-    folders (name starts with a dot) are left out: systems and archivers keep their notes there.
+    Links to folders are followed, but not to those that hold this one, and each real folder is
+    entered once, so loops end. Hidden files and folders (name starts with a dot) are left out:
+    systems and archivers keep their notes there.
 
     Raises:
         PictureError: the folder, or one inside it, is missing, no folder, or may not be read.
     """
     root = Path(path)
     found = Files([], [])
-    entered: set[tuple[int, int]] = set()
 
     def refuse(error: OSError) -> None:
         raise error
 
     try:
+        entered = {_identity(above) for above in root.resolve().parents}
         for folder, folders, files in os.walk(root, onerror=refuse, followlinks=True):
-            status = os.stat(folder)
-            if (status.st_dev, status.st_ino) in entered:
+            if (identity := _identity(folder)) in entered:
                 folders.clear()
                 continue
-            entered.add((status.st_dev, status.st_ino))
+            entered.add(identity)
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             place = Path(folder)
             for name in files:
@@ -117,3 +117,9 @@ def list_files(path: str | Path, suffixes: Collection[str] = SUFFIXES) -> Files:
     for files_of_a_kind in found:
         files_of_a_kind.sort(key=Path.as_posix)  # which begin with the root alike
     return found
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    """What a folder is known by, whichever way leads to it."""
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
