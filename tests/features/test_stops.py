@@ -102,7 +102,8 @@ COMMANDS = {
         goes_on=True,
     ),
     "distill": Command(
-        f"distill {{tiny}} --data {{pictures}} -o {{out}} --steps 1 {settings(_RUN)}", goes_on=True
+        f"distill {{teacher}} --data {{pictures}} -o {{out}} --steps 1 {settings(_RUN)}",
+        goes_on=True,
     ),
     "evaluate": Command(
         "evaluate --model {exported} --backend onnx --data {pictures} -o {out}", "--limit 3"
@@ -251,6 +252,10 @@ def stage(
     for number in range(6):
         coarse = Image.fromarray(random.integers(0, 256, (4, 4, 3), dtype=np.uint8))
         coarse.resize((32, 32), Image.Resampling.BICUBIC).save(pictures / f"{number}.png")
+    teacher = Path(shutil.copytree(tiny_model, place / "teacher"))
+    config = json.loads((teacher / "config.json").read_text())
+    config["objective"]["prediction"] = "v"
+    (teacher / "config.json").write_text(json.dumps(config))
     reports = {name: place / "reports" / name for name in ("bicubic", "bicubic-projected")}
     for name, report in reports.items():
         words = f"evaluate --model {name} --scale 4 --data {pictures} --out {report}"
@@ -260,6 +265,7 @@ def stage(
         "bicubic": reports["bicubic"],
         "projected": reports["bicubic-projected"],
         "tiny": tiny_model,
+        "teacher": teacher,
         "exported": tiny_exported,
         "checkpoint": their_model.checkpoint,
         "configuration": their_model.configuration,
