@@ -13,7 +13,12 @@ def test_the_share_and_the_place_where_most_of_it_lies() -> None:
     missed[70:80, 40:50] = True  # in the third row and the second column of places of 32 pixels
     said = what_was_given_up(missed)
     assert said.startswith("0.8% of its pixels could not be met to a level")
-    assert "most of them around (32, 64)" in said
+    assert "to a level, most of them around (32, 64): the nearest" in said
+
+
+def test_what_lies_everywhere_has_no_place() -> None:
+    said = what_was_given_up(np.ones((100, 120), bool))
+    assert said.startswith("100.0% of its pixels could not be met to a level: the nearest result")
 
 
 def test_few_pixels_of_many_are_counted() -> None:

@@ -321,6 +321,11 @@ def test_wrong_options_are_told_as_by_the_command_line(
     assert line in problem(post(client, encoded(), **fields), 422)
 
 
+def test_options_in_the_address_are_not_ignored(client: Any) -> None:
+    answer = client.post("/v1/upscale?seed=5", files={"file": ("a.png", encoded())})
+    assert "got 'seed' in the address; expected options as fields" in problem(answer, 422)
+
+
 @pytest.mark.parametrize(
     ("body", "line"),
     [

@@ -10,7 +10,7 @@ _SMALLEST_SHARE = 0.0005  # below which pixels are counted, as they would be non
 
 
 def what_was_given_up(given_up: NDArray[np.bool_]) -> str:
-    """How much, and the place where most of it lies, in words.
+    """How much, and the place where most of it lies if there is one, in words.
 
     Args:
         given_up: (h, w), which pixels of the input were not met.
@@ -20,7 +20,10 @@ def what_was_given_up(given_up: NDArray[np.bool_]) -> str:
     row, column = np.unravel_index(int(np.argmax(count)), count.shape)
     share = given_up.mean()
     much = f"{share:.1%}" if share >= _SMALLEST_SHARE else f"{given_up.sum():,}"
+    where = ""
+    if 2 * count[row, column] > given_up.sum():
+        where = f", most of them around ({column * _AREA}, {row * _AREA})"
     return (
-        f"{much} of its pixels could not be met to a level, most of them around "
-        f"({column * _AREA}, {row * _AREA}): the nearest result without dots is taken"
+        f"{much} of its pixels could not be met to a level{where}: the nearest result without dots "
+        "is taken"
     )

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
+from sr4.errors import UsageError, shorten
 from sr4.serve import answers
 from sr4.serve.body import receive
 from sr4.serve.limits import Share
@@ -52,6 +53,11 @@ _NOBODY = 400  # the status of an answer that nobody reads
 async def upscale(request: Request, service: Serving) -> Response:
     """The options are those of `sr4 upscale`, and so is the result."""
     service.check_open()
+    if request.query_params:
+        name = shorten(next(iter(request.query_params)))
+        raise UsageError(
+            f"got {name!r} in the address; expected options as fields of the body: send it there"
+        )
     held = Share(service.bytes)
     try:
         received = await receive(request, service.limits, held)
