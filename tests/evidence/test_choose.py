@@ -93,6 +93,17 @@ def test_bytes_and_a_file_that_is_gone_do_too(tmp_path: Path) -> None:
     assert late.notes == ("its file is not at hand: its blocks are read from its pixels",)
 
 
+def test_strong_colours_leave_a_file_its_blocks(tmp_path: Path) -> None:
+    """Though what decoders interpolate between samples of colour lies outside their boxes."""
+    halves = np.zeros((128, 128, 3), np.uint8)
+    halves[:, :60, 2] = halves[:, 60:, 0] = 255
+    path = saved(tmp_path / "halves.jpg", Image.fromarray(halves), quality=80)
+    found = of_file(path)
+    assert (found.kind, found.subsampling, found.notes) == ("jpeg", "4:2:0", ())
+    pixels = read_picture(path).frames[0].unit
+    assert np.sqrt(np.mean(file_boxes(path)[0].rest(pixels) ** 2)) > 2 * LEVEL
+
+
 def test_odd_jpegs_fall_back_with_a_line(tmp_path: Path) -> None:
     inks = saved(tmp_path / "inks.jpg", image().convert("CMYK"), quality=70)
     found = of_file(inks)

@@ -49,6 +49,7 @@ class Origin:
         tables: of a JPEG, (8, 8) each, by number.
         step: of a JPEG, pixels to a sample of colour, along each axis.
         orientation: by which its pixels were turned upright (EXIF 2.32, tag 0x0112); 1 if not.
+        is_read_here: whether the pixels were read from it by us, so that nobody has changed them.
     """
 
     format: str
@@ -56,6 +57,7 @@ class Origin:
     tables: tuple[NDArray[Any], ...] = ()
     step: tuple[int, int] | None = None
     orientation: int = 1
+    is_read_here: bool = False
 
     @property
     def is_jpeg(self) -> bool:
@@ -70,7 +72,7 @@ def file_origin(path: Path | bytes) -> Origin | None:
     try:
         with decoding(path) as (stream, _), open_stream(stream) as image:
             found = _origin(image, path)
-            return replace(found, orientation=orientation(image))
+            return replace(found, orientation=orientation(image), is_read_here=True)
     except PictureError:  # TIFF of many bands, NPY; what is damaged has been refused before
         return None
 
@@ -232,7 +234,7 @@ def _of_jpeg(raster: Raster, origin: Origin, known: Known, blur: float) -> Evide
         try:
             boxes, tables = file_boxes(origin.source)
             boxes = boxes.turned(origin.orientation)
-            if _fits(raster, boxes):
+            if _has_form(raster, boxes) and (origin.is_read_here or _fits(raster, boxes)):
                 return _recompressed(raster, origin, tables, known, blur) or jpeg(
                     boxes, tables, known=known, blur=blur
                 )
@@ -243,7 +245,7 @@ def _of_jpeg(raster: Raster, origin: Origin, known: Known, blur: float) -> Evide
     channels = raster.pixels.shape[2]
     if tables and origin.orientation == 1 and (channels == 1 or (channels == 3 and origin.step)):
         boxes = pixel_boxes(raster.unit, tables, origin.step or (1, 1))
-        if _fits(raster, boxes):
+        if _has_form(raster, boxes) and _fits(raster, boxes):
             found = jpeg(boxes, tables, known=known, blur=blur)
             return replace(found, notes=(f"{reason}: its blocks are read from its pixels",))
     compression = quantisation_noise(tables) if tables else _UNKNOWN_COMPRESSION
@@ -270,13 +272,19 @@ def _recompressed(
     return replace(found, notes=(note,))
 
 
-def _fits(raster: Raster, boxes: JpegBoxes) -> bool:
-    """Whether pixels are those that the blocks of these boxes decode to."""
+def _has_form(raster: Raster, boxes: JpegBoxes) -> bool:
+    """Whether pixels have the size and the channels that the blocks of these boxes decode to."""
     width, height = raster.size
     channels = raster.pixels.shape[2]
     planes = len(boxes.planes)
-    if boxes.size != (height, width) or (channels != planes and (planes > 1 or channels > 3)):
-        return False
+    return boxes.size == (height, width) and (channels == planes or (planes == 1 and channels <= 3))
+
+
+def _fits(raster: Raster, boxes: JpegBoxes) -> bool:
+    """Whether pixels are about those that the blocks of these boxes decode to. At edges between
+    strong colours they are not: decoders smooth what they interpolate between samples of colour.
+    """
+    height = raster.size[1]
     start, stop = boxes.around(0, min(_ROWS_TO_CHECK, height))
     rest = boxes.rows(start, stop).rest(raster.unit[:, start:stop])
     return bool(np.sqrt(np.mean(rest**2)) < _OTHER_PIXELS * LEVEL)
