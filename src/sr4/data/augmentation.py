@@ -22,7 +22,7 @@ class Augmentation:
         share: of the pictures that are turned, enlarged and moved; the others are only cropped.
         rotation: the largest turn either way, in degrees.
         zoom: the largest enlargement; small ones are as likely as large ones, by their logarithm.
-        shift: the largest shift along each axis, in parts of the edge.
+        shift: the largest shift along each axis, in parts of the edge, before it is enlarged.
     """
 
     flip: bool = True
