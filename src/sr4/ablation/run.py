@@ -123,8 +123,8 @@ def ablate(
     )
     if len(test) < 2:
         raise DataError(
-            f"{test.location}: has {len(test)} test picture; expected two or more, since an "
-            "interval takes several"
+            f"{test.location}: has {len(test)} test picture; expected two or more, by which an "
+            "interval can be told: choose another --test"
         )
     with writing(out):
         recorded(out)
