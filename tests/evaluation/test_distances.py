@@ -14,11 +14,14 @@ from sr4.evaluation.distances import (
     _frechet_shares,
     frechet_distance,
     frechet_distance_interval,
-    kernel_distance,
     kernel_distance_interval,
     kernel_distance_shares,
 )
 from sr4.evaluation.metrics import Interval
+
+
+def kernel_distance(real: np.ndarray, fake: np.ndarray) -> float:
+    return kernel_distance_interval(real, fake).value
 
 
 def gaussian(count: int, dimension: int, seed: int, mean: float = 0.0) -> np.ndarray:
@@ -27,26 +30,30 @@ def gaussian(count: int, dimension: int, seed: int, mean: float = 0.0) -> np.nda
 
 def test_kernel_distance_by_hand() -> None:
     real, fake = np.array([[0.0], [1.0]]), np.array([[2.0], [3.0]])
-    # k(x, y) = (xy + 1)³: k(0, 1) = 1; k(2, 3) = 343; across 1, 1, 27 and 64.
-    assert kernel_distance(real, fake) == pytest.approx(1000 * (1 + 343 - 2 * 93 / 4))
+    # k(x, y) = (xy + 1)³: k(0, 1) = 1; k(2, 3) = 343; across, but for the pairs, 1 and 27.
+    assert kernel_distance(real, fake) == pytest.approx(1000 * (1 + 343 - 2 * 28 / 2))
 
 
 def test_kernel_distance_of_equal_distributions_is_zero_on_average() -> None:
-    found = [kernel_distance(gaussian(30, 4, i), gaussian(40, 4, 1000 + i)) for i in range(200)]
+    found = [kernel_distance(gaussian(30, 4, i), gaussian(30, 4, 1000 + i)) for i in range(200)]
     error = np.std(found) / np.sqrt(len(found))
     assert abs(np.mean(found)) < 3 * error
-    shifted = kernel_distance(gaussian(30, 4, 0, mean=1.0), gaussian(40, 4, 1))
+    shifted = kernel_distance(gaussian(30, 4, 0, mean=1.0), gaussian(30, 4, 1))
     assert shifted > 100 * error
 
 
-def test_kernel_distance_over_subsets_is_near_that_of_the_whole() -> None:
-    real, fake = gaussian(300, 4, 0), gaussian(300, 4, 1, mean=0.5)
-    whole = kernel_distance(real, fake)
-    subsets = kernel_distance(real, fake, size=150)
-    assert subsets != whole
-    assert subsets == pytest.approx(whole, rel=0.1)
-    assert kernel_distance(real, fake, size=150) == subsets
-    assert kernel_distance(real, fake, size=150, seed=1) != subsets
+def test_results_that_are_like_their_truths_look_no_nearer_than_others() -> None:
+    """Two independent draws of a set and twice the same: with the kernels of pairs, the latter
+    would be lower by 2 / N of what the kernel of a picture with itself is above that with others.
+    """
+    same = gaussian(30, 4, 0)
+    assert kernel_distance(same, same) == pytest.approx(0, abs=1e-9)
+    # Means of 1, x, x² and x³ of N(0, 1) and N(0.5, 1), of which those of (xy + 1)³ are made.
+    n, m, binomial = np.array([1, 0, 1, 0]), np.array([1, 0.5, 1.25, 1.625]), [1, 3, 3, 1]
+    truth = 1000 * (binomial * n @ n + binomial * m @ m - 2 * (binomial * n @ m))
+    draws = (gaussian(20, 1, seed) for seed in range(2000))
+    found = [kernel_distance(x, x + 0.5) for x in draws]
+    assert np.mean(found) == pytest.approx(truth, abs=3 * np.std(found) / np.sqrt(len(found)))
 
 
 def test_kernel_distance_interval_covers_the_true_distance_about_95_times_in_100() -> None:
@@ -76,16 +83,6 @@ def test_shares_have_the_mean_and_the_error_of_the_distance() -> None:
     assert means.mean() == pytest.approx(truth, abs=3 * error / np.sqrt(len(means)))
     told = np.sqrt(np.mean([draw.var(ddof=1) / len(draw) for draw in draws]))
     assert told == pytest.approx(error, rel=0.15)
-
-
-def test_the_distance_of_results_is_lower_by_what_they_share_with_their_truths() -> None:
-    """Results that are their truths: the kernel of N(0, 1) is 4 among others, and with itself
-    (x² + 1)³, 1 + 3 + 9 + 15 on average.
-    """
-    count = 200
-    found = [kernel_distance(x, x) for x in (gaussian(count, 1, seed) for seed in range(300))]
-    error = np.std(found) / np.sqrt(len(found))
-    assert np.mean(found) == pytest.approx(-1000 * 2 / count * (28 - 4), abs=3 * error)
 
 
 @pytest.mark.parametrize("interval", [kernel_distance_interval, frechet_distance_interval])
@@ -127,7 +124,11 @@ def test_kernel_distance_agrees_with_torchmetrics() -> None:
     metric.update(torch.from_numpy(real), real=True)
     metric.update(torch.from_numpy(fake), real=False)
     mean, _ = metric.compute()
-    assert kernel_distance(real, fake) == pytest.approx(1000 * float(mean), rel=1e-6)
+    # It counts the kernels of pairs too.
+    across = (real @ fake.T / 8 + 1) ** 3
+    others = (across.sum() - np.trace(across)) / (60 * 59)
+    expected = 1000 * (float(mean) + 2 * (across.mean() - others))
+    assert kernel_distance(real, fake) == pytest.approx(expected, rel=1e-6)
 
 
 def with_moments(x: np.ndarray, mean: np.ndarray, root: np.ndarray) -> np.ndarray:

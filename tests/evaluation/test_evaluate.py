@@ -154,7 +154,7 @@ def test_distances_of_the_given_features(fake: Evaluation) -> None:
     (note,) = fake.notes
     assert note.startswith(f"kid_efflite0: a kernel distance of {fake.count} may lie far off")
     assert fake.protocol["features of kid_efflite0, fd_efflite0"] == "mean colour"
-    assert "over all 5 pictures at once" in fake.protocol["kid_efflite0"]
+    assert "over 5 pictures, unbiased" in fake.protocol["kid_efflite0"]
 
 
 def test_a_corruption_spoils_the_inputs_alone(source: Pictures) -> None:
@@ -302,7 +302,7 @@ def test_patches_lie_side_by_side(source: Pictures) -> None:
     columns = width // 8
     assert len(truths) == 2 * (height // 8) * columns
     np.testing.assert_array_equal(truths[columns + 1], source.pictures[0][8:16, 8:16])
-    assert f"over all {len(truths)} patches of 8x8 pixels" in found.protocol["kid_efflite0"]
+    assert f"over {len(truths)} patches of 8x8 pixels" in found.protocol["kid_efflite0"]
     with pytest.raises(UsageError, match="for patches of 64"):
         evaluate(Upscaler(), source, limit=1, features=Spy(), patch=64)
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from sr4.errors import MissingExtraError, UsageError
-from sr4.evaluation.distances import kernel_distance
+from sr4.evaluation.distances import kernel_distance_interval
 from sr4.evaluation.features import EfficientNetLite0
 
 
@@ -65,9 +65,9 @@ def test_kernel_distance_of_blurred_patches_is_large(
         [np.asarray(Image.fromarray(patch).filter(ImageFilter.GaussianBlur(3))) for patch in other]
     )
     sharp = network(one)
-    distance = kernel_distance(sharp, network(blurred))
+    distance = kernel_distance_interval(sharp, network(blurred)).value
     assert distance > 50
-    assert abs(kernel_distance(sharp, network(other))) < 0.2 * distance
+    assert abs(kernel_distance_interval(sharp, network(other)).value) < 0.2 * distance
 
 
 def test_the_network_refuses_pictures_that_are_not_8_bit(network: EfficientNetLite0) -> None:

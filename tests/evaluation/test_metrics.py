@@ -178,13 +178,20 @@ def test_different_shapes_are_refused() -> None:
         psnr(pictures(), pictures(size=16))
 
 
-def test_bootstrap_interval_covers_the_mean_about_95_times_in_100() -> None:
+@pytest.mark.parametrize("count", [2, 5, 14, 50])
+def test_bootstrap_interval_covers_the_mean_about_95_times_in_100(count: int) -> None:
     rng = np.random.default_rng(0)
     inside = 0
-    for trial in range(300):
-        interval = bootstrap(rng.normal(3.0, 1.0, size=50), seed=trial, resamples=300)
+    for trial in range(600):
+        interval = bootstrap(rng.normal(3.0, 1.0, size=count), seed=trial, resamples=300)
         inside += interval.low <= 3.0 <= interval.high
-    assert 0.90 <= inside / 300 <= 0.98
+    assert 0.92 <= inside / 600 <= 0.98
+
+
+def test_bootstrap_interval_of_a_median_is_between_values() -> None:
+    values = [1.0, 2.0, 3.0, 7.0, 20.0]
+    interval = bootstrap(values, over=np.median)
+    assert (interval.low, interval.value, interval.high) == (1.0, 3.0, 20.0)
 
 
 def test_bootstrap_interval_has_the_width_of_the_normal_approximation() -> None:

@@ -77,9 +77,8 @@ def test_the_border_is_left_out() -> None:
 
 def test_protocols_say_what_the_sets_hold() -> None:
     kernel: Any = DISTANCE["kid_efflite0"].protocol
-    assert "all 40 pictures at once" in kernel(Compared(40, 40, None))
-    assert "40 patches of 64x64" in kernel(Compared(2, 40, 64))
-    assert "20 random subsets of 500" in kernel(Compared(501, 501, None))
+    assert "over 40 pictures" in kernel(Compared(40, 40, None))
+    assert "over 40 patches of 64x64" in kernel(Compared(2, 40, 64))
 
 
 def test_a_frechet_distance_of_few_pictures_has_a_caution() -> None:

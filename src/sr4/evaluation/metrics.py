@@ -7,6 +7,7 @@ passes its values / 255.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -156,6 +157,10 @@ def bootstrap(
     """The mean of independent values, or another number of them, with its 95 % percentile
     bootstrap interval (Efron 1979).
 
+    That of a mean is widened as Student's t is wider than a normal distribution, and by the bias of
+    the deviation of resampled values: without, it holds the true mean of 5 values 85 times in 100,
+    of 2 values 52 times.
+
     Args:
         values: (N,) finite numbers, at least one; the interval of a single one is that one.
         seed: of the resampling: the same values and seed give the same interval.
@@ -169,5 +174,15 @@ def bootstrap(
     rng = np.random.default_rng(seed)
     size = numbers.size
     means = [over(numbers[rng.integers(size, size=size)]) for _ in range(resamples)]
+    value = float(over(numbers))
     low, high = np.percentile(means, [2.5, 97.5])
-    return Interval(value=float(over(numbers)), low=float(low), high=float(high))
+    if over is np.mean and size > 1:
+        low, high = value + _widening(size) * (np.array([low, high]) - value)
+    return Interval(value=value, low=float(low), high=float(high))
+
+
+def _widening(size: int) -> float:
+    """What makes the 95 % percentile interval of a mean of so few values one of Student's t."""
+    from scipy.special import ndtri, stdtrit  # not at the top: it takes long to load
+
+    return float(stdtrit(size - 1, 0.975) / ndtri(0.975) * math.sqrt(size / (size - 1)))

@@ -44,7 +44,8 @@ def protocol(
         "degradation": f"bicubic with antialiasing by {scale}, low_res "
         + ("rounded to 8 bits" if tally.is_rounded else "not rounded, but to 8 bits in metrics"),
         "sampling": sampling,
-        "intervals": "95 %, percentile bootstrap over pictures, 1000 resamples",
+        "intervals": "95 %, percentile bootstrap over pictures, 1000 resamples, of means as wide "
+        "as Student's t",
         "seconds_per_image": f"wall clock of the sampling, in batches of up to {batch_size}",
         "runtime": runtime,
         "processor": f"{processor()}, {count} thread{'s' * (count > 1)}",

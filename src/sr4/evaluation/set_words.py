@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sr4.evaluation.distances import KERNEL_SCALE, SUBSET_SIZE, SUBSETS, frechet_bias
+from sr4.evaluation.distances import KERNEL_SCALE, frechet_bias
 
 FEW = 100  # pictures below which a distance between sets says little
 
@@ -25,16 +25,12 @@ class Compared:
 
 
 def kernel_protocol(of: Compared) -> str:
-    what = f"{of.count} patches of {of.patch}x{of.patch} pixels, side by side"
-    if of.count > SUBSET_SIZE:
-        subsets = f"of {what if of.patch else 'pictures'}: mean of {SUBSETS} random subsets of "
-        subsets += str(SUBSET_SIZE)
-    else:
-        what = what if of.patch else f"{of.count} pictures"
-        subsets = f"over all {what} at once (subsets are of {SUBSET_SIZE})"
+    what = f"{of.count} pictures"
+    if of.patch:
+        what = f"{of.count} patches of {of.patch}x{of.patch} pixels, side by side"
     return (
-        f"(x·y / dimension + 1)³, unbiased for sets that are drawn independently, {subsets}, "
-        f"x {KERNEL_SCALE:g}; interval: bootstrap of each picture's share"
+        f"(x·y / dimension + 1)³ over {what}, unbiased: none with itself, no result with its own "
+        f"truth; x {KERNEL_SCALE:g}; interval: bootstrap of each picture's share"
     )
 
 
@@ -62,10 +58,9 @@ def few_caution(of: Compared, _dimension: int) -> str | None:
     if of.count >= FEW:
         return (
             f"its interval is that of {of.pictures} pictures, whatever the number of their "
-            f"patches, and too narrow: expected at least {FEW} pictures"
+            f"patches: expected at least {FEW} pictures"
         )
     return (
-        f"a kernel distance of {of.count} may lie far off, below 0 even, as results resemble their "
-        f"own truths, and its interval is too narrow: expected at least {FEW} pictures, or "
-        "patches of larger ones (--patch)"
+        f"a kernel distance of {of.count} may lie far off, below 0 even: expected at least {FEW} "
+        "pictures, or patches of larger ones (--patch)"
     )
