@@ -165,7 +165,9 @@ def update_readme(name: str, text: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", help="run or model folder")
+    parser.add_argument(
+        "run", help="run or model folder; the shipped one is measured anew as it is"
+    )
     parser.add_argument("name")
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--also", type=int, nargs="*", default=[], help="other steps to score")
@@ -191,7 +193,8 @@ def main() -> None:
     arguments = parser.parse_args()
     facts = yaml.safe_load((ROOT / "scripts" / f"{arguments.name}.yaml").read_text())
     folder = SHIPPED / arguments.name
-    print(export_model(arguments.run, folder, overwrite=True), file=sys.stderr)
+    if Path(arguments.run).resolve() != folder:
+        print(export_model(arguments.run, folder, overwrite=True), file=sys.stderr)
     config = read_config(folder)
     sampling = config.sampling.model_copy(
         update={

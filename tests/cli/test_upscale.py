@@ -698,6 +698,22 @@ def test_mode_depth_and_metadata_are_kept(run: Run, tiny_model: Path, tmp_path: 
     assert found["d"].colour == "grey"
 
 
+def test_two_pictures_of_one_name_clash_in_every_call(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    """In the second one too, where the result of the first of them is there already."""
+    (tmp_path / "in").mkdir()
+    for suffix in (".bmp", ".png"):
+        Image.open(face).save(tmp_path / f"in/a{suffix}")
+    words = ["upscale", tmp_path / "in", "-o", tmp_path / "out", "--model", tiny_model]
+    for _ in range(2):
+        done = run(*words, "--steps", 1)
+        assert done.code == 1
+        assert "would both write" in done.err
+        assert "--overwrite" not in done.err
+        assert files(tmp_path / "out") == ["a.png"]
+
+
 def test_formats(run: Run, face: Path, tiny_model: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for suffix in (".jpg", ".bmp", ".ppm"):
@@ -731,6 +747,14 @@ def test_what_is_lost_is_said(run: Run, tiny_model: Path, tmp_path: Path) -> Non
     said = ".jpg holds no transparency, the picture is laid on white"
     assert done.err == f"sr4: {tmp_path / 'a.png'}: {said}\n"
     assert done.json["results"][0]["notes"] == [said]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".jpg", ".gif"])
+def test_the_consistency_told_is_that_before_the_loss_of_a_format(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path, suffix: str
+) -> None:
+    done = run("upscale", face, "-o", tmp_path / f"x{suffix}", "--model", tiny_model, "--steps", 1)
+    assert (f" before the loss of {suffix}," in done.out) == (suffix in (".jpg", ".gif"))
 
 
 def test_every_file_says_how_it_was_made(

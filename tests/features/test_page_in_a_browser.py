@@ -265,7 +265,19 @@ def test_size_and_evidence_reach_the_service(open_service: Open) -> None:
     one.give(str(FACE))
     one.until_done()
     assert "96 × 96" in one.text("#facts")
-    assert "was not held to yours" in one.text("#promise-text")
+    assert "differs from yours: off by" in one.text("#promise-text")
+
+
+def test_what_no_picture_fits_is_not_called_kept(open_service: Open, tmp_path: Path) -> None:
+    """Black and white at random: what is between two pixels cannot be as far from both."""
+    noise = np.random.default_rng(0).integers(0, 2, (24, 24, 3), np.uint8) * 255
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    one = open_service()
+    one.page.select_option("#evidence", "exact")
+    one.give(str(tmp_path / "noise.png"))
+    one.until_done()
+    assert "differs from yours: off by" in one.text("#promise-text")
+    assert "free" in one.page.get_attribute("#promise", "class").split()
 
 
 def test_a_link_fills_the_settings_and_names_its_picture(face: Tab, open_tab: Open) -> None:

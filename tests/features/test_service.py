@@ -35,7 +35,7 @@ from tests.features.service_process import (  # noqa: E402
     upscaled,
 )
 
-SLOW = {"steps": "100", "samples": "16"}  # some seconds on the tiny model
+SLOW = {"steps": "100", "samples": "16", "mean": "true"}  # some seconds on the tiny model
 PROBLEM = "application/problem+json"
 CLIENT = Path(__file__).parents[2] / "examples" / "client.py"
 LIMITS = {
@@ -174,6 +174,27 @@ def test_a_large_picture_becomes_a_job(client: Any, tiny_exported: Path, tmp_pat
     assert "no such job" in problem(client.get(address), 404)
 
 
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"samples": "1"}, 200),
+        ({"samples": "2"}, 202),
+        ({"samples": "2", "mean": "true"}, 200),
+        ({"samples": "2", "mean": "true", "uncertainty": "true"}, 202),
+    ],
+)
+def test_what_a_single_answer_cannot_hold_becomes_a_job(
+    client: Any, fields: dict[str, str], status: int
+) -> None:
+    answer = post(client, encoded(), **fields)
+    assert answer.status_code == status
+    if status == 202:
+        address = answer.headers["location"]
+        events(client, f"{address}/events")
+        query = "show=uncertainty" if "uncertainty" in fields else "sample=2"
+        assert client.get(f"{address}/result?{query}").status_code == 200
+
+
 def test_a_job_is_seen_while_it_is_drawn(client: Any) -> None:
     data, header = encoded(150, 150), {"Prefer": "respond-async"}
     address = post(client, data, header, tile=64, samples=4).headers["location"]
@@ -264,7 +285,7 @@ def test_a_full_queue_is_said_and_nobody_is_dropped(service: Running) -> None:
 
     def ask(number: int) -> Any:
         with service.client() as client:
-            return post(client, data, seed=number, steps=20, samples=4)
+            return post(client, data, seed=number, steps=20, samples=4, mean="true")
 
     with ThreadPoolExecutor(40) as threads:
         answers = list(threads.map(ask, range(40)))

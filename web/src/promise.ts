@@ -8,10 +8,11 @@ const HELD_TO: Record<string, Key> = {
   noise: "promise_noise",
 };
 const NOTHING = 0.1; // of 255 levels
+const MET = 0.5; // the same; more is more than rounding
 
 export interface Promised {
   sentence: string;
-  /** Whether the result was held to anything. */
+  /** Whether the result was held to anything, and that was met. */
   isHeld: boolean;
 }
 
@@ -24,5 +25,6 @@ export function promised(consistency: number, evidence: string): Promised {
   const off =
     levels < NOTHING ? t("off_little") : t("off_levels", { levels: number(levels, 1) });
   const key = HELD_TO[evidence.split(" ")[0] ?? ""];
-  return { sentence: t(key ?? "promise_none", { off }), isHeld: key !== undefined };
+  const isHeld = key !== undefined && levels < MET;
+  return { sentence: t(isHeld ? key : "promise_none", { off }), isHeld };
 }

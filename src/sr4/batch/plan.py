@@ -357,8 +357,6 @@ class _Desk:
         self._folders: dict[Path, int] = {}  # that can be written into, with their longest names
 
     def admit(self, picture: PlannedPicture) -> PlannedPicture:
-        if self._made is not None and not self._overwrite:
-            picture = look_for_outputs(picture, self._made)
         for output in picture.outputs:
             if output in self._taken:
                 raise PictureError(
@@ -371,6 +369,8 @@ class _Desk:
                     f"the output {str(output)!r} is an input too; expected another file, since "
                     "inputs are never replaced: choose another -o"
                 )
+        if self._made is not None and not self._overwrite:
+            picture = look_for_outputs(picture, self._made)
         if picture.output.parent not in self._folders:
             self._folders[picture.output.parent] = _check_folder(picture.output.parent)
         for output in picture.outputs:

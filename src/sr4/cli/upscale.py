@@ -213,8 +213,9 @@ def upscale(
     another. Nothing is overwritten unless asked; called again, it does what is left to do.
 
     The line for a result tells its consistency: how far the result, scaled down, lies from what its
-    input says, as a mean square x 1e-5 on the scale from 0 to 1. At 0 nothing is contradicted;
-    results of clean pictures reach 0.001 to 0.005, bicubic enlargement 15 to 50.
+    input says, as a mean square x 1e-5 on the scale from 0 to 1, before its file is written. At 0
+    nothing is contradicted; results of clean pictures reach 0.001 to 0.005, bicubic enlargement 15
+    to 50.
     """
     drawn = count_samples(samples, mean=mean, uncertainty=uncertainty)
     several = bool(uncertainty or (samples and not mean))

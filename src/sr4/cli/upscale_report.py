@@ -27,6 +27,7 @@ from sr4.batch.options import AUTO
 from sr4.cli import console
 from sr4.cli.pipes import STDOUT
 from sr4.errors import SR4Error
+from sr4.pictures.formats import format_of
 
 if TYPE_CHECKING:
     from sr4.batch.plan import PlannedPicture
@@ -173,9 +174,11 @@ class Report:
             say, output = console.say, record.output
             if self._to_stdout:
                 say, output = console.note, STDOUT
+            is_lossy = format_of(event.picture.output).is_lossy
+            loss = f" before the loss of {event.picture.output.suffix}" if is_lossy else ""
             say(
                 f"{record.input} -> {output}  {record.size[0]}x{record.size[1]}, evidence "
-                f"{record.evidence}, consistency {record.consistency:.3f}, {seconds} on "
+                f"{record.evidence}, consistency {record.consistency:.3f}{loss}, {seconds} on "
                 f"{record.backend}"
             )
             if record.legend is not None:

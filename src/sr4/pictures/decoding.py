@@ -68,7 +68,10 @@ def decoding(
                 f"{', '.join(_READ_FORMATS)}"
             ) from error
         except Image.DecompressionBombError as error:
-            raise PictureError(f"{label} is enormous: {reason(error)}") from error
+            raise PictureError(
+                f"{label} is enormous{_why(error)}; expected fewer pixels: crop it or make it "
+                "smaller first"
+            ) from error
         except MemoryError as error:
             raise PictureError(
                 f"{label} takes more memory to decode than there is{_why(error)}; expected a "

@@ -33,6 +33,7 @@ class Format:
     Attributes:
         write: writes a picture that has nothing else.
         bits: the most of whole numbers; 0 for numbers of any kind.
+        is_lossy: whether it changes them.
         holds: kinds of metadata, by their names in `Metadata`.
         keywords: of the comments that it has a place for; None for any.
         most_exif, most_xmp: bytes of a block.
@@ -42,6 +43,7 @@ class Format:
 
     write: Callable[[BinaryIO, Picture], None]
     bits: int
+    is_lossy: bool = False
     alpha: bool = False
     cmyk: bool = False
     grey: bool = True
@@ -146,6 +148,7 @@ _JPEG = Format(
         "JPEG", says=("icc_profile", "exif", "xmp", "dpi", "comment"), quality=95, subsampling=0
     ),
     8,
+    is_lossy=True,
     cmyk=True,
     holds=_USUAL | {"text"},
     keywords=(COMMENT,),
@@ -157,6 +160,7 @@ _TIFF = Format(_write_tiff, 0, alpha=True, cmyk=True, holds=_USUAL)
 _AVIF = Format(
     _pillow("AVIF", says=("icc_profile", "exif", "xmp"), quality=95, subsampling="4:4:4"),
     8,
+    is_lossy=True,
     alpha=True,
     grey=False,
     moves=True,
@@ -190,6 +194,7 @@ FORMATS: Mapping[str, Format] = {
     ".gif": Format(
         _pillow("GIF", says=("comment",)),
         8,
+        is_lossy=True,
         alpha=True,
         moves=True,
         holds=frozenset(("text",)),

@@ -43,7 +43,8 @@ HEADERS: Mapping[str, str] = {
     "SR4-Detail": "The detail, from 0 to 1; of several models joined, a list.",
     "SR4-Evidence": "What the picture was taken to say, in words.",
     "SR4-Scale": "Width of the result through that of the picture.",
-    "SR4-Consistency": "How far what is shown contradicts the picture, x 1e-5; see sr4 upscale.",
+    "SR4-Consistency": "How far what is shown contradicts the picture, x 1e-5, before the loss of "
+    "formats such as JPEG; see sr4 upscale.",
     "SR4-Input-SHA256": "Checksum of the picture file.",
     "SR4-Settings": "The fields that make the same picture again, as a JSON object.",
     "SR4-Provenance": "What the result's file says of how it was made, as a JSON object.",

@@ -28,7 +28,7 @@ class Ticket:
         model: the one it goes through.
         size: its width and height by its header; frames: how many it has.
         pixels: that are drawn for it.
-        is_small: whether the result is the answer; larger ones become jobs.
+        is_small: whether it is drawn with others, before larger ones.
         share, seconds_left: how far it is; the share goes from 0 to 1, and the seconds are None
             where they are not known.
         result: of the picture, or the Problem that it met; cancelled when nobody wants it.
@@ -53,6 +53,14 @@ class Ticket:
     is_watched: bool = False
     preview: bytes | None = field(default=None, repr=False)
     previews: int = 0
+
+    @property
+    def is_job(self) -> bool:
+        """Whether an answer that is the result alone would not do: for a large picture, and where
+        more samples are asked for, or a map, which only jobs can be asked for.
+        """
+        samples = () if self.options.use_mean else self.planned.samples[1:]
+        return not self.is_small or bool(samples) or self.planned.uncertainty is not None
 
     @property
     def state(self) -> State:

@@ -38,8 +38,8 @@ _NOBODY = 400  # the status of an answer that nobody reads
         200: PICTURE,
         202: {
             "model": JobBody,
-            "description": "A job, for a large picture or where the header 'Prefer: respond-async' "
-            "asks for one.",
+            "description": "A job, for a large picture, for several samples, for an uncertainty "
+            "map, or where the header 'Prefer: respond-async' asks for one.",
             "headers": LOCATION,
             "links": {
                 name: {"operationId": name, "parameters": {"job_id": "$response.body#/id"}}
@@ -70,7 +70,7 @@ async def upscale(request: Request, service: Serving) -> Response:
     except BaseException:
         held.close()
         raise
-    job = service.submit(ticket, held, as_job=_prefers_job(request) or not ticket.is_small)
+    job = service.submit(ticket, held, as_job=_prefers_job(request) or ticket.is_job)
     if job is not None:
         body = job_body(job, service.limits.kept_seconds)
         return JSONResponse(body.model_dump(), 202, headers={"Location": body.links.self})
