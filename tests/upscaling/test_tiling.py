@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import threading
 from typing import Any
 
 import numpy as np
@@ -108,6 +110,37 @@ def test_projected_bands_fit_low_res_and_the_whole_picture(
 def test_no_call_is_larger_than_a_tile(model: DiffusionModel, low_res: Floats) -> None:
     drawn_in_bands(model, low_res, 96, 32, steps=2)
     assert model.network.largest == 96  # type: ignore[attr-defined]
+
+
+class Failing(Blur):
+    """The same, until it has been asked so often."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.left = times
+
+    def __call__(self, *arguments: Any, **others: Any) -> Floats:
+        self.left -= 1
+        if self.left < 0:
+            raise UsageError("enough")
+        return super().__call__(*arguments, **others)
+
+
+@pytest.mark.parametrize("times", [0, 4, 9])
+def test_nothing_stays_of_a_picture_whose_network_fails(
+    model: DiffusionModel, low_res: Floats, times: int
+) -> None:
+    """Each step has a thread and bands of its own, of which none waits for a collection."""
+    threads = threading.active_count()
+    gc.disable()
+    try:
+        with pytest.raises(UsageError, match="enough"):
+            drawn_in_bands(
+                DiffusionModel(model.config, Failing(times), "failing"), low_res, 96, 32, steps=4
+            )
+        assert threading.active_count() == threads
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("length", [80, 96, 100, 112, 176, 1000])

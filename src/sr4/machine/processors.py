@@ -6,7 +6,7 @@ import os
 import platform
 import re
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import cache, partial
@@ -133,8 +133,9 @@ def _together(tasks: Sequence[Callable[[], object]]) -> None:
     try:
         _run_as_one(tasks[0])
     finally:
-        for other in others:
-            other.result()
+        wait(others)
+        while others:  # no name holds one that failed, whose traceback leads here
+            others.pop().result()
 
 
 _is_one_of_many: ContextVar[bool] = ContextVar("is_one_of_many", default=False)

@@ -303,12 +303,13 @@ class _Strips:
         places = list(zip(rows.starts, borders, rows.weights(), strict=True))[self._first :]
         # While one strip is made use of, the network is at the next.
         with ThreadPoolExecutor(1, "sr4-network") as thread:
-            coming = thread.submit(self._network_on(places[0][0]))
+            # No name holds what failed, whose traceback has the bands of all steps and their threads.
+            coming = deque([thread.submit(self._network_on(places[0][0]))])
             for number, (start, border, weights) in enumerate(places):
-                strip = coming.result()
+                strip = coming.popleft().result()
                 strip *= weights[:, None]
                 if number + 1 < len(places):
-                    coming = thread.submit(self._network_on(places[number + 1][0]))
+                    coming.append(thread.submit(self._network_on(places[number + 1][0])))
                 self.reached = start
                 if open_rows is not None:
                     # What lies above `done` has no weight here.
