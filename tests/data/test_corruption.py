@@ -20,6 +20,7 @@ from sr4.data.corruption import (
     Corruption,
     PhotoCorruption,
     SecondOrderCorruption,
+    _Chain,
     decoded,
     jpeg_file,
     noisy,
@@ -216,6 +217,23 @@ def test_the_file_is_the_picture_and_of_the_quality_that_is_known() -> None:
                 assert table == expected.quantization[0]
 
 
+def test_the_noise_that_is_known_is_what_is_left_of_it() -> None:
+    """Of a grey picture all that differs, whichever kernels it went through, where no file was
+    compressed.
+    """
+    grey, ratios = np.zeros((3, 256, 256)), []
+    for number in range(400):
+        chain = _Chain(grey, 4, 1.0, np.random.default_rng(number))
+        found = chain.second_order()
+        if found.known.quality == 100 and found.known.noise:
+            left = 127.5 * found.low_res[1].astype(float)
+            # Rounding adds a twelfth of a level, squared.
+            ratios.append(found.known.noise / np.sqrt(max(left.var() - 1 / 12, 1e-3)))
+    assert len(ratios) > 20
+    assert np.median(ratios) == pytest.approx(1, abs=0.01)
+    assert np.percentile(ratios, [10, 90]) == pytest.approx([1, 1], abs=0.05)
+
+
 def test_what_is_known_is_forgotten_now_and_then() -> None:
     known = [one.known for one in second_order(400, clean=1, forget=0.25)]
     for field in Known._fields:
@@ -236,13 +254,17 @@ def test_the_steps_come_one_after_the_other() -> None:
     kernels = (Resampling.BOX, Resampling.BILINEAR, Resampling.BICUBIC, Resampling.LANCZOS)
     kernel = kernels[ours.integers(4)]
     subsampling = 2 if ours.random() < 0.6 else 0
-    small = noisy(resized(blurred(photo(), 2.0), 16, 16, kernel), 4, 3, ours)
-    expected = jpeg_file(quantise(small), 60, subsampling)
+    small = resized(blurred(photo(), 2.0), 16, 16, kernel)
+    grainy = noisy(small, 4, 3, ours)
+    expected = jpeg_file(quantise(grainy), 60, subsampling)
     found = corruption(photo(), D, random)
     assert found.file == expected
     assert (found.low_res.shape, found.low_res.dtype) == ((3, 16, 16), np.float32)
     np.testing.assert_array_equal(found.low_res, to_array(decoded(expected)))
-    assert found.known == Known(noise=np.hypot(4, 1.5), blur=0.5, quality=60)
+    noise = 127.5 * (grainy - small).std()
+    assert (found.known.blur, found.known.quality) == (0.5, 60)
+    assert found.known.noise == pytest.approx(noise, rel=0.01)
+    assert noise == pytest.approx(np.sqrt(16 + 9 * (small.mean() + 1) / 2), rel=0.1)
 
 
 def test_strengths_fill_their_bounds(monkeypatch: pytest.MonkeyPatch) -> None:

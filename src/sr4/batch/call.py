@@ -15,10 +15,11 @@ from sr4.errors import PictureError, SR4Error, UsageError
 from sr4.evidence.kinds import Evidence
 from sr4.pictures import natural_suffix
 from sr4.upscaling.auto import shipped_model_for
+from sr4.upscaling.calls import sample_seeds
 from sr4.upscaling.cascade import CascadePipeline
 from sr4.upscaling.given import Picture, size_of
 from sr4.upscaling.load import load
-from sr4.upscaling.pipeline import Options, Pipeline, sample_seeds
+from sr4.upscaling.pipeline import Options, Pipeline
 from sr4.upscaling.result import Result
 
 if TYPE_CHECKING:

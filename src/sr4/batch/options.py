@@ -55,8 +55,8 @@ class UpscaleOptions:
 
     def __post_init__(self) -> None:
         from sr4.evidence.choose import check_evidence
+        from sr4.upscaling.calls import sample_seeds
         from sr4.upscaling.load import JOINT, public_name
-        from sr4.upscaling.pipeline import sample_seeds
         from sr4.upscaling.sizing import SizeWanted
 
         stages = 1 + str(self.model).count(JOINT)

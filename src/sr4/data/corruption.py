@@ -35,6 +35,7 @@ _RESIZING = (
     Image.Resampling.LANCZOS,
 )
 _FULL_COLOUR, _HALF_COLOUR = 0, 2  # Pillow's names of 4:4:4 and 4:2:0
+_GREEN = slice(1, 2)
 
 # Exponent of a uniform number; 1 would draw weak hits as often as strong ones.
 _TOWARDS_STRONG = 0.7
@@ -112,9 +113,10 @@ class PhotoCorruption:
         subsampling = _subsampling(random)
         sharp = blurred(high_res, blur * degradation.scale)
         height, width = (side // degradation.scale for side in high_res.shape[-2:])
-        small = noisy(resized(sharp, height, width, kernel), gaussian, shot, random)
-        file = jpeg_file(quantise(small), quality, subsampling)
-        known = Known(noise=math.hypot(gaussian, shot / 2), blur=blur, quality=float(quality))
+        small = resized(sharp, height, width, kernel)
+        grainy = noisy(small, gaussian, shot, random)
+        file = jpeg_file(quantise(grainy), quality, subsampling)
+        known = Known(_deviation(grainy - small), blur, float(quality))
         return Corrupted(to_array(decoded(file)), known, file)
 
 
@@ -183,7 +185,14 @@ class _Chain:
         self._x, self._size = high_res, high_res.shape[-2:]
         self._scale, self._strength, self._random = scale, strength, random
         self._blur = 0.0  # variance, in high-res pixels
-        self._noise = 0.0  # variance, in levels
+        # The noise of green alone, which goes through all that is linear beside the picture: what
+        # is left of it depends on the kernels, and on what came between.
+        self._grain: Float64 | None = None
+
+    def _through(self, linear: Callable[[Float64], Float64]) -> None:
+        self._x = linear(self._x)
+        if self._grain is not None:
+            self._grain = linear(self._grain)
 
     def first_order(self) -> None:
         """What the camera and the first program did."""
@@ -225,24 +234,22 @@ class _Chain:
         unit = self._x.shape[-1] / self._size[1]  # pixels of now in a high-res one
         kind = random.random()
         if kind < 0.55:
-            self._x = blurred(self._x, deviation * unit)
+            self._through(lambda x: blurred(x, deviation * unit))
         elif kind < 0.9:
             other, angle = deviation * random.uniform(0.3, 1.0), random.uniform(0, math.pi)
             power = random.choice([1.0, 1.0, random.uniform(0.5, 2.5)])
             kernel = anisotropic_kernel(deviation * unit, other * unit, angle, power)
-            self._x = convolved(self._x, kernel)
+            self._through(lambda x: convolved(x, kernel))
             deviation = math.sqrt((deviation**2 + other**2) / 2)
         else:
             cutoff = math.pi - 1.9 * self._strength * random.random()
-            self._x = convolved(self._x, sinc_kernel(cutoff))
+            self._through(lambda x: convolved(x, sinc_kernel(cutoff)))
             deviation = 0.0
         self._blur += deviation**2
 
     def _resizes(self, height: int, width: int) -> None:
         kernel = _RESIZING[self._random.integers(len(_RESIZING))]
-        before = self._x.shape[-1]
-        self._x = resized(self._x, height, width, kernel)
-        self._noise *= min(1.0, width / before) ** 2  # white noise, averaged
+        self._through(lambda x: resized(x, height, width, kernel))
 
     def _adds_noise(self, most: float) -> None:
         """Gaussian or shot noise, of each channel by itself or of all alike."""
@@ -250,13 +257,15 @@ class _Chain:
         deviation = max(1.0, most * self._strength) * random.uniform(0.1, 1.0)
         is_shot, is_grey = random.random() < 0.4, random.random() < 0.4
         levels = (0.4 * deviation, deviation) if is_shot else (deviation, 0.0)
-        self._x = noisy(self._x, *levels, random, grey=is_grey)
-        self._noise += deviation**2
+        before = self._x
+        self._x = noisy(before, *levels, random, grey=is_grey)
+        added = (self._x - before)[_GREEN]
+        self._grain = added if self._grain is None else self._grain + added
 
     def _sharpens(self) -> None:
         """Unsharp masking, as programs and phones do."""
         amount, radius = self._random.uniform(0.2, 1.0), self._random.uniform(0.7, 2.0)
-        self._x = self._x + amount * (self._x - blurred(self._x, radius))
+        self._through(lambda x: x + amount * (x - blurred(x, radius)))
 
     def _quality(self) -> int:
         """30 to 95: the harder the hit, the lower."""
@@ -269,7 +278,8 @@ class _Chain:
     def _saved(self) -> Corrupted:
         """As a JPEG in most cases, else as WebP or without loss."""
         random, pixels = self._random, quantise(self._x)
-        deviation, blur = math.sqrt(self._noise), math.sqrt(self._blur) / self._scale
+        deviation = 0.0 if self._grain is None else _deviation(self._grain)
+        blur = math.sqrt(self._blur) / self._scale
         kind = random.random()
         if kind < 0.75:
             quality = self._quality()
@@ -314,6 +324,11 @@ def noisy(
     deviation = np.sqrt(gaussian**2 + shot**2 * signal) / 127.5
     field = random.standard_normal((1, *x.shape[1:]) if grey else x.shape)
     return np.asarray(x + deviation * field)
+
+
+def _deviation(noise: Float64) -> float:
+    """Of noise on the [-1, 1] scale, in levels of 255."""
+    return 127.5 * math.sqrt(np.mean(noise**2))
 
 
 def jpeg_file(pixels: Pixels, quality: int, subsampling: int = _HALF_COLOUR) -> bytes:

@@ -16,17 +16,11 @@ from sr4.errors import UsageError
 from sr4.evidence.choose import AUTO, Blur
 from sr4.evidence.kinds import Evidence
 from sr4.files.unfinished import UnfinishedFile
-from sr4.upscaling.drawing import Drawing, results_in_turn
-from sr4.upscaling.given import Picture, given_evidence, told
-from sr4.upscaling.pipeline import (
-    Pipeline,
-    SharedOptions,
-    planned,
-    sample_seeds,
-)
-from sr4.upscaling.provenance import common_provenance, shown
+from sr4.upscaling.calls import upscaled
+from sr4.upscaling.drawing import Drawing
+from sr4.upscaling.given import Picture
+from sr4.upscaling.pipeline import Pipeline, SharedOptions
 from sr4.upscaling.result import Result
-from sr4.upscaling.sizing import SizeWanted
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -182,54 +176,43 @@ class CascadePipeline:
             UsageError: an impossible option.
             ModelError: a network fails.
         """
-        wanted = SizeWanted(scale, width, height)
-        given, evidences, pictures = given_evidence(
-            image, self.first_config, evidence, noise, blur, consistency
-        )
-        used = any(one.constrains for one in evidences)
-        if not used and consistency is None:
-            consistency = False
-        drawings = self._drawings(steps, sampler, consistency, tile, on_step, detail)
-        drawings[0] = replace(
-            drawings[0], settings=drawings[0].settings.model_copy(update={"consistency": used})
-        )
-        drawings[-1] = replace(drawings[-1], unfinished=unfinished)
         if not 0 <= condition_noise <= 1:
             raise UsageError(
                 f"got a condition_noise of {condition_noise}; expected a deviation from 0 to 1, "
                 "such as 0.1"
             )
-        tasks = planned(
-            given,
-            evidences,
-            sample_seeds(seed, samples),
-            wanted,
-            models=self.degradation.parts,
-            own=self.degradation,
+        options = {
+            "steps": steps,
+            "sampler": sampler,
+            "seed": seed,
+            "samples": samples,
+            "use_mean": use_mean,
+            "detail": detail,
+            "consistency": consistency,
+            "evidence": evidence,
+            "noise": noise,
+            "blur": blur,
+            "scale": scale,
+            "width": width,
+            "height": height,
+            "tile": tile,
+        }
+
+        def drawings(used: bool) -> list[Drawing]:
+            later = consistency if used or consistency is not None else False
+            first, *others = self._drawings(steps, sampler, later, tile, on_step, detail)
+            fitted = first.settings.model_copy(update={"consistency": used})
+            found = [replace(first, settings=fitted), *others]
+            return [*found[:-1], replace(found[-1], unfinished=unfinished)]
+
+        return upscaled(
+            image,
+            [stage.model for stage in self.stages],
+            self.degradation,
+            drawings,
+            options,
+            condition_noise=condition_noise,
         )
-        drawings[-1].check_memory(tasks)
-        results = results_in_turn(
-            drawings, tasks, use_mean=use_mean, condition_noise=condition_noise
-        )
-        said = common_provenance(
-            [stage.model.name for stage in self.stages],
-            [stage.config for stage in self.stages],
-            {
-                "steps": steps,
-                "sampler": sampler,
-                "detail": detail,
-                "evidence": evidence,
-                "noise": noise,
-                "consistency": consistency,
-                "blur": blur,
-                "tile": tile,
-                "scale": scale,
-                "width": width,
-                "height": height,
-            },
-        )
-        results = told(results, pictures, {**said, **shown(seed, samples, use_mean)})
-        return results if isinstance(image, (list, tuple)) else results[0]
 
     __call__ = upscale
 

@@ -1,29 +1,22 @@
-"""Picture in, picture out: conversion, seeds, samples and batches around a diffusion model."""
+"""Picture in, picture out, by one diffusion model."""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict, overload
 
 from sr4.config import ModelConfig
-from sr4.degradation import Degradation
-from sr4.degradation.protocols import Degrades
 from sr4.diffusion.samplers import OnStep
 from sr4.errors import UsageError
 from sr4.evidence.choose import AUTO, Blur
 from sr4.evidence.kinds import Evidence
 from sr4.files.unfinished import UnfinishedFile
 from sr4.model.diffusion_model import DiffusionModel
-from sr4.pictures.parts import Parts
-from sr4.upscaling.drawing import Drawing, results_in_turn
-from sr4.upscaling.draws import Draw, Task
-from sr4.upscaling.given import Picture, given_evidence, told
-from sr4.upscaling.intervals import calibrated
-from sr4.upscaling.provenance import common_provenance, shown
+from sr4.upscaling.calls import upscaled
+from sr4.upscaling.drawing import Drawing
+from sr4.upscaling.given import Picture
 from sr4.upscaling.result import Result
-from sr4.upscaling.sizing import Resizing, Size, SizeWanted
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -185,47 +178,28 @@ class Pipeline:
             UsageError: an impossible option.
             ModelError: the network fails.
         """
-        wanted = SizeWanted(scale, width, height)
-        given, evidences, pictures = given_evidence(
-            image, self.config, evidence, noise, blur, consistency
-        )
-        used = any(one.constrains for one in evidences)
-        drawing = self.drawing(steps, sampler, used, tile, on_step, detail)
-        drawing = replace(drawing, unfinished=unfinished)
-        tasks = planned(
-            given,
-            evidences,
-            sample_seeds(seed, samples),
-            wanted,
-            models=(self.model.degradation,),
-            own=self.model.degradation,
-        )
-        drawing.check_memory(tasks)
-        results = [
-            calibrated(result, self.model, drawing.settings, is_own_size=task.is_own_size)
-            for task, result in zip(
-                tasks, results_in_turn([drawing], tasks, use_mean=use_mean), strict=True
-            )
-        ]
-        said = common_provenance(
-            [self.model.name],
-            [self.config],
-            {
-                "steps": steps,
-                "sampler": sampler,
-                "detail": detail,
-                "evidence": evidence,
-                "noise": noise,
-                "consistency": consistency,
-                "blur": blur,
-                "tile": tile,
-                "scale": scale,
-                "width": width,
-                "height": height,
-            },
-        )
-        results = told(results, pictures, {**said, **shown(seed, samples, use_mean)})
-        return results if isinstance(image, (list, tuple)) else results[0]
+        options = {
+            "steps": steps,
+            "sampler": sampler,
+            "seed": seed,
+            "samples": samples,
+            "use_mean": use_mean,
+            "detail": detail,
+            "consistency": consistency,
+            "evidence": evidence,
+            "noise": noise,
+            "blur": blur,
+            "scale": scale,
+            "width": width,
+            "height": height,
+            "tile": tile,
+        }
+
+        def drawings(used: bool) -> list[Drawing]:
+            drawing = self.drawing(steps, sampler, used, tile, on_step, detail)
+            return [replace(drawing, unfinished=unfinished)]
+
+        return upscaled(image, [self.model], self.model.degradation, drawings, options)
 
     __call__ = upscale
 
@@ -263,69 +237,3 @@ class Pipeline:
         if isinstance(steps, Sequence):
             raise UsageError(f"got steps {steps!r} for one model; expected a single number")
         self.drawing(steps, sampler, tile=tile, detail=detail)
-
-
-def planned(
-    given: Sequence[Parts],
-    evidences: Sequence[Evidence],
-    seeds: Iterable[int],
-    wanted: SizeWanted,
-    *,
-    models: Sequence[Degradation],
-    own: Degrades,
-) -> list[Task]:
-    """What models in turn are to draw for pictures.
-
-    Args:
-        models: the D of each.
-        own: that of all of them.
-
-    Raises:
-        PictureError: a picture larger than its result is to be.
-    """
-    tasks: list[Task] = []
-    for parts, evidence in zip(given, evidences, strict=True):
-        width, height = parts.raster.size
-        size = Size.plan(wanted, (width, height), [model.scale for model in models])
-        sized, split = size.degradation((width, height)), parts.split()
-        ends: list[Resizing | None] = [None] * len(split)
-        if sized is not None:
-            used = evidence.constrains
-            ends = [
-                Resizing(sized, evidence.constraint(part, sized) if used else None)
-                for part in split
-            ]
-        constraints = [evidence.constraint(part, models[0]) for part in split]
-        draws = [
-            [
-                Draw(part, seed, constraint=constraint, known=evidence.known, resizing=end)
-                for part, constraint, end in zip(split, constraints, ends, strict=True)
-            ]
-            for seed in seeds
-        ]
-        if not tasks and len(split) == 1:
-            draws[0][0] = draws[0][0]._replace(is_shown=True)
-        drawn = size.drawn[1], size.drawn[0]
-        tasks.append(Task(parts, evidence, sized or own, draws, drawn, size.repeats))
-    return tasks
-
-
-def sample_seeds(seed: int, samples: int) -> range:
-    """The seed of each sample.
-
-    Raises:
-        UsageError: there are none, or these are no whole numbers.
-    """
-    first, count = _whole(seed), _whole(samples)
-    if first is None or first < 0:
-        raise UsageError(f"got seed {seed!r}; expected a whole number of at least 0")
-    if count is None or count < 1:
-        raise UsageError(f"got {samples!r} samples; expected a whole number of at least 1")
-    return range(first, first + count)
-
-
-def _whole(value: object) -> int | None:
-    try:
-        return operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        return None

@@ -303,7 +303,7 @@ class _Strips:
         places = list(zip(rows.starts, borders, rows.weights(), strict=True))[self._first :]
         # While one strip is made use of, the network is at the next.
         with ThreadPoolExecutor(1, "sr4-network") as thread:
-            # No name holds what failed, whose traceback has the bands of all steps and their threads.
+            # No name holds what failed: its traceback has the bands and threads of all steps.
             coming = deque([thread.submit(self._network_on(places[0][0]))])
             for number, (start, border, weights) in enumerate(places):
                 strip = coming.popleft().result()
