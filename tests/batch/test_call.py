@@ -60,11 +60,29 @@ def test_bytes_and_pictures_give_what_the_file_gives(tiny_exported: Path, tmp_pa
     path = tmp_path / "a.png"
     smooth().save(path)
     options: dict[str, Any] = {"model": tiny_exported, "backend": "onnx", "samples": 2}
-    given: list[Any] = [path, str(path), path.read_bytes(), smooth(), np.asarray(smooth())]
+    data = path.read_bytes()
+    given: list[Any] = [path, str(path), data, smooth(), np.asarray(smooth()), io.BytesIO(data)]
     results = sr4.upscale(given, **options)
+    given[-1] = io.BytesIO(data)
+    results += sr4.load(tiny_exported, backend="onnx").upscale(given, samples=2)
     for one in results:
         np.testing.assert_array_equal(one.mean, results[0].mean)
-    assert len(results) == 5
+    assert len(results) == 12
+
+
+def test_the_model_of_a_stream_is_that_of_its_file(tmp_path: Path) -> None:
+    smooth().save(tmp_path / "a.jpg")
+    model = sr4.load("auto")
+    with (tmp_path / "a.jpg").open("rb") as stream:
+        found = model.upscale(stream)
+    expected = model.upscale(tmp_path / "a.jpg")
+    np.testing.assert_array_equal(found.image, expected.image)
+    assert found.evidence.kind == expected.evidence.kind == "jpeg"
+
+
+def test_a_stream_of_text_is_refused() -> None:
+    with pytest.raises(PictureError, match=r"got a stream of str .* open the file as 'rb'"):
+        sr4.upscale(io.StringIO("x"))  # type: ignore[call-overload]
 
 
 def test_all_frames_of_an_animation(tiny_exported: Path, tmp_path: Path) -> None:

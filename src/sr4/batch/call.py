@@ -17,7 +17,7 @@ from sr4.pictures import natural_suffix
 from sr4.upscaling.auto import shipped_model_for
 from sr4.upscaling.calls import sample_seeds
 from sr4.upscaling.cascade import CascadePipeline
-from sr4.upscaling.given import Picture, size_of
+from sr4.upscaling.given import Picture, size_of, without_stream
 from sr4.upscaling.load import load
 from sr4.upscaling.pipeline import Options, Pipeline
 from sr4.upscaling.result import Result
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    Given = str | os.PathLike[str] | bytes | Picture
+    Given = os.PathLike[str] | Picture
 
 
 @overload
@@ -67,8 +67,7 @@ def upscale(
     It loads the model each time; for many pictures, `sr4.load` one and call its `upscale`.
 
     Args:
-        picture: a path, the bytes of a file, or what `Pipeline.upscale` takes; or a list or tuple
-            of them.
+        picture: what `Pipeline.upscale` takes, or a list or tuple of such.
         model: a name or a folder, or several joined by "+"; "auto" takes a shipped one, `sr4-fast`
             for faces of 16x16 to 32x32 pixels and `photo-x4` for all other pictures.
         backend, device: as in `sr4.load`.
@@ -96,6 +95,7 @@ def upscale(
 def _upscale(
     picture: Any, model: str | Path, backend: str, device: str, given: Mapping[str, Any]
 ) -> Result:
+    picture = without_stream(picture)
     samples = len(sample_seeds(0, given.get("samples", 1)))
 
     def opened(name: str, size: tuple[int, int] | None) -> Pipeline | CascadePipeline:

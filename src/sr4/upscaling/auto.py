@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from sr4.upscaling.choose import is_face, is_face_raster, model_for
-from sr4.upscaling.given import Picture, as_picture, evidence_of_each
+from sr4.upscaling.given import Picture, as_picture, evidence_of_each, without_stream
 from sr4.upscaling.pipeline import Pipeline
 from sr4.upscaling.result import Result
 
@@ -27,8 +27,9 @@ def shipped_model_for(picture: Picture) -> str:
     Raises:
         PictureError: it is no picture.
     """
-    if isinstance(picture, (str, Path)):
-        return model_for(is_face=is_face(Path(picture)))
+    if isinstance(picture, (str, Path, bytes)):
+        file = picture if isinstance(picture, bytes) else Path(picture)
+        return model_for(is_face=is_face(file))
     return model_for(is_face=is_face_raster(as_picture(picture, _RGB).frames[0]))
 
 
@@ -87,7 +88,8 @@ class AutoPipeline:
         Raises:
             PictureError, UsageError, ModelError: as in `Pipeline.upscale`.
         """
-        pictures: Sequence[Any] = image if isinstance(image, (list, tuple)) else [image]
+        several = image if isinstance(image, (list, tuple)) else [image]
+        pictures: list[Any] = [without_stream(one) for one in several]
         asked = evidence_of_each(options.get("evidence", "auto"), len(pictures))
         by_pipeline: dict[Pipeline, list[int]] = {}
         for number, one in enumerate(pictures):

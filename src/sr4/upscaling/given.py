@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ from sr4.pictures.parts import Parts
 from sr4.pictures.raster import Range, Raster, from_array
 from sr4.upscaling.result import Result
 
-Picture = str | Path | Image.Image | NDArray[Any] | Raster
+Picture = str | Path | bytes | BinaryIO | Image.Image | NDArray[Any] | Raster
 
 _RGB = 3
 _PAGES = ("TIFF", "MPO")  # formats whose further frames are no animation
@@ -60,7 +60,8 @@ def given_evidence(
         PictureError: a picture that cannot be taken, or has not the evidence asked for.
         UsageError: options that exclude each other, or too few or many kinds of evidence.
     """
-    pictures: Sequence[object] = image if isinstance(image, (list, tuple)) else [image]
+    several = image if isinstance(image, (list, tuple)) else [image]
+    pictures = [without_stream(one) for one in several]
     asked = evidence_of_each(evidence, len(pictures))
     for one in asked:
         check_evidence(one, noise, blur, consistency)
@@ -87,6 +88,19 @@ def given_evidence(
     return Given(given, found, opened)
 
 
+def without_stream(picture: object) -> object:
+    """The bytes of a binary stream, read to its end; anything else as it is."""
+    if not callable(getattr(picture, "read", None)):
+        return picture
+    data = picture.read()  # type: ignore[attr-defined]
+    if not isinstance(data, bytes):
+        raise PictureError(
+            f"got a stream of {type(data).__name__} for a picture; expected one of bytes: open the "
+            "file as 'rb'"
+        )
+    return data
+
+
 def evidence_of_each(evidence: object, count: int) -> Sequence[str | Evidence]:
     """What is asked of each of so many pictures; see `Pipeline.upscale`.
 
@@ -109,6 +123,8 @@ def size_of(picture: object) -> tuple[int, int]:
     Raises:
         PictureError: it is no picture.
     """
+    if isinstance(picture, bytes):
+        return read_size(picture)
     if isinstance(picture, (str, Path)):
         return read_size(Path(picture))
     if isinstance(picture, Image.Image):
@@ -125,11 +141,12 @@ def as_picture(picture: object, channels: int, data_range: Range | None = None) 
     Raises:
         PictureError: it is none of these, or cannot be taken.
     """
-    if isinstance(picture, (str, Path)):
+    if isinstance(picture, (str, Path, bytes)):
         opened = read_picture(picture)
         if len(opened.frames) > 1:
+            label = "the given picture" if isinstance(picture, bytes) else repr(str(picture))
             raise PictureError(
-                f"{str(picture)!r} is an animation of {len(opened.frames)} frames; expected one "
+                f"{label} is an animation of {len(opened.frames)} frames; expected one "
                 "picture: use sr4.upscale, or give the frames as a list"
             )
         return opened
@@ -138,7 +155,8 @@ def as_picture(picture: object, channels: int, data_range: Range | None = None) 
     if isinstance(picture, Image.Image):
         return picture_of(picture)
     expected = (
-        "expected a path, a PIL picture or an array (height, width) or (height, width, channels)"
+        "expected a path, the bytes of a file, a PIL picture or an array (height, width) or "
+        "(height, width, channels)"
     )
     try:
         array = np.asarray(picture)
@@ -166,8 +184,8 @@ def _warn_of_frames(picture: object) -> None:
 
 def _origin(picture: object) -> Origin | None:
     """What is known of the file of a picture."""
-    if isinstance(picture, (str, Path)):
-        return file_origin(Path(picture))
+    if isinstance(picture, (str, Path, bytes)):
+        return file_origin(picture if isinstance(picture, bytes) else Path(picture))
     return pillow_origin(picture) if isinstance(picture, Image.Image) else None
 
 

@@ -128,12 +128,13 @@ class Pipeline:
         """Upscale a picture, or each of a list.
 
         Args:
-            image: a picture file by its path; a PIL picture of any mode; an array (h, w) or
-                (h, w, N), of uint8, uint16 or floats in [0, 1], or of any numbers for a model with
-                a `data_range`, N being the model's channels, or 1 (grey), 2 (grey, alpha), 3 (RGB)
-                or 4 (RGBA); or a Raster. Or a list or tuple of them, in which sizes may differ.
-                Files and PIL pictures are turned upright as EXIF says, and results keep their
-                profile and metadata. Alpha is enlarged apart, without the network.
+            image: a picture file by its path, its bytes or a binary stream; a PIL picture of any
+                mode; an array (h, w) or (h, w, N), of uint8, uint16 or floats in [0, 1], or of any
+                numbers for a model with a `data_range`, N being the model's channels, or 1 (grey),
+                2 (grey, alpha), 3 (RGB) or 4 (RGBA); or a Raster. Or a list or tuple of them, in
+                which sizes may differ. Files and PIL pictures are turned upright as EXIF says, and
+                results keep their profile and metadata. Alpha is enlarged apart, without the
+                network.
             steps: network evaluations a sample; the model's own by default.
             sampler: "ddpm", "ddim" or "dpmpp"; the model's own by default.
             seed: sample k of every picture uses seed + k, so that a picture gives the same
