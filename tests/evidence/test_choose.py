@@ -272,6 +272,16 @@ def test_noise_that_cannot_be_seen_has_to_be_given() -> None:
     assert choose(raster, None, "noise", noise=2.0).kind == "noise"
 
 
+def test_a_picture_without_the_noise_asked_for_is_exact_and_said_so() -> None:
+    flat = read_picture(png_of(Image.new("RGB", (64, 64), (90, 120, 40)))).frames[0]
+    found = choose(flat, None, "noise")
+    assert (found.kind, found.notes) == (
+        "exact",
+        ("it shows no noise: its pixels count as exact",),
+    )
+    assert choose(flat, None, "noise", noise=0.0).notes == ()
+
+
 def png_of(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")

@@ -372,3 +372,17 @@ def test_lack_of_memory_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyP
     said = r"takes more memory to decode than there is \(Unable to allocate 618 MiB\); expected a"
     with pytest.raises(PictureError, match=said):
         read_picture(path)
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        (b"PK\x03\x04", "is a ZIP archive \\(unpack it first\\); expected a picture"),
+        (b"%PDF-1.7", "is a PDF"),
+        (b"<svg xmlns=", "is an SVG drawing"),
+        (b"plain text", "is not a picture, or is damaged at its start"),
+    ],
+)
+def test_what_people_have_instead_of_pictures_is_named(start: bytes, said: str) -> None:
+    with pytest.raises(PictureError, match=said):
+        read_picture(start + bytes(40), name="x")

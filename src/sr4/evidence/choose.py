@@ -207,22 +207,26 @@ def choose(
             "got a picture without a trace of JPEG; expected a JPEG file, or pixels that show its "
             "blocks: choose another evidence"
         )
-    if kind == "noise" and noise is None and not can_see:
+    is_asked_for = kind == "noise" and noise is None
+    if is_asked_for and not can_see:
         width, height = raster.size
         raise PictureError(
             f"got a picture of {width}x{height} in {raster.colour} whose noise is to be estimated; "
             f"expected {_SMALLEST}x{_SMALLEST} pixels or more of grey or RGB: say how strong it is "
             "(noise, --noise)"
         )
-    if noise is None and can_see and (kind == "noise" or (kind == AUTO and origin is not None)):
+    if is_asked_for or (noise is None and can_see and kind == AUTO and origin is not None):
         seen = estimated_noise(raster.unit)
-        noise = round(seen, 2) if kind == "noise" or seen >= STRONG_NOISE else 0.0
+        noise = round(seen, 2) if is_asked_for or seen >= STRONG_NOISE else 0.0
     known = Known(noise or 0.0, known.blur, 100.0)
     if noise:
         return noisy(noise, known=known, blur=used)
     span = raster.span
     step = 2 / (span.high - span.low) if span.dtype.kind in "ui" else 0.0
-    return exact(min(step, LEVEL), known=known._replace(blur=used or None), blur=used)
+    plain = exact(min(step, LEVEL), known=known._replace(blur=used or None), blur=used)
+    if is_asked_for:
+        return replace(plain, notes=("it shows no noise: its pixels count as exact",))
+    return plain
 
 
 def _of_jpeg(raster: Raster, origin: Origin, known: Known, blur: float) -> Evidence:

@@ -30,6 +30,13 @@ for name in ("PIL", "tifffile", "imagecodecs"):
 # run a program (EPS). The frequent ones come first, since Pillow tries them in this order.
 _READ_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
 _EMPTY_WORDS = {"cannot load this image", "decoder error"}  # of Pillow
+# What people have instead, by how it begins, and what to do.
+_OTHERS = {
+    b"PK\x03\x04": "a ZIP archive (unpack it first)",
+    b"%PDF-": "a PDF (save its pages as pictures first)",
+    b"<svg": "an SVG drawing (which has no pixels and can be drawn at any size)",
+    b"<?xml": "an XML file, such as an SVG drawing (which can be drawn at any size)",
+}
 _BRANDS = 256  # bytes at a file's start that name what a file of boxes holds (ISO 14496-12, 4.3)
 _HEIF = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 
@@ -63,6 +70,11 @@ def decoding(
         except PictureError:
             raise
         except UnidentifiedImageError as error:
+            stream.seek(0)
+            start = stream.read(_BRANDS)
+            for signature, what in _OTHERS.items():
+                if start.startswith(signature):
+                    raise PictureError(f"{label} is {what}; expected a picture") from error
             raise PictureError(
                 f"{label} is not a picture, or is damaged at its start; expected one of "
                 f"{', '.join(_READ_FORMATS)}"
