@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -555,6 +556,29 @@ def test_the_example_of_a_client(service: Running, tmp_path: Path) -> None:
         )
         assert refused.returncode == 1
         assert "422: got seed 'x'; expected" in refused.stderr
+
+
+def test_each_request_is_a_line_of_the_log(tiny_exported: Path) -> None:
+    with running("--model", tiny_exported, "--backend", "onnx", "--log") as one:
+        with one.client() as client:
+            assert post(client, encoded()).status_code == 200
+            address = post(client, encoded(), {"Prefer": "respond-async"}).headers["location"]
+            assert client.get(address).status_code == 200
+            assert post(client, b"x").status_code == 415
+        one.process.send_signal(signal.SIGINT)
+        one.process.send_signal(signal.SIGINT)
+        _, log = one.process.communicate(timeout=PATIENCE)
+    lines = [line.split() for line in log.splitlines() if line.startswith("20")]
+    asked = [words[1:4] for words in lines if words[2] != "/readyz"]
+    assert asked == [
+        ["POST", "/v1/upscale", "200"],
+        ["POST", "/v1/upscale", "202"],
+        ["GET", "/v1/jobs/{job_id}", "200"],
+        ["POST", "/v1/upscale", "415"],
+    ]
+    assert all(datetime.strptime(words[0], "%Y-%m-%dT%H:%M:%S%z") for words in lines)
+    assert all(float(words[4]) < PATIENCE for words in lines)
+    assert address.rsplit("/", 1)[1] not in log
 
 
 def test_a_key_opens(tiny_exported: Path) -> None:

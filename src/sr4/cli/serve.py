@@ -84,6 +84,9 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    log: Annotated[
+        bool, typer.Option("--log", help="Put a line for each request on stderr.")
+    ] = False,
     backend: Backend = "auto",
     device: Device = "auto",
     as_json: JSON = False,
@@ -118,6 +121,8 @@ def serve(
     service = Service(settings)
     listening = bind(host, port)
     _log_failures()
+    if log:
+        _log_requests()
     if host not in _LOOPBACK and settings.key is None and not as_json:
         console.note(f"sr4: whoever reaches {host} may use this service; {KEY} would lock it")
     address = _address(host, listening.getsockname()[1])
@@ -148,6 +153,19 @@ def _log_failures() -> None:
         logger.setLevel(logging.ERROR)
         logger.addHandler(handler)
     logging.getLogger().addHandler(logging.NullHandler())  # else Python prints the others
+
+
+def _log_requests() -> None:
+    """Put a line for each request on stderr: when it was answered, what it asked for and got, and
+    how long that took.
+    """
+    from sr4.serve.guard import REQUESTS
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
+    REQUESTS.setLevel(logging.INFO)
+    REQUESTS.addHandler(handler)
+    REQUESTS.propagate = False
 
 
 def _names(host: str, given: Sequence[str]) -> frozenset[str] | None:

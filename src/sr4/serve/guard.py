@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import time
 from collections.abc import Collection
 from contextlib import suppress
@@ -32,6 +33,8 @@ SECURITY = {
 }
 LOCKED = ("/v1/", "/metrics")
 """Beginnings of the paths that a key opens, where there is one."""
+REQUESTS = logging.getLogger("sr4.requests")
+"""Told of every answer at the level INFO."""
 _TOO_SLOW = 408
 _LINGER = 5.0  # seconds
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
@@ -122,7 +125,10 @@ class Guard:
         finally:
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            self._metrics.answered(method, route, status, time.monotonic() - began)
+            seconds = time.monotonic() - began
+            self._metrics.answered(method, route, status, seconds)
+            # The route in the place of the path: numbers of jobs are keys to their results.
+            REQUESTS.info("%s %s %d %.3f s", method, route, status, seconds)
 
     def _check(self, path: str, headers: Headers) -> None:
         host = headers.get("host", "")
