@@ -483,6 +483,18 @@ def test_consistency_is_that_of_the_whole_picture_however_it_is_cut(
     np.testing.assert_array_equal(cut.given_up, whole.given_up)
 
 
+def test_consistency_after_a_blur_is_that_of_the_whole_picture(
+    model: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its rows sees what a blur of three pixels brings there from far."""
+    picture = smooth(12, 200)
+    whole = model.upscale(picture, steps=1, blur=3.0)
+    monkeypatch.setattr(canvas_module, "_BAND_PIXELS", 1)
+    cut = model.upscale(picture, steps=1, blur=3.0)
+    assert cut.consistency == pytest.approx(whole.consistency, rel=1e-3)
+    np.testing.assert_array_equal(cut.given_up, whole.given_up)
+
+
 # Tiles
 
 

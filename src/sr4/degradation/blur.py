@@ -16,6 +16,8 @@ from sr4.errors import UsageError
 MAX_BLUR = 8.0
 """The largest deviation of a blur, in low-res pixels: beyond, nothing is left to bring back."""
 _WEAK = 0.05  # what a blur leaves of the singular values; see `PseudoInverse`
+_DAMPED = 0.25  # likewise, in rounds: with less they grow apart, with more they take longer
+_FIT_REACH = 8  # deviations beyond which a need moves a fit by less than a tenth of a level
 _REACH = 6.5  # deviations beyond which a Gaussian is below a thousand millionth of its height
 _NARROWEST = 0.025  # pixels, up to which a neighbour's weight is 0 in float64: exp(-800)
 
@@ -67,6 +69,16 @@ def rows_after(blur: float) -> RowsOf:
 def weak_values(blur: float) -> float:
     """Up to where singular values count as erased in the pseudo-inverse of such a downscaling."""
     return _WEAK if blur > 0 else 0.0
+
+
+def damped_values(blur: float) -> float:
+    """The same in rounds that clip what they add; see `Degradation.descent`."""
+    return _DAMPED if blur > 0 else 0.0
+
+
+def reach_of(blur: float) -> int:
+    """Low-res pixels that what lies around has to be wider by, after a blur of that deviation."""
+    return math.ceil(_FIT_REACH * blur)
 
 
 def check_blur(blur: float) -> None:

@@ -43,6 +43,11 @@ class DegradationChain:
         first, *others = self.parts
         return replace(self, parts=(first.blurred(deviation), *others))
 
+    @property
+    def reach(self) -> int:
+        """See `Degradation.reach`."""
+        return self.parts[0].reach
+
     def cut(self, rows: slice = _ALL, columns: slice = _ALL) -> tuple[Self, Place]:
         """See `Degradation.cut`."""
         return self, self.place(rows, columns)
@@ -53,7 +58,7 @@ class DegradationChain:
 
     def enlarge(self, low_res: Floats, rows: slice = _ALL) -> Floats:
         """`Degradation.enlarge` of each in turn."""
-        around, inside = near(rows, low_res.shape[-2], MARGIN)
+        around, inside = near(rows, low_res.shape[-2], MARGIN + self.reach)
         pictures = low_res[..., around, :]
         for part in self.parts:
             pictures = part.enlarge(pictures)

@@ -64,7 +64,7 @@ def fit(degradation: Invertible, pictures: Floats, low_res: Floats) -> Floats:
     """
     fitted = _round(degradation, pictures, low_res)
     size = low_res.shape[-2:]
-    if max(size) <= _TILE + 2 * _MARGIN:
+    if max(size) <= _TILE + 2 * (_MARGIN + degradation.reach):
         everywhere = slice(0, size[0]), slice(0, size[1])
         begun = _begun(degradation, fitted)
         made = _more_rounds(degradation, begun, low_res, everywhere)
@@ -77,7 +77,7 @@ def fit(degradation: Invertible, pictures: Floats, low_res: Floats) -> Floats:
 
     def finish(tile: tuple[int, Place]) -> None:
         plane, place = tile
-        outer = _grown(place, _MARGIN, size)
+        outer = _grown(place, _MARGIN + degradation.reach, size)
         part, taken = degradation.cut(*outer)
         begun = _begun(part, planes[plane][taken])
         felt = _within(_grown(place, _FELT, size), outer)
@@ -165,7 +165,7 @@ def _more_rounds(
         if done > number and done % _ROUNDS_TOGETHER == 0:
             size = low_res.shape[-2:]
             inner = _grown(_around(off, felt), _FELT, size)
-            outer = _grown(inner, _MARGIN - _FELT, size)
+            outer = _grown(inner, _MARGIN - _FELT + degradation.reach, size)
             if _area(outer) <= _WORTH_IT * size[0] * size[1]:
                 part, taken = degradation.cut(*outer)
                 low = low_res[..., outer[0], outer[1]]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sr4.degradation.arrays import array_namespace
 from sr4.degradation.banded import resized
 from sr4.degradation.bicubic import RowsOf, check_sizes, resize_rows
-from sr4.degradation.blur import check_blur, rows_after, weak_values
+from sr4.degradation.blur import check_blur, damped_values, reach_of, rows_after, weak_values
 from sr4.degradation.fit import fit, fit_where_any_fits
 from sr4.degradation.inverse import Adjoint, PseudoInverse
 from sr4.degradation.protocols import Array, Floats, Place, near
@@ -76,6 +76,24 @@ class Degradation:
     def pseudo_inverse(self, y: Array) -> Array:
         """D⁺(y), the smallest picture that D maps onto y: (..., h, w) to (..., H, W)."""
         return self._enlarged(y, PseudoInverse(self.rows, weak_values(self.blur)))
+
+    def descent(self, y: Array) -> Array:
+        """What to add to x for D x to grow by about y, in rounds that clip what was added: D⁺(y),
+        but after a blur with much of what that left weak let go. Else rounds grow apart: what a
+        blur has erased D⁺ adds with all its might, and clipping takes it away elsewhere.
+
+        Args:
+            y: (..., h, w).
+
+        Returns:
+            (..., H, W).
+        """
+        return self._enlarged(y, PseudoInverse(self.rows, damped_values(self.blur)))
+
+    @property
+    def reach(self) -> int:
+        """Low-res pixels by which a blur widens what others follow from."""
+        return reach_of(self.blur)
 
     def _enlarged(self, y: Array, rows: RowsOf) -> Array:
         height, width = (side * self.scale for side in y.shape[-2:])
@@ -157,7 +175,7 @@ class Degradation:
         """The `upsampled` picture, made to fit low_res where any picture does: (..., h, w) to
         (..., H, W) in [-1, 1], or of it the rows in the place of some low-res ones.
         """
-        around, inside = near(rows, low_res.shape[-2], MARGIN)
+        around, inside = near(rows, low_res.shape[-2], MARGIN + self.reach)
         given = low_res[..., around, :]
         fitted = fit_where_any_fits(self, np.clip(self.upsample(given), -1.0, 1.0), given)
         return fitted[..., self.place(inside)[0], :]

@@ -30,6 +30,11 @@ class Degrades(Protocol):
         """This one after a Gaussian blur, in pixels of `low_res`."""
         ...
 
+    @property
+    def reach(self) -> int:
+        """Low-res pixels by which a blur widens what others follow from."""
+        ...
+
     def cut(self, rows: slice = _ALL, columns: slice = _ALL) -> tuple[Self, Place]:
         """D of some low-res pixels, as if the picture had no others, and the high-res ones that it
         takes for them.
@@ -52,6 +57,12 @@ class Invertible(Degrades, Protocol):
 
     def pseudo_inverse(self, y: Array) -> Array:
         """D⁺(y), the smallest picture that D maps onto y: (..., h, w) to (..., H, W)."""
+        ...
+
+    def descent(self, y: Array) -> Array:
+        """What to add to x for D x to grow by about y, in rounds that clip what was added: (..., h,
+        w) to (..., H, W).
+        """
         ...
 
     def repeated(self, y: NDArray[Any]) -> NDArray[Any]:

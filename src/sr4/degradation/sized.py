@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sr4.degradation.banded import resized
 from sr4.degradation.bicubic import Rows, RowsOf, check_sizes, resize_rows
-from sr4.degradation.blur import check_blur, rows_after, weak_values
+from sr4.degradation.blur import check_blur, damped_values, reach_of, rows_after, weak_values
 from sr4.degradation.fit import fit, fit_where_any_fits
 from sr4.degradation.inverse import Adjoint, PseudoInverse
 from sr4.degradation.protocols import Array, Floats, Place, near
@@ -119,7 +119,18 @@ class SizedDegradation:
 
     def pseudo_inverse(self, y: Array) -> Array:
         """D⁺(y), the smallest picture that D maps onto y: (..., h, w) to (..., H, W)."""
-        weak = weak_values(self.blur)
+        return self._enlarged(y, weak_values(self.blur))
+
+    def descent(self, y: Array) -> Array:
+        """See `Degradation.descent`."""
+        return self._enlarged(y, damped_values(self.blur))
+
+    @property
+    def reach(self) -> int:
+        """See `Degradation.reach`."""
+        return reach_of(self.blur)
+
+    def _enlarged(self, y: Array, weak: float) -> Array:
         vertical, horizontal = (PseudoInverse(axis, weak) for axis in self._axes)
         return resized(y, vertical, *self._sizes[0], across=horizontal)
 
@@ -177,7 +188,7 @@ class SizedDegradation:
 
     def enlarge(self, low_res: Floats, rows: slice = _ALL) -> Floats:
         """See `Degradation.enlarge`. Not of a window."""
-        around, _ = near(rows, low_res.shape[-2], _MARGIN)
+        around, _ = near(rows, low_res.shape[-2], _MARGIN + self.reach)
         part, (taken, _) = self.cut(around)
         picture = np.clip(self.upsample(low_res, taken), -1.0, 1.0)
         inside, _ = self.place(rows)

@@ -33,6 +33,9 @@ MAX_NOISE = 128.0
 """The largest deviation of noise, in levels of 255."""
 
 _JPEG = ("JPEG", "MPO")
+# Deviation of the estimates of blurs. A result that is held to too large a blur is worse by far
+# than one held to one that is as much too small, so this is taken from the estimate.
+_BLUR_ERROR = 0.1
 _OTHER_PIXELS = 2.0  # levels (root mean square) outside the boxes: pixels of another picture
 _ROWS_TO_CHECK = 512
 _SMALLEST = 64  # pixels along each side that estimates need
@@ -191,7 +194,8 @@ def choose(
     if can_see and (blur == AUTO or origin is not None):
         seen_blur = estimated_blur(raster.unit, noise or 0.0)
     given = 0.0 if blur is None or isinstance(blur, str) else float(blur)
-    used = round(min(seen_blur or 0.0, MAX_BLUR), 2) if blur == AUTO else given
+    safe = min(max(0.0, (seen_blur or 0.0) - _BLUR_ERROR), MAX_BLUR)
+    used = round(safe, 2) if blur == AUTO else given
     known = Known(noise, used or seen_blur, None)
     if kind == "none":
         return nothing(known)

@@ -90,7 +90,7 @@ class Constraint:
         wanted = allowed.project(seen)
         for number in range(_ROUNDS):
             before, seen_before = fitted, seen
-            fitted = np.clip(ahead + degradation.pseudo_inverse(wanted - seen_ahead), -1.0, 1.0)
+            fitted = np.clip(ahead + degradation.descent(wanted - seen_ahead), -1.0, 1.0)
             seen = degradation(fitted)
             if np.abs(allowed.project(seen) - seen).max() < _CLOSE_ENOUGH:
                 break
@@ -126,7 +126,7 @@ class Constraint:
                 break
             momentum = np.float32(number / (number + 3))
             ahead, pushed = found + momentum * (found - pushed), found
-            fitted = np.clip(start + degradation.pseudo_inverse(ahead), -1.0, 1.0)
+            fitted = np.clip(start + degradation.descent(ahead), -1.0, 1.0)
             seen = degradation(fitted)
         return fitted
 

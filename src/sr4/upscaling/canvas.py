@@ -257,7 +257,7 @@ def _consistency(
     degrade = evidence.degradation(degradation)
     measured = evidence.measured(low)
     given_up = np.empty((given.size[1], given.size[0]), np.bool_)
-    for start, stop, top, bottom in _bands_with_margin(*given.size):
+    for start, stop, top, bottom in _bands_with_margin(*given.size, _MARGIN + degrade.reach):
         top, bottom = measured.around(top, bottom)
         of_rows, (rows, _) = degrade.cut(slice(top, bottom))
         pixels = np.moveaxis(result.pixels[rows], 2, 0)
@@ -270,7 +270,9 @@ def _consistency(
     return total / low.size / 1e-5, given_up
 
 
-def _bands_with_margin(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
-    rows = max(4 * _MARGIN, _BAND_PIXELS // width)
+def _bands_with_margin(
+    width: int, height: int, margin: int = _MARGIN
+) -> Iterator[tuple[int, int, int, int]]:
+    rows = max(4 * margin, _BAND_PIXELS // width)
     for start, stop in pairwise([*range(0, height, rows), height]):
-        yield start, stop, max(0, start - _MARGIN), min(height, stop + _MARGIN)
+        yield start, stop, max(0, start - margin), min(height, stop + margin)

@@ -195,7 +195,8 @@ class Resizing:
         """What a band of low-res rows is fitted with: low-res rows, those of the result that they
         see, and how these are resized from a drawn picture of that height.
         """
-        top, bottom = max(0, start - _MARGIN), min(self.degradation.low[0], stop + _MARGIN)
+        margin = _MARGIN + (self.constraint.degradation.reach if self.constraint is not None else 0)
+        top, bottom = max(0, start - margin), min(self.degradation.low[0], stop + margin)
         if self.constraint is not None:
             top, bottom = self.constraint.allowed.around(top, bottom)
         _, (rows, _) = self.degradation.cut(slice(top, bottom))

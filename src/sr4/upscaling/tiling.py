@@ -260,7 +260,8 @@ class BandedSampling:
     def _around(self, start: int, stop: int) -> tuple[tuple[int, int], slice]:
         """The rows that a band's projection takes part in, and the band's own among them."""
         scale, height = self._scale, self._low_res.shape[1]
-        first, last = max(0, start // scale - _MARGIN), min(height, -(-stop // scale) + _MARGIN)
+        margin = _MARGIN + self._constraint.degradation.reach
+        first, last = max(0, start // scale - margin), min(height, -(-stop // scale) + margin)
         first, last = self._padded_constraint.allowed.around(first, last)
         top, bottom = first * scale, last * scale
         return (top, bottom), slice(start - top, stop - top)
