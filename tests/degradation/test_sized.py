@@ -90,6 +90,14 @@ def test_a_window_sees_what_the_whole_sees(
     )
 
 
+def test_a_window_whose_outermost_pixels_nothing_sees() -> None:
+    """At a ratio of 2 the kernel is 0 at its ends, in a block of one row here."""
+    part, _ = SizedDegradation((32, 600), (16, 300)).cut(columns=slice(106, 230))
+    low = picture(3, 16, 124)
+    assert part.pseudo_inverse(low).shape == (3, 32, 257)
+    np.testing.assert_allclose(part(part.pseudo_inverse(low)), low, atol=1e-6)
+
+
 @pytest.mark.parametrize("ratio", RATIOS)
 def test_places_cover_the_picture_once(ratio: float) -> None:
     d = pair(ratio)

@@ -173,6 +173,8 @@ def blocks(rows: RowsOf, size_in: int, size_out: int, block: int) -> list[Run]:
 def _trimmed(rows: Rows) -> Rows:
     size = np.abs(rows.matrix).max(axis=0)
     seen = np.flatnonzero(size > NEGLIGIBLE * size.max())
+    if not seen.size:  # a block of outermost pixels alone, which nothing sees
+        return Rows(rows.first, rows.matrix[:, :1])
     return Rows(rows.first + int(seen[0]), rows.matrix[:, seen[0] : seen[-1] + 1])
 
 
