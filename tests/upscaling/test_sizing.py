@@ -65,9 +65,10 @@ def test_size_of_a_result(wanted: dict[str, float], size: tuple[int, int] | None
     [
         ((40, 20), (4,), 0, (40, 20)),
         ((15, 6), (4,), 0, (40, 20)),
-        ((41, 20), (4,), 1, (160, 80)),
-        ((10, 81), (4,), 2, (640, 320)),
-        ((170, 80), (8, 2), 1, (320, 160)),
+        ((44, 22), (4,), 0, (40, 20)),  # a tenth is interpolated
+        ((45, 20), (4,), 1, (160, 80)),
+        ((10, 89), (4,), 2, (640, 320)),
+        ((170, 89), (8, 2), 1, (320, 160)),
     ],
 )
 def test_how_often_a_model_draws(
@@ -76,6 +77,14 @@ def test_how_often_a_model_draws(
     found = Size.plan(SizeWanted(None, *wanted), (10, 5), scales)
     assert (found.repeats, found.drawn) == (repeats, drawn)
     assert found.wanted == (None if wanted == (40, 20) else wanted)
+
+
+def test_a_little_more_than_a_model_makes_is_drawn_once(model: Pipeline) -> None:
+    for scale, size, times in ((4.3, (86, 69), 1), (4.5, (90, 72), 2)):
+        steps = list[object]()
+        result = model.upscale(smooth(20, 16), scale=scale, steps=1, on_step=steps.append)
+        assert (result.image.size, len(steps)) == (size, times)
+        assert result.consistency < 0.3
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])

@@ -156,8 +156,8 @@ class Pipeline:
                 downscaled, in its pixels; "auto" to estimate it. Results are sharper by as much.
             scale: the factor between a picture and its result, at least 1; the model's own by
                 default. For another one the model draws as often as needed, each time on its own
-                result, and what it drew is scaled down and made to satisfy the evidence under
-                bicubic downscaling from the size asked for.
+                result, and what it drew is scaled down, or up by a tenth at most, and made to
+                satisfy the evidence under bicubic downscaling from the size asked for.
             width, height: of the result in pixels, in the place of a scale. With one of them the
                 other keeps the shape of the picture; with both each axis has its own factor.
             tile: edge of the tiles that a larger result is made of, in pixels; 0 makes it whole. By

@@ -1,8 +1,8 @@
 """Results of any size: how often a model has to draw for one, and the last stage that makes it.
 
 A model enlarges by its own factor. For another one it draws as often as needed, each time on its
-own result, and what it drew is scaled down to the size wanted, then made to satisfy the evidence
-under the degradation from that size.
+own result, and what it drew is scaled down to the size wanted, or up if a tenth is missing at most,
+then made to satisfy the evidence under the degradation from that size.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ Floats = NDArray[np.float32]
 
 _BAND_PIXELS = 2**21  # of a result, that are resized and fitted together
 _MARGIN = 12  # low-res rows around a band that are fitted with it
+# By which what was drawn is enlarged by interpolation alone: to draw it once more would take as many
+# times longer as the model's factor squared, for detail that nobody sees.
+_STRETCHED = 1.1
 _MOST = 2**31  # a factor, or pixels along an axis, that can be computed with
 
 
@@ -115,7 +118,7 @@ class Size:
         own = (low[0] * scale, low[1] * scale)
         if size is None or size == own:
             return cls(0, own, None)
-        while any(side * scale < goal for side, goal in zip(low, size, strict=True)):
+        while any(_STRETCHED * side * scale < goal for side, goal in zip(low, size, strict=True)):
             if scales[-1] == 1:
                 raise PictureError(
                     f"got a size of {size[0]}x{size[1]} for a picture of {low[0]}x{low[1]} pixels; "
