@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import threading
+import traceback
 import weakref
 from collections.abc import Callable
 from itertools import count
@@ -197,6 +198,44 @@ def test_written_results_leave_the_memory(
     gc.collect()
     assert len(named(events, Done)) == 2
     assert [one() is None for one in kept] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (pictures, "read_picture"),
+        (drawing, "whole_result"),
+        (pictures, "write_picture"),
+    ],
+)
+def test_what_failed_leaves_the_memory_at_once(
+    upscale: Upscale, folder: Folder, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
+) -> None:
+    """Without a collection: errors are kept, and their frames hold what was drawn."""
+    kept: list[weakref.ref[Any]] = []
+    do = getattr(owner, name)
+
+    def failing(*given: Any, **options: Any) -> None:
+        result = do(*given, **options)
+        rasters: Any = getattr(result, "rasters", None) or getattr(result, "frames", ())
+        arrays = [np.zeros(9), *(one.pixels for one in rasters)]
+        kept.extend(weakref.ref(one) for one in arrays)
+        raise RuntimeError("odd")
+
+    monkeypatch.setattr(owner, name, failing)
+    place = folder(a=(8, 8), b=(8, 8))
+    gc.disable()
+    try:
+        events = upscale(place)
+        failed = [event for event in events if isinstance(event, Failed)]
+        causes = [event.cause for event in failed]
+        assert len(causes) == 2
+        assert kept
+        assert [one() for one in kept if one() is not None] == []
+        shown = "".join(traceback.format_exception(causes[0]))
+        assert 'raise RuntimeError("odd")' in shown
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("error", [OverflowError("too wide"), RuntimeError("odd"), MemoryError()])

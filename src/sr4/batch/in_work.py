@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -78,8 +79,29 @@ class InWork:
             self.unfinished.close()
 
     def forget_pixels(self) -> None:
-        """Let what takes memory go."""
+        """Let what takes memory go, also what frames of a failed call hold."""
         self.picture, self.results, self.evidences = None, (), ()
+        if self.error is not None:
+            forget_frames(self.error)
+
+    def let_go(self) -> None:
+        """Let all go but what was planned, once it is told what came of it."""
+        self.forget_pixels()
+        self.error = None  # its traceback leads to frames that hold this picture
+
+
+def forget_frames(error: BaseException) -> None:
+    """Let go of what functions that an error has ended still hold by its traceback, such as the
+    bands of a picture; what a traceback shows stays. Functions that still run keep all.
+    """
+    found: list[BaseException] = []
+    left: list[BaseException | None] = [error]
+    while left:
+        one = left.pop()
+        if one is not None and one not in found:
+            found.append(one)
+            traceback.clear_frames(one.__traceback__)
+            left += [one.__cause__, one.__context__]
 
 
 def read(

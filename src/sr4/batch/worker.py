@@ -31,7 +31,7 @@ from sr4.batch.events import (
     Skipped,
     Started,
 )
-from sr4.batch.in_work import InWork, read, write
+from sr4.batch.in_work import InWork, forget_frames, read, write
 from sr4.batch.options import UpscaleOptions, count_draws, read_stages
 from sr4.batch.pace import Meter, Portion
 from sr4.batch.preview import Previews
@@ -334,6 +334,7 @@ class _Work:
             if len(group) == 1:
                 group[0].fail("upscaled", error)
             else:
+                forget_frames(error)
                 for one in group:
                     self._draw([one], on_step)
             return
@@ -350,7 +351,7 @@ class _Work:
             if not one.results and one.error is None:  # cancelled before it was drawn
                 continue
             event = self._written(one)
-            one.forget_pixels()
+            one.let_go()
             self._settled.add(id(one.planned))
             self._told.put(event)
 
@@ -388,9 +389,7 @@ def _factors(group: Sequence[InWork], options: UpscaleOptions) -> dict[int, floa
 
 
 def _groups(chunk: Sequence[InWork]) -> Iterator[list[InWork]]:
-    """Those that go through a network together: all still pictures of a model, and each animation
-    alone.
-    """
+    """Those that go through a network together: still pictures of a model, each animation alone."""
     groups: dict[object, list[InWork]] = {}
     for one in chunk:
         if one.picture is not None and one.error is None:
