@@ -166,6 +166,22 @@ def test_a_full_queue_refuses(drawing: Drawing, ticket: MakeTicket) -> None:
         assert int(error.value.headers["Retry-After"]) >= 1
 
 
+def test_metrics_count_what_waits_while_others_change_it(ticket: MakeTicket) -> None:
+    """Queues of what goes together come and go, and none may do so while they are counted."""
+    metrics = Metrics()
+    core = Core(LocalPainter("onnx"), workers=2, waiting=9, metrics=metrics)
+    submit(core, [ticket(), ticket(seed=1), ticket(is_small=False)])
+    texts: list[bytes] = []
+    reader = threading.Thread(target=lambda: texts.append(metrics.text()))
+    with core._changed:
+        reader.start()
+        reader.join(0.1)
+        assert texts == []
+        core._small.popitem()
+    reader.join(PATIENCE)
+    assert b"sr4_waiting 2.0" in texts[0]
+
+
 def test_what_is_cancelled_leaves_the_queue(drawing: Drawing, ticket: MakeTicket) -> None:
     with started() as core:
         hold_both(core, drawing, ticket)

@@ -58,7 +58,8 @@ class Core:
     @property
     def waiting(self) -> int:
         """How many tickets wait."""
-        return len(self._large) + sum(map(len, self._small.values()))
+        with self._changed:  # which a thread that holds it may take again
+            return len(self._large) + sum(map(len, self._small.values()))
 
     @property
     def is_draining(self) -> bool:
