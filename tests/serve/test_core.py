@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -116,6 +119,25 @@ def test_a_settled_ticket_holds_no_input(ticket: MakeTicket) -> None:
     assert list(files) == [str(done.planned.output)]
     assert done.result.result().picture.data is None
     assert done.planned.data is failed.planned.data is None
+
+
+@pytest.mark.parametrize("options", [{}, {"evidence": "jpeg"}], ids=["done", "failed"])
+def test_a_ticket_that_nobody_keeps_is_let_go(ticket: MakeTicket, options: dict[str, str]) -> None:
+    """Its files may be large; neither an idle worker nor a cycle keeps them."""
+    with started() as core:
+        one = ticket(**options)
+        held, is_good = weakref.ref(one), not options
+        gc.disable()
+        try:
+            core.submit(one)
+            assert (one.result.exception(PATIENCE) is None) == is_good
+            del one
+            ends = time.monotonic() + PATIENCE
+            while not core.is_idle or (held() is not None and time.monotonic() < ends):
+                time.sleep(0.01)
+            assert held() is None
+        finally:
+            gc.enable()
 
 
 def test_samples_count(drawing: Drawing, ticket: MakeTicket) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
 from collections import OrderedDict, deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sr4.batch.events import Advanced, Done, Failed, Started
@@ -18,8 +20,10 @@ from sr4.serve.pace import QueuePace
 from sr4.serve.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from concurrent.futures import Future
 
+    from sr4.batch.events import Event
     from sr4.serve.metrics import Metrics
     from sr4.serve.painter import Painter
     from sr4.serve.tickets import Ticket
@@ -119,11 +123,14 @@ class Core:
             else:
                 self._large.append(ticket)
             self._changed.notify()
-        ticket.result.add_done_callback(lambda _: self._forget(ticket))
+        ticket.result.add_done_callback(partial(self._forget, weakref.ref(ticket)))
 
-    def _forget(self, ticket: Ticket) -> None:
-        """Take a cancelled ticket out of the queue."""
-        if not ticket.result.cancelled():
+    def _forget(self, of: weakref.ref[Ticket], result: Future[Done]) -> None:
+        """Take a cancelled ticket out of the queue. Its result does not hold it: together they
+        would wait for a collection, with all files.
+        """
+        ticket = of()
+        if ticket is None or not result.cancelled():
             return
         with self._changed:
             waiting = self._small.get(ticket.goes_with, self._large)
@@ -134,20 +141,27 @@ class Core:
     # A worker's thread
 
     def _work(self) -> None:
-        while group := self._next():
-            try:
+        while self._draw_next():  # between groups no name holds one, and with it its files
+            pass
+
+    def _draw_next(self) -> bool:
+        """Draw the next group; False once there will be none."""
+        group = self._next()
+        try:
+            if group:
                 with self._pace.measured(len(group)):
                     self._draw(group)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it costs this group
-                _log.exception("drawing %d pictures failed", len(group))
-                for ticket in group:
-                    ticket.fail(error)
-            finally:
-                for ticket in group:
-                    ticket.forget_picture()
-                with self._changed:
-                    self._running.difference_update(group)
-                    self._changed.notify_all()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it costs this group
+            _log.exception("drawing %d pictures failed", len(group))
+            for ticket in group:
+                ticket.fail(error)
+        finally:
+            for ticket in group:
+                ticket.forget_picture()
+            with self._changed:
+                self._running.difference_update(group)
+                self._changed.notify_all()
+        return bool(group)
 
     def _next(self) -> list[Ticket]:
         """The group that has waited longest; nothing once the service stops."""
@@ -184,20 +198,28 @@ class Core:
     def _draw(self, group: Sequence[Ticket]) -> None:
         tickets = {id(one.planned): one for one in group}
         self._metrics.drawn_together(len(group))
-        for event in self._painter.paint(
-            [one.planned for one in group],
-            group[0].options,
-            is_cancelled=lambda: all(one.result.done() for one in group),
-            wants_preview=lambda picture: tickets[id(picture)].is_watched,
-        ):
-            match event:
-                case Started(pictures):
-                    for picture in pictures:
-                        tickets[id(picture)].advance(0.0, None)
-                case Advanced(pictures, share, _, left, preview):
-                    for picture in pictures:
-                        tickets[id(picture)].advance(share, left, preview)
-                case Done(picture):
-                    tickets[id(picture)].finish(event)
-                case Failed(picture=picture) if picture is not None:
-                    tickets[id(picture)].fail(event)
+        try:
+            for event in self._painter.paint(
+                [one.planned for one in group],
+                group[0].options,
+                is_cancelled=lambda: all(one.result.done() for one in tickets.values()),
+                wants_preview=lambda picture: tickets[id(picture)].is_watched,
+            ):
+                self._tell(tickets, event)
+        finally:
+            tickets.clear()  # whoever was given these functions may hold them for longer
+
+    @staticmethod
+    def _tell(tickets: Mapping[int, Ticket], event: Event) -> None:
+        """Tell the tickets, by the `id` of their pictures, what has become of these."""
+        match event:
+            case Started(pictures):
+                for picture in pictures:
+                    tickets[id(picture)].advance(0.0, None)
+            case Advanced(pictures, share, _, left, preview):
+                for picture in pictures:
+                    tickets[id(picture)].advance(share, left, preview)
+            case Done(picture):
+                tickets[id(picture)].finish(event)
+            case Failed(picture=picture) if picture is not None:
+                tickets[id(picture)].fail(event)
