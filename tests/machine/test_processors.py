@@ -111,6 +111,23 @@ def test_pieces_cover_a_range_once(monkeypatch: pytest.MonkeyPatch, length: int,
     assert (seen == 1).all()
 
 
+def test_all_numbers_of_pieces_share_the_same_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processors, "available_cpus", lambda: 8)
+    processors._threads.cache_clear()
+    seen: set[threading.Thread] = set()
+    for count in range(2, 9):
+        # Each waits for the others, so that none does two of them.
+        barrier = threading.Barrier(count)
+
+        def do(start: int, stop: int, barrier: threading.Barrier = barrier) -> None:
+            barrier.wait(10)
+            seen.add(threading.current_thread())
+
+        processors.in_pieces(do, 64 * count, 10**9)
+    processors._threads.cache_clear()  # so that other tests have those of this machine
+    assert len(seen) == 8
+
+
 def test_a_failure_in_any_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processors, "available_cpus", lambda: 3)
     done = []

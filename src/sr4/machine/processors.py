@@ -70,8 +70,7 @@ def bound_libraries() -> None:
     """
     quota = _by_quota()
     if quota is not None and quota < _by_affinity():
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-            os.environ.setdefault(name, str(max(1, quota)))
+        bound_threads(quota)
 
 
 def bound_threads(count: int) -> None:
@@ -128,7 +127,7 @@ def _together(tasks: Sequence[Callable[[], object]]) -> None:
         for task in tasks:
             task()
         return
-    threads = _threads(os.getpid(), len(tasks) - 1)
+    threads = _threads(os.getpid())
     others = [threads.submit(_run_as_one, task) for task in tasks[1:]]
     try:
         _run_as_one(tasks[0])
@@ -151,9 +150,11 @@ def _run_as_one(task: Callable[[], object]) -> None:
 
 
 @cache
-def _threads(process: int, count: int) -> ThreadPoolExecutor:
-    """Of one process: threads do not outlive a fork."""
-    return ThreadPoolExecutor(count, "sr4")
+def _threads(process: int) -> ThreadPoolExecutor:
+    """Of one process, as threads do not outlive a fork: one beside each that asks for them, for
+    all numbers of tasks. None of them waits for another, so fewer than tasks will do.
+    """
+    return ThreadPoolExecutor(max(1, available_cpus() - 1), "sr4")
 
 
 def processor() -> str:
