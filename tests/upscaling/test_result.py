@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import pickle
 import re
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import sr4
 from sr4.diffusion.samplers import Step
 from sr4.errors import PictureError
 from sr4.pictures import read_picture, read_provenance
+from sr4.pictures.raster import Raster
 from sr4.upscaling.notebook import consistency_in_words
 from sr4.upscaling.pipeline import Pipeline
 
@@ -56,6 +58,39 @@ def test_results_and_steps_compare_and_hash_by_identity(model: Pipeline) -> None
     assert first == first
     assert first != second
     assert len({first, second, first.raster, second.raster, *steps}) == 4 + len(steps)
+
+
+def test_a_pillow_picture_is_made_once_it_is_asked_for(
+    model: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of large results each takes as much memory as its raster; equal ones are one object."""
+    result = model.upscale(smooth(), samples=3)
+    by_mean = model.upscale(smooth(), samples=3, use_mean=True)
+    made: list[Raster] = []
+    to_pil = Raster.to_pil
+
+    def counted(raster: Raster) -> Image.Image:
+        made.append(raster)
+        return to_pil(raster)
+
+    monkeypatch.setattr(Raster, "to_pil", counted)
+    assert result.image is result.image
+    assert made == [result.raster]
+    assert result.samples[0] is result.image
+    assert made == list(result.rasters)
+    assert result.mean is result.mean
+    assert made == [*result.rasters, result.mean_raster]
+    np.testing.assert_array_equal(result.mean, to_pil(result.mean_raster))
+    assert by_mean.image is by_mean.mean
+    assert by_mean.image not in by_mean.samples
+
+
+def test_a_copied_result_shows_its_own_pictures(model: Pipeline) -> None:
+    result = model.upscale(smooth(), samples=2)
+    expected = [result.image, *result.samples, result.mean]
+    again = pickle.loads(pickle.dumps(result))  # noqa: S301 - it was made here
+    for one, other in zip([again.image, *again.samples, again.mean], expected, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_a_notebook_shows_before_after_and_consistency(model: Pipeline) -> None:

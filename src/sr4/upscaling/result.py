@@ -177,28 +177,31 @@ class Result:
 
     @cached_property
     def _pictures(self) -> dict[int, Image.Image]:
-        rasters = {id(one): one for one in (self.raster, *self.rasters, self.mean_raster)}
-        return {key: self._picture(one) for key, one in rasters.items()}
+        """The Pillow pictures that somebody has asked for, by the first place of their raster."""
+        return {}
 
     def _picture(self, raster: Raster) -> Image.Image:
-        picture = raster.to_pil()
-        picture.info |= self.metadata.for_colour(raster.colour).info()
-        return picture
+        place = (self.raster, *self.rasters, self.mean_raster).index(raster)
+        if place not in self._pictures:
+            picture = raster.to_pil()
+            picture.info |= self.metadata.for_colour(raster.colour).info()
+            self._pictures.setdefault(place, picture)
+        return self._pictures[place]
 
     @property
     def image(self) -> Image.Image:
         """The result as a Pillow picture."""
-        return self._pictures[id(self.raster)]
+        return self._picture(self.raster)
 
     @property
     def samples(self) -> tuple[Image.Image, ...]:
         """All K samples as Pillow pictures."""
-        return tuple(self._pictures[id(one)] for one in self.rasters)
+        return tuple(map(self._picture, self.rasters))
 
     @property
     def mean(self) -> Image.Image:
         """The mean of the samples as a Pillow picture."""
-        return self._pictures[id(self.mean_raster)]
+        return self._picture(self.mean_raster)
 
     @property
     def array(self) -> NDArray[Any]:
