@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import sr4
+from sr4.batch import call
 from sr4.cli.main import app
 from sr4.errors import ModelError, PictureError, UsageError
 from sr4.pictures import read_provenance
@@ -68,6 +69,28 @@ def test_bytes_and_pictures_give_what_the_file_gives(tiny_exported: Path, tmp_pa
     for one in results:
         np.testing.assert_array_equal(one.mean, results[0].mean)
     assert len(results) == 12
+
+
+def test_each_model_of_a_call_is_loaded_once(
+    tiny_exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the work of all its pictures: 3 samples of each, in units of 32x32 pixels of a result."""
+    loaded: list[tuple[str, int]] = []
+
+    def counted(name: str, *, draws: int, **options: Any) -> Any:
+        loaded.append((name, draws))
+        return sr4.load(tiny_exported, draws=draws, **options)
+
+    monkeypatch.setattr(call, "load", counted)
+    smooth().save(tmp_path / "a.png")
+    given: list[Any] = [smooth(), tmp_path / "a.png", smooth((16, 8)), smooth((8, 8))]
+    results = sr4.upscale(given, model=tiny_exported, backend="onnx", samples=3)
+    assert [one.image.size for one in results] == [(160, 96), (160, 96), (64, 32), (32, 32)]
+    assert loaded == [(str(tiny_exported), 3 * (15 + 15 + 2 + 1))]
+    loaded.clear()
+    with Image.open(ROOT / "examples/astronaut-16.png") as face:
+        sr4.upscale([smooth(), face, smooth(), face], backend="onnx")
+    assert [name for name, _ in loaded] == ["photo-x4", "sr4-fast"]
 
 
 def test_the_model_of_a_stream_is_that_of_its_file(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from sr4.batch.in_work import InWork, read
 from sr4.batch.options import AUTO, UpscaleOptions, count_draws, read_stages
@@ -18,7 +18,7 @@ from sr4.upscaling.auto import shipped_model_for
 from sr4.upscaling.calls import sample_seeds
 from sr4.upscaling.cascade import CascadePipeline
 from sr4.upscaling.given import Picture, size_of, without_stream
-from sr4.upscaling.load import load
+from sr4.upscaling.load import load, model_names
 from sr4.upscaling.pipeline import Options, Pipeline
 from sr4.upscaling.result import Result
 
@@ -64,7 +64,8 @@ def upscale(
     picture, upright, in its own mode and depth, held to what its file says, all frames of an
     animation.
 
-    It loads the model each time; for many pictures, `sr4.load` one and call its `upscale`.
+    Each call loads the models that its pictures need, once; for many calls, `sr4.load` one and call
+    its `upscale`.
 
     Args:
         picture: what `Pipeline.upscale` takes, or a list or tuple of such.
@@ -87,43 +88,75 @@ def upscale(
     Examples:
         >>> sr4.upscale("holiday.jpg").save("large.png")
     """
-    if isinstance(picture, (list, tuple)):
-        return [_upscale(one, model, backend, device, options) for one in picture]
-    return _upscale(picture, model, backend, device, options)
+    several = picture if isinstance(picture, (list, tuple)) else [picture]
+    samples = len(sample_seeds(0, options.get("samples", 1)))
+    asked = [_asked(without_stream(one), model, options) for one in several]
+    opened = _opened(asked, samples, backend, device)
+    results = []
+    for one in asked:
+        results.append(_result(one, opened[one.model], options))
+    return results if isinstance(picture, (list, tuple)) else results[0]
 
 
-def _upscale(
-    picture: Any, model: str | Path, backend: str, device: str, given: Mapping[str, Any]
-) -> Result:
-    picture = without_stream(picture)
-    samples = len(sample_seeds(0, given.get("samples", 1)))
+class _Asked(NamedTuple):
+    """A picture of a call.
 
-    def opened(name: str, size: tuple[int, int] | None) -> Pipeline | CascadePipeline:
-        draws = samples * count_draws([size], read_stages(name), 1)
-        return load(name, backend=backend, device=device, draws=draws)
+    Attributes:
+        picture: as it was given; model: what it goes through.
+        size: its width and height; None where they cannot be read.
+        planned: of a file or its bytes, and its options; None of what is no file.
+    """
 
+    picture: Any
+    model: str
+    size: tuple[int, int] | None
+    planned: tuple[PlannedPicture, UpscaleOptions] | None = None
+
+
+def _asked(picture: Any, model: object, given: Mapping[str, Any]) -> _Asked:
+    name = AUTO if model == AUTO else _name(model)
     if not isinstance(picture, (str, os.PathLike, bytes)):
-        name = shipped_model_for(picture) if model == AUTO else _name(model)
-        result: Result = opened(name, size_of(picture)).upscale(picture, **given)
-        return result
-    options = dict(given)
-    on_step = options.pop("on_step", None)
-    if isinstance(options.get("evidence"), (Evidence, list, tuple)):
+        taken = shipped_model_for(picture) if name == AUTO else name
+        return _Asked(picture, taken, size_of(picture))
+    if isinstance(given.get("evidence"), (Evidence, list, tuple)):
         raise UsageError(
             "got an Evidence, or several kinds, for a file; expected a kind, such as 'jpeg': open "
             "the picture and use Pipeline.upscale for what is made by hand"
         )
-    chosen = UpscaleOptions(model=_name(model), **options)
+    options = UpscaleOptions(
+        model=name, **{key: value for key, value in given.items() if key != "on_step"}
+    )
     planned = _planned(picture)
-    pipeline = opened(chosen.model_for(planned), planned.size)
-    pipeline.check_options(chosen.steps, chosen.sampler, chosen.tile, chosen.detail)
-    one = _read(planned, chosen, pipeline)
+    return _Asked(picture, options.model_for(planned), planned.size, (planned, options))
+
+
+def _opened(
+    asked: Sequence[_Asked], samples: int, backend: str, device: str
+) -> dict[str, Pipeline | CascadePipeline]:
+    """The pipelines of all pictures by the names of their models, each loaded once."""
+    opened = {}
+    for name in dict.fromkeys(one.model for one in asked):
+        sizes = [one.size for one in asked if one.model == name]
+        draws = samples * count_draws(sizes, read_stages(name), len(sizes))
+        opened[name] = load(name, backend=backend, device=device, draws=draws)
+    return opened
+
+
+def _result(
+    asked: _Asked, pipeline: Pipeline | CascadePipeline, given: Mapping[str, Any]
+) -> Result:
+    if asked.planned is None:
+        result: Result = pipeline.upscale(asked.picture, **given)
+        return result
+    planned, options = asked.planned
+    pipeline.check_options(options.steps, options.sampler, options.tile, options.detail)
+    one = _read(planned, options, pipeline)
     assert one.picture is not None
     results = pipeline.upscale(
         one.picture.frames,
-        **chosen.for_pipeline(),
+        **options.for_pipeline(),
         evidence=one.evidences,
-        on_step=on_step,
+        on_step=given.get("on_step"),
     )
     said = one.provenance[planned.output]
     first, *later = [replace(result, provenance=said) for result in results]
@@ -131,8 +164,13 @@ def _upscale(
 
 
 def _name(model: object) -> str:
-    """A model's name, as options hold it; what is none is refused by `load`."""
-    return os.fspath(model) if isinstance(model, os.PathLike) else model  # type: ignore[return-value]
+    """A model's name, as options hold it.
+
+    Raises:
+        UsageError: it is none.
+    """
+    model_names(model)  # type: ignore[arg-type]  # which refuses what is no name
+    return os.fspath(model)  # type: ignore[call-overload,no-any-return]
 
 
 def _planned(given: str | os.PathLike[str] | bytes) -> PlannedPicture:
@@ -156,5 +194,5 @@ def _read(
         raise PictureError(f"{planned.source}: {one.reason}") from one.error
     assert one.picture is not None
     for note in one.picture.notes:
-        warnings.warn(f"{planned.source}: {note}", stacklevel=3)
+        warnings.warn(f"{planned.source}: {note}", stacklevel=4)
     return one
