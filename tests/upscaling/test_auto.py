@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,6 +42,17 @@ def test_each_picture_goes_through_its_model_and_comes_back_in_order(opened: Pip
     assert len(asked) == 2
     assert auto.pipeline_for(FACE) is opened
     assert auto.pipeline_for(np.full((16, 16, 3), 90, np.uint8)) is second
+
+
+@pytest.mark.parametrize("options", [{}, {"evidence": "auto"}, {"evidence": ["auto", "auto"]}])
+def test_results_say_what_was_asked_as_those_of_a_pipeline_do(
+    opened: Pipeline, options: Any
+) -> None:
+    results = AutoPipeline(lambda name: opened).upscale([FACE, PHOTO], **options)
+    expected = opened.upscale([FACE, PHOTO], **options)
+    assert [one.provenance for one in results] == [one.provenance for one in expected]
+    said = [one.provenance["evidence"] for one in results if one.provenance is not None]
+    assert said == (["exact"] * 2 if isinstance(options.get("evidence"), list) else ["auto"] * 2)
 
 
 def test_as_many_kinds_of_evidence_as_pictures(opened: Pipeline) -> None:

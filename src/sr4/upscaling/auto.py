@@ -90,13 +90,16 @@ class AutoPipeline:
         """
         several = image if isinstance(image, (list, tuple)) else [image]
         pictures: list[Any] = [without_stream(one) for one in several]
-        asked = evidence_of_each(options.get("evidence", "auto"), len(pictures))
+        evidence = options.get("evidence", "auto")
+        asked = evidence_of_each(evidence, len(pictures))
         by_pipeline: dict[Pipeline, list[int]] = {}
         for number, one in enumerate(pictures):
             by_pipeline.setdefault(self.pipeline_for(one), []).append(number)
         found: dict[int, Result] = {}
         for pipeline, numbers in by_pipeline.items():
-            own: Options = {**options, "evidence": [asked[number] for number in numbers]}
+            own = options
+            if isinstance(evidence, (list, tuple)):  # else results say what was asked of all
+                own = {**options, "evidence": [asked[number] for number in numbers]}
             results = pipeline.upscale([pictures[number] for number in numbers], **own)
             found.update(zip(numbers, results, strict=True))
         results = [found[number] for number in range(len(pictures))]
