@@ -24,7 +24,10 @@ from sr4.evaluation.features import EfficientNetLite0
 from sr4.evaluation.metrics import Interval, consistency
 from sr4.evaluation.perceptual import PerceptualDistance
 from sr4.evaluation.report import Evaluation, check_report_folder
+from sr4.evidence.choose import choose
+from sr4.evidence.kinds import Evidence
 from sr4.pictures.pixels import quantise, to_array
+from sr4.pictures.raster import Raster
 from tests.config.test_calibration import calibration
 from tests.evaluation.made_up import (
     SCALE,
@@ -180,6 +183,23 @@ def test_a_corruption_spoils_the_inputs_alone(source: Pictures) -> None:
     unit = np.moveaxis(results, -1, 1) / 255
     fit = consistency(unit, (batch.low_res + 1) / 2, model.degradation) / 1e-5
     assert [one.consistency for one in found.pictures] == pytest.approx(list(fit), rel=1e-4)
+
+
+def test_what_corrupted_pictures_say_is_worked_out_once(
+    source: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many samples are drawn of them."""
+    asked: list[Raster] = []
+
+    def counted(raster: Raster, *given: Any) -> Evidence:
+        asked.append(raster)
+        return choose(raster, *given)
+
+    monkeypatch.setattr(module, "choose", counted)
+    model = Upscaler()
+    evaluate(model, source, features=None, corruption=PhotoCorruption(), samples=3)
+    assert len(model.calls) == 3
+    assert len(asked) == 5
 
 
 def test_a_small_set_notes_the_bias_of_the_frechet_distance(source: Pictures) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -320,24 +320,24 @@ class _Sampling:
         """The results of each sample, and their spread, if they are several."""
         counts = () if self.calibrator is None else self.calibrator.counts
         draws, spread = [], RunningSpread((*counts, *([self.samples] if self.samples > 1 else [])))
+        began = time.perf_counter()
+        evidence = self._evidence(batch)
+        self.seconds += time.perf_counter() - began
         for number in range(self.samples):
-            drawn = self._draw(batch, number)
+            drawn = self._draw(batch, number, evidence)
             spread.add(drawn)
             draws.append(quantise(drawn))
         if self.calibrator is not None:
             self.calibrator.add(batch.names, quantise(batch.high_res), spread.kept)
         return draws, spread.kept.get(self.samples)
 
-    def _draw(self, batch: EvaluationBatch, number: int) -> NDArray[np.float32]:
+    def _draw(
+        self, batch: EvaluationBatch, number: int, evidence: Mapping[str, Any]
+    ) -> NDArray[np.float32]:
         first = self.seed + number * SAMPLE_STRIDE + batch.position
         seeds = list(range(first, first + len(batch.names)))
         began = time.perf_counter()
-        result = self.model.sample(
-            batch.low_res,
-            seeds=seeds,
-            **self.options,
-            **self._evidence(batch),
-        )
+        result = self.model.sample(batch.low_res, seeds=seeds, **self.options, **evidence)
         self.seconds += time.perf_counter() - began
         if result.shape != batch.high_res.shape:
             raise ModelError(
