@@ -19,11 +19,13 @@ from sr4.data.sources import open_source
 from sr4.degradation import Degradation
 from sr4.errors import DataError, MissingExtraError, ModelError, SR4Error, UsageError
 from sr4.evaluation import evaluate as module
+from sr4.evaluation.distances import frechet_distance_interval
 from sr4.evaluation.evaluate import BicubicUpscaler, evaluate
 from sr4.evaluation.features import EfficientNetLite0
-from sr4.evaluation.metrics import Interval, consistency
+from sr4.evaluation.metrics import Interval, bootstrap, consistency
 from sr4.evaluation.perceptual import PerceptualDistance
 from sr4.evaluation.report import Evaluation, check_report_folder
+from sr4.evaluation.tally import Tally
 from sr4.evidence.choose import choose
 from sr4.evidence.kinds import Evidence
 from sr4.pictures.pixels import quantise, to_array
@@ -200,6 +202,40 @@ def test_what_corrupted_pictures_say_is_worked_out_once(
     evaluate(model, source, features=None, corruption=PhotoCorruption(), samples=3)
     assert len(model.calls) == 3
     assert len(asked) == 5
+
+
+def test_intervals_keep_to_what_a_score_can_be() -> None:
+    """Those of means of few pictures are wider than what was seen."""
+    columns: dict[str, list[float]] = {
+        "consistency": [0, 0, 4],
+        "ssim": [1, 1, 0.97],
+        "coverage_95": [100, 100, 91],
+    }
+    assert bootstrap(columns["consistency"]).low < 0
+    assert bootstrap(columns["ssim"]).high > 1
+    tally = Tally(Degradation(SCALE), {}, columns=columns, uncalibrated={0.95: [1, 1, 0.9]})
+    found = tally.means(0)
+    assert found["consistency"] == bootstrap(columns["consistency"]).model_copy(update={"low": 0.0})
+    assert found["ssim"] == bootstrap(columns["ssim"]).model_copy(update={"high": 1.0})
+    assert found["coverage_95"] is not None
+    assert found["coverage_95"].high == 100
+    (reliability,) = tally.reliability(0)
+    assert reliability.uncalibrated.high == 1
+
+
+def test_a_frechet_distance_and_its_interval_are_not_negative() -> None:
+    """A kernel distance, which is unbiased, may be."""
+    features = np.random.default_rng(0).normal(size=(6, 2))
+    tally = Tally(Degradation(SCALE), {}, features={"efflite0": [(features, features[::-1])]})
+    tally.patches = [1] * 6
+    found, _ = tally.distances(0)
+    kernel, frechet = found["kid_efflite0"], found["fd_efflite0"]
+    assert kernel is not None
+    assert frechet is not None
+    assert kernel.low < 0
+    plain = frechet_distance_interval(features, features[::-1], pictures=np.arange(6))
+    assert plain.low < 0
+    assert frechet == plain.model_copy(update={"low": 0.0, "value": max(0.0, plain.value)})
 
 
 def test_a_small_set_notes_the_bias_of_the_frechet_distance(source: Pictures) -> None:

@@ -250,7 +250,7 @@ def _again(system: System, metric: Metric) -> Interval | None:
         return None
     if len(values) < len(system.lines) and not metric.of_some:
         return None
-    return bootstrap(values, over=metric.over)
+    return bootstrap(values, over=metric.over).within(metric.limits)
 
 
 def _pairs(systems: Sequence[System], metrics: Sequence[Metric]) -> list[Pair]:

@@ -37,6 +37,16 @@ class Interval(BaseModel):
     low: float
     high: float
 
+    def within(self, limits: tuple[float, float]) -> Interval:
+        """The same, no further than the least and the greatest number that there can be: intervals
+        of means are wider than what was seen.
+        """
+        least, greatest = limits
+        value, low, high = (
+            min(max(one, least), greatest) for one in (self.value, self.low, self.high)
+        )
+        return Interval(value=value, low=low, high=high)
+
     def __str__(self) -> str:
         return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
 

@@ -6,6 +6,7 @@ reports and cards read this table.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -32,6 +33,8 @@ from sr4.evaluation.set_words import (
 
 PSNR_LIMIT = 100.0  # dB; an exact result would make every mean infinite
 CONSISTENCY_UNIT = 1e-5
+_NOT_NEGATIVE = (0.0, math.inf)
+_PERCENT = (0.0, 100.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +48,7 @@ class Metric:
         decimals: shown in tables.
         of_luma: whether it takes Y alone; None where there is no such choice.
         tables: where it stands in tables: in "all", in "long" ones, or in full reports alone ("").
+        limits: the least and the greatest number that it can be, which intervals keep to.
     """
 
     field: str
@@ -55,6 +59,7 @@ class Metric:
     decimals: int
     of_luma: bool | None = None
     tables: str = ""
+    limits: tuple[float, float] = (-math.inf, math.inf)
 
     def shown(self, value: float) -> str:
         """The score as tables show it."""
@@ -124,6 +129,7 @@ def _coverage(percent: int) -> PictureMetric:
         description=f"% of the values in their {percent} % interval",
         higher_is_better=None,  # the nearer to its level the better
         decimals=1,
+        limits=_PERCENT,
         of=lambda seen: (
             None if seen.intervals is None else 100 * seen.intervals.coverage(percent / 100)
         ),
@@ -154,6 +160,7 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         description="dB, all channels",
         higher_is_better=True,
         decimals=2,
+        limits=(0, PSNR_LIMIT),
         of_luma=False,
         tables="all",
         of=lambda seen: psnr(seen.truth, seen.result),
@@ -167,6 +174,7 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         description="dB, Y of BT.601",
         higher_is_better=True,
         decimals=2,
+        limits=(0, PSNR_LIMIT),
         of_luma=True,
         of=lambda seen: psnr(seen.truth, seen.result, luma=True) if seen.is_rgb else None,
         protocol=_LUMA,
@@ -178,6 +186,7 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         description="dB, of the mean of the samples",
         higher_is_better=True,
         decimals=2,
+        limits=(0, PSNR_LIMIT),
         of_luma=False,
         of=lambda seen: psnr(seen.truth, seen.mean) if len(seen.draws) > 1 else None,
         protocol=_OF_MEAN,
@@ -189,6 +198,7 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         description="dB, Y of BT.601, of the mean of the samples",
         higher_is_better=True,
         decimals=2,
+        limits=(0, PSNR_LIMIT),
         of_luma=True,
         of=lambda seen: (
             psnr(seen.truth, seen.mean, luma=True) if seen.is_rgb and len(seen.draws) > 1 else None
@@ -201,6 +211,7 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         description="mean over the channels",
         higher_is_better=True,
         decimals=3,
+        limits=(-1, 1),
         of_luma=False,
         tables="all",
         of=lambda seen: metrics.ssim(seen.truth, seen.result, luma=False),
@@ -212,6 +223,7 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         description="Y of BT.601",
         higher_is_better=True,
         decimals=3,
+        limits=(-1, 1),
         of_luma=True,
         of=lambda seen: metrics.ssim(seen.truth, seen.result, luma=True) if seen.is_rgb else None,
         protocol=_LUMA,
@@ -223,6 +235,7 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         description="mean((D(result) - low_res)²) x 1e-5",
         higher_is_better=False,
         decimals=3,
+        limits=_NOT_NEGATIVE,
         tables="all",
         of=lambda seen: metrics.consistency(*seen.degraded) / CONSISTENCY_UNIT,
         protocol="mean((D(result) - low_res)²) of values in [0, 1], x 1e-5; D without rounding",
@@ -235,6 +248,7 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         description="mean colour of D(result) - low_res, 8-bit levels",
         higher_is_better=False,
         decimals=2,
+        limits=_NOT_NEGATIVE,
         tables="long",
         of=lambda seen: metrics.colour_drift(*seen.degraded) * PEAK,
         protocol="mean(D(result) - low_res) over the pixels, root mean square over R, G and B, in "
@@ -246,6 +260,7 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         description="distance in features of EfficientNet-Lite0, 0 to 4",
         higher_is_better=False,
         decimals=3,
+        limits=(0, 4),
         tables="all",
         of=_perceptual,
     ),
@@ -256,6 +271,7 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         description="deviation between samples, in 8-bit levels",
         higher_is_better=None,
         decimals=2,
+        limits=_NOT_NEGATIVE,
         of=lambda seen: (
             seen.levels.std(axis=0, ddof=1).mean(axis=(1, 2, 3)) if len(seen.draws) > 1 else None
         ),
@@ -271,6 +287,7 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         description="% of the values in their 95 % interval, in the picture at the 5th percentile",
         higher_is_better=True,
         decimals=1,
+        limits=_PERCENT,
         of=lambda seen: None if seen.intervals is None else 100 * seen.intervals.coverage(0.95),
         protocol="coverage_95 of the picture at the 5th percentile",
         over=lambda values: np.percentile(values, 5),
@@ -282,6 +299,7 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         description="rank correlation of spread and error, -1 to 1",
         higher_is_better=True,
         decimals=3,
+        limits=(-1, 1),
         of=lambda seen: None if seen.intervals is None else seen.intervals.rank,
         protocol="Spearman's correlation over the pixels of a picture of the smoothed deviation of "
         "its samples and of the error of their mean, mean over the channels; median over pictures",
@@ -308,6 +326,7 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         description="Fréchet distance",
         higher_is_better=False,
         decimals=1,
+        limits=_NOT_NEGATIVE,
         tables="long",
         network="efflite0",
         of=frechet_distance_interval,
@@ -334,6 +353,7 @@ METRICS: tuple[PictureMetric | SetMetric, ...] = (
         description="Fréchet distance, Inception v3",
         higher_is_better=False,
         decimals=1,
+        limits=_NOT_NEGATIVE,
         tables="long",
         network="inception",
         of=frechet_distance_interval,

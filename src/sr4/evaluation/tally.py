@@ -188,7 +188,8 @@ class Tally:
             values = np.array(self.columns.get(metric.field, []))
             known = values[~np.isnan(values)]
             if known.size and (metric.of_some or known.size == values.size):
-                means[metric.field] = bootstrap(known, seed, over=metric.over)
+                found = bootstrap(known, seed, over=metric.over)
+                means[metric.field] = found.within(metric.limits)
         return means
 
     def notes(self) -> list[str]:
@@ -246,18 +247,23 @@ class Tally:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SmallSampleWarning)  # it becomes a note
                 for metric in wanted:
-                    found[metric.field] = metric.of(truth, result, seed=seed, pictures=pictures)
+                    distance = metric.of(truth, result, seed=seed, pictures=pictures)
+                    found[metric.field] = distance.within(metric.limits)
             cautions = ((m.field, m.caution(self.compared, truth.shape[1])) for m in wanted)
             notes += [f"{field}: {text}" for field, text in cautions if text]
         return found, notes
 
     def reliability(self, seed: int) -> tuple[Reliability, ...]:
         """Stated and found coverage, by rising level; nothing of single samples."""
+
+        def share(values: list[float]) -> Interval:
+            return bootstrap(values, seed).within((0, 1))
+
         return tuple(
             Reliability(
                 level=level,
-                calibrated=bootstrap(self.covered[level], seed) if level in self.covered else None,
-                uncalibrated=bootstrap(values, seed),
+                calibrated=share(self.covered[level]) if level in self.covered else None,
+                uncalibrated=share(values),
             )
             for level, values in self.uncalibrated.items()
         )
