@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sr4.evidence.boxes import Plane, components_of
+from sr4.evidence.boxes import Plane, components_of, means
 from sr4.evidence.sets import from_blocks
 
 
@@ -24,6 +24,13 @@ def test_components_are_those_of_jfif() -> None:
     )
     np.testing.assert_allclose(components_of(pixels, "ycc")[:, :, 0].T, expected, atol=2e-3)
     np.testing.assert_allclose(components_of(pixels, "same")[:, :, 0].T, rgb - 128, atol=1e-12)
+
+
+def test_means_are_those_of_each_rectangle() -> None:
+    pixels = np.arange(2 * 4 * 6, dtype=float).reshape(2, 4, 6)
+    found = means(pixels, 2, 3)
+    np.testing.assert_allclose(found, [[[4, 7], [16, 19]], [[28, 31], [40, 43]]], rtol=1e-12)
+    np.testing.assert_array_equal(means(pixels, 1, 1), pixels)
 
 
 def test_coefficients_of_the_file_lie_inside_and_others_outside() -> None:

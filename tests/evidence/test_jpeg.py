@@ -27,6 +27,7 @@ from sr4.evidence.jpeg import (
     quantisation_noise,
     standard_tables,
     subsampling_name,
+    upsampled_samples,
 )
 from sr4.evidence.sets import LEVEL, dct_matrix, to_blocks
 from sr4.pictures.pixels import quantise, to_array
@@ -188,6 +189,16 @@ def test_pixels_and_tables_give_the_coefficients_too(
         assert sure.mean() > 0.3
         assert np.mean(a.levels[sure] == b.levels[sure]) > 0.9995
     assert worst(found, quantise(0.7 * scene(64, 96, 3)).transpose(2, 0, 1) / 127.5 - 1) < 4
+
+
+def test_samples_are_those_that_were_upsampled() -> None:
+    """Linearly between their centres, as decoders do; of each pixel, the pixels are the samples."""
+    samples = np.random.default_rng(0).normal(size=(6, 5))
+    np.testing.assert_array_equal(upsampled_samples(samples, (1, 1)), samples)
+    wide = np.pad(samples, ((0, 0), (1, 1)), mode="edge")
+    near, left, right = 0.75 * samples, 0.25 * wide[:, :-2], 0.25 * wide[:, 2:]
+    pixels = np.stack([near + left, near + right], axis=2).reshape(6, 10)
+    np.testing.assert_allclose(upsampled_samples(pixels, (1, 2)), samples, atol=1e-3)
 
 
 def test_grey_files_bound_every_channel() -> None:

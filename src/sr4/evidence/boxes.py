@@ -264,7 +264,7 @@ class JpegBoxes:
             down, across = plane.step
             blocks = self._unit[0] // down // BLOCK, self._unit[1] // across // BLOCK
             part = plane.cut(_times(rows, blocks[0]), _times(columns, blocks[1]))
-            samples = _means(components[..., number, :, :], down, across)
+            samples = means(components[..., number, :, :], down, across)
             outside = part.outside(samples, margin)
             found.append(xp.repeat(xp.repeat(outside, down, axis=-2), across, axis=-1))
         return self._pixels(xp.stack(found, axis=-3))
@@ -297,8 +297,8 @@ def _times(part: slice, factor: int) -> slice:
     return slice(part.start * factor, part.stop * factor)
 
 
-def _means(y: Array, down: int, across: int) -> Array:
-    """Means of so many pixels: (..., H, W) to (..., H / down, W / across)."""
+def means(y: Array, down: int, across: int) -> Array:
+    """Means of so many pixels: (..., H, W) to (..., H / down, W / across), both whole numbers."""
     if down == across == 1:
         return y
     xp = array_namespace(y)

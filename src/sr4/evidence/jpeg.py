@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sr4.evidence.boxes import JpegBoxes, Plane, components_of
+from sr4.evidence.boxes import JpegBoxes, Plane, components_of, means
 from sr4.evidence.sets import BLOCK, to_blocks
 
 Float64 = NDArray[np.float64]
@@ -138,7 +138,7 @@ def pixel_boxes(
     for number, (component, each) in enumerate(zip(components, steps, strict=True)):
         samples = upsampled_samples(np.pad(component, pad, mode="edge"), each)
         plane = _plane(samples, np.asarray(tables[min(number, len(tables) - 1)]), each)
-        whole = _means(np.pad(np.ones((height, width)), pad), BLOCK * each[0], BLOCK * each[1]) == 1
+        whole = means(np.pad(np.ones((height, width)), pad), BLOCK * each[0], BLOCK * each[1]) == 1
         # What lay behind the borders is not there any more.
         planes.append(replace(plane, slack=np.where(whole, plane.slack, np.float32(np.inf))))
     colour = "ycc" if len(unit) == 3 else "same"
@@ -158,7 +158,9 @@ def upsampled_samples(component: Float64, step: tuple[int, int]) -> Float64:
     pair of pixels are 1/8, 6/8 and 1/8 of neighbours, which is undone.
     """
     down, across = step
-    found = means = _means(component, down, across)
+    found = samples = np.asarray(means(component, down, across))
+    if down == across == 1:
+        return found
     for _ in range(_UPSAMPLED):
         smooth = found
         for axis, count in ((0, down), (1, across)):
@@ -170,16 +172,8 @@ def upsampled_samples(component: Float64, step: tuple[int, int]) -> Float64:
                     for first in (0, 2)
                 )
                 smooth = smooth * 0.75 + (before + after) / 8
-        found = found + means - smooth
-        if down == across == 1:
-            break
-    return np.asarray(found)
-
-
-def _means(component: Float64, down: int, across: int) -> Float64:
-    height, width = component.shape
-    parts = component.reshape(height // down, down, width // across, across)
-    return np.asarray(parts.mean(axis=(1, 3)))
+        found = found + samples - smooth
+    return found
 
 
 def _blocks(array: NDArray[Any]) -> NDArray[np.int16]:
