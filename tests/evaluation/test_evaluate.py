@@ -244,7 +244,7 @@ def test_a_small_set_notes_the_bias_of_the_frechet_distance(source: Pictures) ->
     _, note = found.notes
     assert note.startswith("fd_efflite0: the Fréchet distance of 2 pictures in 3 dimens")
     assert "is biased upwards" in note
-    assert note.endswith("use the kernel distance, whose bias is small (kid_efflite0)")
+    assert note.endswith("use the kernel distance, which is unbiased (kid_efflite0)")
     single = evaluate(Upscaler(), source, limit=1, features=MeanColour())
     assert single.kid_efflite0 is None
     assert "at least 2 pictures" in single.notes[0]

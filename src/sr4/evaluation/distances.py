@@ -25,15 +25,15 @@ class SmallSampleWarning(UserWarning):
     """A distance between sets is biased because the sets are small."""
 
 
-def _check(real: Features, fake: Features, at_least: int = 2) -> tuple[Float64, Float64]:
+def _check(real: Features, fake: Features) -> tuple[Float64, Float64]:
     if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
         raise UsageError(
             f"got features of shapes {real.shape} and {fake.shape}; expected (N, F) and (M, F)"
         )
-    if min(len(real), len(fake)) < at_least:
+    if min(len(real), len(fake)) < 2:
         raise UsageError(
-            f"got {len(real)} and {len(fake)} pictures; a distance between sets needs at least "
-            f"{at_least} of each"
+            f"got {len(real)} and {len(fake)} pictures; a distance between sets needs at least 2 "
+            "of each"
         )
     return real.astype(np.float64), fake.astype(np.float64)
 
@@ -193,7 +193,7 @@ def frechet_bias(pictures: int, dimension: int) -> str | None:
     return (
         f"the Fréchet distance of {pictures} pictures in {dimension} dimensions is biased upwards "
         "(covariances without full rank): compare it only with that of sets of the same size, or "
-        "use the kernel distance, whose bias is small"
+        "use the kernel distance, which is unbiased"
     )
 
 
