@@ -50,6 +50,19 @@ def test_lines_of_long_work_become_rare(clock: Clock, monkeypatch: pytest.Monkey
     assert len(at) < 220
 
 
+def test_lines_of_shares_become_rare_too(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with console.shares("upscaling") as show:
+        for second in range(10, 24 * 3600 + 1, 10):
+            clock.now += 10
+            show(second / (24 * 3600), f"at {second}", None)
+    at = [int(line.split(" ")[2].strip(":")) for line in stream.getvalue().splitlines()]
+    assert at[:3] == [30, 60, 90]
+    assert at[-1] - at[-2] == 600
+    assert len(at) < 220
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

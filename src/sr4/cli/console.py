@@ -119,8 +119,8 @@ def progress(label: str) -> Iterator[Advance]:
 
 @contextmanager
 def shares(label: str) -> Iterator[Show]:
-    """A progress bar of shares on stderr; where that is no terminal, a line now and then, and none
-    for short work.
+    """A progress bar of shares on stderr; where that is no terminal, a line now and then, more and
+    more seldom, and none for short work.
     """
     if not _is_terminal(sys.stderr):
         yield _lines()
@@ -135,28 +135,37 @@ def shares(label: str) -> Iterator[Show]:
         yield show
 
 
+class _LinesDue:
+    """When long work is worth a line where there is no bar: more and more seldom."""
+
+    def __init__(self) -> None:
+        self._began = self._said = monotonic()
+
+    def is_due(self) -> bool:
+        """Whether a line is to be printed now; the next one then comes later."""
+        now = monotonic()
+        wait = min(max(_BETWEEN_LINES, _LONGER * (self._said - self._began)), _SELDOM)
+        if now - self._said < wait:
+            return False
+        self._said = now
+        return True
+
+
 def _counted_lines(label: str) -> Advance:
-    began = said = monotonic()
+    lines = _LinesDue()
 
     def advance(done: int, total: int, text: str) -> None:
-        nonlocal said
-        now = monotonic()
-        wait = min(max(_BETWEEN_LINES, _LONGER * (said - began)), _SELDOM)
-        if now - said >= wait and done < total:
-            said = now
+        if done < total and lines.is_due():
             note(f"sr4: {label}: {done:,} of {total:,}{', ' if text else ''}{text}")
 
     return advance
 
 
 def _lines() -> Show:
-    said = monotonic()
+    lines = _LinesDue()
 
     def show(share: float, name: str, left: float | None) -> None:
-        nonlocal said
-        now = monotonic()
-        if now - said >= _BETWEEN_LINES and share < 1:
-            said = now
+        if share < 1 and lines.is_due():
             time = "" if left is None else f", {about(left)} left"
             note(f"sr4: {name}: {100 * share:.0f} % done{time}")
 
