@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 
 from sr4.build import build_network
@@ -16,7 +19,10 @@ from sr4.config.overrides import override
 from sr4.data.encoded import EncodedSource
 from sr4.evaluation.table import OF_PICTURES
 from sr4.networks.attention_input import InputAttention
+from sr4.pictures.pixels import to_image
+from sr4.plots.comparison import comparison_picture
 from sr4.recipes import recipe
+from sr4.training import validation
 from sr4.training.validation import validate
 
 TRAINING = TrainingSettings(
@@ -73,6 +79,34 @@ def test_a_dead_map_has_no_spread(
     nn.init.zeros_(network.get_submodule("input_attention.key").bias)  # type: ignore[arg-type]
     figures = validate(config, network, source, TRAINING, tmp_path / "validation" / "0.png")
     assert (figures["map_mean"], figures["map_spread"]) == (0.5, 0.0)
+
+
+def test_no_more_pictures_are_made_than_are_shown(
+    make: Callable[[str], Made],
+    source: EncodedSource,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Four rows of four, in the order of the source, over batches of three."""
+    made: list[NDArray[Any]] = []
+    rows: list[Sequence[Mapping[str, Image.Image]]] = []
+
+    def counted(array: NDArray[Any]) -> Image.Image:
+        made.append(array)
+        return to_image(array)
+
+    def seen(given: Sequence[Mapping[str, Image.Image]], height: int) -> Image.Image:
+        rows.append(given)
+        return comparison_picture(given, height=height)
+
+    monkeypatch.setattr(validation, "to_image", counted)
+    monkeypatch.setattr(validation, "comparison_picture", seen)
+    config, network = make("regression")
+    training = TRAINING.model_copy(update={"batch_size": 3, "validation_images": 8})
+    validate(config, network, source, training, tmp_path / "validation" / "0.png")
+    assert len(made) == 16
+    truths = [np.asarray(row["truth"]) for row in rows[0]]
+    np.testing.assert_array_equal(truths, [source.read(index) for index in range(4)])
 
 
 @pytest.mark.parametrize("name", ["sr3", "regression"])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from PIL.Image import Image
 from torch import nn
 
 from sr4.build import build_corruption, build_degradation
@@ -72,7 +73,7 @@ def validate(
     # No more steps than the model samples with: the table of a schedule may have no more.
     steps = min(training.validation_steps, config.sampling.steps)
     scores: dict[str, list[float]] = {}
-    rows = []
+    rows: list[dict[str, Image]] = []
     with watched(network) as figures:
         for batch in _batches(config, source, training):
             seeds = range(batch.position, batch.position + len(batch.names))
@@ -91,13 +92,16 @@ def validate(
             for metric in OF_PICTURES:
                 if metric.in_validation and (values := metric.of(seen)) is not None:
                     scores.setdefault(metric.field, []).extend(values.tolist())
-            for low, out, truth in zip(batch.low_res, result, batch.high_res, strict=True):
+            left = _ROWS - len(rows)  # that are shown of those that follow
+            for low, out, truth in zip(
+                batch.low_res[:left], result[:left], batch.high_res[:left], strict=True
+            ):
                 bicubic = np.asarray(model.degradation.upsample(low))
                 pictures = {"low-res": low, "bicubic": bicubic, "result": out, "truth": truth}
                 rows.append({label: to_image(shown(array)) for label, array in pictures.items()})
     with writing(picture):
         picture.parent.mkdir(exist_ok=True)
-        write_image(comparison_picture(rows[:_ROWS], height=128), picture, overwrite=True)
+        write_image(comparison_picture(rows, height=128), picture, overwrite=True)
     means = {field: float(np.mean(values)) for field, values in scores.items()}
     return means | figures()
 
