@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sr4.errors import PictureError
-from sr4.pictures.finding import list_images
+from sr4.pictures.finding import list_files
 
 
 def test_folders_are_searched_in_a_fixed_order(tmp_path: Path) -> None:
@@ -15,7 +15,7 @@ def test_folders_are_searched_in_a_fixed_order(tmp_path: Path) -> None:
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    listed = [path.relative_to(tmp_path).as_posix() for path in list_images(tmp_path)]
+    listed = [path.relative_to(tmp_path).as_posix() for path in list_files(tmp_path).pictures]
     assert listed == ["a/10.webp", "a/2.JPG", "a/b/x.tiff", "b.png"]
 
 
@@ -27,14 +27,15 @@ def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
     (tmp_path / "data/inner/up").symlink_to(tmp_path / "data")
     (tmp_path / "data/more").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "data/above").symlink_to(tmp_path)  # which holds the folder itself
-    listed = [path.relative_to(tmp_path).as_posix() for path in list_images(tmp_path / "data")]
+    pictures = list_files(tmp_path / "data").pictures
+    listed = [path.relative_to(tmp_path).as_posix() for path in pictures]
     assert listed == ["data/inner/a.png", "data/more/b.png"]
 
 
 def test_listing_what_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "faces").mkdir()
     with pytest.raises(PictureError, match=r"did you mean .*faces"):
-        list_images(tmp_path / "face")
+        list_files(tmp_path / "face")
     (tmp_path / "file").touch()
     with pytest.raises(PictureError, match="cannot be listed"):
-        list_images(tmp_path / "file")
+        list_files(tmp_path / "file")

@@ -72,11 +72,6 @@ def nothing_found(others: Mapping[str, int]) -> str:
     )
 
 
-def list_images(path: str | Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
-    """The picture files under a folder; see `list_files`."""
-    return list_files(path, suffixes).pictures
-
-
 def list_files(path: str | Path, suffixes: Collection[str] = SUFFIXES) -> Files:
     """The files under a folder, searched recursively; those of the suffixes are pictures.
 

@@ -24,7 +24,6 @@ Floats = NDArray[np.float32]
 Range = tuple[float, float]
 """The values that stand for black and white."""
 
-_CHANNELS = {"grey": 1, "rgb": 3, "cmyk": 4}
 _ALPHA_MODES = {"LA", "La", "PA", "RGBA", "RGBa"}
 _DEEP_MODES = {"I;16", "I;16B", "I;16L", "I;16N", "I", "F"}  # of Pillow; all are grey
 
