@@ -35,7 +35,9 @@ class Evidence:
         known: noise, blur and JPEG quality, as far as they are known or estimated.
         blur: deviation of the Gaussian that D begins with, in low-res pixels.
         subsampling: of a JPEG, such as "4:2:0".
-        notes: why a wider set was taken than the one asked for, each a clause.
+        notes: what was seen of the input that people may not expect of the kind, each a clause: why
+            a wider set was taken than the one asked for, that it was compressed before, or that it
+            shows no noise.
     """
 
     kind: Kind

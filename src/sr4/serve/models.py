@@ -28,7 +28,7 @@ class Models:
     Args:
         names: of shipped models, or folders, or several of them joined by "+"; requests use the
             folder's own name. The first is the default. With "auto", which takes a shipped one for
-            each picture, requests may name these, too. None stands for "auto".
+            each picture, requests may name these, too. No names stand for "auto".
 
     Raises:
         UsageError: two have the same name.
