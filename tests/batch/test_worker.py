@@ -136,7 +136,7 @@ def test_a_large_result_is_written_before_the_next_but_one_is_drawn(
     monkeypatch: pytest.MonkeyPatch,
     written: list[int],
 ) -> None:
-    monkeypatch.setattr(worker, "_LARGE", 100 * 100)
+    monkeypatch.setattr(worker, "LARGE", 100 * 100)
     place = folder(**{f"p{number}": (32, 32) for number in range(6)})
     events = upscale(place, tile=32)
     assert len(named(events, Done)) == 6
@@ -282,7 +282,7 @@ def test_a_call_is_cancelled_between_the_bands_of_a_picture(
     folder: Folder, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was drawn is written and told, and no thread stays."""
-    monkeypatch.setattr(worker, "_LARGE", 100 * 100)
+    monkeypatch.setattr(worker, "LARGE", 100 * 100)
     place = folder(a=(32, 32), b=(32, 96), c=(32, 32))
     plan = plan_pictures([str(place)], tmp_path / "out")
     options = UpscaleOptions(model=str(tiny_model), tile=32)

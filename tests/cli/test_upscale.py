@@ -235,7 +235,7 @@ def test_a_stopped_picture_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With a word about it, and another where nothing can be kept."""
-    monkeypatch.setattr(worker, "_LARGE", 100 * 100)
+    monkeypatch.setattr(worker, "LARGE", 100 * 100)
     monkeypatch.setattr(unfinished, "_WORTH", -1.0)
     monkeypatch.setattr(unfinished, "_SHARE", 1e9)
     picture, out = make_picture(tmp_path / "a.png", 32, 32), tmp_path / "out" / "a.png"
@@ -273,7 +273,7 @@ def test_a_large_picture_is_announced_and_done_alone(
     samples: int,
 ) -> None:
     """With a word about how long it will take, and seconds of its own."""
-    monkeypatch.setattr(worker, "_LARGE", 100 * 100)
+    monkeypatch.setattr(worker, "LARGE", 100 * 100)
     monkeypatch.setattr(worker, "_HUGE_BYTES", 100 * 100)
     monkeypatch.setattr(upscale_report, "_LONG", 100 * 100)
     for name, side in (("a", 8), ("b", 8), ("c", 32), ("d", 8), ("e", 32)):

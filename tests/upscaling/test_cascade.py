@@ -215,7 +215,7 @@ def test_large_results_are_made_of_tiles(monkeypatch: pytest.MonkeyPatch) -> Non
         assert largest == ([64, 64] if tile else [96, 192])
     for a, b in zip(made[0].samples, made[64].samples, strict=True):
         assert np.square(pixels(a) - pixels(b)).mean() < 0.5
-    monkeypatch.setattr(drawing, "_WHOLE_PIXELS", 160 * 120)
+    monkeypatch.setattr(drawing, "LARGE", 160 * 120)
     chain = CascadePipeline([stage(4), stage(2)])
     assert chain.upscale(smooth(40, 30), steps=1).consistency < 0.02
     assert asked(chain.stages[0])[0][0].shape == (1, 3, 120, 160)  # whole: its result is small

@@ -441,7 +441,7 @@ def test_a_large_picture_is_drawn_whole_where_that_was_asked(
         return network(x_t, log_snr, upsampled)
 
     monkeypatch.setattr(model.model, "network", Stand(network, call))
-    monkeypatch.setattr(drawing_module, "_WHOLE_PIXELS", 50 * 50)
+    monkeypatch.setattr(drawing_module, "LARGE", 50 * 50)
     monkeypatch.setattr(drawing_module, "available_memory", lambda: 10**9)
     model.upscale(smooth(60, 20), steps=1, tile=tile)
     assert seen == [(1, 3, 80, 240)]
@@ -547,7 +547,7 @@ def test_smaller_tiles_are_taken_where_memory_is_short(
         return network(x_t, log_snr, upsampled)
 
     monkeypatch.setattr(model.model, "network", Stand(network, call))
-    monkeypatch.setattr(drawing_module, "_WHOLE_PIXELS", 50 * 50)
+    monkeypatch.setattr(drawing_module, "LARGE", 50 * 50)
     assert model.upscale(smooth(30, 20), steps=1).image.size == (120, 80)
     assert seen[0] == 64
     assert seen[-1] == 32
@@ -565,7 +565,7 @@ def test_tiles_fit_the_memory_there_is(model: Pipeline, monkeypatch: pytest.Monk
         return network(x_t, log_snr, upsampled)
 
     monkeypatch.setattr(model.model, "network", Stand(network, call))
-    monkeypatch.setattr(drawing_module, "_WHOLE_PIXELS", 50 * 50)
+    monkeypatch.setattr(drawing_module, "LARGE", 50 * 50)
     for available, edge in ((None, 64), (10**9, 64), (8_000_000, 32), (3_000_000, 16)):
         monkeypatch.setattr(drawing_module, "available_memory", lambda given=available: given)
         seen.clear()

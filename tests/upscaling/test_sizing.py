@@ -177,7 +177,7 @@ def test_bands_are_the_whole(monkeypatch: pytest.MonkeyPatch, ratio: float, mode
 
 def test_results_in_tiles(model: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sizing, "_BAND_PIXELS", 2000)
-    monkeypatch.setattr(drawing_module, "_WHOLE_PIXELS", 2000)
+    monkeypatch.setattr(drawing_module, "LARGE", 2000)
     given, bands = smooth(24, 40, "RGBA"), list[object]()
     result = model.upscale(given, scale=2.6, tile=32, on_step=bands.append)
     assert result.image.size == (62, 104)

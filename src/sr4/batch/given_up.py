@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sr4.upscaling.thresholds import WORTH_SAYING
+
 _AREA = 32  # pixels along each side of what counts as one place
-_SMALLEST_SHARE = 0.0005  # below which pixels are counted, as they would be none in a hundred
 
 
 def what_was_given_up(given_up: NDArray[np.bool_]) -> str:
@@ -19,7 +20,8 @@ def what_was_given_up(given_up: NDArray[np.bool_]) -> str:
     count = np.add.reduceat(count, range(0, count.shape[1], _AREA), axis=1)
     row, column = np.unravel_index(int(np.argmax(count)), count.shape)
     share = given_up.mean()
-    much = f"{share:.1%}" if share >= _SMALLEST_SHARE else f"{given_up.sum():,}"
+    # A smaller share would be told as none in a hundred.
+    much = f"{share:.1%}" if share >= WORTH_SAYING else f"{given_up.sum():,}"
     where = ""
     if 2 * count[row, column] > given_up.sum():
         where = f", most of them around ({column * _AREA}, {row * _AREA})"

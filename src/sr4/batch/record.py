@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 from sr4.batch.given_up import what_was_given_up
 from sr4.batch.heatmap import legend
 from sr4.plots.heatmap import Legend
+from sr4.upscaling.thresholds import WORTH_SAYING
 
 if TYPE_CHECKING:
     from sr4.batch.plan import PlannedPicture
     from sr4.pictures import Provenance
     from sr4.upscaling.result import Result
-
-_WORTH_SAYING = 5e-4  # share of the pixels that are given up
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def record_of(
     worst = max(results, key=lambda one: one.given_up.mean())
     given_up = float(worst.given_up.mean())
     notes = [*first.evidence.notes, *losses]
-    if worst.evidence.constrains and given_up >= _WORTH_SAYING:
+    if worst.evidence.constrains and given_up >= WORTH_SAYING:
         notes.append(what_was_given_up(worst.given_up))
     return ResultRecord(
         input=str(picture.source),

@@ -38,6 +38,7 @@ from sr4.batch.preview import Previews
 from sr4.batch.provenance import unfinished_key
 from sr4.batch.record import record_of
 from sr4.files.unfinished import UnfinishedFile, discard, unfinished_path
+from sr4.upscaling.thresholds import LARGE
 
 if TYPE_CHECKING:
     from sr4.batch.plan import Plan, PlannedPicture
@@ -49,7 +50,6 @@ _T = TypeVar("_T")
 
 CHUNK = 16  # samples drawn before the next pictures are written
 _CHUNK_BYTES = 2**26  # that the results of pictures drawn before that take
-_LARGE = 2**18  # pixels of a result, or drawn for it, that is drawn and written by itself
 _HUGE_BYTES = 2**30  # of one that is drawn only once the one before has left the memory
 
 
@@ -238,7 +238,7 @@ class _Work:
                 return
             model = self._options.model_for(picture)
             one = read(picture, self._options, self._opened[model])
-            is_large = one.error is None and self._pixels(one) > _LARGE
+            is_large = one.error is None and self._pixels(one) > LARGE
             if chunk and (is_large or held + one.result_bytes > _CHUNK_BYTES):
                 yield chunk
                 chunk, held = [], 0
@@ -290,7 +290,7 @@ class _Work:
         """Have what is drawn of a large picture kept, for the case that the call is stopped."""
         one = group[0]
         pixels, pictures = math.prod(one.result_size), (one.planned,)
-        if not one.planned.to_files or len(one.evidences) > 1 or self._pixels(one) <= _LARGE:
+        if not one.planned.to_files or len(one.evidences) > 1 or self._pixels(one) <= LARGE:
             return
 
         def goes_on(share: float) -> None:

@@ -27,6 +27,7 @@ from sr4.cluster.worker import (
 from sr4.errors import ModelError, OutOfMemoryError, PictureError, SR4Error, UsageError, reason
 from sr4.serve.models import Models
 from sr4.serve.problems import Problem, problem_of
+from sr4.upscaling.thresholds import LARGE
 
 if TYPE_CHECKING:
     from sr4.batch.options import UpscaleOptions
@@ -37,7 +38,6 @@ GROUPS = 2
 """Groups of pictures that a replica draws at a time, as `sr4 serve` does."""
 _DEATHS = 3  # of replicas with a picture alone, after which it is given up
 _PAUSE = 0.2  # seconds between two messages about a picture
-_SHOWN = 2**18  # pixels of a result from which on previews are made: nobody knows who looks on
 _SENT = (OutOfMemoryError, UsageError, PictureError, ModelError)  # causes that decide a status
 
 
@@ -111,7 +111,8 @@ class Drawer:
         is_cancelled: Callable[[], bool],
     ) -> Iterator[Event]:
         def is_shown(picture: PlannedPicture) -> bool:
-            return options.pixels_drawn(options.model_for(picture), picture.size) > _SHOWN
+            # Nobody here knows who looks on; small pictures are done before anybody sees a preview.
+            return options.pixels_drawn(options.model_for(picture), picture.size) > LARGE
 
         left = {id(one): one for one in pictures}
         try:

@@ -29,12 +29,12 @@ from sr4.upscaling.draws import Draw, Task, at_once
 from sr4.upscaling.preview import shrunk
 from sr4.upscaling.result import Result
 from sr4.upscaling.sizing import AnySampling, ResizedSampling
+from sr4.upscaling.thresholds import LARGE
 from sr4.upscaling.tiling import BandedSampling, Tiles, check_tile, multiple, tiles_together
 
 Floats = NDArray[np.float32]
 Made = TypeVar("Made")
 
-_WHOLE_PIXELS = 2**18  # results up to this size are drawn whole, larger ones in tiles
 _OVERLAP = 32
 _LARGEST_TILE = 640  # edge of the largest tiles that are chosen
 _BANDS_BYTES = 2**29  # what the bands of a sampling may take for tiles to be larger than usual
@@ -131,7 +131,7 @@ class Drawing:
         (height, width), largest = max(
             zip(sizes, tasks, strict=True), key=lambda one: math.prod(one[0])
         )
-        available = available_memory() if width * height > _WHOLE_PIXELS else None
+        available = available_memory() if width * height > LARGE else None
         if available is None:
             return
         given = largest.parts.raster
@@ -164,7 +164,7 @@ class Drawing:
     def _is_in_tiles(self, drawn: tuple[int, int]) -> bool:
         """Whether a picture of that height and width is drawn in tiles."""
         if self.tile is None:
-            return math.prod(drawn) > _WHOLE_PIXELS
+            return math.prod(drawn) > LARGE
         return 0 < self.tile < max(drawn)
 
     def _whole_and_resized(self, draws: Sequence[Draw]) -> list[Floats]:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from sr4.pictures.raster import Raster
+from sr4.upscaling.thresholds import WORTH_SAYING
 
 if TYPE_CHECKING:
     from sr4.upscaling.result import Result
 
 _SHOWN = 512  # pixels along the longer side of a picture on the page
-_WORTH_SAYING = 5e-4  # share of the pixels that are given up
 _HELD_TO = {
     "exact": "its input",
     "jpeg": "within what its JPEG file says",
@@ -33,7 +33,7 @@ def consistency_in_words(result: Result) -> str:
         return f"Not held to its input: downscaled, it is off by {off}."
     said = f"Downscaled, it is {held_to}: off by {off}."
     given_up = float(result.given_up.mean())
-    if given_up >= _WORTH_SAYING:
+    if given_up >= WORTH_SAYING:
         said += f" {given_up:.1%} of the input's pixels could not be met to a level."
     return said
 
