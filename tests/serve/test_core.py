@@ -295,6 +295,8 @@ def test_failures_cost_their_group(
     assert found[0][0] == 500
     assert "broken" not in found[0][1]
     assert "broken" in caplog.text
+    assert "a picture failed: unexpected" in caplog.text
+    assert "cannot be read" not in caplog.text  # which is the picture's fault
 
 
 def test_real_pictures(ticket: MakeTicket) -> None:

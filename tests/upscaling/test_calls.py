@@ -83,6 +83,12 @@ def test_a_picture_larger_than_its_result_is_refused() -> None:
 def test_seeds_of_samples() -> None:
     assert sample_seeds(3, 2) == range(3, 5)
     assert sample_seeds(np.int64(3), np.uint8(2)) == range(3, 5)
-    for seed, samples, said in ((-1, 1, "seed -1"), (0.5, 1, "seed 0.5"), (0, 0, "0 samples")):
+    assert len(sample_seeds(0, 10_000)) == 10_000
+    for seed, samples, said in (
+        (-1, 1, "seed -1"),
+        (0.5, 1, "seed 0.5"),
+        (0, 0, "0 samples"),
+        (0, 10_001, "10001 samples"),
+    ):
         with pytest.raises(UsageError, match=f"got {said}"):
             sample_seeds(seed, samples)  # type: ignore[arg-type]

@@ -192,7 +192,9 @@ def choose(
     can_see = min(raster.size) >= _SMALLEST and raster.colour in ("grey", "rgb")
     seen_blur = None
     if can_see and (blur == AUTO or origin is not None):
-        seen_blur = estimated_blur(raster.unit, noise or 0.0)
+        # What the network is told is the blur to be seen in the picture as it is, noise and all:
+        # of noisy pictures the true one makes results worse.
+        seen_blur = estimated_blur(raster.unit, (noise or 0.0) if blur == AUTO else 0.0)
     given = 0.0 if blur is None or isinstance(blur, str) else float(blur)
     safe = min(max(0.0, (seen_blur or 0.0) - _BLUR_ERROR), MAX_BLUR)
     used = round(safe, 2) if blur == AUTO else given

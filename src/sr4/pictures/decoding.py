@@ -33,6 +33,7 @@ _EMPTY_WORDS = {"cannot load this image", "decoder error"}  # of Pillow
 # What people have instead, by how it begins, and what to do.
 _OTHERS = {
     b"PK\x03\x04": "a ZIP archive (unpack it first)",
+    b"\x1f\x8b": "compressed by gzip (unpack it first; tars are read if they are not compressed)",
     b"%PDF-": "a PDF (save its pages as pictures first)",
     b"<svg": "an SVG drawing (which has no pixels and can be drawn at any size)",
     b"<?xml": "an XML file, such as an SVG drawing (which can be drawn at any size)",

@@ -103,9 +103,10 @@ def check_sides(path: Path, size: tuple[int, int]) -> None:
     most = f"sides of at most {form.side:,} pixels"
     if max(size) <= form.side:
         most = f"at most {form.area:,} pixels"
+    other = f"choose one of {', '.join(larger)}" if larger else "no other format does: ask for less"
     raise PictureError(
         f"{str(path)!r} would be {width}x{height}; expected {most}, as {suffix} holds no more: "
-        f"choose one of {', '.join(larger)}"
+        f"{other}"
     )
 
 

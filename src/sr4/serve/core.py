@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from sr4.batch.events import Advanced, Done, Failed, Started
 from sr4.batch.worker import CHUNK
+from sr4.errors import SR4Error
 from sr4.serve.pace import QueuePace
 from sr4.serve.problems import Problem
 
@@ -221,5 +222,7 @@ class Core:
                     tickets[id(picture)].advance(share, left, preview)
             case Done(picture):
                 tickets[id(picture)].finish(event)
-            case Failed(picture=picture) if picture is not None:
+            case Failed(error=line, cause=cause, picture=picture) if picture is not None:
+                if not isinstance(cause, SR4Error):  # nobody foresaw it
+                    _log.error("a picture failed: %s", line, exc_info=cause)
                 tickets[id(picture)].fail(event)

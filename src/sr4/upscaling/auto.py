@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from sr4.upscaling.choose import is_face, is_face_raster, model_for
+from PIL import Image
+
+from sr4.evidence.choose import pillow_origin
+from sr4.upscaling.choose import is_face, is_face_raster, is_spoilt, model_for
 from sr4.upscaling.given import Picture, as_picture, evidence_of_each, without_stream
 from sr4.upscaling.pipeline import Pipeline
 from sr4.upscaling.result import Result
@@ -30,7 +33,9 @@ def shipped_model_for(picture: Picture) -> str:
     if isinstance(picture, (str, Path, bytes)):
         file = picture if isinstance(picture, bytes) else Path(picture)
         return model_for(is_face=is_face(file))
-    return model_for(is_face=is_face_raster(as_picture(picture, _RGB).frames[0]))
+    seen = is_face_raster(as_picture(picture, _RGB).frames[0])
+    origin = pillow_origin(picture) if isinstance(picture, Image.Image) else None
+    return model_for(is_face=seen and not is_spoilt(origin))
 
 
 class AutoPipeline:

@@ -20,6 +20,9 @@ from sr4.upscaling.provenance import common_provenance, shown
 from sr4.upscaling.result import Result
 from sr4.upscaling.sizing import Resizing, Size, SizeWanted
 
+MOST_SAMPLES = 10_000
+"""Of a picture; intervals need no more than 16."""
+
 
 def upscaled(
     image: object,
@@ -119,13 +122,16 @@ def sample_seeds(seed: int, samples: int) -> range:
     """The seed of each sample.
 
     Raises:
-        UsageError: there are none, or these are no whole numbers.
+        UsageError: there are none, or too many, or these are no whole numbers.
     """
     first, count = _whole(seed), _whole(samples)
     if first is None or first < 0:
         raise UsageError(f"got seed {seed!r}; expected a whole number of at least 0")
-    if count is None or count < 1:
-        raise UsageError(f"got {samples!r} samples; expected a whole number of at least 1")
+    if count is None or not 1 <= count <= MOST_SAMPLES:
+        raise UsageError(
+            f"got {samples!r} samples; expected a whole number of at least 1, and at most "
+            f"{MOST_SAMPLES:,}"
+        )
     return range(first, first + count)
 
 

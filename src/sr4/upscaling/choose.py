@@ -7,21 +7,28 @@ from pathlib import Path
 import numpy as np
 
 from sr4.errors import PictureError
+from sr4.evidence.choose import Origin, file_origin
+from sr4.evidence.jpeg import quality_of
 from sr4.model.folder import DEFAULT_MODEL, PHOTO_MODEL
 from sr4.pictures import Raster, read_picture, read_size
 
 _FACE_SIDES = frozenset(range(16, 33))  # of low-res faces that the model for them knows, in pixels
+# Of a JPEG file of a face, below which the model for faces, which has seen none, takes what the
+# compression left for features.
+_LEAST_QUALITY = 90
 
 
 def is_face(content: Path | bytes) -> bool:
-    """Whether a picture file shows a face and nothing else, of a size that `sr4-fast` takes.
+    """Whether a picture file shows a face and nothing else, as `sr4-fast` takes it: of a size that
+    it knows, and not spoilt by compression.
 
     A picture that cannot be read is none: the error is for whoever needs its pixels.
     """
     try:
         if not {*read_size(content)} <= _FACE_SIDES:
             return False
-        return is_face_raster(read_picture(content).frames[0])
+        seen = is_face_raster(read_picture(content).frames[0])
+        return seen and not is_spoilt(file_origin(content))
     except PictureError:
         return False
 
@@ -33,6 +40,13 @@ def is_face_raster(raster: Raster) -> bool:
     if not {*raster.size} <= _FACE_SIDES or raster.colour == "bands":
         return False
     return recogniser().is_face(np.asarray(raster.with_bits(8).to_pil().convert("RGB")))
+
+
+def is_spoilt(origin: Origin | None) -> bool:
+    """Whether a picture comes from a JPEG file of too low a quality for the model for faces."""
+    if origin is None or not origin.is_jpeg or not origin.tables:
+        return False
+    return quality_of(list(origin.tables)) < _LEAST_QUALITY
 
 
 def model_for(*, is_face: bool) -> str:

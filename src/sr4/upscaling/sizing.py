@@ -28,7 +28,7 @@ Floats = NDArray[np.float32]
 
 _BAND_PIXELS = 2**21  # of a result, that are resized and fitted together
 _MARGIN = 12  # low-res rows around a band that are fitted with it
-# By which what was drawn is enlarged by interpolation alone: to draw it once more would take as many
+# By which what was drawn is enlarged by interpolation alone: to draw once more would take as many
 # times longer as the model's factor squared, for detail that nobody sees.
 _STRETCHED = 1.1
 _MOST = 2**31  # a factor, or pixels along an axis, that can be computed with
