@@ -189,7 +189,7 @@ def test_the_wheel_holds_every_file_of_the_package(
     with zipfile.ZipFile(tmp_path / build_wheel(str(tmp_path))) as wheel:
         held = set(wheel.namelist())
         metadata = f"sr4-{__version__}.dist-info"
-        assert "sr4 = sr4.cli.main:main" in wheel.read(f"{metadata}/entry_points.txt").decode()
+        assert "sr4 = sr4.__main__:main" in wheel.read(f"{metadata}/entry_points.txt").decode()
     package = [path for path in tracked_files() if path.is_relative_to(ROOT / "src")]
     assert {path.relative_to(ROOT / "src").as_posix() for path in package} <= held
     assert {"sr4/py.typed", f"{metadata}/licenses/LICENSE"} <= held

@@ -118,7 +118,7 @@ def _program(
 
     Every command, and each of those of data and plot, takes --json, which prints one JSON object on
     stdout. Exit codes: 0 all done, 1 something failed (each failure is named on stderr, the rest is
-    done), 2 wrong usage.
+    done), 2 wrong usage, 130 interrupted.
     """
 
 

@@ -27,7 +27,6 @@ from sr4.batch.options import AUTO
 from sr4.cli import console
 from sr4.cli.pipes import STDOUT
 from sr4.errors import SR4Error
-from sr4.pictures.formats import format_of
 
 if TYPE_CHECKING:
     from sr4.batch.plan import PlannedPicture
@@ -162,6 +161,8 @@ class Report:
             )
 
     def _finish(self, event: Done) -> None:
+        from sr4.pictures.formats import format_of  # not at the top: help needs no codecs
+
         record = event.record
         if self.quiet:  # else nobody asks for the summary, and results may be very many
             self._results.append(record.json())
