@@ -31,7 +31,7 @@ from tests.features.service_process import encoded, running  # noqa: E402
 REPLICAS, CLIENTS, REQUESTS = 2, 32, 96
 PATIENCE = 120.0  # seconds
 CONFIG = Path(__file__).parents[2] / "deploy" / "ray" / "serve.yaml"
-SLOW: Any = {"steps": "10", "samples": "2"}
+SLOW: Any = {"steps": "10", "samples": "2", "mean": "true"}
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="processes of Ray are found by their titles"

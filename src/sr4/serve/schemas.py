@@ -80,6 +80,17 @@ class HealthBody(BaseModel):
     version: str
 
 
+EVENT: dict[str, Any] = {
+    "type": "object",
+    "description": "An event: before OpenAPI 3.2, the schema of a stream is that of each.",
+    "properties": {
+        "event": {"const": "progress"},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["event", "data"],
+}
+
+
 def job_body(job: Job, kept_seconds: float) -> JobBody:
     """What is said of a job."""
     ticket, address, problem = job.ticket, f"/v1/jobs/{job.name}", job.ticket.problem

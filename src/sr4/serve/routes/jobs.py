@@ -12,7 +12,7 @@ from sr4.serve import answers
 from sr4.serve.jobs import changes
 from sr4.serve.problems import Problem, declared
 from sr4.serve.routes.serving import EVERYWHERE, Serving
-from sr4.serve.schemas import PICTURE, JobBody, job_body
+from sr4.serve.schemas import EVENT, PICTURE, JobBody, job_body
 
 router = APIRouter(prefix="/v1/jobs/{job_id}")
 _MISSING = declared(404, *EVERYWHERE)
@@ -38,7 +38,7 @@ async def state(job_id: str, service: Serving) -> JobBody:
     responses={
         200: {
             "description": "Server-sent events 'progress', each with the job as its data.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": EVENT}},
         },
         **_MISSING,
     },
