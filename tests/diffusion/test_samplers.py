@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
+from sr4.diffusion import samplers
 from sr4.diffusion.predictions import PREDICTIONS
 from sr4.diffusion.process import Transition, like
 from sr4.diffusion.samplers import (
@@ -21,7 +22,6 @@ from sr4.diffusion.samplers import (
     PictureNoise,
     Sampler,
     Step,
-    sample,
 )
 from sr4.diffusion.schedules import CosineSchedule, Schedule, alpha_sigma, linear_schedule
 from sr4.errors import UsageError
@@ -79,6 +79,11 @@ class GaussianData:
             return Denoised(self.denoise(x_t, log_snr).x_0, np.full(x_t.shape, 2 * share - 1))
 
         return denoise
+
+
+def sample(denoise: Callable[[Any, float], Denoised], *others: Any) -> Any:
+    """`samplers.sample` with a denoiser that is told the level alone."""
+    return samplers.sample(lambda x_t, step: denoise(x_t, step.log_snr), *others)
 
 
 def no_noise() -> NDArray[np.float32]:

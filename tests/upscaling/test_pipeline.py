@@ -168,7 +168,7 @@ def test_what_no_picture_can_match_is_still_upscaled(model: Pipeline) -> None:
     """No 8-bit picture shrinks to a chequerboard of black and white pixels."""
     checkers = np.indices((12, 12)).sum(0) % 2 * np.uint8(255)
     picture = Image.fromarray(checkers.astype(np.uint8))
-    assert 5000 < model.upscale(picture).consistency < 9000
+    assert 5000 < model.upscale(picture).consistency < 20_000  # plain grey has 25,000
 
 
 def test_consistency_can_be_left_out(model: Pipeline) -> None:

@@ -12,7 +12,7 @@ const ROUNDS = 20;
 const CLOSE_ENOUGH = Math.fround(2e-5);
 const FAR = Math.fround(4 / 127.5); // by which a pixel is off, after all rounds, where nothing fits
 const REACH = 8; // low-res pixels around one that is not met where multipliers are bounded
-const BOUND = Math.fround(16 / 127.5); // of the multipliers
+const BOUND = Math.fround(32 / 127.5); // of the multipliers
 const ALONE = Math.fround(16 / 127.5); // by which a pixel may exceed all its neighbours where nothing fits
 
 const clip = (value: number, least: number, most: number): number => Math.min(most, Math.max(least, value));
@@ -38,8 +38,7 @@ export class Constraint {
     const unmet = this.unmet(fitted, FAR);
     if (!unmet.isAny()) return fitted;
     const bounded = unmet.spread(REACH);
-    const corrected = this.correct(picture);
-    const start = bounded.chosen(this.degradation.scale, corrected, fitted);
+    const start = bounded.chosen(this.degradation.scale, picture, fitted);
     const nearest = this.nearest(start, bounded);
     const near = this.unmet(nearest, LEVEL).spread(1);
     return near.chosen(this.degradation.scale, withoutDots(nearest), nearest);

@@ -5,7 +5,7 @@ import { Constraint } from "./constraint";
 import { Degradation } from "./degradation";
 import { PictureNoise } from "./noise";
 import { Planes } from "./planes";
-import { ddimStep, reverseSteps } from "./schedule";
+import { ddimStep, type ReverseStep, reverseSteps } from "./schedule";
 import { blended, Frame, impliedX0 } from "./target";
 
 /** The network on some runtime: the output (O, H, W) for x_t and the upsampled picture. */
@@ -42,7 +42,7 @@ export class DiffusionModel {
     let x = noise.map((at) => noise.data[at]! * Math.fround(sampling.temperature));
     for (const step of reverseSteps(sampling.steps)) {
       const answer = await this.evaluate(x, step.logSnr, upsampled, sampling.detail);
-      x = ddimStep(step, x, this.denoised(answer, x, step.logSnr, frame, sampling));
+      x = ddimStep(step, x, this.denoised(answer, x, step, frame, sampling));
     }
     const picture = frame.decode(x).cut(
       { start: 0, stop: lowRes.height * scale },
@@ -56,9 +56,13 @@ export class DiffusionModel {
     return new Frame(this.config.target, this.config.targetScale, this.degradation, lowRes);
   }
 
-  /** What the answer of `evaluate` says of x_t: the x_0 that the sampler goes on with. */
-  denoised(answer: Planes, xT: Planes, logSnr: number, frame: Frame, sampling: Sampling): Planes {
-    return frame.constrain(impliedX0(this.config.prediction, answer, xT, logSnr), sampling.isConsistent);
+  /**
+   * What the answer of `evaluate` says of x_t: the x_0 that the sampler goes on with, kept to the
+   * pictures that fit but in the last step, where the fit that follows sees to it.
+   */
+  denoised(answer: Planes, xT: Planes, step: ReverseStep, frame: Frame, sampling: Sampling): Planes {
+    const x0 = impliedX0(this.config.prediction, answer, xT, step.logSnr);
+    return frame.constrain(x0, sampling.isConsistent && !step.isLast);
   }
 
   /**

@@ -218,7 +218,7 @@ export class BandedSampling {
       const xT = await x.rows(around.start, around.stop);
       const output = await outputs.rows(around.start, around.stop);
       const frame = this.model.frame(this.low(around));
-      const x0 = this.model.denoised(output, xT, step.logSnr, frame, this.sampling);
+      const x0 = this.model.denoised(output, xT, step, frame, this.sampling);
       yield ddimStep(step, xT.rows(inside.start, inside.stop), x0.rows(inside.start, inside.stop));
       outputs.forget(around.start);
       x.forget(Math.min(around.start, reached.row));

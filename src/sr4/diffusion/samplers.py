@@ -63,7 +63,6 @@ class Step:
         return f"Step({self.number} of {self.total}, x of shape {tuple(self.x.shape)})"
 
 
-Denoise = Callable[[Array, float], Denoised]
 OnStep = Callable[[Step], None]
 
 
@@ -256,6 +255,9 @@ class ReverseStep:
         return sampler.step(x_t, denoised, transition, noise, memory)
 
 
+Denoise = Callable[[Array, ReverseStep], Denoised]
+
+
 def reverse_steps(times: Float64, schedule: Schedule) -> list[ReverseStep]:
     """The steps of a sampling over times as `sample` takes them."""
     levels, total = schedule.log_snr(times).tolist(), len(times) - 1
@@ -279,7 +281,7 @@ def sample(
     """Run a sampler over falling times; as many evaluations as there are steps.
 
     Args:
-        denoise: called as `denoise(x_t, log_snr)`.
+        denoise: called as `denoise(x_t, step)`, x_t being where the step begins.
         x: (B, C, H, W), the variable at times[0].
         times: falling, in [0, 1]; all but the last above 0.
         noise: gives the next Gaussian noise for the whole batch.
@@ -295,7 +297,7 @@ def sample(
         return xp.asarray(noise(), dtype=x.dtype, device=place)
 
     for step in reverse_steps(times, schedule):
-        denoised = denoise(x, step.log_snr)
+        denoised = denoise(x, step)
         x, memory = step(sampler, x, denoised, native_noise, memory)
         if on_step is not None:
             on_step(Step(step.number, step.total, x, denoised.x_0))

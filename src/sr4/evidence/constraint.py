@@ -25,7 +25,7 @@ _CLOSE_ENOUGH = 2e-5
 # so, however slowly.
 _FAR = 4 * LEVEL
 _REACH = 8  # low-res pixels around one that is not met where multipliers are bounded
-_BOUND = 16 * LEVEL  # of the multipliers; see `Constraint._nearest`
+_BOUND = 32 * LEVEL  # of the multipliers; see `Constraint._nearest`
 _ALONE = 16 * LEVEL  # by which a pixel may exceed all its neighbours where nothing fits
 
 
@@ -62,7 +62,7 @@ class Constraint:
 
         Projection and clipping alternate with momentum. Where no picture is in both sets, black
         and white, they would fight, and leave dots beside every edge: if much remains somewhere,
-        what lies around is done anew, nearer to the pictures given (see `_nearest`), and
+        what lies around is done anew from the pictures given (see `_nearest`), and
         pixels that exceed all their neighbours are brought back to them.
 
         Args:
@@ -72,7 +72,7 @@ class Constraint:
         unmet = self.unmet(fitted, _FAR)
         if unmet.any():
             bounded = spread(unmet, _REACH)
-            start = np.where(self.degradation.repeated(bounded), self.correct(pictures), fitted)
+            start = np.where(self.degradation.repeated(bounded), pictures, fitted)
             fitted = self._nearest(start, np.where(bounded, _BOUND, np.inf))
             near = self.degradation.repeated(spread(self.unmet(fitted), 1))
             fitted = np.where(near, _without_dots(fitted), fitted)

@@ -21,7 +21,7 @@ from sr4.config import (
 )
 from sr4.degradation.arrays import array_namespace
 from sr4.degradation.known import CLEAN, Known
-from sr4.diffusion.samplers import Denoised, OnStep, PictureNoise, sample
+from sr4.diffusion.samplers import Denoised, OnStep, PictureNoise, ReverseStep, sample
 from sr4.diffusion.targets import Frame
 from sr4.errors import ModelError, UsageError, nearest
 from sr4.evidence.constraint import Constraint, Corrects, padded
@@ -218,9 +218,9 @@ class DiffusionModel:
         upsampled = self.degradation.upsample(network.native(condition))
         frame = self.frame(network.native(low_res), constraint)
 
-        def denoise(x_t: Array, log_snr: float) -> Denoised:
-            answer = self.evaluate(x_t, log_snr, upsampled, told, detail=settings.detail)
-            return self.denoised(answer, x_t, log_snr, frame, settings)
+        def denoise(x_t: Array, step: ReverseStep) -> Denoised:
+            answer = self.evaluate(x_t, step.log_snr, upsampled, told, detail=settings.detail)
+            return self.denoised(answer, x_t, step, frame, settings)
 
         x_0 = sample(
             denoise,
@@ -234,10 +234,14 @@ class DiffusionModel:
         return network.numpy(frame.decode(x_0))
 
     def denoised(
-        self, answer: Array, x_t: Array, log_snr: float, frame: Frame, settings: SamplingSettings
+        self, answer: Array, x_t: Array, step: ReverseStep, frame: Frame, settings: SamplingSettings
     ) -> Denoised:
-        """What the answer of `evaluate` says of x_t (see `sr4.diffusion.denoiser.Denoiser`)."""
-        return self.denoiser(answer, x_t, log_snr, frame, consistency=settings.consistency)
+        """What the answer of `evaluate` says of x_t (see `sr4.diffusion.denoiser.Denoiser`), kept
+        to the pictures that fit where that is wanted. Not in the last step: `Constraint.fit`, which
+        follows it, has to see what the network says by itself where no picture fits.
+        """
+        fits = settings.consistency and not step.is_last
+        return self.denoiser(answer, x_t, step.log_snr, frame, consistency=fits)
 
     def known_vectors(self, known: Sequence[Known]) -> Array | None:
         """What the network is told of the degradation of each picture, (B, 6) as it takes it; None

@@ -19,7 +19,7 @@ from sr4.data.loader import Batch
 from sr4.degradation import Degradation
 from sr4.diffusion.losses import simple_loss
 from sr4.diffusion.process import q_sample
-from sr4.diffusion.samplers import DDIMSampler, Denoised, sample
+from sr4.diffusion.samplers import DDIMSampler, Denoised, ReverseStep, sample
 from sr4.diffusion.targets import Frame
 from sr4.errors import UsageError
 from sr4.networks.blocks import with_mean_output
@@ -171,9 +171,9 @@ class Distillation:
     ) -> Tensor:
         """What the teacher makes of that noise, x_0."""
 
-        def denoise(x_t: Tensor, log_snr: float) -> Denoised:
-            output = self._teacher(x_t, log_snr, upsampled, told)
-            return self._of_teacher(output, x_t, log_snr, frame, consistency=self._consistency)
+        def denoise(x_t: Tensor, step: ReverseStep) -> Denoised:
+            output = self._teacher(x_t, step.log_snr, upsampled, told)
+            return self._of_teacher(output, x_t, step.log_snr, frame, consistency=self._consistency)
 
         def no_noise() -> NDArray[np.float32]:
             raise AssertionError("DDIM without eta draws none")

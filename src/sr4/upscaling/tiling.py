@@ -235,7 +235,7 @@ class BandedSampling:
         x_t, output = x.rows(*around)[None], outputs.rows(*around)[None]
         constraint = self._padded_constraint.rows(*(row // self._scale for row in around))
         frame = model.frame(self._low(*around)[None], constraint)
-        return model.denoised(output, x_t, step.log_snr, frame, self.settings)
+        return model.denoised(output, x_t, step, frame, self.settings)
 
     def _results(self, stream: Stream, before: int, first: int) -> Iterator[Floats]:
         """Bands of x_0 become those of the picture, which has no padding; numbers as above."""
