@@ -209,7 +209,7 @@ def test_the_file_is_the_picture_and_of_the_quality_that_is_known() -> None:
     for one in files:
         np.testing.assert_array_equal(one.low_res, to_array(decoded(one.file)))
         if one.known.quality is not None:
-            assert 30 <= one.known.quality <= 95
+            assert 12 <= one.known.quality <= 95
             with Image.open(io.BytesIO(one.file)) as picture:
                 table = picture.quantization[0]
             reference = jpeg_file(np.zeros((8, 8, 3), np.uint8), int(one.known.quality))

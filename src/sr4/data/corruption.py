@@ -39,6 +39,7 @@ _GREEN = slice(1, 2)
 
 # Exponent of a uniform number; 1 would draw weak hits as often as strong ones.
 _TOWARDS_STRONG = 0.7
+_RARE = 4.0  # the same of noise, which seldom is that of a dark room
 
 
 class Corrupted(NamedTuple):
@@ -202,7 +203,7 @@ class _Chain:
         factor = random.uniform(self._scale**-self._strength, 1.25)
         self._resizes(*(max(8, round(side * factor)) for side in self._size))
         if random.random() < 0.7:
-            self._adds_noise(12.0)
+            self._adds_noise(30.0)
         if random.random() < 0.6:
             self._compresses()
 
@@ -214,7 +215,7 @@ class _Chain:
         small = tuple(side // self._scale for side in self._size)
         steps: list[Callable[[], None]] = [lambda: self._resizes(*small)]
         if random.random() < 0.6:
-            steps.append(lambda: self._adds_noise(10.0))
+            steps.append(lambda: self._adds_noise(25.0))
         if random.random() < 0.15:
             steps.append(self._sharpens)
         if random.random() < 0.3:  # else the usual order: smaller first
@@ -254,7 +255,7 @@ class _Chain:
     def _adds_noise(self, most: float) -> None:
         """Gaussian or shot noise, of each channel by itself or of all alike."""
         random = self._random
-        deviation = max(1.0, most * self._strength) * random.uniform(0.1, 1.0)
+        deviation = max(1.0, most * self._strength) * (0.04 + 0.96 * random.random() ** _RARE)
         is_shot, is_grey = random.random() < 0.4, random.random() < 0.4
         levels = (0.4 * deviation, deviation) if is_shot else (deviation, 0.0)
         before = self._x
@@ -268,8 +269,8 @@ class _Chain:
         self._through(lambda x: x + amount * (x - blurred(x, radius)))
 
     def _quality(self) -> int:
-        """30 to 95: the harder the hit, the lower."""
-        return round(95 - 65 * self._strength * self._random.random())
+        """12 to 95: the harder the hit, the lower."""
+        return round(95 - 83 * self._strength * self._random.random())
 
     def _compresses(self) -> None:
         file = jpeg_file(quantise(self._x), self._quality(), _subsampling(self._random))
