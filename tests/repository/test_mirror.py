@@ -26,7 +26,7 @@ ELSEWHERE = {
     "data/test_sources.py": "data/encoded",
     "degradation/test_operator.py": "degradation/banded degradation/fit degradation/inverse",
     "evaluation/test_evaluate.py": "evaluation/report evaluation/tally",
-    "evaluation/test_metrics.py": "evaluation/_optional",
+    "evaluation/test_features.py": "evaluation/efficientnet",
     "evaluation/test_table.py": "evaluation/observed evaluation/set_words",
     "evidence/test_choose.py": "evidence/kinds",
     "machine/test_processors.py": "machine/control_groups",

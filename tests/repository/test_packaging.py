@@ -73,7 +73,7 @@ def named_extras() -> Iterator[tuple[ast.expr, ast.expr]]:
             if not isinstance(node, ast.Call):
                 continue
             called = ast.unparse(node.func)
-            if called == "MissingExtraError" and path.name != "_optional.py":
+            if called == "MissingExtraError" and path.name != "optional.py":
                 yield node.args[1], node.args[2]
             if called == "require":
                 given = {one.arg: one.value for one in node.keywords}

@@ -39,7 +39,7 @@ _GREEN = slice(1, 2)
 
 # Exponent of a uniform number; 1 would draw weak hits as often as strong ones.
 _TOWARDS_STRONG = 0.7
-_RARE = 4.0  # the same of noise, which seldom is that of a dark room
+_RARE = 4  # the same of noise, which seldom is that of a dark room
 
 
 class Corrupted(NamedTuple):

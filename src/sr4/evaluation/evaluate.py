@@ -19,7 +19,6 @@ from sr4.data.sources import Source
 from sr4.degradation import Degradation
 from sr4.degradation.known import Known
 from sr4.errors import MissingExtraError, ModelError, UsageError
-from sr4.evaluation._optional import require
 from sr4.evaluation.calibration import Calibrator
 from sr4.evaluation.features import EfficientNetLite0, FeatureExtractor, InceptionV3
 from sr4.evaluation.metrics import SSIM_WINDOW
@@ -31,6 +30,7 @@ from sr4.evaluation.tally import Tally
 from sr4.evidence.choose import choose, pillow_origin
 from sr4.evidence.constraint import Constraint
 from sr4.files.paths import plain
+from sr4.machine.optional import require
 from sr4.pictures.pixels import quantise
 from sr4.pictures.raster import from_pil
 

