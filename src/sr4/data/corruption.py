@@ -39,6 +39,7 @@ _GREEN = slice(1, 2)
 
 # Exponent of a uniform number; 1 would draw weak hits as often as strong ones.
 _TOWARDS_STRONG = 0.7
+_HARD = 0.05  # share with hard edges
 _RARE = 4  # the same of noise, which seldom is that of a dark room
 
 
@@ -149,6 +150,9 @@ class SecondOrderCorruption:
         if random.random() < self.clean:
             low_res = degradation.observe(high_res).astype(np.float32)
             return Corrupted(low_res, self._told(CLEAN, random), is_clean=True)
+        if random.random() < _HARD:
+            pixels = quantise(nearest(high_res, degradation.scale))
+            return Corrupted(to_array(pixels), self._told(CLEAN, random))
         strength = self.strength * random.random() ** _TOWARDS_STRONG
         chain = _Chain(high_res, degradation.scale, strength, random)
         if random.random() < 0.5:
@@ -277,7 +281,7 @@ class _Chain:
         self._x = to_array(decoded(file)).astype(np.float64)
 
     def _saved(self) -> Corrupted:
-        """As a JPEG in most cases, else as WebP or without loss."""
+        """As a JPEG in most cases, else as WebP, in few colours, or without loss."""
         random, pixels = self._random, quantise(self._x)
         deviation = 0.0 if self._grain is None else _deviation(self._grain)
         blur = math.sqrt(self._blur) / self._scale
@@ -291,6 +295,11 @@ class _Chain:
             buffer = io.BytesIO()
             Image.fromarray(pixels).save(buffer, "WEBP", quality=self._quality(), method=1)
             return Corrupted(to_array(decoded(buffer.getvalue())), Known(deviation, blur, None))
+        if kind < 0.91:
+            few = dithered(pixels, 2 ** (8 - round(4 * self._strength * random.random())))
+            added = (to_array(few) - to_array(pixels))[_GREEN]
+            noise = added if self._grain is None else self._grain + added
+            return Corrupted(to_array(few), Known(_deviation(noise), blur, 100.0))
         return Corrupted(to_array(pixels), Known(deviation, blur, 100.0))
 
 
@@ -330,6 +339,22 @@ def noisy(
 def _deviation(noise: Float64) -> float:
     """Of noise on the [-1, 1] scale, in levels of 255."""
     return 127.5 * math.sqrt(np.mean(noise**2))
+
+
+def nearest(x: Float64, scale: int) -> Float64:
+    """(C, H, W) to (C, H / scale, W / scale), of one pixel each, without smoothing: the hard edges
+    of letters on old screens, of pixel art, and of programs that shrink pictures so.
+    """
+    return x[:, scale // 2 :: scale, scale // 2 :: scale]
+
+
+def dithered(pixels: Pixels, colours: int) -> Pixels:
+    """uint8 (H, W, 3) in few colours, as a GIF file holds them: a palette of its own, and what each
+    pixel is off given on to its neighbours (Floyd and Steinberg 1976).
+    """
+    picture = Image.fromarray(pixels)
+    few = picture.quantize(palette=picture.quantize(colours), dither=Image.Dither.FLOYDSTEINBERG)
+    return np.asarray(few.convert("RGB"))
 
 
 def jpeg_file(pixels: Pixels, quality: int, subsampling: int = _HALF_COLOUR) -> bytes:
