@@ -2,7 +2,8 @@
 
 Each case is a part of a picture (scikit-image's astronaut, coffee and chelsea, and made ones),
 blurred and downscaled as D says, with noise, in 8 bits: its noise and blur are estimated. Then it
-is compressed, decoded, cropped between blocks, and its compression estimated from the pixels.
+is compressed, decoded, cropped between blocks, and its compression estimated from the pixels. A
+clean one is brought to few colours, too, and what that has lost estimated.
 
     python benchmarks/estimates.py [--cases 200] [--seed 0] [--json]
 """
@@ -19,8 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sr4.data.corruption import dithered
 from sr4.degradation import Degradation, resize
-from sr4.evidence.estimate import estimated_blur, estimated_noise, recognised_jpeg
+from sr4.evidence.estimate import (
+    estimated_blur,
+    estimated_dithering,
+    estimated_noise,
+    recognised_jpeg,
+)
 from sr4.pictures.pixels import quantise, to_array
 
 _STEPS = ((1, 1), (1, 2), (2, 2))  # by Pillow's number of the subsampling
@@ -37,6 +44,7 @@ class Case(NamedTuple):
     quality_found: int | None
     is_exact: bool  # quality, subsampling and grid
     false_alarm: bool  # a JPEG seen before there was one
+    dithering: float  # what is found of what was lost
 
 
 def pictures(random: np.random.Generator) -> list[NDArray[np.float64]]:
@@ -70,6 +78,9 @@ def case(sources: Sequence[NDArray[np.float64]], random: np.random.Generator) ->
     noise_found = estimated_noise(unit)
     quality, subsampling = int(random.integers(30, 96)), int(random.integers(3))
     cut = random.integers(0, 16, 2)
+    clean = quantise(small)
+    few = dithered(clean, 2 ** (4 + quality % 5))  # no draw, which would change what follows
+    lost = float(np.sqrt(np.mean((few - clean.astype(np.float64)) ** 2)))
     found = recognised_jpeg(compressed(pixels, quality, subsampling)[:, cut[0] :, cut[1] :])
     step = _STEPS[subsampling]
     right = (quality, step, tuple(int(n) % (8 * s) for n, s in zip(cut, step, strict=True)))
@@ -82,6 +93,7 @@ def case(sources: Sequence[NDArray[np.float64]], random: np.random.Generator) ->
         quality_found=found.quality if found else None,
         is_exact=found is not None and (found.quality, found.step, found.offset) == right,
         false_alarm=recognised_jpeg(unit) is not None,
+        dithering=estimated_dithering(few, estimated_noise(to_array(few))) / lost,
     )
 
 
@@ -102,6 +114,7 @@ def summary(cases: Sequence[Case]) -> dict[str, Any]:
     blur_errors = [(abs(one.blur_found - one.blur), one) for one in blurs if one.blur_found]
     blur_errors += [(one.blur, one) for one in blurs if one.blur_found == 0]
     seen = [one for one in cases if one.quality_found is not None]
+    ratios = [one.dithering for one in cases if one.dithering]
     return {
         "cases": len(cases),
         "noise: mean error, levels": mean([abs(one.noise_found - one.noise) for one in cases]),
@@ -126,6 +139,13 @@ def summary(cases: Sequence[Case]) -> dict[str, Any]:
             [one.is_exact for one in seen]
         ),
         "jpeg: seen where there is none": mean([one.false_alarm for one in cases]),
+        "dithering: taken for a drawing": mean([one.dithering == 0 for one in cases]),
+        **{
+            f"dithering: found of what was lost, percentile {percentile}": round(
+                float(np.percentile(ratios, percentile)), 3
+            )
+            for percentile in (5, 50, 95)
+        },
     }
 
 

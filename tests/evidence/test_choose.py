@@ -171,6 +171,29 @@ def test_noise_is_seen_or_given(tmp_path: Path) -> None:
     assert str(wider) == "jpeg (quality 70, 4:2:0, noise of 5.0 levels)"
 
 
+def in_few_colours(picture: Image.Image, count: int) -> Image.Image:
+    palette = picture.quantize(count)
+    return picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+
+
+def test_dithering_is_noise_and_a_drawing_has_none(tmp_path: Path) -> None:
+    photograph = image(height=128, width=160)
+    few = in_few_colours(photograph, 16)
+    lost = np.asarray(few.convert("RGB"), float) - np.asarray(photograph)
+    for name in ("few.gif", "few.png"):
+        found = of_file(saved(tmp_path / name, few))
+        assert found.kind == "noise"
+        assert found.known.noise == pytest.approx(np.sqrt((lost**2).mean()), rel=0.5)
+    # The same pixels without their palette show less, that of their flattest parts.
+    without = of_file(saved(tmp_path / "rgb.png", few.convert("RGB")))
+    assert without.known.noise < 0.8 * found.known.noise
+    drawing = Image.new("P", (96, 96), 0)
+    drawing.putpalette([255, 255, 255, 0, 0, 0, 200, 30, 30])
+    drawing.paste(1, (20, 20, 40, 90))
+    drawing.paste(2, (50, 10, 80, 33))
+    assert of_file(saved(tmp_path / "drawing.gif", drawing)).kind == "exact"
+
+
 def test_networks_are_told_a_blur_unless_the_pixels_are_exact(tmp_path: Path) -> None:
     soft = image().filter(ImageFilter.GaussianBlur(1))
     assert of_file(saved(tmp_path / "soft.jpg", soft, quality=95)).known.blur is not None

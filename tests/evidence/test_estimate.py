@@ -9,10 +9,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from sr4.data.corruption import dithered
 from sr4.degradation import Degradation
 from sr4.evidence.estimate import (
     STRONG_NOISE,
     estimated_blur,
+    estimated_dithering,
     estimated_noise,
     recognised_jpeg,
 )
@@ -60,6 +62,19 @@ def test_texture_everywhere_is_not_taken_for_noise() -> None:
     assert estimated_noise(rounded(fur)) < STRONG_NOISE
     noisy = fur + 8 / 127.5 * np.random.default_rng(0).standard_normal(fur.shape)
     assert estimated_noise(rounded(noisy)) == pytest.approx(8, rel=0.1)
+
+
+@pytest.mark.parametrize("colours", [16, 64, 256])
+def test_dithering_is_measured_by_the_distance_of_colours(colours: int) -> None:
+    """Measured: 0.8 to 1.6 of what was lost."""
+    unit = natural(0, 256)
+    pixels = quantise(0.85 * unit[:1] + 0.1 * unit)  # little colour, as photographs have
+    few = dithered(pixels, colours)
+    lost = np.sqrt(((few - pixels.astype(float)) ** 2).mean())
+    noise = estimated_noise(to_array(few))
+    assert 0.7 * lost < estimated_dithering(few, noise) < 1.8 * lost
+    assert estimated_dithering(few, 0.0) == 0  # a drawing
+    assert estimated_dithering(np.full((4, 4, 3), 7, np.uint8), 5.0) == 0  # one colour
 
 
 def test_noise_that_all_channels_share_is_measured() -> None:

@@ -8,6 +8,7 @@ import os
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -143,16 +144,20 @@ def _evidences(
     picture: Picture, content: Path | bytes, options: UpscaleOptions
 ) -> Sequence[Evidence]:
     """What each frame says; those of an animation, whose pixels are what they are, by options
-    alone.
+    alone, but for dithering, which is that of the first frame.
     """
     from sr4.evidence.choose import choose, file_origin
 
-    origin = file_origin(content) if len(picture.frames) == 1 else None
     kind = "none" if options.consistency is False else options.evidence
-    return [
-        choose(frame, origin, kind, noise=options.noise, blur=options.blur)
-        for frame in picture.frames
-    ]
+    of_frame = partial(choose, kind=kind, noise=options.noise, blur=options.blur)
+    origin = file_origin(content)
+    if len(picture.frames) > 1:
+        if origin is not None and origin.is_indexed:
+            of_first = of_frame(picture.frames[0], origin)
+            if of_first.kind == "noise":
+                of_frame = partial(of_frame, noise=of_first.known.noise)
+        origin = None
+    return [of_frame(frame, origin) for frame in picture.frames]
 
 
 def _result_bytes(picture: Picture, size: tuple[int, int], samples: int) -> int:

@@ -297,9 +297,9 @@ class _Chain:
             return Corrupted(to_array(decoded(buffer.getvalue())), Known(deviation, blur, None))
         if kind < 0.91:
             few = dithered(pixels, 2 ** (8 - round(4 * self._strength * random.random())))
-            added = (to_array(few) - to_array(pixels))[_GREEN]
-            noise = added if self._grain is None else self._grain + added
-            return Corrupted(to_array(few), Known(_deviation(noise), blur, 100.0))
+            added = (to_array(few) - to_array(pixels))[_GREEN].astype(np.float64)
+            deviation = _deviation(added if self._grain is None else self._grain + added)
+            return Corrupted(to_array(few), Known(deviation, blur, 100.0))
         return Corrupted(to_array(pixels), Known(deviation, blur, 100.0))
 
 

@@ -18,7 +18,13 @@ from sr4.degradation.known import Known
 from sr4.errors import PictureError, UsageError, nearest
 from sr4.evidence import KINDS
 from sr4.evidence.boxes import JpegBoxes
-from sr4.evidence.estimate import STRONG_NOISE, estimated_blur, estimated_noise, recognised_jpeg
+from sr4.evidence.estimate import (
+    STRONG_NOISE,
+    estimated_blur,
+    estimated_dithering,
+    estimated_noise,
+    recognised_jpeg,
+)
 from sr4.evidence.jpeg import Tables, file_boxes, pixel_boxes, quality_of, quantisation_noise
 from sr4.evidence.kinds import Evidence, exact, jpeg, noisy, nothing
 from sr4.evidence.sets import LEVEL
@@ -53,6 +59,7 @@ class Origin:
         step: of a JPEG, pixels to a sample of colour, along each axis.
         orientation: by which its pixels were turned upright (EXIF 2.32, tag 0x0112); 1 if not.
         is_read_here: whether the pixels were read from it by us, so that nobody has changed them.
+        is_indexed: whether its pixels are those of a palette, as in GIF files.
     """
 
     format: str
@@ -61,6 +68,7 @@ class Origin:
     step: tuple[int, int] | None = None
     orientation: int = 1
     is_read_here: bool = False
+    is_indexed: bool = False
 
     @property
     def is_jpeg(self) -> bool:
@@ -114,7 +122,7 @@ def _origin(image: Image.Image, source: Path | bytes | None) -> Origin:
     step = None
     if len(layers) == 3 and all(layers[0][n] % layers[1][n] == 0 for n in (1, 2)):
         step = (layers[0][2] // layers[1][2], layers[0][1] // layers[1][1])
-    return Origin(str(image.format), source, tables, step)
+    return Origin(str(image.format), source, tables, step, is_indexed=image.mode == "P")
 
 
 def check_evidence(
@@ -172,8 +180,8 @@ def choose(
     """The evidence of a picture.
 
     By itself ("auto") that of a JPEG file is its own boxes. Of other files it is the pixels, unless
-    these show the blocks of a JPEG that they were saved from, or strong noise. Of pixels without a
-    file it is the pixels.
+    these show the blocks of a JPEG that they were saved from, or strong noise, be it that of
+    dithering. Of pixels without a file it is the pixels.
 
     Args:
         raster: its pixels.
@@ -223,6 +231,8 @@ def choose(
         )
     if is_asked_for or (noise is None and can_see and kind == AUTO and origin is not None):
         seen = estimated_noise(raster.unit)
+        if origin is not None and origin.is_indexed:
+            seen = estimated_dithering(raster.pixels, seen)
         noise = round(seen, 2) if is_asked_for or seen >= STRONG_NOISE else 0.0
     known = Known(noise or 0.0, known.blur, 100.0)
     if noise:
