@@ -322,3 +322,18 @@ def test_a_jpeg_without_a_place_for_its_reader_falls_back(
     assert found.notes == (
         "no temporary file can be written for its reader: its blocks are read from its pixels",
     )
+
+
+@pytest.mark.parametrize(("quality", "kind"), [(95, "exact"), (70, "noise"), (40, "noise")])
+def test_a_webp_file_is_held_to_what_its_compression_has_left(
+    tmp_path: Path, quality: int, kind: str
+) -> None:
+    path = saved(tmp_path / "a.webp", image(height=128, width=160), quality=quality)
+    found = of_file(path)
+    assert found.kind == kind
+    with Image.open(path) as opened:
+        assert found.kind == choose(read_picture(path).frames[0], pillow_origin(opened)).kind
+    assert of_file(path, "exact").kind == "exact"
+    if kind == "noise":
+        assert found.known == found.known._replace(noise=0.0, quality=None)
+        assert found.notes[0].startswith("it was compressed with loss: its pixels are taken to ")

@@ -28,6 +28,7 @@ from sr4.evidence.estimate import (
 from sr4.evidence.jpeg import Tables, file_boxes, pixel_boxes, quality_of, quantisation_noise
 from sr4.evidence.kinds import Evidence, exact, jpeg, noisy, nothing
 from sr4.evidence.sets import LEVEL
+from sr4.evidence.webp import compression_noise
 from sr4.pictures.decoding import decoding, open_stream
 from sr4.pictures.raster import Raster
 from sr4.pictures.rgb import orientation
@@ -46,6 +47,9 @@ _OTHER_PIXELS = 2.0  # levels (root mean square) outside the boxes: pixels of an
 _ROWS_TO_CHECK = 512
 _SMALLEST = 64  # pixels along each side that estimates need
 _UNKNOWN_COMPRESSION = 8.0  # levels; that of a quality of about 75
+# Levels that a compression other than JPEG may have changed pixels by and still count as none: of
+# WebP up to a quality of about 82 results are better without its blocks, above with all pixels.
+_LITTLE = 3.0
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ class Origin:
         orientation: by which its pixels were turned upright (EXIF 2.32, tag 0x0112); 1 if not.
         is_read_here: whether the pixels were read from it by us, so that nobody has changed them.
         is_indexed: whether its pixels are those of a palette, as in GIF files.
+        compression: deviation of what lossy compression other than JPEG has changed, in levels of
+            255, where the file tells it.
     """
 
     format: str
@@ -69,6 +75,7 @@ class Origin:
     orientation: int = 1
     is_read_here: bool = False
     is_indexed: bool = False
+    compression: float = 0.0
 
     @property
     def is_jpeg(self) -> bool:
@@ -96,7 +103,7 @@ def pillow_origin(image: Image.Image) -> Origin | None:
         return None
     source: Path | bytes | None = None
     name = getattr(image, "filename", "")
-    if image.format in _JPEG:
+    if image.format in (*_JPEG, "WEBP"):
         with suppress(OSError, ValueError):
             source = Path(name) if name and Path(name).is_file() else _bytes(image)
     found = _origin(image, source)
@@ -122,7 +129,14 @@ def _origin(image: Image.Image, source: Path | bytes | None) -> Origin:
     step = None
     if len(layers) == 3 and all(layers[0][n] % layers[1][n] == 0 for n in (1, 2)):
         step = (layers[0][2] // layers[1][2], layers[0][1] // layers[1][1])
-    return Origin(str(image.format), source, tables, step, is_indexed=image.mode == "P")
+    return Origin(
+        str(image.format),
+        source,
+        tables,
+        step,
+        is_indexed=image.mode == "P",
+        compression=compression_noise(source) if image.format == "WEBP" and source else 0.0,
+    )
 
 
 def check_evidence(
@@ -181,7 +195,7 @@ def choose(
 
     By itself ("auto") that of a JPEG file is its own boxes. Of other files it is the pixels, unless
     these show the blocks of a JPEG that they were saved from, or strong noise, be it that of
-    dithering. Of pixels without a file it is the pixels.
+    dithering, or their file tells of strong compression. Of pixels without a file it is the pixels.
 
     Args:
         raster: its pixels.
@@ -234,6 +248,9 @@ def choose(
         if origin is not None and origin.is_indexed:
             seen = estimated_dithering(raster.pixels, seen)
         noise = round(seen, 2) if is_asked_for or seen >= STRONG_NOISE else 0.0
+    if kind == AUTO and origin is not None and origin.compression > _LITTLE:
+        known = Known(noise or 0.0, known.blur, None)
+        return _of_compressed(origin.compression, known, used, "it was compressed with loss")
     known = Known(noise or 0.0, known.blur, 100.0)
     if noise:
         return noisy(noise, known=known, blur=used)
@@ -269,8 +286,18 @@ def _of_jpeg(raster: Raster, origin: Origin, known: Known, blur: float) -> Evide
             found = jpeg(boxes, tables, known=known, blur=blur)
             return replace(found, notes=(f"{reason}: its blocks are read from its pixels",))
     compression = quantisation_noise(tables) if tables else _UNKNOWN_COMPRESSION
-    deviation = math.hypot(compression, known.noise or 0.0)
     known = known._replace(quality=float(quality_of(tables)) if tables else None)
+    return _of_compressed(compression, known, blur, reason)
+
+
+def _of_compressed(compression: float, known: Known, blur: float, reason: str) -> Evidence:
+    """Pixels to what compression may have changed.
+
+    Args:
+        compression: its deviation, in levels of 255.
+        reason: why they are not known better, in words.
+    """
+    deviation = math.hypot(compression, known.noise or 0.0)
     note = f"{reason}: its pixels are taken to {deviation:.1f} levels"
     return noisy(deviation, known=known, blur=blur, notes=(note,))
 
