@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.responses import Response
@@ -72,7 +73,7 @@ def test_the_settings_hold_what_was_left_to_the_model(tiny_exported: Path) -> No
 
 
 def test_the_settings_of_a_map_make_it_again(tiny_exported: Path) -> None:
-    given = {"seed": 3, "samples": 3, "uncertainty": True}
+    given: dict[str, Any] = {"seed": 3, "samples": 3, "uncertainty": True}
     first = answer(tiny_exported, show="uncertainty", **given)
     settings = json.loads(first.headers["SR4-Settings"])
     assert settings["uncertainty"] is True
