@@ -28,13 +28,13 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pairs(*inputs: str, out: str | None = None, **options: Any) -> dict[str, str]:
-    pictures, failures, _ = plan_pictures(inputs, Path(out) if out else None, **options)
+    pictures, failures, _ = plan_pictures(inputs, out, **options)
     assert failures == []
     return {str(picture.source): str(picture.output) for picture in pictures}
 
 
 def only_failure(*inputs: str, out: str | None = None, **options: bool | int) -> str:
-    _, failures, _ = plan_pictures(inputs, Path(out) if out else None, **options)  # type: ignore[arg-type]
+    _, failures, _ = plan_pictures(inputs, out, **options)  # type: ignore[arg-type]
     (failure,) = failures
     return failure.error
 
@@ -64,7 +64,7 @@ def test_a_name_with_brackets_is_meant_literally() -> None:
 def test_one_file_may_name_its_result() -> None:
     assert pairs("a.png", out="large.jpg") == {"a.png": "large.jpg"}
     assert pairs("b.*", out="large.jpg") == {"b.jpg": "large.jpg"}
-    assert pairs("a.png", out="v1.2") == {"a.png": "v1.2/a.png"}
+    assert pairs("a.png", out="v1") == {"a.png": "v1/a.png"}
     Path("odd.png").mkdir()
     assert pairs("a.png", out="odd.png") == {"a.png": "odd.png/a.png"}
 
@@ -240,10 +240,30 @@ def test_a_picture_that_cannot_be_written_is_no_folder(name: str) -> None:
         plan_pictures(["a.png"], Path(name))
 
 
-def test_a_folder_may_have_a_dot_or_exist_under_such_a_name() -> None:
-    assert pairs("a.png", out="v1.0") == {"a.png": "v1.0/a.png"}
+@pytest.mark.parametrize("name", ["out.xyz", "out.tar", "results.v2", "run.1", "new/x.y/z.Q"])
+def test_one_picture_makes_no_folder_by_a_suffix_that_no_picture_has(name: str) -> None:
+    Path("notes.txt").touch()
+    for out in (name, Path(name), "notes.txt"):
+        with pytest.raises(UsageError, match=r"ends in one of \.png, .*: end the name of a new f"):
+            plan_pictures(["a.png"], out)
+    assert pairs("a.png", out=f"{name}/") == {"a.png": f"{name}/a.png"}
+    assert pairs("a.png", out=f"{name}/.") == {"a.png": f"{name}/a.png"}
+    Path(name).mkdir(parents=True)
+    assert pairs("a.png", out=name) == {"a.png": f"{name}/a.png"}
+
+
+def test_a_folder_of_several_pictures_or_that_exists_may_have_any_name() -> None:
+    assert pairs("a.png", "b.jpg", out="run.1") == {"a.png": "run.1/a.png", "b.jpg": "run.1/b.png"}
+    assert pairs("faces/deep", out="out.xyz") == {"faces/deep/d.webp": "out.xyz/d.png"}
+    assert pairs("faces", out="x.png/")["faces/c.png"] == "x.png/c.png"
     Path("kept.heic").mkdir()
     assert pairs("a.png", out="kept.heic") == {"a.png": "kept.heic/a.png"}
+
+
+def test_an_output_without_a_name_is_not_the_present_folder() -> None:
+    with pytest.raises(UsageError, match="got an output without a name; expected a file or a fold"):
+        plan_pictures(["b.jpg"], "")
+    assert pairs("b.jpg", out=".") == {"b.jpg": "b.png"}
 
 
 @pytest.mark.parametrize(
@@ -258,7 +278,7 @@ def test_an_address_is_shown_as_it_was_given(text: str) -> None:
 @pytest.mark.parametrize(
     ("out", "suffix", "said"),
     [
-        ("a.jpgg", None, r"^got the output 'a\.jpgg'; .*did you mean '\.jpg'\? A folder"),
+        ("a.jpgg", None, r"^got the output 'a\.jpgg'; .*did you mean '\.jpg'\? Else end"),
         ("a.pgn", None, r"did you mean '\.png'\?"),
         ("a.png", ".jpg", r"^got the output 'a\.png' with the format jpg; expected one format"),
     ],
@@ -271,9 +291,9 @@ def test_slips_in_the_name_of_an_output(tmp_path: Path, out: str, suffix: str, s
 
 @pytest.mark.parametrize(
     ("out", "suffix"),
-    [("large.v2", None), ("a.jpeg", ".jpg"), ("a.tif", ".tiff"), ("z.png", "same"), ("a.x4", None)],
+    [("v2.large/", None), ("a.jpeg", ".jpg"), ("a.tif", ".tiff"), ("z.png", "same"), (".x4", None)],
 )
 def test_names_of_outputs_that_are_none(tmp_path: Path, out: str, suffix: str) -> None:
     Image.new("L", (8, 8)).save(tmp_path / "in.png")
-    (planned,) = plan_pictures([str(tmp_path / "in.png")], Path(out), suffix=suffix).pictures
+    (planned,) = plan_pictures([str(tmp_path / "in.png")], out, suffix=suffix).pictures
     assert planned.output in (Path(out), Path(out, "in.png"))

@@ -47,7 +47,13 @@ def test_bad_pictures_are_named_and_left_out(run: Run, photos: Path, tmp_path: P
     assert sum("bad.png" in line for line in done.errors) == 1
     assert sum("too small: 20x24" in line for line in done.errors) == 1
     assert len(done.errors) == 3  # 20 and 21 pixels wide are too few
-    assert done.out == f"{tmp_path / 'out'}  1 pictures of 22x22 in 1 shards, 3 left out\n"
+    told = "1 of 4 pictures, 22x22, in 1 shard; 3 left out, all others are there"
+    assert done.out == f"{tmp_path / 'out'}  {told}\n"
+    assert run("data", "info", tmp_path / "out", "--json").json["count"] == 1
+    done = run(
+        "data", "prepare", photos / "in", tmp_path / "all", "--size", 16, "--shard-images", 2
+    )
+    assert (done.code, done.out) == (0, f"{tmp_path / 'all'}  3 pictures, 16x16, in 2 shards\n")
 
 
 def test_an_existing_folder_is_kept(run: Run, photos: Path, tmp_path: Path) -> None:

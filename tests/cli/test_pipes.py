@@ -191,4 +191,4 @@ def test_a_terminal_neither_gives_nor_takes_a_picture(monkeypatch: pytest.Monkey
             patch.setattr(sys, "stdin", io.StringIO())
             patch.setattr(sys, stream, Terminal())
             with pytest.raises(UsageError, match="terminal"):
-                check_pipes(["-"], Path("-"), files=False, as_json=False)
+                check_pipes(["-"], "-", files=False, as_json=False)

@@ -603,6 +603,24 @@ def test_a_suffix_that_cannot_be_written_is_refused_at_once(
         assert ".png" in done.errors[0]
 
 
+@pytest.mark.parametrize("out", ["out.xyz", ""])
+def test_a_slip_in_the_output_makes_no_folder(
+    run: Run,
+    face: Path,
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    out: str,
+) -> None:
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    done = run("upscale", face, "-o", out, "--model", tiny_model)
+    assert (done.code, done.out, len(done.errors)) == (2, "", 1)
+    assert files(tmp_path / "work") == []
+    assert run("upscale", face, "-o", "out.xyz/", "--model", tiny_model).code == 0
+    assert pixels(tmp_path / f"work/out.xyz/{face.name}").shape == (32, 32, 3)
+
+
 def test_a_failed_write_leaves_nothing_of_its_picture(
     run: Run, face: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -144,6 +144,8 @@ def test_a_large_picture_becomes_a_job(client: Any, tiny_exported: Path, tmp_pat
     answer = post(client, data, samples=3, uncertainty="true")
     assert answer.status_code == 202, answer.text
     address = answer.headers["location"]
+    sizes = [answer.json()[name] for name in ("width", "height", "result_width", "result_height")]
+    assert sizes == [100, 80, 400, 320]
     told = events(client, f"{address}/events")
     assert told[-1]["state"] == "done"
     shares = [one["share"] for one in told]

@@ -29,6 +29,11 @@ def test_no_name_is_near(tmp_path: Path) -> None:
     assert missing_path(tmp_path / "x").endswith("does not exist")
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "a\0b/c"])
+def test_a_name_that_no_file_can_have_is_missing(tmp_path: Path, name: str) -> None:
+    assert "does not exist" in missing_path(tmp_path / name)
+
+
 def test_a_link_that_leads_nowhere(tmp_path: Path) -> None:
     link = tmp_path / "a.png"
     link.symlink_to("gone.png")

@@ -425,6 +425,22 @@ def test_models_are_found_by_name_by_folder_and_in_runs(
         find_model("mime")
 
 
+def test_a_folder_that_is_not_there_is_no_unknown_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    for name, missing in (
+        ("./mime", "'mime' does not exist: did you mean 'mine'?"),
+        ("mime/", "'mime' does not exist: did you mean 'mine'?"),
+        ("runs/1/model", "'runs/1/model' does not exist (there is no 'runs')"),
+        (folder / "best", f"'{folder / 'best'}' does not exist"),
+    ):
+        with pytest.raises(ModelError) as caught:
+            find_model(name)
+        assert line(caught).startswith(f"{missing}; expected a model folder, a run folder, or ")
+        assert line(caught).endswith("photo-x4, sr4-fast")
+
+
 @pytest.mark.parametrize("name", ["x.pth", "x.PT", "x.ckpt", "x.pkl"])
 def test_pickles_are_never_opened(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
@@ -439,8 +455,8 @@ def test_files_and_folders_that_are_no_model(folder: Path, tmp_path: Path) -> No
     for path, said in (
         (folder / "model.safetensors", "is a file; expected a model folder"),
         (tmp_path, "has no config.json; expected a model folder"),
-        (tmp_path / "absent", "no model"),
-        (tmp_path / ("x" * 300), "no model"),
+        (tmp_path / "absent", "does not exist; expected a model folder"),
+        (tmp_path / ("x" * 300), "does not exist; expected a model folder"),
         ("a\0b", "no model"),
     ):
         with pytest.raises(ModelError) as caught:

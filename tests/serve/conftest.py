@@ -28,6 +28,7 @@ def ticket(tiny_exported: Any) -> Callable[..., Ticket]:
             options=UpscaleOptions(model=model, **options),
             model=model,
             size=size,
+            result_size=(4 * size[0], 4 * size[1]),
             frames=frames,
             pixels=16 * size[0] * size[1],
             is_small=is_small,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.responses import Response
 
 from sr4.batch.events import Done
+from sr4.batch.options import read_stages
 from sr4.serve.answers import file_of, picture
 from sr4.serve.limits import Limits
 from sr4.serve.models import Models
@@ -18,7 +20,9 @@ from sr4.serve.painter import LocalPainter
 from tests.features.service_process import encoded
 
 
-def answer(served: Path | str, /, sample: int | None = None, **fields: object) -> Response:
+def answer(
+    served: Path | str, /, sample: int | None = None, show: str = "result", **fields: object
+) -> Response:
     """The answer to a request of these fields, by a service of that model; of a sample where its
     number is given.
     """
@@ -35,7 +39,7 @@ def answer(served: Path | str, /, sample: int | None = None, **fields: object) -
         )
         if isinstance(event, Done)
     )
-    path = file_of(done, show="result", sample=sample, use_mean=ticket.options.use_mean)
+    path = file_of(done, show=show, sample=sample, use_mean=ticket.options.use_mean)
     return picture(done, path, ticket.options, ticket.size[0])
 
 
@@ -47,6 +51,36 @@ def test_the_settings_make_the_same_file(tiny_exported: Path, wanted: str, found
     again = answer(tiny_exported, **settings)
     assert again.body == first.body
     assert again.headers == first.headers
+
+
+def test_the_settings_hold_what_was_left_to_the_model(tiny_exported: Path) -> None:
+    """Another model of that name may choose otherwise; of models joined there is no field for it,
+    as each has its own.
+    """
+    own = read_stages("photo-x4")[0].sampling
+    found = json.loads(answer("photo-x4").headers["SR4-Settings"])
+    assert (found["detail"], found["sampler"]) == (own.detail, own.sampler)
+    assert found["uncertainty"] is False
+    found = json.loads(answer("photo-x4", detail=0.25).headers["SR4-Settings"])
+    assert found["detail"] == 0.25
+    joined = f"{tiny_exported}+{tiny_exported}"
+    first = answer(joined, seed=3)
+    settings = json.loads(first.headers["SR4-Settings"])
+    assert {"detail", "sampler"}.isdisjoint(settings)
+    assert answer(joined, **settings).body == first.body
+    one = json.loads(answer(joined, detail=1, sampler="ddpm").headers["SR4-Settings"])
+    assert (one["detail"], one["sampler"]) == (1, "ddpm")
+
+
+def test_the_settings_of_a_map_make_it_again(tiny_exported: Path) -> None:
+    given: dict[str, Any] = {"seed": 3, "samples": 3, "uncertainty": True}
+    first = answer(tiny_exported, show="uncertainty", **given)
+    settings = json.loads(first.headers["SR4-Settings"])
+    assert settings["uncertainty"] is True
+    assert answer(tiny_exported, show="uncertainty", **settings).body == first.body
+    assert json.loads(answer(tiny_exported, **given).headers["SR4-Settings"]) == settings
+    sample = json.loads(answer(tiny_exported, sample=2, **given).headers["SR4-Settings"])
+    assert (sample["uncertainty"], sample["samples"], sample["seed"]) == (False, 1, 4)
 
 
 def test_the_settings_name_a_model_that_is_known() -> None:

@@ -119,6 +119,8 @@ def test_a_turned_picture_is_measured_upright(models: Models) -> None:
 
     one = ticket(models, turned(40, 20), width="35")
     assert (one.size, one.pixels) == ((20, 40), 16 * 800)
+    assert one.result_size == (35, 70)
+    assert ticket(models, turned(40, 20)).result_size == (80, 160)
     with pytest.raises(Problem, match="174,080 pixels are to be drawn"):
         ticket(models, turned(80, 8), width="80")
 

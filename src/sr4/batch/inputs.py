@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sr4.data.tars import ChangedError, FileState, Place, index_tar, read_place
 from sr4.errors import PictureError, UsageError, reason
-from sr4.files.paths import is_address
+from sr4.files.paths import is_address, refuse_address, refuse_unreachable
 from sr4.files.patterns import is_pattern, matching
 from sr4.pictures import READ_SUFFIXES, WRITE_SUFFIXES, natural_suffix
 from sr4.pictures.decoding import check_size
@@ -17,7 +17,7 @@ from sr4.pictures.finding import FOREIGN_SUFFIXES, counted, list_files, nothing_
 
 TAR = ".tar"
 NAMED = READ_SUFFIXES | set(WRITE_SUFFIXES) | FOREIGN_SUFFIXES
-"""Suffixes of pictures: an output with another one is a folder."""
+"""Suffixes of pictures: an output with another one is no file."""
 _USUAL = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 _ALIKE = ({".jpg", ".jpeg"}, {".tif", ".tiff"})
 _LIKE = 0.75  # share of the letters that two suffixes have in common
@@ -146,24 +146,42 @@ def _expand_tar(tar: Path, others: list[Path]) -> list[Found]:
     return found
 
 
-def is_file_name(out: Path, suffix: str | None, *, single: bool) -> bool:
+def check_output(out: str | Path) -> None:
+    """Refuse an output that names no place on this computer.
+
+    Raises:
+        UsageError: it is empty, an address or unreachable.
+    """
+    if not os.fspath(out):
+        raise UsageError(
+            "got an output without a name; expected a file or a folder: leave -o out for "
+            "upscaled/, or name . for this folder"
+        )
+    refuse_address(Path(out))
+    refuse_unreachable(Path(out))
+
+
+def is_file_name(out: str | Path, suffix: str | None, *, single: bool) -> bool:
     """Whether an output names the file of a picture, rather than a folder.
 
     Args:
+        out: a folder by a slash at its end, whatever else it holds; a `Path` keeps none.
         suffix: that results are to have; None or "same" for no certain one.
-        single: whether there is one picture, whose result may be a file.
+        single: whether there is one picture, whose result may be a file. Several go into a folder
+            of any name.
 
     Raises:
-        UsageError: it names a file of another format, or most likely one by a slip.
+        UsageError: it names a file of another format, or of one that cannot be written.
     """
-    own = out.suffix.lower()
-    if out.is_dir():
+    own = Path(out).suffix.lower()
+    if os.path.basename(out) in ("", os.curdir) or os.path.isdir(out):
         return False
     if own not in NAMED:
-        if single and (meant := get_close_matches(own, _USUAL, 1, _LIKE)):
+        if single and own:
             raise UsageError(
-                f"got the output {str(out)!r}; expected a file or a folder: did you mean "
-                f"{meant[0]!r}? A folder of that name has to be made first"
+                f"got the output {str(out)!r}; expected a picture's name, which ends in one of "
+                f"{', '.join(WRITE_SUFFIXES)}, or a folder: {_slip(own)}end the name of a new "
+                f"folder with {os.sep}"
             )
         return False
     if single and suffix not in (None, "same", own) and {own, suffix} not in _ALIKE:
@@ -171,7 +189,26 @@ def is_file_name(out: Path, suffix: str | None, *, single: bool) -> bool:
             f"got the output {str(out)!r} with the format {str(suffix).lstrip('.')}; expected one "
             "format: leave out one of them, or name the file so"
         )
+    check_suffix(own)
     return True
+
+
+def _slip(suffix: str) -> str:
+    """The usual suffix that one most likely is by a slip, as the beginning of an advice."""
+    meant = get_close_matches(suffix, _USUAL, 1, _LIKE)
+    return f"did you mean {meant[0]!r}? Else " if meant else ""
+
+
+def check_suffix(suffix: str) -> None:
+    """Refuse a suffix of results that cannot be written.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if suffix.lower() not in WRITE_SUFFIXES:
+        raise UsageError(
+            f"got results in the format {suffix!r}; expected one of {', '.join(WRITE_SUFFIXES)}"
+        )
 
 
 def result_name(found: Found, suffix: str | None) -> Path:

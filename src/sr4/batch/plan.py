@@ -10,11 +10,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from sr4.batch.inputs import Found, Packed, expand, is_file_name, result_name
+from sr4.batch.inputs import (
+    Found,
+    Packed,
+    check_output,
+    check_suffix,
+    expand,
+    is_file_name,
+    result_name,
+)
 from sr4.batch.provenance import is_result
 from sr4.errors import PictureError, SR4Error, UsageError
-from sr4.files.paths import longest_name, refuse_address, refuse_long_name, refuse_unreachable
-from sr4.pictures import WRITE_SUFFIXES, natural_suffix, read_size
+from sr4.files.paths import longest_name, refuse_long_name
+from sr4.pictures import natural_suffix, read_size
 from sr4.pictures.finding import counted
 
 DEFAULT_OUT = Path("upscaled")
@@ -122,7 +130,7 @@ class Plan(NamedTuple):
 
 def plan_pictures(
     inputs: Sequence[str],
-    out: Path | None,
+    out: str | Path | None,
     *,
     samples: int = 0,
     uncertainty: bool = False,
@@ -136,7 +144,8 @@ def plan_pictures(
 
     Args:
         inputs: files, folders, tars and patterns.
-        out: a folder; for a single file also the name of a picture. `upscaled/` if None.
+        out: a folder; for a single file also the name of a picture, unless it ends with a slash.
+            `upscaled/` if None.
         samples: how many samples are written beside each result.
         uncertainty: whether its uncertainty map is.
         map_suffix: of that: ".png" for a picture, ".tif" or ".npy" for the numbers.
@@ -149,32 +158,31 @@ def plan_pictures(
             draws the pictures, who asks `look_for_outputs`.
 
     Raises:
-        UsageError: `out` is an address or unreachable; or a file name, and there are several
-            pictures or the suffix is one that cannot be written; or no such suffix can.
+        UsageError: `out` is empty, an address or unreachable; or a file name, and there are
+            several pictures or the suffix is one that cannot be written; or no such suffix can.
     """
     if out is not None:
-        refuse_address(out)
-        refuse_unreachable(out)
-    found, failures, others = _found(inputs, out or DEFAULT_OUT, data)
+        check_output(out)
+    place = DEFAULT_OUT if out is None else Path(out)
+    found, failures, others = _found(inputs, place, data)
     named = {one.source for one in found if one.is_named}
     found = list({one[:2]: one for one in found}.values())  # a picture named twice is done once
 
     single = len(inputs) == 1 and len(found) == 1
     single = single and not os.path.isdir(inputs[0]) and found[0].packed is None
     to_file = out is not None and is_file_name(out, suffix, single=single)
-    if out is not None and found and not single and (to_file or out.is_file()):
+    if out is not None and found and not single and (to_file or os.path.isfile(out)):
         raise UsageError(
             f"got the output file {str(out)!r} for {len(found)} pictures; expected a folder: "
             "leave the suffix out"
         )
-    wanted = [out.suffix] if out is not None and to_file else []
-    for ending in [*wanted, *([suffix] if suffix and suffix != "same" else [])]:
-        _check_suffix(ending)
+    if suffix not in (None, "same"):
+        check_suffix(suffix)
     wanted_map = map_suffix if uncertainty else None
     planned = []
     for one in found:
         try:
-            output = out if to_file and out else (out or DEFAULT_OUT) / result_name(one, suffix)
+            output = place if to_file else place / result_name(one, suffix)
         except PictureError as error:
             failures.append(Failure(str(one.source), str(error)))
             continue
@@ -235,7 +243,7 @@ def plan_to_memory(text: str, suffix: str | None = None) -> Plan:
         output = Path(result_name(found[0], suffix).name)
     except PictureError as error:
         return Plan([], [Failure(str(found[0].source), str(error))])
-    _check_suffix(output.suffix)
+    check_suffix(output.suffix)
     picture = _planned(found[0].source, output, 0, None, None, found[0].packed)
     return Plan([replace(picture, to_files=False)], [])
 
@@ -263,18 +271,11 @@ def plan_in_memory(
         UsageError: the suffix is one that cannot be written.
     """
     suffix = natural_suffix(data) if suffix is None else suffix.lower()
-    _check_suffix(suffix)
+    check_suffix(suffix)
     source, content = (data, None) if isinstance(data, Path) else (Path(name), data)
     output = Path(f"{source.stem or 'picture'}{suffix}")
     picture = _planned(source, output, samples, ".png" if uncertainty else None, content)
     return Plan([replace(picture, has_scale=has_scale, to_files=False)], [])
-
-
-def _check_suffix(suffix: str) -> None:
-    if suffix.lower() not in WRITE_SUFFIXES:
-        raise UsageError(
-            f"got results in the format {suffix!r}; expected one of {', '.join(WRITE_SUFFIXES)}"
-        )
 
 
 def _without_results(

@@ -11,6 +11,7 @@ from sr4.cli import console
 from sr4.cli.options import JSON, Overwrite, examples
 
 if TYPE_CHECKING:
+    from sr4.data.manifest import Manifest
     from sr4.data.prepare import Format
 
 PREPARE_EXAMPLES = examples(
@@ -65,7 +66,7 @@ def prepare(
 
     Each is cropped to its central square and made smaller. OUT then holds 00000.tar, 00001.tar ...
     and manifest.json with checksums. Pictures that cannot be read or are smaller than the size are
-    named, left out, and make the exit code 1.
+    named, left out, and make the exit code 1, though all others are there.
     """
     from sr4.data.prepare import prepare as make_shards
 
@@ -97,11 +98,18 @@ def prepare(
             }
         )
     else:
-        console.say(
-            f"{out}  {manifest.count:,} pictures of {size}x{size} in {len(manifest.shards)} shards"
-            + (f", {len(skipped):,} left out" if skipped else "")
-        )
+        console.say(f"{out}  {_told(manifest)}")
     return 1 if skipped else 0
+
+
+def _told(manifest: Manifest) -> str:
+    """What shards hold, and, where that is not all of the source, that the rest of it is there."""
+    left, size, shards = len(manifest.skipped), manifest.size, len(manifest.shards)
+    count = f"{manifest.count:,}" + (f" of {manifest.count + left:,}" if left else "")
+    return (
+        f"{count} pictures, {size}x{size}, in {shards:,} {'shard' if shards == 1 else 'shards'}"
+        + (f"; {left:,} left out, all others are there" if left else "")
+    )
 
 
 def info(src: Source, as_json: JSON = False) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from sr4.errors import PictureError, UsageError
 
@@ -12,7 +11,7 @@ PIPE = "-"
 STDIN, STDOUT = "stdin", "stdout"  # what messages call them
 
 
-def check_pipes(inputs: Sequence[str], out: Path | None, *, files: bool, as_json: bool) -> None:
+def check_pipes(inputs: Sequence[str], out: str | None, *, files: bool, as_json: bool) -> None:
     """Refuse what cannot go through a pipe, before anything is read.
 
     Args:
@@ -46,9 +45,9 @@ def check_pipes(inputs: Sequence[str], out: Path | None, *, files: bool, as_json
             )
 
 
-def is_pipe(out: Path | None) -> bool:
+def is_pipe(out: str | None) -> bool:
     """Whether results go to the standard output."""
-    return str(out) == PIPE
+    return out == PIPE
 
 
 def read_stdin() -> bytes:

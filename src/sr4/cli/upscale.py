@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -61,13 +60,13 @@ def upscale(
         ),
     ],
     out: Annotated[
-        Path | None,
+        str | None,  # a Path would lose the slash at the end of a folder
         typer.Option(
             "-o",
             "--out",
             metavar="OUT",
-            help="Folder for the results, or a picture's name if there is one INPUT file; - is "
-            "the standard output. Default: upscaled/",
+            help="Folder for the results, or a picture's name if there is one INPUT file; what "
+            "ends with / is a folder, - the standard output. Default: upscaled/",
         ),
     ] = None,
     model: Annotated[
@@ -266,7 +265,7 @@ def upscale(
 
 def _upscale(
     inputs: list[str],
-    out: Path | None,
+    out: str | None,
     options: UpscaleOptions,
     report: Report,
     *,

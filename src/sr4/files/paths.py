@@ -99,7 +99,7 @@ def missing_path(path: Path) -> str:
     if is_address(str(path)):
         shown = shown_address(str(path))
         return f"{shown!r} is an address, and nothing is fetched from the network: save it first"
-    if path.is_symlink():
+    if os.path.islink(path):  # unlike pathlib's, never raises
         return f"{str(path)!r} is a link to {os.readlink(path)!r}, which does not exist"
     absent = path
     while absent != absent.parent and not os.path.exists(absent.parent):

@@ -13,6 +13,7 @@ from sr4.config import Calibration, ModelConfig, parse_model_config
 from sr4.errors import ModelError, nearest, reason
 from sr4.files.documents import check_own_file, parse_json, read_bytes
 from sr4.files.kinds import FolderKind, holds
+from sr4.files.paths import missing_path
 from sr4.files.whole import file_sha256, replaced_folder, write_text
 from sr4.runtime import CONFIG, WEIGHTS
 
@@ -60,6 +61,11 @@ def find_model(name: str | Path) -> Path:
         raise ModelError(
             f"{path}: has no {CONFIG}; {expected}, or a run folder that has saved one"
             f"{_advice(path.iterdir())}"
+        )
+    if str(name) != path.name:  # no name has a slash
+        raise ModelError(
+            f"{missing_path(path)}; expected a model folder, a run folder, or one of the names "
+            f"{', '.join(shipped)}"
         )
     raise ModelError(f"no model {str(name)!r}: {nearest(str(name), shipped)}")
 

@@ -64,13 +64,15 @@ def picture(done: Done, path: Path, options: UpscaleOptions, width: int) -> Resp
     """
     from starlette.responses import Response
 
+    has_map = done.picture.uncertainty is not None
     if path in done.picture.samples:  # which is the result of a request of its own
+        has_map = False
         number = done.picture.samples.index(path)
         options = replace(options, seed=options.seed + number, samples=1, use_mean=False)
         done = replace(
             done, record=replace(done.record, consistency=done.record.consistencies[number])
         )
-    headers = _headers(done, options, width)
+    headers = _headers(done, options, width, has_map=has_map)
     legend = done.record.legend
     if path == done.picture.uncertainty and legend is not None:
         said = {"shows": legend.shows, "calibrated": legend.is_calibrated, "most": legend.most}
@@ -78,8 +80,8 @@ def picture(done: Done, path: Path, options: UpscaleOptions, width: int) -> Resp
     return Response(done.files[str(path)], media_type=MEDIA_TYPES[path.suffix], headers=headers)
 
 
-def _headers(done: Done, options: UpscaleOptions, width: int) -> dict[str, str]:
-    record = done.record
+def _headers(done: Done, options: UpscaleOptions, width: int, *, has_map: bool) -> dict[str, str]:
+    record, suffix = done.record, done.picture.output.suffix
     said = {**record.provenance, **shown(options.seed, options.samples, options.use_mean)}
     found = {
         "SR4-Version": __version__,
@@ -92,7 +94,7 @@ def _headers(done: Done, options: UpscaleOptions, width: int) -> dict[str, str]:
         "SR4-Scale": f"{record.size[0] / width:g}",
         "SR4-Consistency": f"{record.consistency:.6g}",
         "SR4-Input-SHA256": said["input"],
-        "SR4-Settings": json.dumps(settings(said, options, done.picture.output.suffix)),
+        "SR4-Settings": json.dumps(settings(said, options, suffix, has_map=has_map)),
         "SR4-Provenance": json.dumps(said),
     }
     if record.notes:
@@ -100,8 +102,15 @@ def _headers(done: Done, options: UpscaleOptions, width: int) -> dict[str, str]:
     return found
 
 
-def settings(said: Mapping[str, Any], options: UpscaleOptions, suffix: str) -> dict[str, Any]:
-    """The fields of a request that make the same picture again, in a file of that suffix."""
+def settings(
+    said: Mapping[str, Any], options: UpscaleOptions, suffix: str, *, has_map: bool
+) -> dict[str, Any]:
+    """The fields of a request that make the same picture again, in a file of that suffix.
+
+    Args:
+        said: its provenance.
+        has_map: whether the request asked for an uncertainty map, too.
+    """
     steps = said["steps"]
     found: dict[str, Any] = {
         "model": said["model"],
@@ -109,12 +118,15 @@ def settings(said: Mapping[str, Any], options: UpscaleOptions, suffix: str) -> d
         "seed": options.seed,
         "samples": options.samples,
         "mean": options.use_mean,
+        "uncertainty": has_map,
         "evidence": options.evidence,
         "tile": "auto" if options.tile is None else options.tile,
         "format": suffix.lstrip("."),
     }
     for name in ("sampler", "detail", "consistency", "noise", "blur", "scale", "width", "height"):
         value = getattr(options, name)
+        if value is None and name in ("sampler", "detail") and not isinstance(said[name], list):
+            value = said[name]  # the model's own; for those of models joined there is no field
         if value is not None:
             found[name] = value
     return found

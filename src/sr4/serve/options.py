@@ -182,7 +182,7 @@ def admit(data: bytes, wish: Wish, models: Models, painter: Painter, limits: Lim
     _check_bytes(planned, size, models)
     model = options.model_for(planned)
     painter.check(model, options)
-    options.result_size(size, models.scale(model))  # refuses what is smaller than the picture
+    result_size = options.result_size(size, models.scale(model))  # refuses a smaller one
     drawn = frames * options.pixels_drawn(model, size)
     if drawn > limits.result_pixels:
         raise Problem(
@@ -196,6 +196,7 @@ def admit(data: bytes, wish: Wish, models: Models, painter: Painter, limits: Lim
         options=options,
         model=model,
         size=size,
+        result_size=result_size,
         frames=frames,
         pixels=drawn,
         is_small=drawn <= limits.small_pixels,

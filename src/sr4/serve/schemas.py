@@ -36,8 +36,10 @@ class JobBody(BaseModel):
     seconds_left: float | None = Field(description="Of the work; null while that is not known.")
     previews: int = Field(description="That were made of it; the latest is at 'preview'.")
     model: str
-    width: int = Field(description="Of the picture given.")
-    height: int
+    width: int = Field(description="Of the picture given, upright, in pixels.")
+    height: int = Field(description="Of the picture given, likewise.")
+    result_width: int = Field(description="Of the result, in pixels; known from the start.")
+    result_height: int = Field(description="Of the result, likewise.")
     samples: int = Field(description="Single samples that can be fetched.")
     uncertainty: bool = Field(description="Whether a map of them can be.")
     kept_seconds: float = Field(description="That a result is kept.")
@@ -103,6 +105,8 @@ def job_body(job: Job, kept_seconds: float) -> JobBody:
         model=public_name(ticket.model),
         width=ticket.size[0],
         height=ticket.size[1],
+        result_width=ticket.result_size[0],
+        result_height=ticket.result_size[1],
         samples=len(ticket.planned.samples),
         uncertainty=ticket.planned.uncertainty is not None,
         kept_seconds=kept_seconds,
@@ -163,9 +167,9 @@ OPTIONS: dict[str, Any] = {
         "description": "Deviation in pixels, or auto.",
         "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "enum": ["auto"]}],
     },
-    "scale": {"type": "number", "minimum": 1},
-    "width": {"type": "integer", "minimum": 1},
-    "height": {"type": "integer", "minimum": 1},
+    "scale": {"type": "number", "minimum": 1, "description": "Between picture and result."},
+    "width": {"type": "integer", "minimum": 1, "description": "Of the result, in pixels."},
+    "height": {"type": "integer", "minimum": 1, "description": "Of the result, likewise."},
     "tile": {
         "description": "Edge of tiles in pixels, 0 for none, or auto.",
         "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "enum": ["auto"]}],

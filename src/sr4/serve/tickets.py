@@ -26,7 +26,8 @@ class Ticket:
     Attributes:
         planned: the picture, in memory until it is drawn; options: what is to be done with it.
         model: the one it goes through.
-        size: its width and height by its header; frames: how many it has.
+        size: its width and height by its header; result_size: those of its result.
+        frames: how many it has.
         pixels: that are drawn for it.
         is_small: whether it is drawn with others, before larger ones.
         share, seconds_left: how far it is; the share goes from 0 to 1, and the seconds are None
@@ -42,6 +43,7 @@ class Ticket:
     options: UpscaleOptions
     model: str
     size: tuple[int, int]
+    result_size: tuple[int, int]
     frames: int
     pixels: int
     is_small: bool
