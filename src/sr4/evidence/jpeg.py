@@ -127,7 +127,7 @@ def pixel_boxes(
         offset: rows above and columns on the left that the first blocks have.
     """
     height, width = unit.shape[1:]
-    components = components_of(unit.astype(np.float64), "ycc" if len(unit) == 3 else "same")
+    components = components_of(unit, "ycc" if len(unit) == 3 else "same")
     planes = []
     steps = [(1, 1), step, step][: len(unit)]
     behind = [
@@ -137,23 +137,26 @@ def pixel_boxes(
     pad = list(zip(offset, behind, strict=True))
     for number, (component, each) in enumerate(zip(components, steps, strict=True)):
         samples = upsampled_samples(np.pad(component, pad, mode="edge"), each)
-        plane = _plane(samples, np.asarray(tables[min(number, len(tables) - 1)]), each)
-        whole = means(np.pad(np.ones((height, width)), pad), BLOCK * each[0], BLOCK * each[1]) == 1
+        table = np.asarray(tables[min(number, len(tables) - 1)], samples.dtype)
+        plane = _plane(samples, table, each)
+        inside = np.pad(np.ones((height, width), np.float32), pad)
+        whole = means(inside, BLOCK * each[0], BLOCK * each[1]) == 1
         # What lay behind the borders is not there any more.
         planes.append(replace(plane, slack=np.where(whole, plane.slack, np.float32(np.inf))))
     colour = "ycc" if len(unit) == 3 else "same"
     return JpegBoxes(tuple(planes), (height, width), offset, colour)  # type: ignore[arg-type]
 
 
-def _plane(samples: Float64, table: NDArray[Any], step: tuple[int, int]) -> Plane:
-    coefficients = to_blocks(samples)
-    levels = np.rint(coefficients / table)
-    away = np.abs(coefficients - levels * table).max(axis=(2, 3))
+def _plane(samples: NDArray[Any], table: NDArray[Any], step: tuple[int, int]) -> Plane:
+    rest = to_blocks(samples)
+    levels = np.rint(rest / table).astype(np.int16)
+    rest -= levels * table
+    away = np.abs(rest, out=rest).max(axis=(2, 3))
     slack = np.where(away > _ROUNDED, 4 * away, _ROUNDED if table.min() < _FINE_STEP else 0.0)
-    return Plane(levels.astype(np.int16), table.astype(np.float32), step, slack.astype(np.float32))
+    return Plane(levels, table.astype(np.float32), step, slack.astype(np.float32))
 
 
-def upsampled_samples(component: Float64, step: tuple[int, int]) -> Float64:
+def upsampled_samples(component: NDArray[Any], step: tuple[int, int]) -> NDArray[Any]:
     """Samples that decoders have upsampled linearly between their centres: their means over each
     pair of pixels are 1/8, 6/8 and 1/8 of neighbours, which is undone.
     """
