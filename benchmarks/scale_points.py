@@ -46,8 +46,9 @@ from train_step import random_batch
 from sr4._version import __version__
 from sr4.batch.events import Done
 from sr4.batch.options import UpscaleOptions
+from sr4.batch.pipelines import Pipelines
 from sr4.batch.plan import PlannedPicture, plan_pictures
-from sr4.batch.worker import Pipelines, upscale_pictures
+from sr4.batch.worker import upscale_pictures
 from sr4.cli.main import main as main_of_sr4
 from sr4.cluster import engine
 from sr4.cluster.worker import Chunk, Told, gathered

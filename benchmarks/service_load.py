@@ -33,8 +33,9 @@ from PIL import Image
 
 from sr4.batch.events import Done
 from sr4.batch.options import UpscaleOptions
+from sr4.batch.pipelines import Pipelines
 from sr4.batch.plan import Plan, plan_in_memory
-from sr4.batch.worker import Pipelines, upscale_pictures
+from sr4.batch.worker import upscale_pictures
 from sr4.pictures import read_picture
 
 MODEL = "sr4-fast"

@@ -13,9 +13,10 @@ from PIL import Image
 
 from sr4.batch.events import Event
 from sr4.batch.options import UpscaleOptions
+from sr4.batch.pipelines import Pipelines
 from sr4.batch.plan import Plan, plan_pictures
 from sr4.batch.provenance import made_before
-from sr4.batch.worker import Pipelines, upscale_pictures
+from sr4.batch.worker import upscale_pictures
 
 
 def smooth(width: int = 8, height: int = 8, seed: int = 0) -> Image.Image:

@@ -11,8 +11,8 @@ from PIL import Image
 
 from sr4.batch import in_work
 from sr4.batch.options import UpscaleOptions
+from sr4.batch.pipelines import Pipelines
 from sr4.batch.plan import plan_in_memory
-from sr4.batch.worker import Pipelines
 from sr4.degradation import resize
 from sr4.pictures import read_picture
 

@@ -16,9 +16,10 @@ from PIL import Image
 from sr4.batch import preview
 from sr4.batch.events import Advanced, Done, Event
 from sr4.batch.options import UpscaleOptions
+from sr4.batch.pipelines import Pipelines
 from sr4.batch.plan import plan_in_memory
 from sr4.batch.preview import MOST_BYTES, SIDE, encoded
-from sr4.batch.worker import Pipelines, upscale_pictures
+from sr4.batch.worker import upscale_pictures
 from sr4.pictures import Picture
 from sr4.pictures.metadata import Metadata
 from sr4.pictures.raster import checked, from_pil

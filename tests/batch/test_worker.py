@@ -35,9 +35,10 @@ from sr4.batch.events import (
 )
 from sr4.batch.in_work import InWork
 from sr4.batch.options import UpscaleOptions
+from sr4.batch.pipelines import Pipelines
 from sr4.batch.plan import PlannedPicture, plan_pictures
 from sr4.batch.preview import Previews
-from sr4.batch.worker import Pipelines, _Work, upscale_pictures
+from sr4.batch.worker import _Work, upscale_pictures
 from sr4.errors import PictureError
 from sr4.files import unfinished
 from sr4.files.unfinished import UnfinishedFile

@@ -17,8 +17,8 @@ pytest.importorskip("ray.serve")  # which also leaves its warnings of others out
 from sr4._version import __version__  # noqa: E402
 from sr4.batch.events import Advanced, Done, Event, Failed, Started  # noqa: E402
 from sr4.batch.options import UpscaleOptions  # noqa: E402
+from sr4.batch.pipelines import Pipelines  # noqa: E402
 from sr4.batch.plan import PlannedPicture, plan_in_memory  # noqa: E402
-from sr4.batch.worker import Pipelines  # noqa: E402
 from sr4.cluster import drawers  # noqa: E402
 from sr4.cluster.drawers import ClusterPainter, Drawer, Post, Sent  # noqa: E402
 from sr4.cluster.worker import checksums_of  # noqa: E402

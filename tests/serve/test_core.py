@@ -14,8 +14,8 @@ import pytest
 
 from sr4.batch.events import Advanced, Done, Event, Failed, Started
 from sr4.batch.options import UpscaleOptions
+from sr4.batch.pipelines import Pipelines
 from sr4.batch.plan import Plan, PlannedPicture
-from sr4.batch.worker import Pipelines
 from sr4.errors import PictureError
 from sr4.serve import painter as module
 from sr4.serve.core import Core

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sr4.batch.worker import Pipelines
+from sr4.batch.pipelines import Pipelines
 from sr4.errors import ModelError, UsageError
 from sr4.serve.models import Models
 from sr4.upscaling.load import public_name

@@ -34,6 +34,7 @@ from sr4.batch.events import (
 from sr4.batch.in_work import InWork, forget_frames, read, write
 from sr4.batch.options import UpscaleOptions, count_draws, read_stages
 from sr4.batch.pace import Meter, Portion
+from sr4.batch.pipelines import Pipelines
 from sr4.batch.preview import Previews
 from sr4.batch.provenance import unfinished_key
 from sr4.batch.record import record_of
@@ -51,30 +52,6 @@ _T = TypeVar("_T")
 CHUNK = 16  # samples drawn before the next pictures are written
 _CHUNK_BYTES = 2**26  # that the results of pictures drawn before that take
 _HUGE_BYTES = 2**30  # of one that is drawn only once the one before has left the memory
-
-
-class Pipelines:
-    """Loaded models by name, each loaded once. They may be shared by threads and calls.
-
-    Args:
-        backend, device: as in `sr4.load`.
-    """
-
-    def __init__(self, backend: str = "auto", device: str = "auto") -> None:
-        self._backend, self._device = backend, device
-        self._lock = threading.Lock()
-        self._loaded: dict[str, Pipeline | CascadePipeline] = {}
-
-    def get(self, model: str, draws: int | None = None) -> Pipeline | CascadePipeline:
-        """A model's pipeline. Arguments and errors are those of `sr4.load`."""
-        from sr4.upscaling.load import load
-
-        with self._lock:
-            if model not in self._loaded:
-                self._loaded[model] = load(
-                    model, backend=self._backend, device=self._device, draws=draws
-                )
-            return self._loaded[model]
 
 
 def upscale_pictures(

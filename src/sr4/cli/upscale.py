@@ -281,9 +281,10 @@ def _upscale(
     reported.
     """
     from sr4.batch.events import Done
+    from sr4.batch.pipelines import Pipelines
     from sr4.batch.plan import plan_pictures
     from sr4.batch.provenance import made_before
-    from sr4.batch.worker import Pipelines, upscale_pictures
+    from sr4.batch.worker import upscale_pictures
 
     data = read_stdin() if inputs == [PIPE] else None
     if is_pipe(out):

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sr4.batch.events import Advanced, Done, Event, Failed, Started
+from sr4.batch.pipelines import Pipelines
 from sr4.batch.plan import Plan, PlannedPicture
-from sr4.batch.worker import Pipelines, upscale_pictures
+from sr4.batch.worker import upscale_pictures
 from sr4.cluster.bulk import passed_on
 from sr4.cluster.engine import processors_of_a_cpu
 from sr4.cluster.worker import (

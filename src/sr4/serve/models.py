@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from sr4.batch.events import Failed
 from sr4.batch.options import AUTO, UpscaleOptions, read_stages
+from sr4.batch.pipelines import Pipelines
 from sr4.batch.plan import Plan, plan_in_memory
-from sr4.batch.worker import Pipelines, upscale_pictures
+from sr4.batch.worker import upscale_pictures
 from sr4.errors import ModelError, UsageError, nearest
 from sr4.upscaling.load import public_name
 

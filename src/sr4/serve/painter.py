@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from sr4.batch.pipelines import Pipelines
 from sr4.batch.plan import Plan
-from sr4.batch.worker import Pipelines, upscale_pictures
+from sr4.batch.worker import upscale_pictures
 
 if TYPE_CHECKING:
     from sr4.batch.events import Event
