@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,9 +19,9 @@ def test_a_model_is_opened_once_for_all_threads(
     opened: list[str] = []
     own = load.load
 
-    def counted(model: str, **options: object) -> object:
+    def counted(model: str, **options: Any) -> Any:
         opened.append(model)
-        return own(model, **options)  # type: ignore[arg-type]
+        return own(model, **options)
 
     monkeypatch.setattr(load, "load", counted)
     pipelines, name = Pipelines("onnx"), str(tiny_exported)
