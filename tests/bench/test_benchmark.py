@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +16,12 @@ pytest.importorskip("skimage")
 
 from sr4.bench import benchmark as module
 from sr4.bench import report
-from sr4.bench.benchmark import Benchmark, benchmark
+from sr4.bench.benchmark import Benchmark, Progress, benchmark
 from sr4.bench.cost import network_cost
+from sr4.bench.plan import Plan, plan_rows
 from sr4.bench.row import Job, Row, measure
 from sr4.bench.speed import Spread
 from sr4.errors import MissingExtraError, SR4Error, UsageError
-from sr4.machine.installation import how_to_install
 from sr4.model.folder import read_config
 from sr4.recipes import RECIPES, recipe
 from sr4.recipes.sizes import at_size
@@ -62,23 +61,23 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def progress() -> list[tuple[int, int, str]]:
+def progress() -> list[Progress]:
     return []
 
 
 @pytest.fixture(scope="session")
 def found(
-    tiny_exported: Path, tiny_model: Path, faces: Path, progress: list[tuple[int, int, str]]
+    tiny_exported: Path, tiny_model: Path, faces: Path, progress: list[Progress]
 ) -> Benchmark:
     """A model with a graph at two numbers of steps, and one without."""
-    return benchmark(
+    plan = plan_rows(
         [f"{tiny_exported}:2,1", f"{tiny_model}:2"],
         backends=["onnx"],
         data=[str(faces)],
         limit=2,
         quick=True,
-        on_progress=lambda *now: progress.append(now),
     )
+    return benchmark(plan, progress.append)
 
 
 def test_the_rows_are_those_asked_for(found: Benchmark, tiny_exported: Path) -> None:
@@ -129,11 +128,28 @@ def test_the_quality_is_that_of_evaluate(found: Benchmark) -> None:
     assert first.consistency.value < 1
 
 
-def test_progress_names_the_row(found: Benchmark, progress: list[tuple[int, int, str]]) -> None:
-    assert {total for _, total, _ in progress} == {3}
-    assert sorted({done for done, _, _ in progress}) == [0, 1, 2]
-    assert progress[0][2] == f"{found.rows[0].title}: starting"
-    assert progress[-1][2] == f"{found.rows[2].title}: 2 of 2 pictures scored"
+def test_progress_names_the_row(found: Benchmark, progress: list[Progress]) -> None:
+    assert {now.total for now in progress} == {3}
+    assert sorted({now.done for now in progress}) == [0, 1, 2, 3]
+    assert progress[0].doing == f"{found.rows[0].title}: starting"
+    assert progress[-2].doing == f"{found.rows[2].title}: 2 of 2 pictures scored"
+
+
+def test_each_row_is_handed_over_when_it_is_done(
+    found: Benchmark, progress: list[Progress]
+) -> None:
+    ends = [now for now in progress if now.ended is not None]
+    assert [(now.done, now.ended) for now in ends] == [
+        (number, row) for number, row in enumerate(found.rows, start=1)
+    ]
+    assert ends[0].doing == found.rows[0].title
+    # What is left is known once a row is measured.
+    assert {now.seconds_left for now in progress if not now.done} == {None}
+    assert ends[0].seconds_left is not None
+    assert ends[0].seconds_left > 0
+    assert ends[-1].seconds_left == 0
+    starts = [now for now in progress if now.doing == f"{found.rows[1].title}: starting"]
+    assert starts[0].seconds_left == pytest.approx(ends[0].seconds_left, abs=2)
 
 
 def test_all_of_it_survives_json(found: Benchmark) -> None:
@@ -159,63 +175,9 @@ def test_how_much_faster_than_the_baseline(found: Benchmark) -> None:
     fast = found.rows[0]
     speed = fast.speed.model_copy(update={"seconds": fast.speed.seconds.times(50)})
     base = fast.model_copy(update={"recipe": "sr3", "nfe": 2000, "speed": speed, "model": "mine"})
-    together = module._summary([fast, base], [], [], (), 1)
+    together = module._summary(Plan((), (), None, 1, 0), [fast, base], [], [], [])
     assert together.baseline == "mine, 2,000 steps, onnx"
     assert [row.times_faster for row in together.rows] == pytest.approx([50, 1])
-
-
-def test_the_default_rows() -> None:
-    entries = [module._entry(name) for name in module.MODELS]
-    jobs, _ = module._jobs(entries, ["onnx", "torch"])
-    assert [str(job) for job in jobs] == [
-        "sr3, 2,000 steps, torch",
-        "sr3, 500 steps, torch",
-        "sr4, 50 steps, torch",
-        "sr4-fast, 1 step, onnx",
-        "sr4-fast, 1 step, torch",
-    ]
-    assert [job.random for job in jobs] == [True] * 3 + [False] * 2
-
-
-def test_a_backend_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        module, "find_spec", lambda name: None if name == "openvino" else find_spec(name)
-    )
-    jobs, notes = module._jobs([module._entry("sr4-fast:1")], ["openvino", "onnx"])
-    assert [job.backend for job in jobs] == ["onnx"]
-    advice = how_to_install("openvino", "openvino")
-    assert notes == [f"rows on openvino are left out: {advice} for them"]
-    with pytest.raises(UsageError, match=r"got nothing to measure .*openvino are left out"):
-        module._jobs([module._entry("sr4-fast:1")], ["openvino"])
-
-
-@pytest.mark.parametrize(
-    ("model", "message"),
-    [
-        ("sr5", "unknown model 'sr5': did you mean 'sr"),
-        ("sr4-fast:0", "got 0 steps for 'sr4-fast'; expected at least 1"),
-        ("sr3:3000", "3000"),
-        ("sr4-fast:", "unknown model 'sr4-fast:': did you mean 'sr4-fast'"),
-    ],
-)
-def test_impossible_models_are_refused(model: str, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        benchmark([model])
-
-
-def test_impossible_options_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="unknown backend 'onix': did you mean 'onnx'"):
-        benchmark(["sr4-fast"], backends=["onix"])
-    with pytest.raises(UsageError, match="limit of 0"):
-        benchmark(["sr4-fast"], limit=0)
-    with pytest.raises(UsageError, match="no models"):
-        benchmark([])
-    with pytest.raises(SR4Error, match="none"):
-        benchmark(["sr4-fast"], data=[str(tmp_path / "none")])
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
-    Image.new("RGB", (32, 32)).save(tmp_path / "a.png")
-    with pytest.raises(MissingExtraError, match="scikit-image"):
-        benchmark(["sr4-fast"], data=[str(tmp_path)])
 
 
 def test_a_failure_is_one_line_and_the_rest_is_done(tiny_exported: Path, tmp_path: Path) -> None:
@@ -224,8 +186,11 @@ def test_a_failure_is_one_line_and_the_rest_is_done(tiny_exported: Path, tmp_pat
     with (damaged / "model.safetensors").open("r+b") as file:
         file.seek(-1, 2)
         file.write(b"\x7f")
-    found = benchmark([f"{damaged}:1", f"{tiny_exported}:1"], backends=["onnx"], quick=True)
+    models = [f"{damaged}:1", f"{tiny_exported}:1"]
+    told: list[Progress] = []
+    found = benchmark(plan_rows(models, backends=["onnx"], quick=True), told.append)
     (failure,) = found.failures
+    assert [now.ended for now in told if now.ended] == [failure, found.rows[0]]
     assert failure.startswith(f"{damaged}, 1 step, onnx: ")
     assert "checksum" in failure
     assert [row.model for row in found.rows] == [str(tiny_exported)]
@@ -272,7 +237,7 @@ def test_what_libraries_print_does_not_disturb(monkeypatch: pytest.MonkeyPatch) 
     notes: list[str] = []
     with pytest.raises(SR4Error, match=r"^no such luck$"):
         module._measure(JOB, told.append, notes)
-    assert told == ["starting", "1 of 2 things"]
+    assert told == [f"{JOB}: starting", f"{JOB}: 1 of 2 things"]
     assert notes == [f"{JOB}: beware"]
 
 
@@ -286,6 +251,33 @@ def test_an_interrupt_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         module._measure(JOB, tell, [])
+
+
+def test_an_interrupt_keeps_the_rows_that_are_complete(tiny_exported: Path) -> None:
+    plan = plan_rows([f"{tiny_exported}:2,1,3"], backends=["onnx"], quick=True)
+
+    def interrupt(now: Progress) -> None:
+        if now.done == 1 and now.doing.endswith("timed"):
+            raise KeyboardInterrupt
+
+    found = benchmark(plan, interrupt)
+    assert [row.nfe for row in found.rows] == [2]
+    assert found.missing == (f"{tiny_exported}, 1 step, onnx", f"{tiny_exported}, 3 steps, onnx")
+    assert found.peak is not None  # what is there is a whole benchmark
+    lines = list(report._markdown(found, with_plot=False))
+    at = lines.index("## Missing, since it was interrupted")
+    assert lines[at + 2 :] == [f"- {title}" for title in found.missing]
+
+
+def test_an_interrupt_after_the_last_row_takes_nothing(tiny_exported: Path) -> None:
+    plan = plan_rows([f"{tiny_exported}:1"], backends=["onnx"], quick=True)
+
+    def interrupt(now: Progress) -> None:
+        if now.ended:
+            raise KeyboardInterrupt
+
+    found = benchmark(plan, interrupt)
+    assert (len(found.rows), found.missing) == (1, ())
 
 
 def test_long_scorings_are_left_out(
@@ -323,6 +315,20 @@ def test_the_table(found: Benchmark) -> None:
     assert median == pytest.approx(1000 * row.speed.seconds.median, rel=0.01)
     assert found.peak is not None
     assert any(found.peak.convolution in line for line in report.legend(found))
+
+
+def test_a_row_by_itself(found: Benchmark, tiny_exported: Path) -> None:
+    row = found.rows[0]
+    assert row.quality is not None
+    line = report.told(row)
+    cells = dict(zip(report.HEADER, report.table(found)[0], strict=True))
+    assert line.startswith(
+        f"{tiny_exported}, 2 steps, onnx: {cells['ms a picture [range]']} ms a picture, PSNR "
+        f"{row.quality.psnr}, "
+    )
+    assert report.told(long_row(row)) == (
+        "sr3, 500 steps, onnx: 300,000 [250,000, 400,000] ms a picture, computed"
+    )
 
 
 def long_row(row: Row) -> Row:

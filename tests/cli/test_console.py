@@ -43,11 +43,43 @@ def test_lines_of_long_work_become_rare(clock: Clock, monkeypatch: pytest.Monkey
             clock.now += 10
             advance(second, 24 * 3600, "loss 0.5000, 1.0 pictures/s")
     lines = stream.getvalue().splitlines()
-    assert lines[0] == "sr4: training: 30 of 86,400, loss 0.5000, 1.0 pictures/s"
+    assert lines[0] == (
+        "sr4: training: 30 of 86,400, about 24.0 hours left, loss 0.5000, 1.0 pictures/s"
+    )
     at = [int(line.split(" ")[2].replace(",", "")) for line in lines]
     assert at[:3] == [30, 60, 90]
     assert at[-1] - at[-2] == 600
     assert len(at) < 220
+
+
+def test_the_time_left_goes_by_the_pace(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the first amount that was told on: what a run was resumed with took no time here."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with console.progress("ablation") as advance:
+        for done in (900, 920, 940, 1000):  # 1.5 seconds each
+            advance(done, 1000, "training a")
+            clock.now += 30
+        advance(0, 1000, "training b")  # starts anew
+        clock.now += 40
+        advance(10.5, 1000, "training b")
+        clock.now += 40
+        advance(2, 20, "scoring")  # is counted otherwise
+        clock.now += 40
+        advance(3, 20, "")
+    assert stream.getvalue().splitlines() == [
+        "sr4: ablation: 920 of 1,000, about 2 minutes left, training a",
+        "sr4: ablation: 940 of 1,000, about 2 minutes left, training a",
+        "sr4: ablation: 0 of 1,000, training b",
+        "sr4: ablation: 10 of 1,000, about 63 minutes left, training b",
+        "sr4: ablation: 2 of 20, scoring",
+        "sr4: ablation: 3 of 20, about 11 minutes left",
+    ]
+
+
+def test_without_any_work_there_is_no_time_left() -> None:
+    with console.progress("preparing") as advance:
+        advance(0, 0, "")
 
 
 def test_lines_of_shares_become_rare_too(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,19 +99,39 @@ class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
 
+    @property
+    def shown(self) -> str:
+        """What was written, without colours."""
+        return re.sub(r"\x1b\[[\d;]*m", "", self.getvalue())
 
-def test_on_a_terminal_a_bar_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
-    screen = Terminal()
-    monkeypatch.setattr(sys, "stdout", screen)
-    monkeypatch.setattr(sys, "stderr", screen)
+    found = Terminal()
+    monkeypatch.setattr(sys, "stdout", found)
+    monkeypatch.setattr(sys, "stderr", found)
+    return found
+
+
+def test_on_a_terminal_a_bar_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = on_a_terminal(monkeypatch)
     with console.shares("upscaling") as show:
         show(0.4, "holiday.jpg", 125.0)
-    assert "upscaling" in screen.getvalue()
-    assert " 40% about 2 minutes left, holiday.jpg" in re.sub(
-        r"\x1b\[[\d;]*m", "", screen.getvalue()
-    )
+    assert "upscaling" in screen.shown
+    assert " 40% about 2 minutes left, holiday.jpg" in screen.shown
+
+
+def test_a_bar_of_slow_steps_tells_the_time_left_too(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    """Steps may lie further apart than Rich looks back."""
+    screen = on_a_terminal(monkeypatch)
+    with console.progress("evaluating") as advance:
+        for done in (0, 50, 100):
+            advance(done, 1000, "slowly")
+            clock.now += 60
+    assert " 100/1000 about 18 minutes left, slowly" in screen.shown
 
 
 @pytest.mark.parametrize(

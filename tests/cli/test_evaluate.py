@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sr4.evaluation.evaluate import BicubicUpscaler
+
 pytest.importorskip("skimage")
 
 Run = Callable[..., Any]
@@ -91,6 +93,41 @@ def test_degraded_pictures_have_fixed_draws(run: Run, faces: Path) -> None:
     assert first.json["psnr"] == second.json["psnr"]
     assert first.json["psnr"]["value"] < clean.json["psnr"]["value"]
     assert first.json["protocol"]["corruption"].startswith("low_res made by PhotoCorruption(")
+
+
+def test_an_interrupt_says_what_is_lost(
+    run: Run, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the third batch of three, two pictures are done."""
+    whole, calls = BicubicUpscaler.sample, []
+
+    def interrupted(self: BicubicUpscaler, low_res: np.ndarray, **given: Any) -> np.ndarray:
+        calls.append(len(low_res))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return whole(self, low_res, **given)
+
+    monkeypatch.setattr(BicubicUpscaler, "sample", interrupted)
+    report = tmp_path / "report"
+    words = ("--model", "bicubic", "--data", faces, "--scale", 4, "--batch-size", 1)
+    done = run("evaluate", *words, "--out", report)
+    assert (done.code, done.out) == (130, "")
+    assert done.err == (
+        "sr4: interrupted: the work of 2 of 3 pictures is lost, since no scores are kept before "
+        "all are done\n"
+    )
+    assert not report.exists()
+
+
+def test_an_interrupt_before_the_first_picture_has_nothing_to_say(
+    run: Run, faces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sr4.evaluation.evaluate.EfficientNetLite0", interrupted)
+    done = run("evaluate", "--model", "bicubic", "--data", faces, "--scale", 4)
+    assert (done.code, done.out, done.err) == (130, "", "sr4: interrupted\n")
 
 
 class Inception:

@@ -147,6 +147,10 @@ def test_an_interrupt_is_one_line_and_exit_code_130(
     monkeypatch.setattr(sr4.model.folder, "shipped_models", raising(KeyboardInterrupt()))
     done = run("models")
     assert (done.code, done.out, done.err) == (130, "", "sr4: interrupted\n")
+    said = raising(KeyboardInterrupt("2 of 3\nare done"))  # by a command that knows more
+    monkeypatch.setattr(sr4.model.folder, "shipped_models", said)
+    done = run("models")
+    assert (done.code, done.out, done.err) == (130, "", "sr4: interrupted: 2 of 3\\nare done\n")
 
 
 def test_a_warning_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ from sr4.evaluation.report import Evaluation, check_report_folder
 from sr4.evaluation.tally import Tally
 from sr4.evidence.choose import choose
 from sr4.evidence.kinds import Evidence
+from sr4.model.diffusion_model import load_model
 from sr4.pictures.pixels import quantise, to_array
 from sr4.pictures.raster import Raster
 from tests.config.test_calibration import calibration
@@ -110,7 +111,7 @@ def test_results_do_not_depend_on_the_batch_size(
 
 def test_each_picture_and_each_sample_has_its_own_seed(source: Pictures) -> None:
     model = Upscaler()
-    progress: list[tuple[int, int]] = []
+    progress: list[tuple[float, int]] = []
     evaluate(
         model,
         source,
@@ -128,7 +129,40 @@ def test_each_picture_and_each_sample_has_its_own_seed(source: Pictures) -> None
         [1_000_008, 1_000_009],
     ]
     assert {call["sampler"] for call in model.calls} == {"ddim"}
-    assert progress == [(3, 5), (5, 5)]
+    assert progress == [(0, 5), (3, 5), (5, 5)]
+
+
+def test_models_of_ours_tell_each_step_of_each_sample(source: Pictures, tiny_model: Path) -> None:
+    progress: list[tuple[float, int]] = []
+    evaluate(
+        load_model(tiny_model, backend="torch"),
+        source,
+        limit=4,
+        samples=2,
+        steps=2,
+        batch_size=3,
+        features=None,
+        on_progress=lambda done, total: progress.append((done, total)),
+    )
+    shares = [0, 0.75, 1.5, 2.25, 3, 3.25, 3.5, 3.75, 4]
+    assert [done for done, _ in progress] == pytest.approx(shares)
+    assert {total for _, total in progress} == {4}
+
+
+def test_bad_pictures_are_done_too(tmp_path: Path) -> None:
+    (tmp_path / "0.png").write_text("no picture")
+    for number in (1, 2):
+        Image.new("RGB", (32, 32), (90, 80, 10 * number)).save(tmp_path / f"{number}.png")
+    progress: list[tuple[float, int]] = []
+    evaluate(
+        BicubicUpscaler(Degradation(SCALE)),
+        open_source(tmp_path),
+        batch_size=1,
+        features=None,
+        on_progress=lambda done, total: progress.append((done, total)),
+        bad=[],
+    )
+    assert progress == [(0, 3), (2, 3), (3, 3)]
 
 
 def test_samples_give_a_mean_and_a_diversity(fake: Evaluation, source: Pictures) -> None:

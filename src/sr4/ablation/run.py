@@ -68,7 +68,7 @@ class Progress(NamedTuple):
     """What `on_progress` sees; a message is about an event."""
 
     doing: str
-    done: int
+    done: float
     total: int
     message: str | None = None
 
@@ -331,7 +331,6 @@ class _Ablation:
                 return kept
         doing = f"scoring {' '.join(parts)}"
         limit = limit or self.plan.limit
-        self._tell(doing, 0, limit)
         evaluation = evaluate(
             model,
             self.test,
@@ -362,7 +361,7 @@ class _Ablation:
             write_text(path, score.model_dump_json(indent=1) + "\n")
         return score
 
-    def _tell(self, doing: str, done: int, total: int, message: str | None = None) -> None:
+    def _tell(self, doing: str, done: float, total: int, message: str | None = None) -> None:
         if self.on_progress is not None:
             self.on_progress(Progress(doing, done, total, message))
 

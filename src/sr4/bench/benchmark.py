@@ -9,42 +9,45 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from tempfile import TemporaryFile
-from typing import IO, Any
+from time import monotonic
+from typing import IO, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from sr4._version import __version__
+from sr4.bench.left import TimeLeft
+from sr4.bench.plan import PACKAGES, Plan
 from sr4.bench.row import Job, Row
-from sr4.build import build_schedule
-from sr4.config import ModelSettings
-from sr4.data.sources import open_sources
-from sr4.errors import MissingExtraError, SR4Error, UsageError, nearest
-from sr4.machine.installation import how_to_install
+from sr4.errors import SR4Error
 from sr4.machine.processors import processor
-from sr4.model.folder import find_model, read_config, shipped_models
-from sr4.recipes import RECIPES, recipe
-from sr4.runtime import GRAPH
 
-MODELS = ("sr3", "sr4", "sr4-fast")
-STEPS: Mapping[str, tuple[int, ...]] = {"sr3": (2000, 500), "sr4": (50,), "sr4-fast": (4, 2, 1)}
 BASELINE = ("sr3", 2000)  # recipe and steps
-# By backend: its package, and the extra that brings it.
-PACKAGES: Mapping[str, tuple[str, str | None]] = {
-    "onnx": ("onnxruntime", None),
-    "openvino": ("openvino", "openvino"),
-    "torch": ("torch", "train"),
-}
-LIMIT = 200
 
 _ROW = "from sr4.bench.row import main; main()"
 
-OnProgress = Callable[[int, int, str], None]
+
+class Progress(NamedTuple):
+    """What `on_progress` sees.
+
+    Attributes:
+        doing: the row under way, and what is done for it.
+        done: rows that have ended; total: of all.
+        seconds_left: None where that is not known, as before a row was measured.
+        ended: the row that has just been measured, or the line that says why it could not be.
+    """
+
+    doing: str
+    done: int
+    total: int
+    seconds_left: float | None
+    ended: Row | str | None = None
+
+
+OnProgress = Callable[[Progress], None]
 
 
 class Peak(BaseModel):
@@ -62,6 +65,7 @@ class Benchmark(BaseModel):
 
     Attributes:
         failures: a line for each row that could not be measured.
+        missing: the rows that an interrupt has prevented, by their names.
         notes: what else there is to know, such as backends left out.
         data: where the pictures are from; None where speed alone was measured.
         baseline: the row that `times_faster` compares with, by its name; None without one.
@@ -71,6 +75,7 @@ class Benchmark(BaseModel):
 
     rows: tuple[Row, ...]
     failures: tuple[str, ...]
+    missing: tuple[str, ...] = ()
     notes: tuple[str, ...]
     data: str | None
     limit: int
@@ -81,110 +86,39 @@ class Benchmark(BaseModel):
     versions: dict[str, str]
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """One of the models to measure."""
-
-    name: str
-    random: bool
-    has_graph: bool
-    steps: tuple[int, ...]
-
-
-def benchmark(
-    models: Sequence[str] = MODELS,
-    *,
-    backends: Sequence[str] = tuple(PACKAGES),
-    data: Sequence[str] = (),
-    limit: int = LIMIT,
-    quick: bool = False,
-    on_progress: OnProgress | None = None,
-) -> Benchmark:
-    """Measure models on this machine's processor.
-
-    Args:
-        models: each a recipe (with random weights: its speed does not depend on them), a shipped
-            model or a folder, and perhaps steps: "sr4-fast:4,1". Without, those of `STEPS`, or the
-            model's own.
-        backends: of "onnx", "openvino" and "torch", for models that are exported. Those that are
-            not installed are left out. Models without a graph run on torch in float32.
-        data: high-resolution pictures; without any, speed alone is measured.
-        limit: how many of them to score.
-        quick: fewer repeats, and no long picture.
-        on_progress: called with the rows done, the number of all, and what is being done.
-
-    Raises:
-        UsageError: an unknown model or backend, or an impossible number of steps or pictures.
-        DataError: the data is no source of pictures.
-        ModelError: a model folder is damaged.
-        MissingExtraError: nothing asked for is installed, or SSIM is not.
+def benchmark(plan: Plan, on_progress: OnProgress | None = None) -> Benchmark:
+    """Measure the rows of a plan on this machine's processor, one after the other. An interrupt
+    (SIGINT) ends the work with those that are complete.
     """
-    if limit < 1:
-        raise UsageError(f"got a limit of {limit} pictures; expected at least 1")
-    for backend in backends:
-        if backend not in PACKAGES:
-            raise UsageError(f"unknown backend {backend!r}: {nearest(backend, PACKAGES)}")
-    entries = [_entry(text) for text in models]
-    if data:
-        open_sources(data)
-        if find_spec("skimage") is None:
-            raise MissingExtraError("SSIM", "scikit-image", "scores")
-    jobs, notes = _jobs(entries, backends)
-    rows, failures = [], []
-    for number, job in enumerate(jobs):
-        job = job.model_copy(update={"data": tuple(data), "limit": limit, "quick": quick})
+    rows: list[Row] = []
+    failures: list[str] = []
+    notes = list(plan.notes)
+    left = TimeLeft(plan.jobs)
+    began = monotonic()
 
-        def tell(doing: str, number: int = number, job: Job = job) -> None:
-            if on_progress is not None:
-                on_progress(number, len(jobs), f"{job}: {doing}")
+    def tell(doing: str, ended: Row | str | None = None) -> None:
+        done = len(rows) + len(failures)
+        if on_progress is not None:
+            elapsed = 0.0 if ended else monotonic() - began
+            seconds_left = left.after(done, elapsed)
+            on_progress(Progress(doing, done, len(plan.jobs), seconds_left, ended))
 
-        try:
-            rows.append(_measure(job, tell, notes))
-        except SR4Error as error:
-            failures.append(f"{job}: {error}")
-    return _summary(rows, failures, notes, data, limit)
-
-
-def _entry(text: str) -> _Entry:
-    """A model and its steps from "NAME" or "NAME:4,2,1"."""
-    head, colon, tail = text.rpartition(":")
-    with_steps = bool(colon) and all(part.strip().isdecimal() for part in tail.split(","))
-    name = head if with_steps else text
-    known = {*RECIPES, *shipped_models()}
-    if name not in known and not os.path.lexists(name):
-        raise UsageError(f"unknown model {name!r}: {nearest(name, known)}")
-    random = name in RECIPES and name not in shipped_models()
-    folder = None if random else find_model(name)
-    settings: ModelSettings = recipe(name).model if folder is None else read_config(folder)
-    usual = STEPS.get(settings.recipe, (settings.sampling.steps,))
-    own = dict.fromkeys(settings.steps_taken(number, None) for number in usual)
-    steps = tuple(map(int, tail.split(","))) if with_steps else tuple(own)
-    schedule = build_schedule(settings.schedule)
-    for number in steps:
-        if number < 1:
-            raise UsageError(f"got {number} steps for {name!r}; expected at least 1")
-        schedule.times(number)  # a table has no more than its own
-    return _Entry(name, random, folder is not None and (folder / GRAPH).exists(), steps)
-
-
-def _jobs(entries: Sequence[_Entry], backends: Sequence[str]) -> tuple[list[Job], list[str]]:
-    """The rows in their order, and what was left out."""
-    jobs, notes = [], {}
-    for entry in entries:
-        for backend in backends if entry.has_graph else ("torch",):
-            package, extra = PACKAGES[backend]
-            if find_spec(package) is None:
-                alone = f"pip install '{package}'"
-                advice = how_to_install(extra, package) if extra else alone
-                notes[f"rows on {backend} are left out: {advice} for them"] = extra
-                continue
-            jobs += [
-                Job(model=entry.name, random=entry.random, backend=backend, steps=steps)
-                for steps in entry.steps
-            ]
-    if not jobs:
-        raise UsageError(f"got nothing to measure ({'; '.join(notes) or 'no models'})")
-    return jobs, list(notes)
+    missing: tuple[Job, ...] = ()
+    try:
+        for job in plan.jobs:
+            began = monotonic()
+            try:
+                row = _measure(job, tell, notes)
+            except SR4Error as error:
+                failures.append(f"{job}: {error}")
+                tell(str(job), failures[-1])
+            else:
+                rows.append(row)
+                left.add(job, monotonic() - began)
+                tell(str(job), row)
+    except KeyboardInterrupt:
+        missing = plan.jobs[len(rows) + len(failures) :]
+    return _summary(plan, rows, failures, missing, notes)
 
 
 def _measure(job: Job, tell: Callable[[str], None], notes: list[str]) -> Row:
@@ -195,7 +129,7 @@ def _measure(job: Job, tell: Callable[[str], None], notes: list[str]) -> Row:
     """
     found = sys.path[1:] if sys.path[0] == "" else sys.path
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(found), "PYTHONSAFEPATH": "1"}
-    tell("starting")
+    tell(f"{job}: starting")
     with (
         TemporaryFile("w+", encoding="utf-8", errors="replace") as complaints,
         subprocess.Popen(
@@ -218,7 +152,7 @@ def _measure(job: Job, tell: Callable[[str], None], notes: list[str]) -> Row:
                     notes.append(f"{job}: {message['note']}")
                 if "progress" in message:
                     done, total, doing = message["progress"]
-                    tell(f"{done} of {total} {doing}")
+                    tell(f"{job}: {done} of {total} {doing}")
         except BaseException:
             process.kill()
             raise
@@ -246,11 +180,11 @@ def _epitaph(code: int, complaints: IO[str]) -> str:
 
 
 def _summary(
+    plan: Plan,
     rows: Sequence[Row],
     failures: Sequence[str],
+    missing: Sequence[Job],
     notes: Sequence[str],
-    data: Sequence[str],
-    limit: int,
 ) -> Benchmark:
     """The rows, compared with the baseline, and what they were measured with."""
     bases = [row for row in rows if (row.recipe, row.nfe) == BASELINE]
@@ -264,9 +198,10 @@ def _summary(
     return Benchmark(
         rows=tuple(rows),
         failures=tuple(failures),
+        missing=tuple(map(str, missing)),
         notes=tuple(notes),
-        data=open_sources(data).location if data else None,
-        limit=limit,
+        data=plan.data,
+        limit=plan.limit,
         peak=_peak(rows),
         baseline=base.title if base else None,
         processor=processor(),

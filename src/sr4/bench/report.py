@@ -59,6 +59,16 @@ def _cells(row: Row) -> Iterator[str]:
     yield _NONE if row.times_faster is None else _number(row.times_faster)
 
 
+def told(row: Row) -> str:
+    """A row by itself, in one line."""
+    parts = [f"{row.title}: {_milliseconds(row.speed.seconds)} ms a picture"]
+    parts += ["computed"] if row.speed.computed else []
+    if row.quality is not None:
+        scores = [(metric.title, row.quality[metric.field]) for metric in _SCORES]
+        parts += [f"{title} {score}" for title, score in scores if score is not None]
+    return ", ".join(parts)
+
+
 def _milliseconds(spread: Spread) -> str:
     median, low, high = (_number(1000 * one) for one in (spread.median, spread.low, spread.high))
     return f"{median} [{low}, {high}]"
@@ -158,6 +168,7 @@ def _markdown(benchmark: Benchmark, with_plot: bool) -> Iterator[str]:
         ("Legend", list(legend(benchmark))),
         ("Notes", list(notes(benchmark))),
         ("Failures", benchmark.failures),
+        ("Missing, since it was interrupted", benchmark.missing),
     ):
         if lines:
             yield ""

@@ -255,7 +255,7 @@ def _score(
         source,
         limit=job.limit,
         steps=job.steps,
-        on_progress=lambda done, total: tell(done, total, "pictures scored"),
+        on_progress=lambda done, total: tell(int(done), total, "pictures scored"),
     )
     # Of the distances, tables show the kernel distance alone.
     return evaluation, tuple(one for one in evaluation.notes if not one.startswith("fd_"))

@@ -13,7 +13,9 @@ from time import monotonic
 from types import FrameType
 from typing import Any, TextIO
 
-Advance = Callable[[int, int, str], None]
+from sr4.batch.pace import Pace
+
+Advance = Callable[[float, int, str], None]
 """Moves a progress bar: amount done, amount in all, a short text shown beside the bar."""
 
 Show = Callable[[float, str, float | None], None]
@@ -105,16 +107,18 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 @contextmanager
 def progress(label: str) -> Iterator[Advance]:
-    """A progress bar on stderr; where that is no terminal, a line now and then, more and more
-    seldom, and none for short work.
+    """A progress bar on stderr, with the time that is left; where that is no terminal, a line now
+    and then, more and more seldom, and none for short work.
     """
+    paces = _Paces()
     if not _is_terminal(sys.stderr):
-        yield _counted_lines(label)
+        yield _counted_lines(label, paces)
         return
-    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
+    # Rich's own column of the time looks back half a minute only, and many steps take longer.
+    from rich.progress import MofNCompleteColumn
 
-    with _bar(label, MofNCompleteColumn(), TimeRemainingColumn()) as advance:
-        yield advance
+    with _bar(label, MofNCompleteColumn()) as show:
+        yield lambda done, total, text: show(done, total, _beside(paces.left(done, total), text))
 
 
 @contextmanager
@@ -128,8 +132,7 @@ def shares(label: str) -> Iterator[Show]:
     from rich.progress import TaskProgressColumn
 
     def show(share: float, name: str, left: float | None) -> None:
-        time = "" if left is None or share == 1 else f"{about(left)} left, "
-        advance(1000 * share, 1000, f"{time}{name}")
+        advance(1000 * share, 1000, _beside(None if share == 1 else left, name))
 
     with _bar(label, TaskProgressColumn()) as advance:
         yield show
@@ -151,12 +154,34 @@ class _LinesDue:
         return True
 
 
-def _counted_lines(label: str) -> Advance:
+class _Paces:
+    """The time that is left of an amount of work, by its pace; another amount has its own."""
+
+    def __init__(self) -> None:
+        self._pace, self._done, self._total = Pace(), 0.0, 0
+
+    def left(self, done: float, total: int) -> float | None:
+        """Seconds; None where that is not known yet, and once all is done."""
+        if total != self._total or done < self._done:
+            self._pace = Pace()
+        self._done, self._total = done, total
+        found = self._pace.left(done / total, monotonic()) if total else None
+        return found if done < total else None
+
+
+def _beside(left: float | None, text: str) -> str:
+    """What is shown beside a bar."""
+    time = [] if left is None else [f"{about(left)} left"]
+    return ", ".join([*time, *([text] if text else [])])
+
+
+def _counted_lines(label: str, paces: _Paces) -> Advance:
     lines = _LinesDue()
 
-    def advance(done: int, total: int, text: str) -> None:
+    def advance(done: float, total: int, text: str) -> None:
+        told = _beside(paces.left(done, total), text)
         if done < total and lines.is_due():
-            note(f"sr4: {label}: {done:,} of {total:,}{', ' if text else ''}{text}")
+            note(f"sr4: {label}: {int(done):,} of {total:,}{', ' if told else ''}{told}")
 
     return advance
 

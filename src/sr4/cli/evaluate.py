@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -177,7 +178,7 @@ def evaluate(
     source = open_sources(data, channels, data_range)
     console.note_left_out(source.left_out)
     bad: list[str] = []
-    with console.progress("evaluating") as advance:
+    with _progress() as advance:
         evaluation = score(
             upscaler,
             source,
@@ -192,7 +193,7 @@ def evaluate(
             calibration=None if fitting else _calibration(upscaler, settings, corruption),
             calibrator=None if fitting is None else fitting.calibrator,
             inception=network,
-            on_progress=lambda done, total: advance(done, total, ""),
+            on_progress=advance,
             bad=bad,
         )
     for why in bad:
@@ -211,6 +212,28 @@ def evaluate(
     for text in evaluation.notes:
         console.note(f"sr4: note: {text}")
     return 1 if bad else 0
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[float, int], None]]:
+    """A bar of the pictures that are done. An interrupt says of how many the work is lost."""
+    done, total = 0.0, 0
+
+    def advance(now: float, count: int) -> None:
+        nonlocal done, total
+        done, total = now, count
+        move(now, count, "")
+
+    try:
+        with console.progress("evaluating") as move:
+            yield advance
+    except KeyboardInterrupt as stop:
+        if done < 1:
+            raise
+        raise KeyboardInterrupt(
+            f"the work of {int(done):,} of {total:,} pictures is lost, since no scores are kept "
+            "before all are done"
+        ) from stop
 
 
 def _check_options(model: str, options: Mapping[str, object]) -> None:

@@ -140,8 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has left, say `head`
         console.abandon_stdout()
         return 1
-    except KeyboardInterrupt:
-        console.note("sr4: interrupted")
+    except KeyboardInterrupt as stop:
+        console.note(f"sr4: interrupted{f': {stop}' if str(stop) else ''}")
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - whatever it is, people get one line
         if os.environ.get("SR4_DEBUG"):

@@ -256,7 +256,7 @@ def _train(
         )
 
 
-def _ignore(done: int, total: int, text: str) -> None:
+def _ignore(done: float, total: int, text: str) -> None:
     """Progress where nobody looks."""
 
 

@@ -261,9 +261,9 @@ class _Chain:
         random = self._random
         deviation = max(1.0, most * self._strength) * (0.04 + 0.96 * random.random() ** _RARE)
         is_shot, is_grey = random.random() < 0.4, random.random() < 0.4
-        levels = (0.4 * deviation, deviation) if is_shot else (deviation, 0.0)
+        gaussian, shot = (0.4 * deviation, deviation) if is_shot else (deviation, 0.0)
         before = self._x
-        self._x = noisy(before, *levels, random, grey=is_grey)
+        self._x = noisy(before, gaussian, shot, random, grey=is_grey)
         added = (self._x - before)[_GREEN]
         self._grain = added if self._grain is None else self._grain + added
 

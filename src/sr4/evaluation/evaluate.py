@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ from sr4.data.evaluation import EvaluationBatch, evaluation_batches
 from sr4.data.sources import Source
 from sr4.degradation import Degradation
 from sr4.degradation.known import Known
+from sr4.diffusion.samplers import Step
 from sr4.errors import MissingExtraError, ModelError, UsageError
 from sr4.evaluation.calibration import Calibrator
 from sr4.evaluation.features import EfficientNetLite0, FeatureExtractor, InceptionV3
@@ -31,6 +33,7 @@ from sr4.evidence.choose import choose, pillow_origin
 from sr4.evidence.constraint import Constraint
 from sr4.files.paths import plain
 from sr4.machine.optional import require
+from sr4.model.diffusion_model import DiffusionModel
 from sr4.pictures.pixels import quantise
 from sr4.pictures.raster import from_pil
 
@@ -147,7 +150,7 @@ def evaluate(
     calibrator: Calibrator | None = None,
     features: FeatureExtractor | Literal["auto"] | None = "auto",
     inception: InceptionV3 | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[float, int], None] | None = None,
     bad: list[str] | None = None,
 ) -> Evaluation:
     """Upscale the degraded pictures of a source and compare the 8-bit results with the originals.
@@ -179,7 +182,8 @@ def evaluate(
             and "auto" too if the packages they need are not installed. `perceptual` needs
             EfficientNet-Lite0, which is what "auto" stands for.
         inception: what `kid` and `fid` are computed with; None leaves both out.
-        on_progress: called with the pictures done and the number of all after each batch.
+        on_progress: called with the pictures done, of those that are being drawn a share, and the
+            number of all: at the start, after each step of models of ours, and after each batch.
         bad: gets what is wrong with each picture that cannot be read or is too small. Those are
             left out, and counted in the notes; without the list, such a picture is an error.
 
@@ -195,7 +199,9 @@ def evaluate(
     options: dict[str, Any] = {"steps": steps, "sampler": sampler, "consistency": consistency}
     if detail is not None:  # only models of ours know it
         options["detail"] = detail
-    sampling = _Sampling(model, options, samples, seed, calibrator)
+    total = min(len(source), limit or len(source))
+    tell = partial(_tell, on_progress, total)
+    sampling = _Sampling(model, options, samples, seed, calibrator, tell)
     extractors, notes = _extractors(features, inception)
 
     tally = Tally(
@@ -206,7 +212,7 @@ def evaluate(
         perceptual=shared_distance(extractors.get("efflite0")),
         calibration=calibration if samples > 1 else None,
     )
-    total = min(len(source), limit or len(source))
+    tell(0)
     for batch in evaluation_batches(
         source,
         degradation=model.degradation,
@@ -217,8 +223,7 @@ def evaluate(
         least=1 if bad is None else max(SSIM_WINDOW + 2 * border, tally.least),
     ):
         tally.add(batch, *sampling.draws(batch))
-        if on_progress:
-            on_progress(len(tally.names), total)
+        tell(batch.position + len(batch.names))
 
     notes += [f"{len(bad)} of the {total} pictures are bad and were left out"] if bad else []
     distances, distance_notes = tally.distances(seed)
@@ -247,6 +252,11 @@ def evaluate(
         shares=tally.shares(),
         examples=tally.examples(),
     )
+
+
+def _tell(on_progress: Callable[[float, int], None] | None, total: int, done: float) -> None:
+    if on_progress is not None:
+        on_progress(done, total)
 
 
 def _check(
@@ -292,13 +302,14 @@ def _extractors(
 
 @dataclass
 class _Sampling:
-    """Draws results in 8 bits and counts the time."""
+    """Draws results in 8 bits, counts the time, and tells how many pictures are drawn."""
 
     model: Upscaler
     options: dict[str, Any]
     samples: int
     seed: int
-    calibrator: Calibrator | None = None
+    calibrator: Calibrator | None
+    tell: Callable[[float], None]
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
@@ -334,10 +345,19 @@ class _Sampling:
     def _draw(
         self, batch: EvaluationBatch, number: int, evidence: Mapping[str, Any]
     ) -> NDArray[np.float32]:
+        count = len(batch.names)
+
+        def look(step: Step) -> None:
+            share = (number + step.number / step.total) / self.samples
+            if share < 1:  # they are done once they are scored
+                self.tell(batch.position + share * count)
+
+        watched = {"on_step": look} if isinstance(self.model, DiffusionModel) else {}
+        options = {**self.options, **evidence, **watched}
         first = self.seed + number * SAMPLE_STRIDE + batch.position
-        seeds = list(range(first, first + len(batch.names)))
+        seeds = list(range(first, first + count))
         began = time.perf_counter()
-        result = self.model.sample(batch.low_res, seeds=seeds, **self.options, **evidence)
+        result = self.model.sample(batch.low_res, seeds=seeds, **options)
         self.seconds += time.perf_counter() - began
         if result.shape != batch.high_res.shape:
             raise ModelError(
@@ -347,7 +367,7 @@ class _Sampling:
         if not np.all(np.isfinite(result)):
             raise ModelError(
                 f"the model {self.model.name!r} gave numbers that are not finite for "
-                f"{batch.names[0]!r} or one of the {len(batch.names) - 1} pictures after it; "
+                f"{batch.names[0]!r} or one of the {count - 1} pictures after it; "
                 "expected values in [-1, 1]: its weights may be damaged"
             )
         return result

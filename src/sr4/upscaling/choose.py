@@ -12,7 +12,8 @@ from sr4.evidence.jpeg import quality_of
 from sr4.model.folder import DEFAULT_MODEL, PHOTO_MODEL
 from sr4.pictures import Raster, read_picture, read_size
 
-_FACE_SIDES = frozenset(range(16, 33))  # of low-res faces that the model for them knows, in pixels
+FACE_SIDES = frozenset(range(16, 33))
+"""Of low-res faces that the model for them knows, in pixels."""
 # Of a JPEG file of a face, below which the model for faces, which has seen none, takes what the
 # compression left for features.
 _LEAST_QUALITY = 90
@@ -25,7 +26,7 @@ def is_face(content: Path | bytes) -> bool:
     A picture that cannot be read is none: the error is for whoever needs its pixels.
     """
     try:
-        if not {*read_size(content)} <= _FACE_SIDES:
+        if not {*read_size(content)} <= FACE_SIDES:
             return False
         seen = is_face_raster(read_picture(content).frames[0])
         return seen and not is_spoilt(file_origin(content))
@@ -37,7 +38,7 @@ def is_face_raster(raster: Raster) -> bool:
     """Whether pixels show a face and nothing else, as `is_face` says of a file."""
     from sr4.upscaling.recogniser import recogniser
 
-    if not {*raster.size} <= _FACE_SIDES or raster.colour == "bands":
+    if not {*raster.size} <= FACE_SIDES or raster.colour == "bands":
         return False
     return recogniser().is_face(np.asarray(raster.with_bits(8).to_pil().convert("RGB")))
 
