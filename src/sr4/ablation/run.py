@@ -46,8 +46,8 @@ from sr4.data.sources import Source
 from sr4.errors import DataError
 from sr4.evaluation.evaluate import BicubicUpscaler, Upscaler, evaluate
 from sr4.evaluation.features import InceptionV3
+from sr4.evaluation.optional import require
 from sr4.files.whole import write_text
-from sr4.machine.optional import require
 from sr4.machine.processors import processor
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.model.folder import find_model, read_config

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sr4.machine.optional import require
+from sr4.evaluation.optional import require
 
 MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 """Of the pixels of ImageNet in [0, 1], which the networks have subtracted."""

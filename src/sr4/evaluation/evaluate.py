@@ -24,6 +24,7 @@ from sr4.errors import MissingExtraError, ModelError, UsageError
 from sr4.evaluation.calibration import Calibrator
 from sr4.evaluation.features import EfficientNetLite0, FeatureExtractor, InceptionV3
 from sr4.evaluation.metrics import SSIM_WINDOW
+from sr4.evaluation.optional import require
 from sr4.evaluation.perceptual import shared_distance
 from sr4.evaluation.protocol import SAMPLE_STRIDE, protocol
 from sr4.evaluation.report import Evaluation
@@ -32,7 +33,6 @@ from sr4.evaluation.tally import Tally
 from sr4.evidence.choose import choose, pillow_origin
 from sr4.evidence.constraint import Constraint
 from sr4.files.paths import plain
-from sr4.machine.optional import require
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.pictures.pixels import quantise
 from sr4.pictures.raster import from_pil

@@ -20,7 +20,7 @@ from PIL import Image
 
 from sr4.errors import MissingExtraError, ModelError, UsageError, reason
 from sr4.evaluation.efficientnet import DEVIATION, MEAN, STEM, feature_maps, pretrained
-from sr4.machine.optional import require
+from sr4.evaluation.optional import require
 
 Features = NDArray[np.floating[Any]]
 INPUT_SIZE = 224

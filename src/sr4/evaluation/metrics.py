@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sr4.degradation import Degradation
 from sr4.errors import UsageError
-from sr4.machine.optional import require
+from sr4.evaluation.optional import require
 
 Float64 = NDArray[np.float64]
 

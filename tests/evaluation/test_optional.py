@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from sr4.errors import MissingExtraError
-from sr4.machine.optional import require
+from sr4.evaluation.optional import require
 
 
 def test_a_module_that_is_there_is_given() -> None:
