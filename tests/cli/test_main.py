@@ -244,6 +244,6 @@ def test_a_bar_on_a_terminal_and_none_in_a_pipe(
     os.close(parent)
     assert "preparing" in shown
     assert "1/1" in shown
-    assert out.startswith(f"{tmp_path / 'one'}  1 pictures of 16x16")
+    assert out.startswith(f"{tmp_path / 'one'}  1 picture, 16x16, in 1 shard")
     piped = process(*words, tmp_path / "two", stdout=subprocess.PIPE)
     assert piped.communicate()[1] == ""

@@ -105,9 +105,10 @@ def prepare(
 def _told(manifest: Manifest) -> str:
     """What shards hold, and, where that is not all of the source, that the rest of it is there."""
     left, size, shards = len(manifest.skipped), manifest.size, len(manifest.shards)
-    count = f"{manifest.count:,}" + (f" of {manifest.count + left:,}" if left else "")
+    count, total = manifest.count, manifest.count + left
     return (
-        f"{count} pictures, {size}x{size}, in {shards:,} {'shard' if shards == 1 else 'shards'}"
+        f"{count:,} {f'of {total:,} ' if left else ''}picture{'s' * (total != 1)}, {size}x{size}, "
+        f"in {shards:,} shard{'s' * (shards != 1)}"
         + (f"; {left:,} left out, all others are there" if left else "")
     )
 
