@@ -20,6 +20,7 @@ from sr4.evidence.kinds import exact, nothing
 from sr4.evidence.sets import LEVEL
 from sr4.pictures import read_picture
 from sr4.pictures.pixels import quantise, to_array
+from sr4.pictures.raster import from_pil
 from sr4.upscaling.pipeline import Pipeline
 
 pytest.importorskip("jpegio")
@@ -333,6 +334,8 @@ def test_a_webp_file_is_held_to_what_its_compression_has_left(
     assert found.kind == kind
     with Image.open(path) as opened:
         assert found.kind == choose(read_picture(path).frames[0], pillow_origin(opened)).kind
+        opened.paste((9, 9, 9), (3, 3, 4, 4))
+        assert choose(from_pil(opened), pillow_origin(opened)).kind == "exact"
     assert of_file(path, "exact").kind == "exact"
     if kind == "noise":
         assert found.known == found.known._replace(noise=0.0, quality=None)

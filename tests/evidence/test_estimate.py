@@ -65,16 +65,37 @@ def test_texture_everywhere_is_not_taken_for_noise() -> None:
 
 
 @pytest.mark.parametrize("colours", [16, 64, 256])
-def test_dithering_is_measured_by_the_distance_of_colours(colours: int) -> None:
-    """Measured: 0.8 to 1.6 of what was lost."""
+@pytest.mark.parametrize("tint", [None, (1.0, 1.0, 1.0), (1.0, 0.8, 0.55)])
+def test_dithering_is_measured_by_dithering_again(
+    colours: int, tint: tuple[float, float, float] | None
+) -> None:
+    """Measured: 0.6 to 1.2 of what was lost, in colour, in grey and in sepia."""
     unit = natural(0, 256)
     pixels = quantise(0.85 * unit[:1] + 0.1 * unit)  # little colour, as photographs have
+    if tint is not None:
+        pixels = (pixels[..., :1] * np.array(tint)).astype(np.uint8)
     few = dithered(pixels, colours)
     lost = np.sqrt(((few - pixels.astype(float)) ** 2).mean())
-    noise = estimated_noise(to_array(few))
-    assert 0.7 * lost < estimated_dithering(few, noise) < 1.8 * lost
-    assert estimated_dithering(few, 0.0) == 0  # a drawing
-    assert estimated_dithering(np.full((4, 4, 3), 7, np.uint8), 5.0) == 0  # one colour
+    assert 0.55 * lost < estimated_dithering(few) < 1.4 * lost
+
+
+def test_what_is_not_seen_has_no_part_in_dithering() -> None:
+    few = dithered(quantise(np.broadcast_to(natural(0, 256)[:1], (3, 256, 256))), 16)
+    there, opaque = few.copy(), np.ones((256, 256), bool)
+    opaque[:, 100:] = False
+    there[:, 100:] = few[0, 0]
+    expected = estimated_dithering(few[:, :96])
+    assert estimated_dithering(there, opaque) == pytest.approx(expected, rel=0.1)
+    assert estimated_dithering(there) == 0  # of a drawing, by all that is flat
+    assert estimated_dithering(there, np.zeros_like(opaque)) == 0
+
+
+def test_drawings_are_not_dithered() -> None:
+    drawing = np.full((96, 96, 3), 255, np.uint8)
+    drawing[20:50, 10:40], drawing[60:90, 30:31] = (200, 30, 30), 0
+    assert estimated_dithering(drawing) == 0
+    many = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
+    assert estimated_dithering(many) == 0  # has no palette
 
 
 def test_noise_that_all_channels_share_is_measured() -> None:

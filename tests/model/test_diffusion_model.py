@@ -154,6 +154,20 @@ def test_without_consistency_the_result_is_what_the_network_says(shape: tuple[in
     np.testing.assert_allclose(model.degradation(bound), 0, atol=1e-5)
 
 
+def test_all_steps_but_the_last_are_kept_to_what_fits() -> None:
+    """The last is the network's word alone, from which the result is made to fit."""
+    network = Recorder(lambda x_t, log_snr: np.full_like(x_t, 0.5))
+    config = make_config(objective=ObjectiveSettings(prediction="x0"))
+    model, seen = DiffusionModel(config, network, "half"), list[Step]()
+    low_res = np.zeros((1, 3, 8, 8), np.float32)
+    result = model.sample(low_res, seeds=[0], steps=3, on_step=seen.append)
+    frame = model.frame(low_res)
+    *before, last = [model.degradation(frame.decode(step.x_0)) for step in seen]
+    np.testing.assert_allclose(before, 0, atol=1e-5)
+    np.testing.assert_allclose(last, 0.5, atol=1e-5)
+    np.testing.assert_allclose(model.degradation(result), 0, atol=1e-5)
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     height=st.integers(1, 40),

@@ -31,6 +31,7 @@ _MANY_PIXELS = 2**31  # of a picture, where nobody tells how much memory there i
 _LARGE = 2**28  # bytes of a result up from which it may not fit
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _FLOAT = 4  # bytes of a channel of a pixel while it is drawn
+_FRAMES_SEEN = 8  # at most, of an animation, for its dithering
 
 
 @dataclass
@@ -144,18 +145,20 @@ def _evidences(
     picture: Picture, content: Path | bytes, options: UpscaleOptions
 ) -> Sequence[Evidence]:
     """What each frame says; those of an animation, whose pixels are what they are, by options
-    alone, but for dithering, which is that of the first frame.
+    alone, but for the dithering of those with a palette, which is the strongest of some frames for
+    all of them: else they would flicker.
     """
-    from sr4.evidence.choose import choose, file_origin
+    from sr4.evidence.choose import AUTO, choose, dithering, file_origin
+    from sr4.evidence.estimate import STRONG_NOISE
 
     kind = "none" if options.consistency is False else options.evidence
     of_frame = partial(choose, kind=kind, noise=options.noise, blur=options.blur)
     origin = file_origin(content)
     if len(picture.frames) > 1:
-        if origin is not None and origin.is_indexed:
-            of_first = of_frame(picture.frames[0], origin)
-            if of_first.kind == "noise":
-                of_frame = partial(of_frame, noise=of_first.known.noise)
+        if origin is not None and origin.is_indexed and (kind, options.noise) == (AUTO, None):
+            some = picture.frames[:: -(-len(picture.frames) // _FRAMES_SEEN)]
+            if (noise := max(map(dithering, some))) >= STRONG_NOISE:
+                of_frame = partial(of_frame, noise=round(noise, 2))
         origin = None
     return [of_frame(frame, origin) for frame in picture.frames]
 

@@ -161,7 +161,9 @@ def check_output(out: str | Path) -> None:
     refuse_unreachable(Path(out))
 
 
-def is_file_name(out: str | Path, suffix: str | None, *, single: bool) -> bool:
+def is_file_name(
+    out: str | Path, suffix: str | None, *, single: bool, is_named: bool = True
+) -> bool:
     """Whether an output names the file of a picture, rather than a folder.
 
     Args:
@@ -169,6 +171,8 @@ def is_file_name(out: str | Path, suffix: str | None, *, single: bool) -> bool:
         suffix: that results are to have; None or "same" for no certain one.
         single: whether there is one picture, whose result may be a file. Several go into a folder
             of any name.
+        is_named: whether that one was named, rather than found by a pattern, which may find several
+            another time.
 
     Raises:
         UsageError: it names a file of another format, or of one that cannot be written.
@@ -177,7 +181,7 @@ def is_file_name(out: str | Path, suffix: str | None, *, single: bool) -> bool:
     if os.path.basename(out) in ("", os.curdir) or os.path.isdir(out):
         return False
     if own not in NAMED:
-        if single and own:
+        if single and is_named and own:
             raise UsageError(
                 f"got the output {str(out)!r}; expected a picture's name, which ends in one of "
                 f"{', '.join(WRITE_SUFFIXES)}, or a folder: {_slip(own)}end the name of a new "

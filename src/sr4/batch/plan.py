@@ -170,7 +170,8 @@ def plan_pictures(
 
     single = len(inputs) == 1 and len(found) == 1
     single = single and not os.path.isdir(inputs[0]) and found[0].packed is None
-    to_file = out is not None and is_file_name(out, suffix, single=single)
+    is_named = single and found[0].is_named
+    to_file = out is not None and is_file_name(out, suffix, single=single, is_named=is_named)
     if out is not None and found and not single and (to_file or os.path.isfile(out)):
         raise UsageError(
             f"got the output file {str(out)!r} for {len(found)} pictures; expected a folder: "

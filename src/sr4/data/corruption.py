@@ -39,8 +39,8 @@ _GREEN = slice(1, 2)
 
 # Exponent of a uniform number; 1 would draw weak hits as often as strong ones.
 _TOWARDS_STRONG = 0.7
-_HARD = 0.05  # share with hard edges
 _RARE = 4  # the same of noise, which seldom is that of a dark room
+_HARD = 0.05  # share with hard edges
 
 
 class Corrupted(NamedTuple):
@@ -151,7 +151,7 @@ class SecondOrderCorruption:
             low_res = degradation.observe(high_res).astype(np.float32)
             return Corrupted(low_res, self._told(CLEAN, random), is_clean=True)
         if random.random() < _HARD:
-            pixels = quantise(nearest(high_res, degradation.scale))
+            pixels = quantise(nearest(high_res, degradation.scale, random))
             return Corrupted(to_array(pixels), self._told(CLEAN, random))
         strength = self.strength * random.random() ** _TOWARDS_STRONG
         chain = _Chain(high_res, degradation.scale, strength, random)
@@ -341,11 +341,13 @@ def _deviation(noise: Float64) -> float:
     return 127.5 * math.sqrt(np.mean(noise**2))
 
 
-def nearest(x: Float64, scale: int) -> Float64:
+def nearest(x: Float64, scale: int, random: np.random.Generator) -> Float64:
     """(C, H, W) to (C, H / scale, W / scale), of one pixel each, without smoothing: the hard edges
-    of letters on old screens, of pixel art, and of programs that shrink pictures so.
+    of letters on old screens, of pixel art, and of programs that shrink pictures so. Of a square of
+    an even number of pixels one of the two next to its centre, since there is none in the middle.
     """
-    return x[:, scale // 2 :: scale, scale // 2 :: scale]
+    rows, columns = (int(random.choice([(scale - 1) // 2, scale // 2])) for _ in range(2))
+    return x[:, rows::scale, columns::scale]
 
 
 def dithered(pixels: Pixels, colours: int) -> Pixels:

@@ -189,7 +189,7 @@ def _along_rows(x: Array, runs: tuple[Run, ...], height: int) -> Array:
     planes, _, width = x.shape
     found = np.empty((planes, height, width), x.dtype)
     lanes = _Lanes.of(runs, width)
-    if len(runs) == lanes.count == runs[0].repeats:  # a small picture: nothing to take apart
+    if len(runs) == lanes.count == runs[0].repeats == 1:  # small: nothing to take apart
         return np.matmul(runs[0].matrix, x[:, runs[0].columns], out=found)
 
     def do(start: int, stop: int) -> None:
@@ -219,7 +219,7 @@ def _along_columns(x: Array, runs: tuple[Run, ...], width: int) -> Array:
     planes, height, before = x.shape
     found = np.empty((planes, height, width), x.dtype)
     lanes = _Lanes.of(runs, height)
-    if len(runs) == lanes.count == runs[0].repeats:
+    if len(runs) == lanes.count == runs[0].repeats == 1:
         return np.matmul(x[..., runs[0].columns], runs[0].matrix.T, out=found)
 
     def do(start: int, stop: int) -> None:

@@ -65,7 +65,7 @@ class Origin:
         is_read_here: whether the pixels were read from it by us, so that nobody has changed them.
         is_indexed: whether its pixels are those of a palette, as in GIF files.
         compression: deviation of what lossy compression other than JPEG has changed, in levels of
-            255, where the file tells it.
+            255, where the file tells it; 0 if the pixels are not its own any more.
     """
 
     format: str
@@ -107,7 +107,20 @@ def pillow_origin(image: Image.Image) -> Origin | None:
         with suppress(OSError, ValueError):
             source = Path(name) if name and Path(name).is_file() else _bytes(image)
     found = _origin(image, source)
+    if found.compression and not _is_unchanged(image, source):
+        found = replace(found, compression=0.0)
     return replace(found, orientation=orientation(image)) if found.is_jpeg else found
+
+
+def _is_unchanged(image: Image.Image, source: Path | bytes | None) -> bool:
+    """Whether the pixels of a picture are still those of its file."""
+    try:
+        with decoding(source or b"") as (stream, _), open_stream(stream) as file:
+            return (file.mode, file.size) == (image.mode, image.size) and (
+                file.tobytes() == image.tobytes()
+            )
+    except PictureError:
+        return False
 
 
 def _bytes(image: Image.Image) -> bytes | None:
@@ -244,9 +257,8 @@ def choose(
             "(noise, --noise)"
         )
     if is_asked_for or (noise is None and can_see and kind == AUTO and origin is not None):
-        seen = estimated_noise(raster.unit)
-        if origin is not None and origin.is_indexed:
-            seen = estimated_dithering(raster.pixels, seen)
+        is_indexed = origin is not None and origin.is_indexed
+        seen = dithering(raster) if is_indexed else estimated_noise(raster.unit)
         noise = round(seen, 2) if is_asked_for or seen >= STRONG_NOISE else 0.0
     if kind == AUTO and origin is not None and origin.compression > _LITTLE:
         known = Known(noise or 0.0, known.blur, None)
@@ -260,6 +272,12 @@ def choose(
     if is_asked_for:
         return replace(plain, notes=("it shows no noise: its pixels count as exact",))
     return plain
+
+
+def dithering(raster: Raster) -> float:
+    """The noise that dithering has left in a raster from a palette; see `estimated_dithering`."""
+    opaque = None if raster.alpha is None else raster.alpha > 0
+    return min(estimated_dithering(raster.pixels, opaque), MAX_NOISE)
 
 
 def _of_jpeg(raster: Raster, origin: Origin, known: Known, blur: float) -> Evidence:

@@ -30,7 +30,9 @@ _ALONE = 16 * LEVEL  # by which a pixel may exceed all its neighbours where noth
 
 
 class Corrects(Protocol):
-    """What brings pictures x (B, C, H, W) nearer to an input, in every step of a sampler."""
+    """What brings pictures x (B, C, H, W) nearer to an input, in all steps of a sampler but the
+    last.
+    """
 
     def correct(self, x: Array) -> Array:
         """Same shape."""

@@ -1,7 +1,7 @@
 """Estimates of noise, blur and JPEG compression from pixels alone.
 
-All take pictures (C, h, w) in [-1, 1], of one channel or of RGB. How far they are off is measured
-in docs/evidence.md.
+All but that of dithering take pictures (C, h, w) in [-1, 1], of one channel or of RGB. How far they
+are off is measured in docs/evidence.md.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageFilter
 
 from sr4.evidence.boxes import components_of
 from sr4.evidence.jpeg import Tables, standard_tables, upsampled_samples
@@ -31,8 +32,11 @@ _ROUNDING = 1 / 12  # its variance
 _GREY_EDGE, _COLOUR_EDGE = 7, 5  # of the patches whose covariance tells the noise
 _MOST_PATCHES = 20_000
 _FEWEST_PATCHES = 4  # for each value of a patch
-_DRAWN = 0.2  # share of the distance of colours below which noise is that of a drawing: none
 _EDGE = 384  # of the part of a picture, about its centre, that is searched for a grid
+_DITHERED = 1024  # the same of what is dithered again
+_MOST_COLOURS = 256
+_AGAIN = 1.2  # by which the first dithering of photographs loses more than one of what it has left
+_DRAWN = 0.05  # of what is lost in all, below which the flattest patches are those of a drawing
 
 
 class Recognised(NamedTuple):
@@ -82,25 +86,47 @@ def estimated_noise(unit: NDArray[Any]) -> float:
     return float(np.sqrt(min(np.mean(found), max(together))))
 
 
-def estimated_dithering(pixels: NDArray[np.uint8], noise: float) -> float:
+def estimated_dithering(
+    pixels: NDArray[np.uint8], opaque: NDArray[np.bool_] | None = None
+) -> float:
     """The deviation, in levels of 255, of what was lost when a picture was brought to few colours,
-    with dithering or without: about that of its pixels from the next colour, in the root mean
-    square. 0 for drawings, whose few colours are their own.
+    with dithering or without. 0 for drawings, which have areas of one colour, and for pictures of
+    more than 256 colours.
+
+    What dithering has left is made smooth and dithered again with the same colours: that loses
+    about as much.
 
     Args:
-        pixels: (h, w, C) of a picture with a palette.
-        noise: `estimated_noise` of it. That looks at the flattest parts, where colours are near
-            each other, and so tells too little, but tells a drawing from a photograph.
+        pixels: (h, w, 1 or 3) of a picture with a palette.
+        opaque: (h, w), the pixels that are seen; all by default.
     """
-    used, counts = np.unique(pixels.reshape(-1, pixels.shape[2]), axis=0, return_counts=True)
-    if len(used) == 1:
+    rows, columns = (
+        slice(max(0, (side - _DITHERED) // 2), (side + _DITHERED) // 2) for side in pixels.shape[:2]
+    )
+    seen = pixels[rows, columns]
+    whole = _patches(np.ones(seen.shape[:2]) if opaque is None else opaque[rows, columns]) == 1
+    picture = Image.fromarray(np.broadcast_to(seen, (*seen.shape[:2], 3)).copy())
+    colours = picture.getcolors(_MOST_COLOURS)
+    if colours is None or not whole.any():
         return 0.0
-    # One colour after the other: all at once would not bound the memory.
-    nearest = [
-        np.partition(np.mean((used - one.astype(np.float64)) ** 2, axis=1), 1)[1] for one in used
-    ]
-    distance = float(np.sqrt(np.average(nearest, weights=counts)))
-    return distance if noise > _DRAWN * distance else 0.0
+    palette = Image.new("P", (1, 1))
+    values = np.array([colour for _, colour in colours], np.uint8)
+    palette.putpalette(np.resize(values, (_MOST_COLOURS, 3)).tobytes())  # again, or there is black
+    smooth = picture.filter(ImageFilter.GaussianBlur(1))
+    again = smooth.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).convert("RGB")
+    squares = (np.asarray(again, np.float64) - np.asarray(smooth, np.float64)) ** 2
+    lost = np.sqrt(_patches(squares.mean(axis=2))[whole])
+    deviation = float(np.sqrt(np.mean(lost**2)))
+    is_drawn = np.quantile(lost, _FLATTEST) < _DRAWN * deviation
+    return 0.0 if is_drawn else _AGAIN * deviation
+
+
+def _patches(picture: NDArray[Any]) -> Float64:
+    """The means of whole patches of a picture (h, w)."""
+    rows, columns = (side // _PATCH for side in picture.shape)
+    split = picture[: rows * _PATCH, : columns * _PATCH].reshape(rows, _PATCH, columns, _PATCH)
+    found: Float64 = split.mean(axis=(1, 3), dtype=np.float64)
+    return found
 
 
 def _noise_of_spectrum(unit: NDArray[Any], edge: int) -> float:

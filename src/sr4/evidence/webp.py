@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +15,7 @@ _DEVIATION_AT_0, _DEVIATION_PER_STEP = 0.76, 0.095
 
 _FRAME_HEADER = 10  # bytes: tag, start code, width and height
 _START_CODE = b"\x9d\x01\x2a"
+_MOST_CHUNKS = 64  # before that of the picture; files have a handful
 _READ = 256  # bytes of a frame, more than all fields before the quantiser take
 _SEGMENTS = 4
 _DELTAS = 8  # of the loop filter, by reference frame and by mode
@@ -26,7 +28,8 @@ def compression_noise(file: Path | bytes) -> float:
     """
     try:
         with io.BytesIO(file) if isinstance(file, bytes) else file.open("rb") as stream:
-            frame = next((data for kind, data in _chunks(stream) if kind == b"VP8 "), b"")
+            chunks = islice(_chunks(stream), _MOST_CHUNKS)
+            frame = next((data for kind, data in chunks if kind == b"VP8 "), b"")
     except OSError:
         return 0.0
     index = _quantiser(frame)

@@ -44,7 +44,9 @@ def is_face_raster(raster: Raster) -> bool:
 
 
 def is_spoilt(origin: Origin | None) -> bool:
-    """Whether a picture comes from a JPEG file of too low a quality for the model for faces."""
+    """Whether a picture comes from a JPEG file of too low a quality for the model for faces. (Of
+    WebP that model makes the better ones at all qualities.)
+    """
     if origin is None or not origin.is_jpeg or not origin.tables:
         return False
     return quality_of(list(origin.tables)) < _LEAST_QUALITY
