@@ -199,7 +199,7 @@ class CascadePipeline:
         }
 
         def drawings(used: bool) -> list[Drawing]:
-            later = consistency if used or consistency is not None else False
+            later = consistency if used else False
             first, *others = self._drawings(steps, sampler, later, tile, on_step, detail)
             fitted = first.settings.model_copy(update={"consistency": used})
             found = [replace(first, settings=fitted), *others]
