@@ -256,6 +256,8 @@ def test_a_folder_of_several_pictures_or_that_exists_may_have_any_name() -> None
     assert pairs("a.png", "b.jpg", out="run.1") == {"a.png": "run.1/a.png", "b.jpg": "run.1/b.png"}
     assert pairs("faces/deep", out="out.xyz") == {"faces/deep/d.webp": "out.xyz/d.png"}
     assert pairs("faces", out="x.png/")["faces/c.png"] == "x.png/c.png"
+    # Of a pattern, too, however many it finds.
+    assert pairs("*.png", out="run.1") == {"a.png": "run.1/a.png"}
     Path("kept.heic").mkdir()
     assert pairs("a.png", out="kept.heic") == {"a.png": "kept.heic/a.png"}
 

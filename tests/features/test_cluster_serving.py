@@ -197,7 +197,7 @@ def test_a_killed_replica_costs_no_answer(served: Served, plain: dict[str, list[
         first.kill()
         assert answers.result() == plain["tiny"]
     # The killed one had pictures, else this would prove nothing.
-    assert any("drawn again" in text for text in served.logs("Front"))
+    wait_until(lambda: any("drawn again" in text for text in served.logs("Front")))
 
 
 def test_jobs_tell_how_far_they_are_and_can_be_cancelled(served: Served) -> None:

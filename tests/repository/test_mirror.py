@@ -13,6 +13,7 @@ TESTS = Path(__file__).resolve().parents[1]
 # new module gets a test file of its own; a line leaves here when its module gets one.
 ELSEWHERE = {
     "ablation/test_page.py": "ablation/denoising ablation/grids ablation/results ablation/samples",
+    "batch/test_plan.py": "batch/outputs",
     "batch/test_worker.py": "batch/events batch/record batch/stopping",
     "bench/test_benchmark.py": "bench/report bench/row",
     "cli/test_upscale.py": "batch/words cli/options cli/upscale_report",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -19,9 +19,9 @@ from sr4.batch.inputs import (
     is_file_name,
     result_name,
 )
+from sr4.batch.outputs import Desk
 from sr4.batch.provenance import is_result
 from sr4.errors import PictureError, SR4Error, UsageError
-from sr4.files.paths import longest_name, refuse_long_name
 from sr4.pictures import natural_suffix, read_size
 from sr4.pictures.finding import counted
 
@@ -194,7 +194,7 @@ def plan_pictures(
         failures.append(Failure(", ".join(inputs), _ONLY_RESULTS))
     # Only what is there already could be an input, and only overwriting would replace it.
     sources = {os.path.realpath(one.source) for one in originals} if overwrite else ()
-    desk = _Desk(sources, overwrite, made)
+    desk = Desk(sources, overwrite, made)
     admitted = []
     for picture in originals:
         try:
@@ -322,79 +322,3 @@ def _planned(
         data=data,
         packed=packed,
     )
-
-
-def look_for_outputs(picture: PlannedPicture, made: Made) -> PlannedPicture:
-    """The picture with the files that an earlier call has made.
-
-    Raises:
-        PictureError: another file has the name of an output, or the picture cannot be read.
-    """
-    present = [output for output in picture.outputs if os.path.lexists(output)]
-    if not present:
-        return picture
-    picture = replace(picture, made=frozenset(made(picture)))
-    for output in present:
-        if output not in picture.made:
-            raise PictureError(
-                f"{str(output)!r} exists already; expected a new file: use --overwrite to "
-                "replace it"
-            )
-    return picture
-
-
-class _Desk:
-    """Admits pictures whose files can be written and belong to no other picture."""
-
-    def __init__(
-        self,
-        sources: Iterable[str],
-        overwrite: bool,
-        made: Made | None,
-    ) -> None:
-        self._sources = frozenset(sources)
-        self._overwrite = overwrite
-        self._made = made
-        self._taken: dict[Path, Path] = {}
-        self._folders: dict[Path, int] = {}  # that can be written into, with their longest names
-
-    def admit(self, picture: PlannedPicture) -> PlannedPicture:
-        for output in picture.outputs:
-            if output in self._taken:
-                raise PictureError(
-                    f"{str(picture.source)!r} and {str(self._taken[output])!r} would both write "
-                    f"{str(output)!r}; expected one input for each output: upscale them into "
-                    "different folders, or with --format same where their formats differ"
-                )
-            if self._overwrite and os.path.realpath(output) in self._sources:
-                raise PictureError(
-                    f"the output {str(output)!r} is an input too; expected another file, since "
-                    "inputs are never replaced: choose another -o"
-                )
-        if self._made is not None and not self._overwrite:
-            picture = look_for_outputs(picture, self._made)
-        if picture.output.parent not in self._folders:
-            self._folders[picture.output.parent] = _check_folder(picture.output.parent)
-        for output in picture.outputs:
-            refuse_long_name(output, self._folders[output.parent])
-        self._taken.update(dict.fromkeys(picture.outputs, picture.source))
-        return picture
-
-
-def _check_folder(folder: Path) -> int:
-    """The longest name that a folder takes; refuses one that neither exists nor can be made, as far
-    as can be told beforehand.
-    """
-    present = folder
-    while not os.path.lexists(present):
-        present = present.parent
-    if not present.is_dir():
-        raise PictureError(
-            f"{str(present)!r} is a file; expected a folder to write into: choose another -o"
-        )
-    if not os.access(present, os.W_OK | os.X_OK):
-        raise PictureError(
-            f"the folder {str(present)!r} is read-only; expected one to write into: choose "
-            "another -o"
-        )
-    return longest_name(present)

@@ -16,8 +16,9 @@ from typing import Any
 from sr4._version import __version__
 from sr4.batch.events import Advanced, Event, Failed, Skipped
 from sr4.batch.options import AUTO, UpscaleOptions, read_stages
+from sr4.batch.outputs import look_for_outputs
 from sr4.batch.pipelines import Pipelines
-from sr4.batch.plan import Plan, PlannedPicture, look_for_outputs
+from sr4.batch.plan import Plan, PlannedPicture
 from sr4.batch.provenance import made_before
 from sr4.batch.worker import upscale_pictures
 from sr4.errors import ClusterError, PictureError, SR4Error, reason
