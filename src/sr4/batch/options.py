@@ -13,45 +13,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sr4.errors import PictureError, UsageError
+from sr4.upscaling.asked import Asked
 
 if TYPE_CHECKING:
     from sr4.batch.plan import PlannedPicture
     from sr4.config import ModelConfig
-    from sr4.evidence.choose import Blur
 
 AUTO = "auto"
 
 
 @dataclass(frozen=True)
-class UpscaleOptions:
+class UpscaleOptions(Asked):
     """The options of a call, the same for all of its pictures.
 
     Attributes:
         model: a name or a folder, or several joined by "+"; "auto" takes a shipped one for each
             picture, by what it shows.
-        steps, sampler, seed, samples, use_mean, detail, consistency, evidence, noise, blur, scale,
-            width, height, tile: as in `Pipeline.upscale`; of several models, steps may be one
-            number for each.
+        evidence: what every picture is taken to say.
 
     Raises:
         UsageError: impossible numbers, or options that exclude each other.
     """
 
     model: str = AUTO
-    steps: int | Sequence[int] | None = None
-    sampler: str | None = None
-    seed: int = 0
-    samples: int = 1
-    use_mean: bool = False
-    detail: float | None = None
-    consistency: bool | None = None
     evidence: str = AUTO
-    noise: float | None = None
-    blur: Blur = None
-    scale: float | None = None
-    width: int | None = None
-    height: int | None = None
-    tile: int | None = None
 
     def __post_init__(self) -> None:
         from sr4.evidence.choose import check_evidence

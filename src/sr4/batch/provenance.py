@@ -36,7 +36,7 @@ def provenance(picture: PlannedPicture, options: UpscaleOptions) -> dict[Path, P
 
     model = options.model_for(picture)
     stages = read_stages(model)
-    common = common_provenance(model_names(model), stages, vars(options))
+    common = common_provenance(model_names(model), stages, options)
     common["input"] = _sha256(picture)
     seed, several = options.seed, {"seed": options.seed, "samples": options.samples}
     said = {
@@ -45,7 +45,7 @@ def provenance(picture: PlannedPicture, options: UpscaleOptions) -> dict[Path, P
     }
     if picture.uncertainty:
         said[picture.uncertainty] = {**common, **_map(stages), **several}
-    result = shown(seed, options.samples, options.use_mean)
+    result = shown(options)
     return {**said, picture.output: {**common, **result}}
 
 

@@ -82,7 +82,7 @@ def picture(done: Done, path: Path, options: UpscaleOptions, width: int) -> Resp
 
 def _headers(done: Done, options: UpscaleOptions, width: int, *, has_map: bool) -> dict[str, str]:
     record, suffix = done.record, done.picture.output.suffix
-    said = {**record.provenance, **shown(options.seed, options.samples, options.use_mean)}
+    said = {**record.provenance, **shown(options)}
     found = {
         "SR4-Version": __version__,
         "SR4-Model": _ascii(said["model"]),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 from sr4.degradation import Degradation
 from sr4.degradation.protocols import Degrades
@@ -12,6 +11,7 @@ from sr4.errors import UsageError
 from sr4.evidence.kinds import Evidence
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.pictures.parts import Parts
+from sr4.upscaling.asked import Asked
 from sr4.upscaling.drawing import Drawing, results_in_turn
 from sr4.upscaling.draws import Draw, Task
 from sr4.upscaling.given import given_evidence, told
@@ -29,7 +29,7 @@ def upscaled(
     models: Sequence[DiffusionModel],
     own: Degrades,
     drawings: Callable[[bool], Sequence[Drawing]],
-    options: Mapping[str, Any],
+    asked: Asked,
     *,
     condition_noise: float = 0.0,
 ) -> Result | list[Result]:
@@ -39,36 +39,36 @@ def upscaled(
         models: that draw in turn, each on the result of the one before.
         own: the D of all of them.
         drawings: how each is to draw, by whether any picture is to be fitted.
-        options: of `Pipeline.upscale`, by their names.
         condition_noise: see `CascadePipeline.upscale`.
     """
     given, evidences, pictures = given_evidence(
         image,
         models[0].config,
-        options["evidence"],
-        options["noise"],
-        options["blur"],
-        options["consistency"],
+        asked.evidence,
+        asked.noise,
+        asked.blur,
+        asked.consistency,
     )
     turns = drawings(any(one.constrains for one in evidences))
-    seed, samples, use_mean = options["seed"], options["samples"], options["use_mean"]
     tasks = planned(
         given,
         evidences,
-        sample_seeds(seed, samples),
-        SizeWanted(options["scale"], options["width"], options["height"]),
+        sample_seeds(asked.seed, asked.samples),
+        SizeWanted(asked.scale, asked.width, asked.height),
         models=[model.degradation for model in models],
         own=own,
     )
     turns[-1].check_memory(tasks)
-    results = results_in_turn(turns, tasks, use_mean=use_mean, condition_noise=condition_noise)
+    results = results_in_turn(
+        turns, tasks, use_mean=asked.use_mean, condition_noise=condition_noise
+    )
     if len(models) == 1:
         results = [
             calibrated(result, models[0], turns[0].settings, is_own_size=task.is_own_size)
             for task, result in zip(tasks, results, strict=True)
         ]
     names, configs = [model.name for model in models], [model.config for model in models]
-    said = common_provenance(names, configs, options) | shown(seed, samples, use_mean)
+    said = common_provenance(names, configs, asked) | shown(asked)
     results = told(results, pictures, said)
     return results if isinstance(image, (list, tuple)) else results[0]
 

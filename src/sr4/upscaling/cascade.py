@@ -16,6 +16,7 @@ from sr4.errors import UsageError
 from sr4.evidence.choose import AUTO, Blur
 from sr4.evidence.kinds import Evidence
 from sr4.files.unfinished import UnfinishedFile
+from sr4.upscaling.asked import Asked
 from sr4.upscaling.calls import upscaled
 from sr4.upscaling.drawing import Drawing
 from sr4.upscaling.given import Picture
@@ -181,22 +182,22 @@ class CascadePipeline:
                 f"got a condition_noise of {condition_noise}; expected a deviation from 0 to 1, "
                 "such as 0.1"
             )
-        options = {
-            "steps": steps,
-            "sampler": sampler,
-            "seed": seed,
-            "samples": samples,
-            "use_mean": use_mean,
-            "detail": detail,
-            "consistency": consistency,
-            "evidence": evidence,
-            "noise": noise,
-            "blur": blur,
-            "scale": scale,
-            "width": width,
-            "height": height,
-            "tile": tile,
-        }
+        asked = Asked(
+            steps=steps,
+            sampler=sampler,
+            seed=seed,
+            samples=samples,
+            use_mean=use_mean,
+            detail=detail,
+            consistency=consistency,
+            evidence=evidence,
+            noise=noise,
+            blur=blur,
+            scale=scale,
+            width=width,
+            height=height,
+            tile=tile,
+        )
 
         def drawings(used: bool) -> list[Drawing]:
             later = consistency if used else False
@@ -210,7 +211,7 @@ class CascadePipeline:
             [stage.model for stage in self.stages],
             self.degradation,
             drawings,
-            options,
+            asked,
             condition_noise=condition_noise,
         )
 

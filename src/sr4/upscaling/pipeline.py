@@ -13,6 +13,7 @@ from sr4.evidence.choose import AUTO, Blur
 from sr4.evidence.kinds import Evidence
 from sr4.files.unfinished import UnfinishedFile
 from sr4.model.diffusion_model import DiffusionModel
+from sr4.upscaling.asked import Asked
 from sr4.upscaling.calls import upscaled
 from sr4.upscaling.drawing import Drawing
 from sr4.upscaling.given import Picture
@@ -179,28 +180,28 @@ class Pipeline:
             UsageError: an impossible option.
             ModelError: the network fails.
         """
-        options = {
-            "steps": steps,
-            "sampler": sampler,
-            "seed": seed,
-            "samples": samples,
-            "use_mean": use_mean,
-            "detail": detail,
-            "consistency": consistency,
-            "evidence": evidence,
-            "noise": noise,
-            "blur": blur,
-            "scale": scale,
-            "width": width,
-            "height": height,
-            "tile": tile,
-        }
+        asked = Asked(
+            steps=steps,
+            sampler=sampler,
+            seed=seed,
+            samples=samples,
+            use_mean=use_mean,
+            detail=detail,
+            consistency=consistency,
+            evidence=evidence,
+            noise=noise,
+            blur=blur,
+            scale=scale,
+            width=width,
+            height=height,
+            tile=tile,
+        )
 
         def drawings(used: bool) -> list[Drawing]:
             drawing = self.drawing(steps, sampler, used, tile, on_step, detail)
             return [replace(drawing, unfinished=unfinished)]
 
-        return upscaled(image, [self.model], self.model.degradation, drawings, options)
+        return upscaled(image, [self.model], self.model.degradation, drawings, asked)
 
     __call__ = upscale
 

@@ -1,0 +1,32 @@
+"""The options of a call, told once and taken in several places."""
+
+import inspect
+from dataclasses import fields
+
+import pytest
+
+from sr4.batch.options import UpscaleOptions
+from sr4.upscaling.asked import Asked
+from sr4.upscaling.cascade import CascadePipeline
+from sr4.upscaling.pipeline import Options, Pipeline
+
+DEFAULTS = {one.name: one.default for one in fields(Asked)}
+
+# What decides no pixels of a result but that of a cascade, which no other has.
+_OF_THE_CALL = {"self", "image", "on_step", "unfinished", "condition_noise"}
+
+
+@pytest.mark.parametrize("pipeline", [Pipeline, CascadePipeline])
+def test_every_pipeline_takes_them_with_these_defaults(pipeline):
+    given = inspect.signature(pipeline.upscale).parameters
+    taken = {name: one.default for name, one in given.items() if name not in _OF_THE_CALL}
+    assert taken == DEFAULTS
+
+
+def test_a_batch_takes_them_and_a_model():
+    batch = {one.name: one.default for one in fields(UpscaleOptions)}
+    assert batch == {"model": "auto", **DEFAULTS}
+
+
+def test_type_checkers_know_them():
+    assert Options.__optional_keys__ == {*DEFAULTS, "on_step"}
