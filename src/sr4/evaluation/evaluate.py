@@ -30,12 +30,13 @@ from sr4.evaluation.protocol import SAMPLE_STRIDE, protocol
 from sr4.evaluation.report import Evaluation
 from sr4.evaluation.spread import Pixels, RunningSpread, Spread
 from sr4.evaluation.tally import Tally
-from sr4.evidence.choose import choose, pillow_origin
+from sr4.evidence.choose import Origin, choose, pillow_origin
 from sr4.evidence.constraint import Constraint
+from sr4.evidence.kinds import Evidence
 from sr4.files.paths import plain
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.pictures.pixels import quantise
-from sr4.pictures.raster import from_pil
+from sr4.pictures.raster import from_array, from_pil
 
 PROJECTION_ROUNDS = 5
 
@@ -373,14 +374,24 @@ class _Sampling:
         return result
 
     def _evidence(self, batch: EvaluationBatch) -> dict[str, Any]:
-        """What the files of corrupted pictures say, as `sr4 upscale` takes it by itself."""
-        if not any(batch.files):
-            return {}
+        """What the low-resolution pictures say, as `sr4 upscale` takes it by itself."""
         found = []
         for low_res, file in zip(batch.low_res, batch.files, strict=True):
-            assert file is not None
-            image = Image.open(io.BytesIO(file))
-            evidence = choose(from_pil(image), pillow_origin(image))
+            evidence = _of_file(file) if file else _of_pixels(low_res, batch.is_rounded)
             found.append((evidence.constraint(low_res, self.model.degradation), evidence.known))
         constraints, known = zip(*found, strict=True)
         return {"constraints": constraints, "known": known}
+
+
+def _of_file(file: bytes) -> Evidence:
+    image = Image.open(io.BytesIO(file))
+    return choose(from_pil(image), pillow_origin(image))
+
+
+def _of_pixels(low_res: NDArray[np.float32], is_rounded: bool) -> Evidence:
+    """What pixels (C, h, w) in [-1, 1] say, those of 8 bits as in a PNG file."""
+    channels = low_res.shape[0]
+    if is_rounded:
+        return choose(from_array(quantise(low_res), channels), Origin("PNG"))
+    floats = np.clip((np.moveaxis(low_res, 0, -1) + 1) / 2, 0, 1)
+    return choose(from_array(floats, channels), None)
