@@ -242,10 +242,10 @@ def _shallow(image: Image.Image, first: int, frames: int) -> Picture:
     metadata, notes = metadata_of(image, lies)
     if first:
         notes += ("the default image, which is no frame of the animation, is left out",)
-    if frames == 1:
+        image.seek(first)
+    if frames == 1:  # as it stands: that of HEIC is the primary one, wherever it is in the file
         if image.format == "MPO":
             notes += _pages_note(int(getattr(image, "n_frames", 1)))
-        image.seek(first)
         image.load()
         return Picture((from_pil(image).turned(lies),), metadata, notes=notes)
     durations: list[float] = []
