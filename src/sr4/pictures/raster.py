@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageCms
 
 from sr4.errors import PictureError, reason
-from sr4.pictures.filling import filled
+from sr4.pictures.filling import filled, towards_the_seen
 from sr4.pictures.pixels import UNIT_LEVELS
 from sr4.pictures.rgb import upright
 
@@ -146,8 +146,19 @@ class Raster:
 
     @cached_property
     def unit(self) -> Floats:
+        """The channels of colour as networks see them, (N, H, W) in [-1, 1]: those of `shown`, but
+        where much more is to be seen beside a pixel, as of an object beside its shadow, its colour
+        comes near to that one. It would bleed into the rest, and ring there.
+        """
+        unit_alpha = self.unit_alpha
+        if unit_alpha is None:
+            return self.shown
+        return towards_the_seen(self.shown, (unit_alpha[0] + 1) / 2)
+
+    @cached_property
+    def shown(self) -> Floats:
         """The channels of colour, (N, H, W) in [-1, 1]. Where alpha is 0, whatever colour the file
-        holds is replaced by that of what is seen nearby, as it would bleed into the rest.
+        holds is replaced by that of what is seen nearby.
         """
         unit = np.ascontiguousarray(np.moveaxis(self.span.unit(self.pixels), 2, 0))
         if self.alpha is None or self.alpha.all() or not self.alpha.any():
