@@ -261,16 +261,18 @@ def _consistency(
     degrade = evidence.degradation(degradation)
     measured = evidence.measured(low)
     given_up = np.empty((given.size[1], given.size[0]), np.bool_)
-    for start, stop, top, bottom in _bands_with_margin(*given.size, _MARGIN + degrade.reach):
+    margin, at_once = _MARGIN + degrade.reach, _ALPHA_PIXELS if of_alpha else None
+    for start, stop, top, bottom in _bands_with_margin(*given.size, margin, at_once):
         top, bottom = measured.around(top, bottom)
         of_rows, (rows, _) = degrade.cut(slice(top, bottom))
-        pixels = np.moveaxis(result.pixels[rows], 2, 0)
-        # Rounding to 8 bits is 30,000 times as coarse as float32.
-        kind = np.float32 if pixels.dtype == np.uint8 else np.float64
-        seen = result.span.exact_unit(of_rows(pixels.astype(kind, order="C"))).astype(np.float64)
         if of_alpha:
             seen = seen_through(of_rows, result, rows, low[:, top:bottom])
-        rest = measured.rows(top, bottom).rest(seen)
+        else:
+            pixels = np.moveaxis(result.pixels[rows], 2, 0)
+            # Rounding to 8 bits is 30,000 times as coarse as float32.
+            kind = np.float32 if pixels.dtype == np.uint8 else np.float64
+            seen = result.span.exact_unit(of_rows(pixels.astype(kind, order="C")))
+        rest = measured.rows(top, bottom).rest(seen.astype(np.float64))
         if of_alpha:
             rest = rest * share_of(given, slice(top, bottom))
         rest = rest[:, start - top : stop - top]
