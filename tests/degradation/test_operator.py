@@ -176,13 +176,13 @@ def test_fit_goes_on_with_what_is_off_alone(monkeypatch: pytest.MonkeyPatch) -> 
     low_res: Any = D(x)
     long = long_fit(guess, low_res, 20)
     sizes = []
-    whole = Degradation.pseudo_inverse
+    whole = Degradation.descent
 
     def counted(self: Degradation, y: Any) -> Any:
         sizes.append(y.shape[-2:])
         return whole(self, y)
 
-    monkeypatch.setattr(Degradation, "pseudo_inverse", counted)
+    monkeypatch.setattr(Degradation, "descent", counted)
     fitted = D.fit(guess, low_res)  # type: ignore[arg-type]
     rounds = [height * width for height, width in sizes[:-1]]  # the last is again of all
     assert rounds == sorted(rounds, reverse=True)

@@ -193,6 +193,19 @@ def test_short_work_is_not_kept(output: Path, monkeypatch: pytest.MonkeyPatch) -
     assert not output.parent.exists()
 
 
+def test_what_is_about_to_change_is_kept_no_more(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = Work(output)
+    work.begin()
+    with monkeypatch.context() as patched:
+        patched.setattr(unfinished, "_WORTH", 1e9)
+        work.make(0, PIECES)
+    work.file.settle()
+    work.file.close()
+    assert not output.parent.exists()
+
+
 def test_what_goes_on_is_kept_from_its_first_piece(
     output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

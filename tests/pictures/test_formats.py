@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageCms, features
 
 from sr4.errors import PictureError
-from sr4.pictures import Metadata, Picture, losses, read_picture, write_picture
+from sr4.pictures import Metadata, Picture, losses, read_picture, read_size, write_picture
 from sr4.pictures.raster import Raster, checked, from_array, from_pil
 
 SHADES = [Image.new("RGB", (8, 6), (60 * number, 0, 90)) for number in range(3)]
@@ -148,6 +148,53 @@ def test_heic_is_read_upright(tmp_path: Path) -> None:
     assert (found.get(0x112), found[0x10F]) == (None, "a phone")
     with pytest.raises(PictureError):
         read_picture(HEIC)
+
+
+def test_the_primary_picture_of_a_heic_is_taken(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    file, path = heif.HeifFile(), tmp_path / "a.heic"
+    for size, colour in (((32, 64), "red"), ((96, 48), "blue")):
+        file.add_from_pillow(Image.new("RGB", size, colour))
+    for primary, size, channel in ((0, (32, 64), 0), (1, (96, 48), 2)):
+        file.save(path, primary_index=primary, quality=90)
+        (raster,) = read_picture(path).frames
+        assert raster.size == read_size(path) == size
+        assert raster.pixels.mean(axis=(0, 1)).argmax() == channel
+
+
+def seen_in_part(shift: int, colour: str) -> Raster:
+    """A soft ramp of alpha, with green of any shade where nothing is to be seen."""
+    y, x = np.mgrid[:24, :32]
+    alpha = np.clip(16 * (x - 8 - shift), 0, 255).astype(np.uint8)
+    pixels = np.stack([9 * y, 7 * x, 0 * x + 90], axis=2)
+    pixels[alpha == 0] = (0, 200, 0)
+    pixels[:, :, 1] += (alpha == 0) * y
+    channels = 1 if colour == "grey" else 3
+    return checked(pixels[:, :, -channels:].astype(np.uint8), colour, alpha)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("colour", ["grey", "rgb"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_gif_shows_pixels_or_does_not(tmp_path: Path, colour: str, count: int) -> None:
+    frames = tuple(seen_in_part(shift, colour) for shift in range(count))
+    durations = (50.0,) * count if count > 1 else ()
+    write_picture(Picture(frames, durations=durations), tmp_path / "a.gif")
+    found = read_picture(tmp_path / "a.gif").frames
+    assert len(found) == count
+    for raster, given in zip(found, frames, strict=True):
+        assert given.alpha is not None
+        is_seen = given.alpha >= 128
+        np.testing.assert_array_equal(raster.alpha, 255 * is_seen)
+        off = np.abs(raster.pixels.astype(int) - given.pixels)[is_seen]
+        assert off.mean() < 4
+
+
+def test_a_gif_of_which_nothing_is_seen(tmp_path: Path) -> None:
+    hidden = checked(np.full((4, 5, 3), 90, np.uint8), "rgb", np.full((4, 5), 100, np.uint8))
+    write_picture(Picture((hidden,)), tmp_path / "a.gif")
+    (found,) = read_picture(tmp_path / "a.gif").frames
+    assert found.alpha is not None
+    assert not found.alpha.any()
 
 
 @pytest.mark.parametrize("dtype", [np.uint64, np.int64, np.uint32, np.int32])

@@ -69,3 +69,26 @@ def test_arrays_of_any_numbers_need_a_range() -> None:
     with pytest.raises(PictureError, match="got an array of int32"):
         from_array(given)
     assert from_array(given, 1, (-10, 10)).unit.ravel().tolist() == [-0.5, 0.5]
+
+
+def test_networks_see_objects_go_on_in_their_shadows() -> None:
+    """The colour beside what is seen more comes near to that; what is seen alike stays."""
+    row = np.array([0, 0, 60, 60, 60, 255, 255, 255], np.uint8)
+    alpha = np.broadcast_to(row, (6, 8))
+    pixels = np.where(alpha[:, :, None] == 255, np.uint8(200), np.uint8(0)).repeat(3, 2)
+    raster = checked(pixels, "rgb", alpha)
+    shown, unit = (np.rint((one + 1) * 127.5) for one in (raster.shown, raster.unit))
+    np.testing.assert_array_equal(shown, np.moveaxis(pixels, 2, 0))
+    assert (unit[:, :, 5:] == 200).all()
+    assert unit[:, :, 3].min() > 150
+    assert unit[:, :, 4].min() > 180
+    np.testing.assert_array_equal(unit[:, :, :3], 0)
+    even = checked(pixels, "rgb", np.full((6, 8), 60, np.uint8))
+    np.testing.assert_array_equal(even.unit, even.shown)
+
+
+def test_what_is_hidden_is_filled_as_before_for_networks() -> None:
+    disc = np.hypot(*(np.indices((12, 12)) - 5.5)) < 4
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=np.uint8)
+    raster = checked(pixels, "rgb", (255 * disc).astype(np.uint8))
+    np.testing.assert_array_equal(raster.unit, raster.shown)

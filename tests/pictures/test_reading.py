@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from sr4.pictures.reading import picture_of
 _RANDOM = np.random.default_rng(0)
 EIGHT = _RANDOM.integers(0, 256, (13, 17, 4), dtype=np.uint8)
 DEEP = _RANDOM.integers(0, 65536, (13, 17, 4), dtype=np.uint16)
+BANDS = DEEP[:, :, [0, 1, 2, 3, 0]]
 
 
 def encoded(image: Image.Image, file_format: str = "PNG", **options: Any) -> bytes:
@@ -106,7 +108,7 @@ DEEP_FILES = {
     ),
     "NPY": (npy(DEEP[..., :3]), "rgb", DEEP[..., :3], None),
     "NPY in columns": (npy(np.asfortranarray(DEEP[..., 0])), "grey", DEEP[..., :1], None),
-    "NPY of bands": (npy(DEEP), "bands", DEEP, None),
+    "NPY of bands": (npy(BANDS), "bands", BANDS, None),
     "NPY, big endian": (npy(DEEP[..., 0].astype(">u2")), "grey", DEEP[..., :1], None),
 }  # fmt: skip
 
@@ -269,6 +271,26 @@ def test_pages_and_frames() -> None:
         assert all(frame.alpha is not None for frame in picture.frames)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("bands", [2, 4])
+def test_an_array_of_two_or_four_bands_has_alpha(dtype: Any, bands: int) -> None:
+    """As results are written with it; a model of as many channels takes it for a band."""
+    array = DEEP[:, :, :bands].astype(dtype) / dtype(65535 if dtype == np.float32 else 1)
+    raster = only(npy(array.astype(dtype)))
+    assert (raster.colour, raster.nodata) == ("grey" if bands == 2 else "rgb", None)
+    np.testing.assert_array_equal(raster.array, array.astype(dtype))
+    np.testing.assert_array_equal(raster.alpha, array[:, :, -1].astype(dtype))
+    as_bands = raster.for_model(bands)
+    assert (as_bands.colour, as_bands.alpha) == ("bands", None)
+    np.testing.assert_array_equal(as_bands.pixels, array.astype(dtype))
+
+
+def test_four_bands_of_any_numbers_are_bands() -> None:
+    for array in (DEEP.astype(np.int32), DEEP.astype(np.float32)):
+        raster = only(npy(array))
+        assert (raster.colour, raster.alpha) == ("bands", None)
+
+
 def test_the_limit_counts_frames() -> None:
     frames = [Image.fromarray(np.roll(EIGHT[..., :3], k, 0)) for k in range(3)]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
@@ -381,8 +403,30 @@ def test_lack_of_memory_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (b"%PDF-1.7", "is a PDF"),
         (b"<svg xmlns=", "is an SVG drawing"),
         (b"plain text", "is not a picture, or is damaged at its start"),
+        (b"\xff\x0a\xfa\x7f", r"is JPEG XL \(save it as PNG first\); expected a picture"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "is JPEG XL"),
+        (b"8BPS\0\x01", "is a Photoshop document"),
+        (b"\0\0\x01\0\x01\0", "is an icon of several sizes"),
     ],
 )
 def test_what_people_have_instead_of_pictures_is_named(start: bytes, said: str) -> None:
     with pytest.raises(PictureError, match=said):
         read_picture(start + bytes(40), name="x")
+
+
+def test_tga_is_known_by_its_name() -> None:
+    data = encoded(RGB, "TGA")
+    for name in ("a.tga", "it's.TGA"):
+        with pytest.raises(PictureError, match=r"is a TGA picture \(save it as PNG first\)"):
+            read_picture(data, name=name)
+    with pytest.raises(PictureError, match="is not a picture"):
+        read_picture(data, name="tga.png")
+
+
+def test_what_is_read_is_listed_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pillow_heif")
+    with pytest.raises(PictureError, match=r"expected one of PNG, JPEG, .*, AVIF, HEIC, NPY$"):
+        read_picture(b"plain text")
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(PictureError, match=r"expected one of PNG, JPEG, .*, AVIF, NPY$"):
+        read_picture(b"plain text")

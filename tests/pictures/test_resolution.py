@@ -37,6 +37,16 @@ def test_each_format_by_its_own_place(file_format: str) -> None:
     assert found.is_absolute
 
 
+def test_a_tiff_without_a_resolution_states_none() -> None:
+    """For which Pillow gives a pixel an inch, in copies too."""
+    image = opened("TIFF")
+    assert image.info["dpi"] == (1, 1)
+    assert stated(image) is None
+    assert stated(image.convert("L")) is None
+    assert stated(opened("TIFF", dpi=(1, 2))) == Resolution(1, 2)
+    assert stated(opened("TIFF", tiffinfo={282: 300.0})) is None  # of one axis alone
+
+
 def test_a_jpeg_that_names_no_unit_gives_a_ratio() -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (8, 6)).save(buffer, "JPEG")

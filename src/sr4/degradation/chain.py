@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sr4.degradation.operator import MARGIN, Degradation, scaled
-from sr4.degradation.protocols import Array, Floats, Place, near
+from sr4.degradation.enlarging import enlarged
+from sr4.degradation.operator import MARGIN, Degradation, centres, resize, scaled
+from sr4.degradation.protocols import Array, Centres, Floats, Place, near
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -56,10 +57,20 @@ class DegradationChain:
         """See `Degradation.place`."""
         return scaled(rows, self.scale), scaled(columns, self.scale)
 
-    def enlarge(self, low_res: Floats, rows: slice = _ALL) -> Floats:
-        """`Degradation.enlarge` of each in turn."""
-        around, inside = near(rows, low_res.shape[-2], MARGIN + self.reach)
-        pictures = low_res[..., around, :]
+    def centres(self, size: tuple[int, int]) -> Centres:
+        """See `Degrades.centres`."""
+        return centres(size, self.scale)
+
+    def descent(self, y: Array) -> Array:
+        """See `Degrades.descent`: each part makes of what is to grow what is to grow before it."""
         for part in self.parts:
-            pictures = part.enlarge(pictures)
-        return pictures[..., self.place(inside)[0], :]
+            y = part.descent(y)
+        return y
+
+    def enlarge(self, low_res: Floats, rows: slice = _ALL) -> Floats:
+        """See `Degradation.enlarge`."""
+        around, inside = near(rows, low_res.shape[-2], MARGIN + self.reach)
+        given = low_res[..., around, :]
+        size = [side * self.scale for side in given.shape[-2:]]
+        fitted = enlarged(self, resize(given, *size), given)
+        return fitted[..., self.place(inside)[0], :]

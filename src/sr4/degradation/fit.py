@@ -1,15 +1,15 @@
-"""Pictures of values in [-1, 1] that D maps onto low_res as closely as that range lets it."""
+"""Pictures within limits, such as [-1, 1], that D maps onto low_res as closely as these let it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sr4.degradation.protocols import Floats, Invertible, Place
+from sr4.degradation.protocols import Degrades, Floats, Place
 from sr4.machine.processors import for_each
 
 # Rounds of projection and clipping: most of a photograph needs one, what is black or white up to
@@ -17,8 +17,6 @@ from sr4.machine.processors import for_each
 # 4e-3.
 _ROUNDS = 20
 _CLOSE_ENOUGH = 2e-5
-_FAR = 4 / 127.5  # by which a pixel is off after all rounds where nothing fits: four levels
-_REACH = 3  # low-res pixels around such a one that are left as they are
 _TILE = 112  # low-res pixels along the edge of what is done until it is close enough
 # Low-res pixels around a part that are done with it. What a pixel asks for falls off by half an
 # order of magnitude with each.
@@ -27,6 +25,34 @@ _FELT = 3  # of these, those whose own need still moves what is inside
 # Every so many rounds, what is close enough is left as it is, if that leaves at most a share to do.
 _ROUNDS_TOGETHER = 2
 _WORTH_IT = 0.75
+
+
+class Limits(NamedTuple):
+    """The least and the greatest value of each pixel (..., H, W), or of all; and of rounds."""
+
+    low: Floats | float = -1.0
+    high: Floats | float = 1.0
+    rounds: int = _ROUNDS
+
+    def clip(self, pictures: Floats) -> None:
+        """Bring pictures within, in place."""
+        np.clip(pictures, self.low, self.high, out=pictures)
+
+    def at(self, place: tuple[Any, ...]) -> Limits:
+        """Those of the pixels that an index names."""
+        low, high = (one[place] if isinstance(one, np.ndarray) else one for one in self[:2])
+        return self._replace(low=low, high=high)
+
+    def of_planes(self) -> Limits:
+        """Those of (P, H, W), whatever stands before the last two axes."""
+        low, high = (
+            one.reshape(-1, *one.shape[-2:]) if isinstance(one, np.ndarray) else one
+            for one in self[:2]
+        )
+        return self._replace(low=low, high=high)
+
+
+UNIT = Limits()
 
 
 class _State(NamedTuple):
@@ -48,8 +74,8 @@ class _State(NamedTuple):
         )
 
 
-def fit(degradation: Invertible, pictures: Floats, low_res: Floats) -> Floats:
-    """Pictures near the given ones, in [-1, 1], that D maps onto low_res.
+def fit(degradation: Degrades, pictures: Floats, low_res: Floats, limits: Limits = UNIT) -> Floats:
+    """Pictures near the given ones, within limits, that D maps onto low_res.
 
     Projection and clipping alternate with momentum (FISTA: Beck & Teboulle 2009, section 4);
     without it, a black or white picture takes ten times the rounds. After a first round for all,
@@ -58,22 +84,24 @@ def fit(degradation: Invertible, pictures: Floats, low_res: Floats) -> Floats:
     Args:
         degradation: D.
         pictures: (..., H, W); low_res: (..., h, w) in [-1, 1].
+        limits: of the values.
 
     Returns:
         (..., H, W), a new array.
     """
-    fitted = _round(degradation, pictures, low_res)
+    fitted = _round(degradation, pictures, low_res, limits)
     size = low_res.shape[-2:]
     if max(size) <= _TILE + 2 * (_MARGIN + degradation.reach):
         everywhere = slice(0, size[0]), slice(0, size[1])
         begun = _begun(degradation, fitted)
-        made = _more_rounds(degradation, begun, low_res, everywhere)
-        return made if made is fitted else _round(degradation, made, low_res)
+        made = _more_rounds(degradation, begun, low_res, limits, everywhere)
+        return made if made is fitted else _round(degradation, made, low_res, limits)
     planes, low = (x.reshape(-1, *x.shape[-2:]) for x in (fitted, low_res))
     off = np.abs(low - degradation(planes)) >= _CLOSE_ENOUGH
     if not off.any():
         return fitted
     found: list[tuple[int, Place, Floats]] = []
+    of_planes = limits.of_planes()
 
     def finish(tile: tuple[int, Place]) -> None:
         plane, place = tile
@@ -81,29 +109,16 @@ def fit(degradation: Invertible, pictures: Floats, low_res: Floats) -> Floats:
         part, taken = degradation.cut(*outer)
         begun = _begun(part, planes[plane][taken])
         felt = _within(_grown(place, _FELT, size), outer)
-        made = _more_rounds(part, begun, low[plane][outer], felt)
+        made = _more_rounds(part, begun, low[plane][outer], of_planes.at((plane, *taken)), felt)
         found.append((plane, place, made[part.place(*_within(place, outer))].copy()))
 
     share = min(size[0], _TILE) * min(size[1], _TILE) / low[0].size
     pixels = int(planes[0].size * share)
-    for_each(finish, list(_tiles_off(off)), _ROUNDS * pixels)
+    for_each(finish, list(_tiles_off(off)), limits.rounds * pixels)
     for plane, place, made in found:  # at the end: each has seen what is around it as it was
         planes[plane][degradation.place(*place)] = made
     # Neighbours end after different numbers of rounds: where they meet one more makes them fit.
-    return _round(degradation, fitted, low_res)
-
-
-def fit_where_any_fits(degradation: Invertible, pictures: Floats, low_res: Floats) -> Floats:
-    """The pictures made to fit, as by `fit`; as they are where nothing in [-1, 1] fits, around hard
-    edges of black and white, where `fit` leaves dots.
-
-    Args and return value: see `fit`.
-    """
-    fitted = fit(degradation, pictures, low_res)
-    off = np.abs(low_res - degradation(fitted)) > _FAR
-    if not off.any():
-        return fitted
-    return np.where(degradation.repeated(spread(off, _REACH)), pictures, fitted)
+    return _round(degradation, fitted, low_res, limits)
 
 
 def spread(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
@@ -118,11 +133,11 @@ def spread(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
     return mask
 
 
-def _round(degradation: Invertible, pictures: Floats, low_res: Floats) -> Floats:
+def _round(degradation: Degrades, pictures: Floats, low_res: Floats, limits: Limits) -> Floats:
     """One projection, clipped."""
-    fitted: Floats = degradation.pseudo_inverse(low_res - degradation(pictures))
+    fitted: Floats = degradation.descent(low_res - degradation(pictures))
     fitted += pictures
-    np.clip(fitted, -1.0, 1.0, out=fitted)
+    limits.clip(fitted)
     return fitted
 
 
@@ -142,23 +157,29 @@ def _tiles_off(off: NDArray[np.bool_]) -> Iterator[tuple[int, Place]]:
                     yield int(plane), place
 
 
-def _begun(degradation: Invertible, fitted: Floats) -> _State:
+def _begun(degradation: Degrades, fitted: Floats) -> _State:
     """What the first round leaves."""
     seen = degradation(fitted)
     return _State(fitted, seen, fitted, seen)
 
 
 def _more_rounds(
-    degradation: Invertible, state: _State, low_res: Floats, felt: Place, number: int = 1
+    degradation: Degrades,
+    state: _State,
+    low_res: Floats,
+    limits: Limits,
+    felt: Place,
+    number: int = 1,
 ) -> Floats:
     """The rounds after the first.
 
     Args:
         state: what the ones before gave.
+        limits: of the values.
         felt: rows and columns of low_res that are to be close enough.
         number: of rounds that were done.
     """
-    for done in range(number, _ROUNDS):
+    for done in range(number, limits.rounds):
         off = np.abs((low_res - state.seen)[..., felt[0], felt[1]]) >= _CLOSE_ENOUGH
         if not off.any():
             break
@@ -170,21 +191,24 @@ def _more_rounds(
                 part, taken = degradation.cut(*outer)
                 low = low_res[..., outer[0], outer[1]]
                 inside = _within(inner, outer)
-                made = _more_rounds(part, state.cut(taken, outer), low, inside, done)
+                around = limits.at((..., *taken))
+                made = _more_rounds(part, state.cut(taken, outer), low, around, inside, done)
                 fitted: Floats = state.fitted.copy()
                 (top, left), (from_top, from_left) = degradation.place(*inner), part.place(*inside)
                 fitted[..., top, left] = made[..., from_top, from_left]
                 return fitted
-        state = _next_round(degradation, state, low_res, done)
+        state = _next_round(degradation, state, low_res, limits, done)
     return state.fitted
 
 
-def _next_round(degradation: Invertible, state: _State, low_res: Floats, number: int) -> _State:
+def _next_round(
+    degradation: Degrades, state: _State, low_res: Floats, limits: Limits, number: int
+) -> _State:
     """One projection, clipped, and the momentum after so many rounds."""
     fitted, seen, ahead, seen_ahead = state
-    moved = degradation.pseudo_inverse(low_res - seen_ahead)
+    moved = degradation.descent(low_res - seen_ahead)
     moved += ahead
-    np.clip(moved, -1.0, 1.0, out=moved)
+    limits.clip(moved)
     seen_moved = degradation(moved)
     momentum = np.float32(number / (number + 3))
     ahead = moved - fitted

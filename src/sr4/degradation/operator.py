@@ -12,9 +12,10 @@ from sr4.degradation.arrays import array_namespace
 from sr4.degradation.banded import resized
 from sr4.degradation.bicubic import RowsOf, check_sizes, resize_rows
 from sr4.degradation.blur import check_blur, damped_values, reach_of, rows_after, weak_values
-from sr4.degradation.fit import fit, fit_where_any_fits
+from sr4.degradation.enlarging import enlarged
+from sr4.degradation.fit import fit
 from sr4.degradation.inverse import Adjoint, PseudoInverse
-from sr4.degradation.protocols import Array, Floats, Place, near
+from sr4.degradation.protocols import Array, Centres, Floats, Place, near
 from sr4.errors import UsageError
 
 if TYPE_CHECKING:
@@ -113,6 +114,10 @@ class Degradation:
         """Each low-res pixel at all high-res ones in its place: (..., h, w) to (..., H, W)."""
         return y.repeat(self.scale, axis=-2).repeat(self.scale, axis=-1)
 
+    def centres(self, size: tuple[int, int]) -> Centres:
+        """See `Degrades.centres`."""
+        return centres(size, self.scale)
+
     def blurred(self, deviation: float) -> Self:
         """This one after a Gaussian blur; see `blur`."""
         return replace(self, blur=deviation)
@@ -172,13 +177,19 @@ class Degradation:
         return fit(self, pictures, low_res)
 
     def enlarge(self, low_res: Floats, rows: slice = _ALL) -> Floats:
-        """The `upsampled` picture, made to fit low_res where any picture does: (..., h, w) to
-        (..., H, W) in [-1, 1], or of it the rows in the place of some low-res ones.
+        """The `upsampled` picture, made to fit low_res as far as it stays between its pixels:
+        (..., h, w) to (..., H, W) in [-1, 1], or of it the rows in the place of some low-res ones.
         """
         around, inside = near(rows, low_res.shape[-2], MARGIN + self.reach)
         given = low_res[..., around, :]
-        fitted = fit_where_any_fits(self, np.clip(self.upsample(given), -1.0, 1.0), given)
+        fitted = enlarged(self, self.upsample(given), given)
         return fitted[..., self.place(inside)[0], :]
+
+
+def centres(size: tuple[int, int], scale: int) -> Centres:
+    """See `Degrades.centres`."""
+    down, across = ((np.arange(side * scale) + 0.5) / scale - 0.5 for side in size)
+    return down, across
 
 
 def scaled(part: slice, scale: int) -> slice:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 Array = Any  # a NumPy array or a torch tensor
 Floats = NDArray[np.float32]
 Place = tuple[slice, slice]  # rows and columns
+Centres = tuple[NDArray[np.float64], NDArray[np.float64]]  # of rows (H,) and of columns (W,)
 
 _ALL = slice(None)
 
@@ -45,9 +46,22 @@ class Degrades(Protocol):
         """The high-res pixels in the place of low-res ones."""
         ...
 
+    def centres(self, size: tuple[int, int]) -> Centres:
+        """Where the centres of the high-res pixels lie in the low-res picture of that height and
+        width, along each axis: 0 is the centre of its first pixel.
+        """
+        ...
+
+    def descent(self, y: Array) -> Array:
+        """What to add to x for D x to grow by about y, in rounds that clip what was added: (..., h,
+        w) to (..., H, W).
+        """
+        ...
+
     def enlarge(self, low_res: Floats, rows: slice = _ALL) -> Floats:
-        """The `upsampled` picture made to fit low_res where any picture does, (..., h, w) in
-        [-1, 1] to (..., H, W): of it the rows in the place of some low-res ones.
+        """The `upsampled` picture made to fit low_res as far as it stays between its pixels (see
+        `sr4.degradation.enlarging`), (..., h, w) in [-1, 1] to (..., H, W): of it the rows in the
+        place of some low-res ones.
         """
         ...
 
@@ -57,12 +71,6 @@ class Invertible(Degrades, Protocol):
 
     def pseudo_inverse(self, y: Array) -> Array:
         """D⁺(y), the smallest picture that D maps onto y: (..., h, w) to (..., H, W)."""
-        ...
-
-    def descent(self, y: Array) -> Array:
-        """What to add to x for D x to grow by about y, in rounds that clip what was added: (..., h,
-        w) to (..., H, W).
-        """
         ...
 
     def repeated(self, y: NDArray[Any]) -> NDArray[Any]:

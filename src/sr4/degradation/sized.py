@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from sr4.degradation.banded import resized
 from sr4.degradation.bicubic import Rows, RowsOf, check_sizes, resize_rows
 from sr4.degradation.blur import check_blur, damped_values, reach_of, rows_after, weak_values
-from sr4.degradation.fit import fit, fit_where_any_fits
+from sr4.degradation.enlarging import enlarged
+from sr4.degradation.fit import fit
 from sr4.degradation.inverse import Adjoint, PseudoInverse
-from sr4.degradation.protocols import Array, Floats, Place, near
+from sr4.degradation.protocols import Array, Centres, Floats, Place, near
 from sr4.errors import UsageError
 
 if TYPE_CHECKING:
@@ -174,6 +175,14 @@ class SizedDegradation:
             y = np.take(y, held, axis=dimension)
         return y
 
+    def centres(self, size: tuple[int, int]) -> Centres:
+        """See `Degrades.centres`."""
+        down, across = (
+            (np.arange(*axis.columns) + 0.5) * axis.size_out / axis.size_in - 0.5 - axis.start
+            for axis in self._axes
+        )
+        return down, across
+
     def fit(self, pictures: Floats, low_res: Floats) -> Floats:
         """See `Degradation.fit`."""
         return fit(self, pictures, low_res)
@@ -190,7 +199,6 @@ class SizedDegradation:
         """See `Degradation.enlarge`. Not of a window."""
         around, _ = near(rows, low_res.shape[-2], _MARGIN + self.reach)
         part, (taken, _) = self.cut(around)
-        picture = np.clip(self.upsample(low_res, taken), -1.0, 1.0)
         inside, _ = self.place(rows)
-        fitted = fit_where_any_fits(part, picture, low_res[..., around, :])
+        fitted = enlarged(part, self.upsample(low_res, taken), low_res[..., around, :])
         return fitted[..., inside.start - taken.start : inside.stop - taken.start, :]

@@ -128,6 +128,10 @@ class UnfinishedFile:
         if (self._kept or past > _WORTH) and self._spent <= _SHARE * past:
             self._keep()
 
+    def settle(self) -> None:
+        """Keep no more of what is finished: it is about to change."""
+        self._finished = self._kept
+
     def close(self) -> None:
         """Stop, with all that is finished kept for another call."""
         if self._kept or monotonic() - self._began > _WORTH:

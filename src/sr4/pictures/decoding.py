@@ -12,6 +12,7 @@ import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +31,7 @@ for name in ("PIL", "tifffile", "imagecodecs"):
 # run a program (EPS). The frequent ones come first, since Pillow tries them in this order.
 _READ_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
 _EMPTY_WORDS = {"cannot load this image", "decoder error"}  # of Pillow
+_SAVE_AS_PNG = "save it as PNG first"
 # What people have instead, by how it begins, and what to do.
 _OTHERS = {
     b"PK\x03\x04": "a ZIP archive (unpack it first)",
@@ -37,7 +39,14 @@ _OTHERS = {
     b"%PDF-": "a PDF (save its pages as pictures first)",
     b"<svg": "an SVG drawing (which has no pixels and can be drawn at any size)",
     b"<?xml": "an XML file, such as an SVG drawing (which can be drawn at any size)",
+    b"\xff\x0a": f"JPEG XL ({_SAVE_AS_PNG})",
+    b"\0\0\0\x0cJXL \r\n\x87\n": f"JPEG XL ({_SAVE_AS_PNG})",
+    b"8BPS": f"a Photoshop document ({_SAVE_AS_PNG})",
+    b"gimp xcf": f"a GIMP document ({_SAVE_AS_PNG})",
+    b"\x76\x2f\x31\x01": f"OpenEXR ({_SAVE_AS_PNG})",
+    b"\0\0\x01\0": f"an icon of several sizes ({_SAVE_AS_PNG})",
 }
+_TGA = ".tga", f"a TGA picture ({_SAVE_AS_PNG})"  # which has no signature: known by its suffix
 _BRANDS = 256  # bytes at a file's start that name what a file of boxes holds (ISO 14496-12, 4.3)
 _HEIF = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 
@@ -72,14 +81,7 @@ def decoding(
             raise
         except UnidentifiedImageError as error:
             stream.seek(0)
-            start = stream.read(_BRANDS)
-            for signature, what in _OTHERS.items():
-                if start.startswith(signature):
-                    raise PictureError(f"{label} is {what}; expected a picture") from error
-            raise PictureError(
-                f"{label} is not a picture, or is damaged at its start; expected one of "
-                f"{', '.join(_READ_FORMATS)}"
-            ) from error
+            raise PictureError(_no_picture(label, stream.read(_BRANDS))) from error
         except Image.DecompressionBombError as error:
             raise PictureError(
                 f"{label} is enormous{_why(error)}; expected fewer pixels: crop it or make it "
@@ -95,6 +97,21 @@ def decoding(
                 f"{label} cannot be decoded{_why(error)}; expected a whole picture file: it is "
                 "truncated, damaged or of an unknown kind, get it again or convert it"
             ) from error
+
+
+def _no_picture(label: str, start: bytes) -> str:
+    """What to say of a file that begins as none of the formats that are read does."""
+    suffix, tga = _TGA
+    for signature, what in _OTHERS.items():
+        if start.startswith(signature):
+            return f"{label} is {what}; expected a picture"
+    if label.lower().strip("'\"").endswith(suffix):
+        return f"{label} is {tga}; expected a picture"
+    has_heif = find_spec("pillow_heif") is not None
+    read = (*_READ_FORMATS, *(["HEIC"] if has_heif else []), "NPY")
+    return (
+        f"{label} is not a picture, or is damaged at its start; expected one of {', '.join(read)}"
+    )
 
 
 def _why(error: Exception) -> str:

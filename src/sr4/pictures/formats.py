@@ -9,18 +9,21 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import features
+from PIL import Image, features
 
 from sr4.errors import PictureError
 from sr4.pictures import exif, png_writing
 from sr4.pictures.decoding import silence_libtiff
 from sr4.pictures.metadata import COMMENT
+from sr4.pictures.raster import Raster
 from sr4.pictures.reading import Picture
 from sr4.pictures.tiff_writing import write_deep
 
 _CLASSIC_TIFF = 2**31  # bytes of pixels up to which every file has less than 4 GB
 _TIFF_XMP = 700  # the tag
 _MOST_PLAYS = 65_535  # of an animation, in 16 bits
+_GIF_HIDDEN = 255  # the colour of a frame's 256 that stands for what is not seen
+_HALF = 128  # of alpha, from which a pixel counts as seen where it can only be seen or not
 # Kinds of metadata, by the names that `Metadata` has for them.
 _ALL = frozenset(("icc", "exif", "xmp", "text", "colour", "resolution"))
 _USUAL = frozenset(("icc", "exif", "xmp", "resolution"))
@@ -72,12 +75,16 @@ def format_of(path: Path) -> Format:
 
 
 def _pillow(
-    file_format: str, *, says: tuple[str, ...] = (), **options: Any
+    file_format: str,
+    *,
+    says: tuple[str, ...] = (),
+    to_pil: Callable[[Raster], Image.Image] = Raster.to_pil,
+    **options: Any,
 ) -> Callable[[BinaryIO, Picture], None]:
     """Writes by Pillow; `says` are its names for the metadata that it takes for this format."""
 
     def write(file: BinaryIO, picture: Picture) -> None:
-        first, *others = [raster.to_pil() for raster in picture.frames]
+        first, *others = [to_pil(raster) for raster in picture.frames]
         given = picture.metadata.info()
         extra: dict[str, Any] = {key: given[key] for key in says if key in given}
         if file_format == "PNG":
@@ -98,6 +105,22 @@ def _pillow(
 def _gif_loop(plays: int) -> dict[str, int | None]:
     """A GIF says how often it begins anew, and nothing if it is shown once."""
     return {"loop": None if plays == 1 else min(max(0, plays - 1), _MOST_PLAYS)}
+
+
+def _gif_frame(raster: Raster) -> Image.Image:
+    """A frame whose pixels are seen or not, which Pillow makes only of some: it would show all that
+    is not wholly transparent as opaque, in whatever colours are hidden there, and all of grey.
+    """
+    if raster.alpha is None:
+        return raster.to_pil()
+    shallow = raster.with_bits(8)
+    assert shallow.alpha is not None
+    is_seen = shallow.alpha >= _HALF
+    colours = np.broadcast_to(shallow.pixels, (*is_seen.shape, 3)) * is_seen[:, :, None]
+    frame = Image.fromarray(colours).quantize(_GIF_HIDDEN)
+    frame.paste(_GIF_HIDDEN, mask=Image.fromarray(~is_seen))
+    frame.info["transparency"] = _GIF_HIDDEN
+    return frame
 
 
 _write_animated_png = _pillow(
@@ -192,7 +215,7 @@ FORMATS: Mapping[str, Format] = {
         _pillow("BMP", says=("dpi",)), 8, holds=frozenset(("resolution",)), area=2**30
     ),
     ".gif": Format(
-        _pillow("GIF", says=("comment",)),
+        _pillow("GIF", says=("comment",), to_pil=_gif_frame),
         8,
         is_lossy=True,
         alpha=True,

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageCms
 
 from sr4.errors import PictureError, reason
-from sr4.pictures.filling import filled
+from sr4.pictures.filling import filled, towards_the_seen
 from sr4.pictures.pixels import UNIT_LEVELS
 from sr4.pictures.rgb import upright
 
@@ -146,8 +146,19 @@ class Raster:
 
     @cached_property
     def unit(self) -> Floats:
+        """The channels of colour as networks see them, (N, H, W) in [-1, 1]: those of `shown`, but
+        where much more is to be seen beside a pixel, as of an object beside its shadow, its colour
+        comes near to that one. It would bleed into the rest, and ring there.
+        """
+        unit_alpha = self.unit_alpha
+        if unit_alpha is None:
+            return self.shown
+        return towards_the_seen(self.shown, (unit_alpha[0] + 1) / 2)
+
+    @cached_property
+    def shown(self) -> Floats:
         """The channels of colour, (N, H, W) in [-1, 1]. Where alpha is 0, whatever colour the file
-        holds is replaced by that of what is seen nearby, as it would bleed into the rest.
+        holds is replaced by that of what is seen nearby.
         """
         unit = np.ascontiguousarray(np.moveaxis(self.span.unit(self.pixels), 2, 0))
         if self.alpha is None or self.alpha.all() or not self.alpha.any():
@@ -314,13 +325,12 @@ def from_array(array: NDArray[Any], channels: int = 3, data_range: Range | None 
             f"got an array of shape {array.shape}; expected (height, width), (height, width, 1 to "
             f"4){more}, not empty"
         )
-    if data_range is None and array.dtype not in (np.uint8, np.uint16):
+    if data_range is None and not has_levels(array):
         if array.dtype.kind != "f":
             raise PictureError(
                 f"got an array of {array.dtype}; expected uint8, uint16, or floats in [0, 1]"
             )
-        if not (array.min() >= 0 and array.max() <= 1):  # a comparison with NaN is false
-            raise PictureError("got floats outside [0, 1] or not finite; expected them in [0, 1]")
+        raise PictureError("got floats outside [0, 1] or not finite; expected them in [0, 1]")
     count = shaped.shape[2]
     if count == channels and channels not in (1, 3):
         found = checked(shaped, "bands")
@@ -330,6 +340,16 @@ def from_array(array: NDArray[Any], channels: int = 3, data_range: Range | None 
         colours = shaped[:, :, :-1] if has_alpha else shaped
         found = checked(colours, colour, shaped[:, :, -1] if has_alpha else None)
     return found.for_model(channels, data_range)
+
+
+def has_levels(array: NDArray[Any]) -> bool:
+    """Whether the type of numbers says which of them are black and white: 8 or 16 bits, or floats
+    that lie in [0, 1].
+    """
+    if array.dtype.kind == "f":
+        low, high = array.min(initial=0), array.max(initial=0)
+        return bool(low >= 0 and high <= 1)  # a comparison with NaN is false
+    return array.dtype in (np.uint8, np.uint16)
 
 
 def checked(

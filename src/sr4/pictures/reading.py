@@ -25,7 +25,7 @@ from sr4.pictures.metadata import (
     metadata_of,
     parse_provenance,
 )
-from sr4.pictures.raster import Colour, Range, Raster, checked, from_pil
+from sr4.pictures.raster import Colour, Range, Raster, checked, from_pil, has_levels
 from sr4.pictures.rgb import orientation, upright_size
 
 READ_SUFFIXES = SUFFIXES | {".npy"}
@@ -242,10 +242,10 @@ def _shallow(image: Image.Image, first: int, frames: int) -> Picture:
     metadata, notes = metadata_of(image, lies)
     if first:
         notes += ("the default image, which is no frame of the animation, is left out",)
-    if frames == 1:
+        image.seek(first)
+    if frames == 1:  # as it stands: that of HEIC is the primary one, wherever it is in the file
         if image.format == "MPO":
             notes += _pages_note(int(getattr(image, "n_frames", 1)))
-        image.seek(first)
         image.load()
         return Picture((from_pil(image).turned(lies),), metadata, notes=notes)
     durations: list[float] = []
@@ -311,6 +311,8 @@ def _read_npy(stream: BinaryIO, label: str, max_pixels: int) -> tuple[Raster, tu
     array = np.frombuffer(data, dtype, count).reshape(shape, order="F" if in_columns else "C")
     array = array.astype(dtype.newbyteorder("="))
     bands = 1 if array.ndim == 2 else shape[2]
+    if bands in (2, 4) and has_levels(array):  # which are bands for a model of as many channels
+        return split_alpha(array), ()
     colour: Colour = "grey" if bands == 1 else "rgb" if bands == 3 else "bands"
     return nodata.raster(array.reshape(*shape[:2], bands), colour, None)
 

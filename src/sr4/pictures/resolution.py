@@ -14,6 +14,7 @@ MOST = 1e7
 
 _INCHES_A_METRE = 1 / 0.0254
 _JFIF_UNITS = {1: 1.0, 2: 2.54}  # inches to the unit: inch, centimetre
+_TIFF_TAGS = {282, 283}  # XResolution and YResolution
 
 
 class Resolution(NamedTuple):
@@ -57,6 +58,8 @@ def stated(image: Image.Image) -> Resolution | None:
         return checked(width * factor, height * factor, is_absolute=unit in _JFIF_UNITS)
     if image.format in ("JPEG", "MPO"):  # what Pillow says then is of EXIF, or its own
         return None
+    if _is_of_pillow(image):
+        return None
     for key, is_absolute in (("dpi", True), ("resolution", False), ("aspect", False)):
         if key in info:
             try:
@@ -65,6 +68,16 @@ def stated(image: Image.Image) -> Resolution | None:
                 return None
             return _of_metres(across, down) if is_absolute else checked(across, down, False)
     return None
+
+
+def _is_of_pillow(image: Image.Image) -> bool:
+    """Whether a resolution is what Pillow says where tags of a TIFF are missing: one pixel an inch.
+    Of a copy that was made of such a picture, the number alone is left.
+    """
+    tags = getattr(image, "tag_v2", None)
+    if tags is None:
+        return bool(image.info.get("dpi") == (1, 1))
+    return not set(tags) >= _TIFF_TAGS
 
 
 def _of_metres(across: float, down: float) -> Resolution | None:

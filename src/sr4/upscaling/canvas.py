@@ -21,10 +21,19 @@ from sr4.pictures.raster import Raster
 from sr4.upscaling.preview import shrunk
 from sr4.upscaling.result import Result
 from sr4.upscaling.sizing import AnySampling
+from sr4.upscaling.transparency import (
+    enlarged_alpha,
+    is_transparent,
+    reveal,
+    seen_through,
+    share_of,
+)
 
 Floats = NDArray[np.float32]
 
 _BAND_PIXELS = 2**19  # low-res ones that are done together where the model has no part in it
+
+_ALPHA_PIXELS = 2**16  # the same of alpha and of what it shows, for which there are more arrays
 
 _MARGIN = 8  # low-res rows around a band from which D of its rows, or D⁺, follows
 
@@ -120,6 +129,8 @@ def large_result(
             unfinished.finish(number)
         if on_step is not None:
             on_step(Step(number, len(bands), band[0], band[0], preview))
+    if unfinished is not None and is_transparent(parts.raster):
+        unfinished.settle()
     return canvas.result(use_mean=use_mean)
 
 
@@ -194,6 +205,14 @@ class _Canvas:
             # [-1, 1] to [0, 1] is the factor 2.
             yield drawn.std(axis=0, ddof=1).mean(axis=0) / 2
 
+    def _reveal(self, alpha: NDArray[Any]) -> None:
+        given, evidence = self._given, self._evidence
+        degradation = evidence.degradation(self._degradation)
+        margin = _MARGIN + degradation.reach
+        bands = list(_bands_with_margin(*given.size, margin, _ALPHA_PIXELS))
+        for drawn in self._drawn if self._count == 1 else [*self._drawn, self._mean]:
+            reveal(drawn, alpha, given, degradation, evidence.allowed(given.shown), bands)
+
     def count(self, done: int) -> None:
         """Note how many rows are drawn, from the first on."""
         self._done = done
@@ -204,7 +223,11 @@ class _Canvas:
 
     def result(self, *, use_mean: bool) -> Result:
         given, degradation = self._given, self._degradation
-        alpha = _enlarged_alpha(given, degradation)
+        alpha = enlarged_alpha(
+            given, degradation, _bands_with_margin(*given.size, pixels=_ALPHA_PIXELS)
+        )
+        if alpha is not None and is_transparent(given):
+            self._reveal(alpha)
         rasters = tuple(
             Raster(one, given.colour, given.span, alpha, given.nodata) for one in self._drawn
         )
@@ -229,50 +252,38 @@ class _Canvas:
         )
 
 
-def _enlarged_alpha(given: Raster, degradation: Degrades) -> NDArray[Any] | None:
-    """The bicubic alpha, made to fit the given one where any does: what is to be seen is not
-    invented. Whether a pixel has data is that of the pixel that it lies in.
-    """
-    low = given.unit_alpha
-    if low is None:
-        return None
-    if given.nodata is not None and given.alpha is not None:
-        sides = zip(result_size(given, degradation), given.alpha.shape, strict=True)
-        rows, columns = (np.arange(new) * old // new for new, old in sides)
-        enlarged: NDArray[Any] = given.alpha[rows[:, None], columns]
-        return enlarged
-    enlarged = np.empty(result_size(given, degradation), given.span.dtype)
-    for start, stop, *_ in _bands_with_margin(*given.size):
-        rows, _ = degradation.place(slice(start, stop))
-        band = degradation.enlarge(low, slice(start, stop))[0]
-        enlarged[rows] = given.alpha_span.pixels(band)
-    return enlarged
-
-
 def _consistency(
     given: Raster, result: Raster, degradation: Degrades, evidence: Evidence
 ) -> tuple[float, NDArray[np.bool_]]:
     """See `Result.consistency` and `Result.given_up`."""
-    low, total = given.unit, 0.0
+    low, total = given.shown, 0.0
+    of_alpha = is_transparent(given)
     degrade = evidence.degradation(degradation)
     measured = evidence.measured(low)
     given_up = np.empty((given.size[1], given.size[0]), np.bool_)
-    for start, stop, top, bottom in _bands_with_margin(*given.size, _MARGIN + degrade.reach):
+    margin, at_once = _MARGIN + degrade.reach, _ALPHA_PIXELS if of_alpha else None
+    for start, stop, top, bottom in _bands_with_margin(*given.size, margin, at_once):
         top, bottom = measured.around(top, bottom)
         of_rows, (rows, _) = degrade.cut(slice(top, bottom))
-        pixels = np.moveaxis(result.pixels[rows], 2, 0)
-        # Rounding to 8 bits is 30,000 times as coarse as float32.
-        kind = np.float32 if pixels.dtype == np.uint8 else np.float64
-        seen = result.span.exact_unit(of_rows(pixels.astype(kind, order="C"))).astype(np.float64)
-        rest = measured.rows(top, bottom).rest(seen)[:, start - top : stop - top]
+        if of_alpha:
+            seen = seen_through(of_rows, result, rows, low[:, top:bottom])
+        else:
+            pixels = np.moveaxis(result.pixels[rows], 2, 0)
+            # Rounding to 8 bits is 30,000 times as coarse as float32.
+            kind = np.float32 if pixels.dtype == np.uint8 else np.float64
+            seen = result.span.exact_unit(of_rows(pixels.astype(kind, order="C")))
+        rest = measured.rows(top, bottom).rest(seen.astype(np.float64))
+        if of_alpha:
+            rest = rest * share_of(given, slice(top, bottom))
+        rest = rest[:, start - top : stop - top]
         total += float(np.sum((rest / 2) ** 2))
         given_up[start:stop] = np.abs(rest).max(axis=0) > LEVEL
     return total / low.size / 1e-5, given_up
 
 
 def _bands_with_margin(
-    width: int, height: int, margin: int = _MARGIN
+    width: int, height: int, margin: int = _MARGIN, pixels: int | None = None
 ) -> Iterator[tuple[int, int, int, int]]:
-    rows = max(4 * margin, _BAND_PIXELS // width)
+    rows = max(4 * margin, (pixels or _BAND_PIXELS) // width)
     for start, stop in pairwise([*range(0, height, rows), height]):
         yield start, stop, max(0, start - margin), min(height, stop + margin)

@@ -43,7 +43,8 @@ class Result:
             channels, on the [0, 1] scale: how much of each pixel was invented. Zero where K is 1.
         consistency: the mean squared distance of D(raster) to what the evidence allows, on the
             [0, 1] scale, x 1e-5, as the result is rounded, over the channels of colour. Of exact
-            pixels, and without evidence, that is `mean((D(raster) - low_res)²)`. Of an animation
+            pixels, and without evidence, that is `mean((D(raster) - low_res)²)`; with transparency,
+            of colours as they are seen, weighted by alpha. Of an animation
             it is the first frame's; each of `frames` has its own.
         consistencies: the same of each sample.
         evidence: what the input was taken to say.
