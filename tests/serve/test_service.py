@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from sr4.batch.events import Done
 from sr4.serve.limits import Limits, Share
 from sr4.serve.problems import Problem
 from sr4.serve.service import Service, Settings
 from sr4.serve.tickets import Ticket
 from tests.conftest import Clock
+
+RESULT: Any = None
 
 
 def test_jobs_whose_time_is_over_make_room(
@@ -29,10 +32,34 @@ def test_jobs_whose_time_is_over_make_room(
         service.submit(one, Share(service.bytes), as_job=as_job)
         return one
 
-    submit(as_job=True).result.set_exception(Problem(500, "x"))
-    clock.now += 59
+    submit(as_job=True).finish(Done(ticket().planned, RESULT))
+    service._core._small.clear()  # as if it had been drawn
+    clock.now += 50.5
     with pytest.raises(Problem, match="as many pixels of results as it can") as error:
         submit(as_job=False)
     assert error.value.status == 429
+    assert error.value.headers["Retry-After"] == "10"  # when the result is forgotten
+    clock.now += 8.5
+    with pytest.raises(Problem):
+        submit(as_job=False)
     clock.now += 2
     submit(as_job=False)
+
+
+def test_jobs_without_a_result_keep_nothing(
+    ticket: Callable[..., Ticket], tiny_exported: Any
+) -> None:
+    """But the line that says why, until there are too many."""
+    service = Service(Settings(models=[str(tiny_exported)], limits=Limits(all_pixels=1100, jobs=2)))
+    found = []
+    for end in (lambda one: one.fail(ValueError()), Ticket.cancel, Ticket.cancel):
+        one = ticket()  # of 1024 pixels
+        found.append(service.submit(one, Share(service.bytes), as_job=True))
+        with pytest.raises(Problem, match="as many pixels of results as it can") as error:
+            service.submit(ticket(), Share(service.bytes), as_job=False)
+        assert error.value.headers["Retry-After"] == "1"
+        end(one)
+        service.submit(second := ticket(), Share(service.bytes), as_job=False)
+        second.cancel()
+    assert len(service.jobs) == 2
+    assert all(job is not None for job in found)

@@ -60,7 +60,9 @@ class Service:
         self.metrics, self.pages = Metrics(), Pages()
         self.painter = painter or LocalPainter(settings.backend, settings.device)
         self.bytes = Budget(self.limits.all_bytes, "bytes of pictures")
-        self.pixels = Budget(self.limits.all_pixels, "pixels of results")
+        self.pixels = Budget(
+            self.limits.all_pixels, "pixels of results", self._seconds_until_pixels
+        )
         self.jobs = Jobs(self.limits.jobs, self.limits.kept_seconds)
         self._core = Core(
             self.painter,
@@ -108,8 +110,8 @@ class Service:
             raise Problem(503, STOPPING, retry_after=5)
 
     def submit(self, ticket: Ticket, held: Share, *, as_job: bool) -> Job | None:
-        """Put a ticket into the queue, and take what it needs until it is settled, or, of a job,
-        until it is forgotten.
+        """Put a ticket into the queue, and take what it needs until it is settled, or, of a job
+        with a result, until that is forgotten.
 
         Args:
             held: the bytes of its picture.
@@ -137,6 +139,10 @@ class Service:
             return self.jobs.open(ticket, pixels.close)
         ticket.result.add_done_callback(lambda _: pixels.close())
         return None
+
+    def _seconds_until_pixels(self) -> int:
+        """Whole seconds until some may be given back: soon, while anything is drawn."""
+        return self.jobs.seconds_until_room() if self._core.is_idle else 1
 
     def drain(self) -> None:
         """Take nothing new; what waits is drawn, and results of jobs can be fetched."""
