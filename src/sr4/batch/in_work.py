@@ -49,6 +49,7 @@ class InWork:
         results: one for each frame, until they are written.
         seconds: of drawing, its share where several were drawn together; together: how many were.
         error: what was raised, if it could not be done; reason: the same in one line.
+        is_made: whether another call has made its files, so that nothing is left to do.
     """
 
     planned: PlannedPicture
@@ -64,6 +65,7 @@ class InWork:
     together: int = 1
     error: Exception | None = None
     reason: str = ""
+    is_made: bool = False
 
     def fail(self, doing: str, error: Exception) -> None:
         """Give the picture up, and keep why.

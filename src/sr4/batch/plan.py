@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -27,8 +27,8 @@ from sr4.pictures.finding import counted
 
 DEFAULT_OUT = Path("upscaled")
 _ONLY_RESULTS = (
-    "there is nothing but results of sr4; expected other pictures: to upscale results again, "
-    "choose another -o"
+    "there is nothing but results of sr4; expected other pictures: to upscale results again, name "
+    "their files"
 )
 
 Made = Callable[["PlannedPicture"], Collection[Path]]
@@ -121,11 +121,14 @@ class Plan(NamedTuple):
         pictures: those that can be done, or are.
         failures: what shows before anything is computed.
         left_out: how many files of folders are left out, by suffix, since nothing reads them.
+        results: how many are, since they are results of earlier calls, but for outputs of these
+            pictures.
     """
 
     pictures: list[PlannedPicture]
     failures: list[Failure]
     left_out: Mapping[str, int] = MappingProxyType({})
+    results: int = 0
 
 
 def plan_pictures(
@@ -189,7 +192,7 @@ def plan_pictures(
             continue
         planned.append(_planned(one.source, output, samples, wanted_map, one.data, one.packed))
     del found  # of a million files, it takes as much memory as the plan
-    originals = _without_results(planned, named)
+    originals, results = _without_results(planned, named)
     if planned and not originals:
         failures.append(Failure(", ".join(inputs), _ONLY_RESULTS))
     # Only what is there already could be an input, and only overwriting would replace it.
@@ -201,7 +204,7 @@ def plan_pictures(
             admitted.append(desk.admit(picture))
         except PictureError as error:
             failures.append(Failure(str(picture.source), str(error)))
-    return Plan(admitted, failures, counted(dict.fromkeys(others)))
+    return Plan(admitted, failures, counted(dict.fromkeys(others)), results)
 
 
 def _found(
@@ -281,26 +284,30 @@ def plan_in_memory(
 
 def _without_results(
     planned: Sequence[PlannedPicture], named: Collection[Path]
-) -> list[PlannedPicture]:
-    """Those that are no results of an earlier call: in a folder that results go into, what says it
-    is one; of what was named, only what another picture gives.
+) -> tuple[list[PlannedPicture], int]:
+    """Those that are no results of an earlier call, and how many are such that none of these gives.
+    What was found is one if it says so, wherever it lies; of what was named, only what another
+    picture gives.
     """
     givers: dict[str, list[PlannedPicture]] = {}
     for one in planned if named else ():
         for output in one.outputs:
             givers.setdefault(os.path.abspath(output), []).append(one)
-    real = lru_cache(maxsize=None)(os.path.realpath)  # folders are few
 
     def is_own(one: PlannedPicture) -> bool:
         if one.source in named:
             others = givers.get(os.path.abspath(one.source), [])
             if all(other is one for other in others):
                 return False
-        elif real(os.path.dirname(one.source)) != real(os.path.dirname(one.output)):
-            return False
         return is_result(one.source)
 
-    return [one for one in planned if not is_own(one)]
+    own = [one for one in planned if is_own(one)]
+    if not own:
+        return list(planned), 0
+    ids = set(map(id, own))
+    originals = [one for one in planned if id(one) not in ids]
+    given = {os.path.abspath(output) for one in originals for output in one.outputs}
+    return originals, sum(os.path.abspath(one.source) not in given for one in own)
 
 
 def _planned(

@@ -50,6 +50,7 @@ class Report:
     def __init__(self, model: str, *, quiet: bool, to_stdout: bool = False) -> None:
         self._model, self.quiet, self._to_stdout = model, quiet, to_stdout
         self._left_out: dict[str, int] = {}
+        self._results_left_out = 0
         self._used: dict[str, None] = {}  # models, in the order of their use
         self._backends: set[str] = set()
         self._results: list[dict[str, Any]] = []
@@ -81,9 +82,15 @@ class Report:
         match event:
             case Failed():
                 self._fail(event)
-            case LeftOut(counts):
-                self._left_out = dict(counts)
+            case LeftOut(counts, results):
+                self._left_out, self._results_left_out = dict(counts), results
                 console.note_left_out(counts)
+                if results:
+                    several = "1 result" if results == 1 else f"{results:,} results"
+                    console.note(
+                        f"sr4: left out {several} of earlier calls; named as a file, each is "
+                        "enlarged again"
+                    )
             case Skipped():
                 self._skip(event)
             case Planned(pictures):
@@ -118,6 +125,7 @@ class Report:
             "failures": self.failures,
             **({"went_on": self._resumed} if self._resumed else {}),
             **({"left_out": self._left_out} if self._left_out else {}),
+            **({"results_left_out": self._results_left_out} if self._results_left_out else {}),
         }
 
     def _fail(self, event: Failed) -> None:
@@ -127,10 +135,13 @@ class Report:
             traceback.print_exception(event.cause)
 
     def _skip(self, event: Skipped) -> None:
-        self._skipped = pictures = event.pictures
+        pictures = event.pictures
+        self._skipped += pictures
         self._used |= dict.fromkeys(event.models)
         if not self.quiet:
             several = "1 picture was" if len(pictures) == 1 else f"{len(pictures):,} pictures were"
+            if self._places and len(pictures) == 1:  # by another call, since this one began
+                several = f"{pictures[0].source} was"
             console.note(f"sr4: {several} done before, in the same way")
 
     def _open(self, event: ModelReady) -> None:
