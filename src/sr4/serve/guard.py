@@ -160,8 +160,8 @@ class Guard:
 
 
 def _is_at(origin: str, host: str) -> bool:
-    """Whether a page comes from a host. Both may name the usual port of its scheme, or leave it out;
-    any other one has to be there, or the page may be that of another service of this machine.
+    """Whether a page comes from a host. Both may leave the usual port of its scheme out; any other
+    one has to be there, or the page may be that of another service of this machine.
     """
     try:
         page = urlsplit(origin)
