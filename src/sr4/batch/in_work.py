@@ -6,7 +6,7 @@ import errno
 import math
 import os
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -123,6 +123,16 @@ def read(
     except Exception as error:  # noqa: BLE001 - whatever a reader raises, it costs one picture
         one.fail("read", error)
     return one
+
+
+def groups(chunk: Sequence[InWork]) -> Iterator[list[InWork]]:
+    """Those that go through a network together: still pictures of a model, each animation alone."""
+    found: dict[object, list[InWork]] = {}
+    for one in chunk:
+        if one.picture is not None and one.error is None:
+            is_still = len(one.picture.frames) == 1
+            found.setdefault(one.model if is_still else id(one), []).append(one)
+    yield from found.values()
 
 
 def _read(one: InWork, options: UpscaleOptions, scale: int, config: ModelConfig) -> None:

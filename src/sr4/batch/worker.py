@@ -32,7 +32,7 @@ from sr4.batch.events import (
     Skipped,
     Started,
 )
-from sr4.batch.in_work import InWork, forget_frames, read, write
+from sr4.batch.in_work import InWork, forget_frames, groups, read, write
 from sr4.batch.options import UpscaleOptions, count_draws, read_stages
 from sr4.batch.outputs import is_made_meanwhile
 from sr4.batch.pace import Meter, Portion
@@ -252,7 +252,7 @@ class _Work:
         for one in chunk:
             if one.picture is None:  # it cannot be read, or need not be
                 self._meter.finish(self._weight(one.planned))
-        for group in _groups(chunk):
+        for group in groups(chunk):
             pictures = tuple(one.planned for one in group)
             portion = self._portion(group)
             self._check()
@@ -388,13 +388,3 @@ def _factors(group: Sequence[InWork], options: UpscaleOptions) -> dict[int, floa
         drawn[width] += options.pixels_drawn_last(one.model, one.picture.frames[0].size)
         own[width] += math.prod(one.result_size)
     return {width: drawn[width] / own[width] for width in own}
-
-
-def _groups(chunk: Sequence[InWork]) -> Iterator[list[InWork]]:
-    """Those that go through a network together: still pictures of a model, each animation alone."""
-    groups: dict[object, list[InWork]] = {}
-    for one in chunk:
-        if one.picture is not None and one.error is None:
-            is_still = len(one.picture.frames) == 1
-            groups.setdefault(one.model if is_still else id(one), []).append(one)
-    yield from groups.values()

@@ -24,6 +24,7 @@ from sr4.cli.options import (
     examples,
 )
 from sr4.errors import UsageError, nearest
+from sr4.upscaling.asked import check_detail
 
 if TYPE_CHECKING:
     from sr4.config import Calibration, CorruptionName, SamplingSettings
@@ -168,6 +169,7 @@ def evaluate(
         consistency = consistency is not False  # as upscaling has it
         fitting = Calibrating(model, samples, is_baseline=model in _BASELINES)
     network = InceptionV3(inception) if inception is not None else None
+    check_detail(detail)
     given: dict[str, Any] = {"steps": steps, "sampler": sampler, "detail": detail}
     given["consistency"] = consistency
     _check_options(model, given | {"backend": backend, "device": device})
