@@ -169,7 +169,6 @@ def evaluate(
         consistency = consistency is not False  # as upscaling has it
         fitting = Calibrating(model, samples, is_baseline=model in _BASELINES)
     network = InceptionV3(inception) if inception is not None else None
-    check_detail(detail)
     given: dict[str, Any] = {"steps": steps, "sampler": sampler, "detail": detail}
     given["consistency"] = consistency
     _check_options(model, given | {"backend": backend, "device": device})
@@ -239,13 +238,14 @@ def _progress() -> Iterator[Callable[[float, int], None]]:
 
 
 def _check_options(model: str, options: Mapping[str, object]) -> None:
-    """Refuse options of networks for what is none."""
+    """Refuse options of networks for what is none, and a detail that none has."""
     given = [f"--{name}" for name, value in options.items() if value not in (None, "auto")]
     if model in _BASELINES and given:
         raise UsageError(
             f"got {' and '.join(given)} for the baseline {model!r}, which is no network; expected "
             "none of it: leave it out"
         )
+    check_detail(options["detail"])
 
 
 def _open(model: str, scale: int | None, backend: str, device: str) -> Upscaler:

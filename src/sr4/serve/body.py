@@ -61,7 +61,11 @@ async def receive(request: Request, limits: Limits, held: Share) -> Received:
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (_FORM, _JSON):
-        raise Problem(415, f"got the content type {shorten(kind)!r}; expected {_FORM} or {_JSON}")
+        raise Problem(
+            415,
+            f"got the content type {shorten(kind)!r}; expected {_FORM} or {_JSON}: send the "
+            f"picture as the field {FILE!r} of a form, as `curl -F {FILE}=@face.png` does",
+        )
     most = limits.upload_bytes + _BESIDE
     if kind == _JSON:
         most = most * 4 // 3  # in base64

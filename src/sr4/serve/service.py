@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Collection, Sequence
@@ -19,6 +20,8 @@ from sr4.serve.problems import Problem
 
 if TYPE_CHECKING:
     from sr4.serve.tickets import Ticket
+
+_LOOK = 0.05  # seconds between looks whether the models are loaded
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,19 @@ class Service:
             raise Problem(
                 503, "the models are being loaded; expected a service that is ready: ask again soon"
             )
+
+    async def until_warm(self) -> None:
+        """Return once the models are loaded: seconds after the start, in which whoever asks already
+        waits here, and not in a thread that others need.
+
+        Raises:
+            Problem: they cannot be loaded, or the service is stopping.
+        """
+        while not self._is_warm.is_set():
+            self.check_open()
+            if self.error is not None:
+                raise Problem(503, STOPPING)
+            await asyncio.sleep(_LOOK)
 
     def check_open(self) -> None:
         """Refuse where nothing new is taken any more.
