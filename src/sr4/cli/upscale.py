@@ -239,7 +239,7 @@ def upscale(
         height=height,
         tile=edge,
     )
-    report = Report(model, quiet=as_json, to_stdout=is_pipe(out))
+    report = Report(model, quiet=as_json, to_stdout=is_pipe(out), does_rest=not overwrite)
     try:
         _upscale(
             inputs,
@@ -332,7 +332,7 @@ def _upscale(
                 write_stdout(event.files[str(event.picture.output)])
             report.tell(event)  # of a result once it is where it belongs
         if is_interrupted():
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(report.interrupted())
 
 
 def _leave(report: Report, said: str) -> None:
