@@ -18,7 +18,7 @@ from PIL import Image
 
 import sr4
 from sr4 import pictures
-from sr4.batch import worker
+from sr4.batch import in_work, worker
 from sr4.batch.events import (
     Advanced,
     Cancelled,
@@ -589,7 +589,7 @@ def test_the_result_of_a_faster_call_is_no_failure(
     for name in "ab":
         (tmp_path / f"before/{name}.png").rename(out / f"{name}.png")
     (out / "d.png").write_bytes(b"of someone else")
-    write = worker.write
+    write = in_work.write
 
     def slower(one: InWork, **how: Any) -> Any:
         (tmp_path / "before/c.png").rename(out / "c.png")

@@ -753,7 +753,8 @@ def test_the_network_is_told_what_the_evidence_knows_whole_and_in_tiles() -> Non
         told.clear()
     pipeline.upscale(picture)
     np.testing.assert_array_equal(told[0], Known(noise=0.0, quality=100.0).vector())
-    for detail in (2.0, -0.1, np.nan, "x", True):
+    wrong: tuple[Any, ...] = (2.0, -0.1, np.nan, "x", True)
+    for detail in wrong:
         with pytest.raises(UsageError, match=r"got detail .*; expected a number from 0"):
             pipeline.upscale(picture, detail=detail)
 

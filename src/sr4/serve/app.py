@@ -76,7 +76,7 @@ def _answer_head(app: FastAPI, router: APIRouter) -> None:
     body out. OpenAPI names GET alone.
     """
     for route in router.routes:
-        if isinstance(route, APIRoute) and "GET" in route.methods:
+        if isinstance(route, APIRoute) and "GET" in (route.methods or ()):
             app.add_api_route(
                 route.path,
                 route.endpoint,
