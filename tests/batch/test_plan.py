@@ -315,3 +315,34 @@ def test_names_of_outputs_that_are_none(tmp_path: Path, out: str, suffix: str) -
     Image.new("L", (8, 8)).save(tmp_path / "in.png")
     (planned,) = plan_pictures([str(tmp_path / "in.png")], out, suffix=suffix).pictures
     assert planned.output in (Path(out), Path(out, "in.png"))
+
+
+def test_results_may_have_a_tag_in_their_names() -> None:
+    """So that they can lie beside their inputs, and none becomes an input of the next call."""
+    assert pairs("a.png", "b.jpg", out=".", tag="_x4") == {
+        "a.png": "a_x4.png",
+        "b.jpg": "b_x4.png",
+    }
+    assert pairs("faces", out="out", tag=".big", suffix="same") == {
+        "faces/c.png": "out/c.big.png",
+        "faces/deep/d.webp": "out/deep/d.big.webp",
+    }
+    planned = plan_pictures(["a.png"], ".", tag="_x4", samples=1, uncertainty=True).pictures[0]
+    assert [path.name for path in planned.outputs] == [
+        "a_x4_1.png",
+        "a_x4_uncertainty.png",
+        "a_x4.png",
+    ]
+    result("faces/c_x4.png")
+    again = plan_pictures(["faces"], "faces", tag="_x4", made=lambda one: one.outputs)
+    done = {str(one.source): one.is_done for one in again.pictures}
+    assert done == {"faces/c.png": True, "faces/deep/d.webp": False}
+    assert again.results == 0
+
+
+@pytest.mark.parametrize("tag", ["/x", "a/../b", "\\x", "\0", "\n"])
+def test_tags_that_no_name_can_have(tag: str) -> None:
+    with pytest.raises(UsageError, match="expected a text for the end of names"):
+        plan_pictures(["a.png"], "out", tag=tag)
+    with pytest.raises(UsageError, match="expected one of both"):
+        plan_pictures(["a.png"], "out.png", tag="_x4")

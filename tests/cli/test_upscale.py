@@ -591,6 +591,31 @@ def test_a_folder_that_is_input_and_output(
     assert done.err == "sr4: 2 pictures were done before, in the same way\n"
 
 
+def test_results_beside_their_inputs_under_another_name(
+    run: Run, face: Path, tiny_model: Path
+) -> None:
+    folder = face.parent
+    words = ("upscale", folder, "-o", folder, "--suffix", "_x4", "--model", tiny_model)
+    assert run(*words).code == 0
+    assert files(folder) == ["face.png", "face_x4.png"]
+    again = run(*words)
+    assert (again.code, again.err) == (0, "sr4: 1 picture was done before, in the same way\n")
+    for out in ("-", folder / "x.png"):
+        done = run("upscale", face, "-o", out, "--suffix", "_x4", "--model", tiny_model)
+        assert done.code == 2
+        assert "which is the name of the result" in done.errors[0] or out == "-"
+
+
+def test_results_of_an_earlier_call_elsewhere_are_left_out(
+    run: Run, face: Path, tiny_model: Path
+) -> None:
+    folder, words = face.parent, ("--model", tiny_model, "--json")
+    assert run("upscale", folder, "-o", folder / "large", *words).code == 0
+    done = run("upscale", folder, "-o", folder / "large2", *words)
+    assert "sr4: left out 1 result of earlier calls; named as a file, each is" in done.err
+    assert len(done.json["results"]) == done.json["results_left_out"] == 1
+
+
 def test_the_runtime_is_named(run: Run, face: Path, tiny_exported: Path, tmp_path: Path) -> None:
     """For a single picture auto takes the one that starts soonest."""
     done = run("upscale", face, "-o", tmp_path / "x.png", "--model", tiny_exported)

@@ -15,6 +15,7 @@ from sr4.batch.inputs import (
     Packed,
     check_output,
     check_suffix,
+    check_tag,
     expand,
     is_file_name,
     result_name,
@@ -140,6 +141,7 @@ def plan_pictures(
     map_suffix: str = ".png",
     overwrite: bool = False,
     suffix: str | None = None,
+    tag: str = "",
     data: bytes | None = None,
     made: Made | None = lambda picture: (),
 ) -> Plan:
@@ -155,6 +157,7 @@ def plan_pictures(
         overwrite: whether existing outputs are replaced.
         suffix: of the results, "same" being that of each picture. By default PNG, which holds
             grey, RGB and transparency of 8 and 16 bits, or what else holds the picture's pixels.
+        tag: what the names of results have at their end, before the suffix, such as "_x4".
         data: the bytes of a picture in memory, which the only input then names.
         made: says which existing outputs of a picture an earlier call has made in the same way;
             raises PictureError for one that cannot be read. None leaves what exists to whoever
@@ -162,7 +165,8 @@ def plan_pictures(
 
     Raises:
         UsageError: `out` is empty, an address or unreachable; or a file name, and there are
-            several pictures or the suffix is one that cannot be written; or no such suffix can.
+            several pictures, a tag, or the suffix is one that cannot be written; or no such suffix
+            can, or no name can have the tag.
     """
     if out is not None:
         check_output(out)
@@ -182,11 +186,12 @@ def plan_pictures(
         )
     if suffix not in (None, "same"):
         check_suffix(suffix)
+    check_tag(tag, out, to_file=to_file)
     wanted_map = map_suffix if uncertainty else None
     planned = []
     for one in found:
         try:
-            output = place if to_file else place / result_name(one, suffix)
+            output = place if to_file else place / result_name(one, suffix, tag)
         except PictureError as error:
             failures.append(Failure(str(one.source), str(error)))
             continue
