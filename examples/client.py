@@ -110,10 +110,11 @@ class Client:
             is_problem = answer.headers.get("content-type", "").startswith(PROBLEM)
             is_gone = answer.is_server_error and not is_problem
             is_full = answer.status_code == httpx.codes.TOO_MANY_REQUESTS
-            if not (is_full or is_gone) or time.monotonic() > end:
+            wait = float(answer.headers.get("Retry-After", 1))
+            if not (is_full or is_gone) or time.monotonic() + wait > end:
                 line = answer.json()["detail"] if is_problem else answer.reason_phrase
                 raise Refused(answer.status_code, line)
-            time.sleep(float(answer.headers.get("Retry-After", 1)))
+            time.sleep(wait)
 
     def _progress(self, address: str) -> Iterator[float]:
         """Shares of a job that are done, until it ends."""

@@ -13,7 +13,13 @@ def test_the_share_and_the_place_where_most_of_it_lies() -> None:
     missed[70:80, 40:50] = True  # in the third row and the second column of places of 32 pixels
     said = what_was_given_up(missed)
     assert said.startswith("0.8% of its pixels could not be met to a level")
-    assert "to a level, most of them around (32, 64): the nearest" in said
+    assert "to a level, most of them around (44, 74): the nearest" in said  # (x, y)
+
+
+def test_a_small_picture_has_no_places() -> None:
+    missed = np.zeros((99, 99), bool)
+    missed[40:50, 40:50] = True
+    assert "could not be met to a level: the nearest" in what_was_given_up(missed)
 
 
 def test_what_lies_everywhere_has_no_place() -> None:

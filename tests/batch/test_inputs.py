@@ -85,7 +85,7 @@ def test_what_is_no_tar_and_a_tar_of_nothing_are_one_line(
     (tmp_path / "no.tar").write_bytes(b"no tar")
     empty = pack("empty.tar", {"notes.txt": b""})
     inputs = [str(tmp_path / "no.tar"), str(empty)]
-    _, (broken, without), _ = plan_pictures(inputs, tmp_path / "out")
+    _, (broken, without), *_ = plan_pictures(inputs, tmp_path / "out")
     assert "is no tar" in broken.error
     assert "the tar" in without.error
     assert "holds nothing but 1 file: 1 .txt" in without.error

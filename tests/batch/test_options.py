@@ -26,6 +26,8 @@ from sr4.model.folder import read_config
         ({"scale": 2, "width": 5}, "a scale beside a width"),
         ({"samples": 0}, "got 0 samples"),
         ({"noise": -1.0}, "got noise -1.0"),
+        ({"detail": 2.0}, "got detail 2.0; expected a number from 0"),
+        ({"detail": "x"}, "got detail 'x'"),
         ({"model": "/home/me/mine", "steps": (1, 2)}, "for the model 'mine'; expected a single"),
     ],
 )

@@ -28,13 +28,13 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pairs(*inputs: str, out: str | None = None, **options: Any) -> dict[str, str]:
-    pictures, failures, _ = plan_pictures(inputs, out, **options)
+    pictures, failures, *_ = plan_pictures(inputs, out, **options)
     assert failures == []
     return {str(picture.source): str(picture.output) for picture in pictures}
 
 
 def only_failure(*inputs: str, out: str | None = None, **options: bool | int) -> str:
-    _, failures, _ = plan_pictures(inputs, out, **options)  # type: ignore[arg-type]
+    _, failures, *_ = plan_pictures(inputs, out, **options)  # type: ignore[arg-type]
     (failure,) = failures
     return failure.error
 
@@ -76,7 +76,7 @@ def test_several_pictures_cannot_share_a_file_name(inputs: tuple[str, ...]) -> N
 
 
 def test_samples_and_map_stand_beside_the_result() -> None:
-    pictures, _, _ = plan_pictures(["a.png"], Path("x.tif"), samples=2, uncertainty=True)
+    pictures, *_ = plan_pictures(["a.png"], Path("x.tif"), samples=2, uncertainty=True)
     first, second, chart = Path("x_1.tif"), Path("x_2.tif"), Path("x_uncertainty.png")
     assert pictures == [PlannedPicture(Path("a.png"), Path("x.tif"), (first, second), chart)]
     assert pictures[0].outputs == (first, second, chart, Path("x.tif"))
@@ -138,7 +138,7 @@ def test_an_input_is_never_replaced() -> None:
 )
 def test_inputs_that_name_nothing(text: str, part: str) -> None:
     Path("hollow").mkdir()
-    pictures, failures, _ = plan_pictures([text, "a.png"], None)
+    pictures, failures, *_ = plan_pictures([text, "a.png"], None)
     assert [picture.source for picture in pictures] == [Path("a.png")]
     ((named, error),) = failures
     assert named == text
@@ -189,7 +189,9 @@ def test_results_beside_their_inputs_are_no_inputs() -> None:
         assert [(one.source.name, one.output.name) for one in made.pictures] == [("a.jpg", "a.png")]
         assert made.pictures[0].is_done
     assert pairs("in", out="in", overwrite=True) == {"in/a.jpg": "in/a.png"}
-    # Elsewhere they are pictures as any other, and so they are by name.
+    made = plan_pictures(["in"], Path("in"), samples=1, made=lambda one: one.outputs)
+    assert made.results == 2  # besides the outputs of this call, the map and another
+    # By name they are pictures as any other.
     assert len(pairs("in/a.png", "in/a_1.png", "in/old.webp", out="twice")) == 3
     assert pairs("in/a_1.png", out="in/a.tif") == {"in/a_1.png": "in/a.tif"}
     assert "'in/a_1.png' exists already" in only_failure("in/a_1.png", out="in")
@@ -199,15 +201,29 @@ def test_a_picture_of_someone_else_is_an_input_though_it_lies_there() -> None:
     Path("in").mkdir()
     for name in ("a.jpg", "a.png"):
         Image.new("RGB", (8, 8)).save(f"in/{name}")
-    _, failures, _ = plan_pictures(["in"], Path("in"))
+    _, failures, *_ = plan_pictures(["in"], Path("in"))
     assert len(failures) == 2
 
 
 def test_a_folder_of_nothing_but_results_is_a_failure() -> None:
     Path("in").mkdir()
     result("in/a.png")
-    assert "nothing but results of sr4" in only_failure("in", out="in")
-    assert pairs("in", out="again") == {"in/a.png": "again/a.png"}
+    for out in ("in", "again"):
+        assert "nothing but results of sr4" in only_failure("in", out=out)
+    assert pairs("in/a.png", out="again") == {"in/a.png": "again/a.png"}
+
+
+def test_results_that_an_earlier_call_made_elsewhere_are_no_inputs() -> None:
+    Path("large").mkdir()
+    result("large/a.png")
+    result("large/b.png")
+    Path("large/mine.png").touch()
+    plan = plan_pictures(["."], "large2")
+    assert "large/mine.png" in {str(one.source) for one in plan.pictures}
+    assert "large/a.png" not in {str(one.source) for one in plan.pictures}
+    assert (plan.failures, plan.results) == ([], 2)
+    assert plan_pictures(["*/*.png"], "large2").results == 2
+    assert pairs("large/a.png", out="large2") == {"large/a.png": "large2/a.png"}
 
 
 def test_files_that_nothing_reads_are_counted_by_suffix(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,3 +315,34 @@ def test_names_of_outputs_that_are_none(tmp_path: Path, out: str, suffix: str) -
     Image.new("L", (8, 8)).save(tmp_path / "in.png")
     (planned,) = plan_pictures([str(tmp_path / "in.png")], out, suffix=suffix).pictures
     assert planned.output in (Path(out), Path(out, "in.png"))
+
+
+def test_results_may_have_a_tag_in_their_names() -> None:
+    """So that they can lie beside their inputs, and none becomes an input of the next call."""
+    assert pairs("a.png", "b.jpg", out=".", tag="_x4") == {
+        "a.png": "a_x4.png",
+        "b.jpg": "b_x4.png",
+    }
+    assert pairs("faces", out="out", tag=".big", suffix="same") == {
+        "faces/c.png": "out/c.big.png",
+        "faces/deep/d.webp": "out/deep/d.big.webp",
+    }
+    planned = plan_pictures(["a.png"], ".", tag="_x4", samples=1, uncertainty=True).pictures[0]
+    assert [path.name for path in planned.outputs] == [
+        "a_x4_1.png",
+        "a_x4_uncertainty.png",
+        "a_x4.png",
+    ]
+    result("faces/c_x4.png")
+    again = plan_pictures(["faces"], "faces", tag="_x4", made=lambda one: one.outputs)
+    done = {str(one.source): one.is_done for one in again.pictures}
+    assert done == {"faces/c.png": True, "faces/deep/d.webp": False}
+    assert again.results == 0
+
+
+@pytest.mark.parametrize("tag", ["/x", "a/../b", "\\x", "\0", "\n"])
+def test_tags_that_no_name_can_have(tag: str) -> None:
+    with pytest.raises(UsageError, match="expected a text for the end of names"):
+        plan_pictures(["a.png"], "out", tag=tag)
+    with pytest.raises(UsageError, match="expected one of both"):
+        plan_pictures(["a.png"], "out.png", tag="_x4")

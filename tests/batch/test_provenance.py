@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image, features
 
 from sr4.batch.options import UpscaleOptions
 from sr4.batch.plan import plan_in_memory, plan_pictures
 from sr4.batch.provenance import is_result, made_before, provenance
 from sr4.errors import PictureError
-from sr4.pictures import write_picture
+from sr4.pictures import WRITE_SUFFIXES, write_picture
 from sr4.pictures.raster import from_pil
 from sr4.pictures.reading import Picture
 from tests.batch.conftest import smooth
@@ -79,3 +81,19 @@ def test_a_picture_that_is_gone_is_said_to_be(tiny_model: Path, tmp_path: Path) 
     (picture,) = plan_pictures([str(tmp_path / "a.png")], tmp_path / "out").pictures
     with pytest.raises(PictureError, match=r"a\.png' does not exist"):
         made_before(picture, UpscaleOptions(model=str(tiny_model)))
+
+
+@pytest.mark.parametrize("suffix", sorted(set(WRITE_SUFFIXES) - {".bmp", ".gif", ".jp2", ".npy"}))
+def test_results_say_that_they_are_in_every_format(suffix: str, tmp_path: Path) -> None:
+    """Small ones, which are searched, and large ones, which are taken apart."""
+    if suffix == ".avif" and not features.check("avif"):
+        pytest.skip("this Pillow writes no AVIF")
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
+    for side in (8, 300):
+        picture = Picture((from_pil(Image.fromarray(noise[:side, :side])),))
+        write_picture(picture, tmp_path / f"plain{side}{suffix}")
+        said = {"software": "sr4 1.0"}
+        write_picture(picture, tmp_path / f"said{side}{suffix}", provenance=said)
+        assert is_result(tmp_path / f"said{side}{suffix}")
+        assert not is_result(tmp_path / f"plain{side}{suffix}")
+    assert not is_result(tmp_path / "missing")

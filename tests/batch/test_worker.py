@@ -18,7 +18,7 @@ from PIL import Image
 
 import sr4
 from sr4 import pictures
-from sr4.batch import worker
+from sr4.batch import in_work, worker
 from sr4.batch.events import (
     Advanced,
     Cancelled,
@@ -572,3 +572,34 @@ def test_what_cannot_be_written_need_not_be_drawn_again(
     (found,) = (one for one in upscale(large, tile=64) if isinstance(one, GoesOn))
     assert found.share == 1
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
+
+
+def test_the_result_of_a_faster_call_is_no_failure(
+    folder: Folder, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two calls for the same folder: what the other has made is not drawn again, and what it
+    makes while this one draws is no other file.
+    """
+    place = folder(a=(8, 8), b=(33, 33), c=(33, 33), d=(33, 33))
+    out, options = tmp_path / "out", UpscaleOptions(model=str(tiny_model))
+    plan = plan_pictures([str(place)], out)
+    before = plan_pictures([str(place)], tmp_path / "before")
+    assert named(list(upscale_pictures(before, options, Pipelines("torch"))), Done) == [*"abcd"]
+    out.mkdir()
+    for name in "ab":
+        (tmp_path / f"before/{name}.png").rename(out / f"{name}.png")
+    (out / "d.png").write_bytes(b"of someone else")
+    write = in_work.write
+
+    def slower(one: InWork, **how: Any) -> Any:
+        (tmp_path / "before/c.png").rename(out / "c.png")
+        return write(one, **how)
+
+    monkeypatch.setattr(worker, "write", slower)
+    events = list(upscale_pictures(plan, options, Pipelines("torch")))
+    assert named(events, Started) == ["c"]
+    assert named(events, Skipped) == [*"abc"]
+    assert named(events, Failed) == ["d"]
+    assert sorted(path.name for path in out.iterdir()) == ["a.png", "b.png", "c.png", "d.png"]
+    (last,) = (one for one in events if isinstance(one, Failed))
+    assert "exists already" in last.error

@@ -127,4 +127,4 @@ def test_what_was_given_up_is_said(run: Run, tiny_model: Path, tmp_path: Path) -
     done = run("upscale", path, "-o", tmp_path / "x.png", "--model", tiny_model, "--json")
     entry = done.json["results"][0]
     assert entry["given_up"] > 0.5
-    assert "of its pixels could not be met to a level, most of them around" in entry["notes"][0]
+    assert "of its pixels could not be met to a level: the nearest result" in entry["notes"][0]

@@ -27,9 +27,12 @@ from PIL import Image
 import sr4
 from sr4 import pictures
 from sr4.batch import in_work, plan, worker
+from sr4.batch.events import Cancelled, Event, Planned, Skipped
+from sr4.batch.plan import PlannedPicture
 from sr4.cli import console, upscale_report
 from sr4.cli.evaluate import evaluate
 from sr4.cli.upscale import upscale
+from sr4.cli.upscale_report import Report
 from sr4.degradation import Degradation
 from sr4.errors import PictureError
 from sr4.files import unfinished
@@ -202,13 +205,13 @@ def test_the_bar_shows_the_share_of_all_pixels(
         make_picture(tmp_path / "in" / f"{name}.png", side, side)
     run("upscale", tmp_path / "in/a.png", "-o", tmp_path / "a.png", "--model", tiny_exported)
     name = str(tmp_path / "in/a.png")
-    assert shown == [(0.5, name), (1.0, name), (1.0, name)]
+    assert shown == [(0.0, name), (0.5, name), (1.0, name), (1.0, name)]
     shown.clear()
     words = ("--tile", 32, "--model", tiny_exported, "--samples", 2)
     assert run("upscale", tmp_path / "in", "-o", tmp_path / "out", *words).code == 0
     small = [pytest.approx(128 / 1152 * part) for part in (0.5, 1)]
-    assert [share for share, _ in shown[:2]] == small
-    bands = [share for share, _ in shown[2:]]
+    assert [share for share, _ in shown[:3]] == [0.0, *small]
+    bands = [share for share, _ in shown[3:]]
     assert len(bands) > 3
     assert bands == sorted(bands)
     assert bands[0] < 0.5
@@ -223,7 +226,8 @@ def test_the_bar_reaches_its_end_in_a_cascade(
     assert run("upscale", face, "-o", tmp_path / "out", *words).code == 0
     shares = [share for share, _ in shown]
     assert shares == sorted(shares)
-    assert 0 < shares[0] < 0.1
+    assert shares[0] == 0  # before the first step of a large picture, which is long
+    assert 0 < shares[1] < 0.1
     assert shares[-2] == pytest.approx(1)  # by the pixels; the last is that of a done group
 
 
@@ -324,7 +328,8 @@ def test_what_a_format_does_not_hold_is_said_before_the_work(
     (error,) = done.errors
     assert "would be 16388x4; expected sides of at most 16,383 pixels, as .webp holds" in error
     assert files(tmp_path / "out") == ["face.webp"]
-    assert all(share >= 32 / (4097 + 64) for share, _ in shown)  # of the wide one no step was done
+    assert shown[0][0] == 0
+    assert all(share >= 32 / (4097 + 64) for share, _ in shown[1:])  # the wide one took no step
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -494,7 +499,8 @@ def test_an_interruption_leaves_the_json_of_what_was_done(
         make_picture(tmp_path / "in" / f"{number:02}.png", seed=number)
     words = ("upscale", tmp_path / "in", "-o", tmp_path / "out", "--model", tiny_model)
     done = run(*words, "--json")
-    assert (done.code, done.err) == (130, "sr4: interrupted\n")
+    said = "sr4: interrupted: 16 of 40 pictures are done; the same command does the rest\n"
+    assert (done.code, done.err) == (130, said)
     assert calls == [16, 16]
     assert done.json["interrupted"] is True
     assert [Path(one["output"]).name for one in done.json["results"]] == files(tmp_path / "out")
@@ -505,6 +511,22 @@ def test_an_interruption_leaves_the_json_of_what_was_done(
     assert again.code == 0
     assert (len(again.json["done_before"]), len(again.json["results"])) == (16, 24)
     assert "interrupted" not in again.json
+
+
+def test_what_an_interruption_leaves_to_do() -> None:
+    one, other = (PlannedPicture(Path(name), Path("out", name)) for name in ("a.png", "b.png"))
+    for does_rest, rest in ((True, "; the same command does the rest"), (False, "")):
+        report = Report("auto", quiet=True, does_rest=does_rest)
+        assert report.interrupted() == ""
+        told: list[Event] = [Skipped((one,), ()), Planned((other,)), Cancelled((other,))]
+        for event in told:
+            report.tell(event)
+        assert report.interrupted() == f"1 of 2 pictures are done{rest}"
+        report = Report("auto", quiet=True, does_rest=does_rest)
+        told = [Planned((one,)), Cancelled((one,))]
+        for event in told:
+            report.tell(event)
+        assert report.interrupted() == f"the picture is not done{rest}"
 
 
 def test_an_interruption_of_the_planning_leaves_json_too(
@@ -568,6 +590,31 @@ def test_a_folder_that_is_input_and_output(
     done = run(*words)
     assert (done.code, done.out) == (0, "")
     assert done.err == "sr4: 2 pictures were done before, in the same way\n"
+
+
+def test_results_beside_their_inputs_under_another_name(
+    run: Run, face: Path, tiny_model: Path
+) -> None:
+    folder = face.parent
+    words = ("upscale", folder, "-o", folder, "--suffix", "_x4", "--model", tiny_model)
+    assert run(*words).code == 0
+    assert files(folder) == ["face.png", "face_x4.png"]
+    again = run(*words)
+    assert (again.code, again.err) == (0, "sr4: 1 picture was done before, in the same way\n")
+    for out in ("-", folder / "x.png"):
+        done = run("upscale", face, "-o", out, "--suffix", "_x4", "--model", tiny_model)
+        assert done.code == 2
+        assert "which is the name of the result" in done.errors[0]
+
+
+def test_results_of_an_earlier_call_elsewhere_are_left_out(
+    run: Run, face: Path, tiny_model: Path
+) -> None:
+    folder, words = face.parent, ("--model", tiny_model, "--json")
+    assert run("upscale", folder, "-o", folder / "large", *words).code == 0
+    done = run("upscale", folder, "-o", folder / "large2", *words)
+    assert "sr4: left out 1 result of earlier calls; named as a file, each is" in done.err
+    assert len(done.json["results"]) == done.json["results_left_out"] == 1
 
 
 def test_the_runtime_is_named(run: Run, face: Path, tiny_exported: Path, tmp_path: Path) -> None:

@@ -279,3 +279,18 @@ def test_bands_are_tif_by_themselves(tmp_path: Path) -> None:
     for format in ("png", "webp"):
         with pytest.raises(UsageError, match=f"got the format {format} for pictures of 4 channels"):
             prepare(tmp_path / "src", tmp_path / "o", size=8, channels=4, format=format)
+
+
+def test_a_source_that_changes_is_no_bad_picture(
+    tmp_path: Path, files: dict[str, bytes], write_tar: Write
+) -> None:
+    """Else all that is left of it would be skipped, and the rest be taken for the whole."""
+    tar = write_tar(tmp_path / "src.tar", files)
+
+    def change(done: int, _: int) -> None:
+        if done == 2:
+            write_tar(tar, dict(reversed(files.items())))
+
+    with pytest.raises(DataError, match="the tar has changed"):
+        prepare(tar, tmp_path / "out", size=16, on_progress=change)
+    assert not (tmp_path / "out").exists()

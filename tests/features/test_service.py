@@ -312,18 +312,21 @@ def test_a_large_picture_lets_small_ones_pass(service: Running, client: Any) -> 
 
 FIELDS = [
     ({"seed": "x"}, "got seed 'x'; expected a whole number of at least 0"),
-    ({"steps": "0"}, "got --steps '0'; expected whole numbers"),
+    ({"steps": "0"}, "got steps '0'; expected whole numbers"),
     ({"steps": "9" * 190}, "expected at most 100 from this service"),
     ({"samples": "17"}, "expected at most 16 from this service"),
-    ({"samples": "1", "mean": "true"}, "expected at least 2"),
-    ({"detail": "2"}, "setting 'detail'"),
-    ({"detail": "nan"}, "'detail'"),
+    ({"samples": "1", "mean": "true"}, "got samples 1 with mean or uncertainty; expected"),
+    ({"detail": "2"}, "got detail 2.0; expected a number from 0"),
+    ({"detail": "nan"}, "got detail nan"),
+    ({"detail": "x"}, "got detail 'x'"),
     ({"scale": "1e308"}, "expected a factor of at least 1"),
     ({"width": "9" * 190}, "expected a whole number of pixels"),
     ({"width": "4"}, "expected at least 8"),
     ({"scale": "2", "width": "20"}, "expected one of both"),
+    ({"blur": "x"}, "got blur 'x'"),
     ({"blur": "1e300"}, "expected a deviation from 0"),
     ({"noise": "x"}, "got noise 'x'"),
+    ({"tile": "x"}, "got tile 'x'"),
     ({"tile": "7"}, "expected a multiple of 8"),
     ({"sampler": "x"}, "unknown sampler 'x'"),
     ({"evidence": "x"}, "unknown evidence 'x'"),
@@ -525,6 +528,18 @@ def test_what_is_not_there(client: Any) -> None:
         assert problem(client.get(page), 404)
 
 
+def test_whatever_can_be_got_has_a_head(client: Any) -> None:
+    for path in ("/healthz", "/readyz", "/v1/models", "/metrics", "/openapi.json", "/"):
+        answer = client.head(path)
+        assert (answer.status_code, answer.content) == (200, b""), path
+    assert int(client.head("/healthz").headers["content-length"]) > 0
+    assert client.head("/v1/jobs/none").status_code == 404
+    refused = client.head("/v1/upscale")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+    assert client.put("/healthz").headers["allow"] == "GET, HEAD"
+    assert all("head" not in one for one in client.get("/openapi.json").json()["paths"].values())
+
+
 def test_other_sites_and_names_are_refused(client: Any) -> None:
     for origin in ("http://evil.example", "null", "http://[", "http://a\u2100b".encode()):
         assert "another site" in problem(post(client, encoded(), {"Origin": origin}), 403)
@@ -655,13 +670,22 @@ def test_a_job_can_be_fetched_while_it_stops(tiny_exported: Path) -> None:
         running("--model", tiny_exported, "--backend", "onnx", *limits()) as one,
         one.client() as client,
     ):
-        address = post(client, encoded(100, 100), steps=4).headers["location"]
+        address = post(client, encoded(100, 100), steps=40).headers["location"]
         ended: list[tuple[int, str]] = []
         stopping = threading.Thread(target=lambda: ended.append(one.stop()))
         stopping.start()
+        head = client.head(f"{address}/events")  # which does not wait for the end
+        assert head.headers["content-type"].startswith("text/event-stream")
+        assert head.content == b""
+        assert client.get(address).json()["state"] != "done"
         assert events(client, f"{address}/events")[-1]["state"] == "done"
         problem(client.get("/readyz"), 503)
-        assert client.get(f"{address}/result").status_code == 200
+        head = client.head(f"{address}/result")  # which does not fetch it
+        assert (head.status_code, head.content) == (200, b"")
+        stopping.join(0.5)
+        assert stopping.is_alive()
+        size = len(client.get(f"{address}/result").content)
+        assert head.headers["content-length"] == str(size)
         stopping.join(PATIENCE)
         ((code, _),) = ended
         assert code == 0

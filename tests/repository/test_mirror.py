@@ -46,7 +46,7 @@ ELSEWHERE = {
     "upscaling/test_pipeline.py": "pictures/parts upscaling/canvas upscaling/drawing "
     "upscaling/draws upscaling/given upscaling/load",
     "upscaling/test_result.py": "upscaling/notebook upscaling/provenance",
-    "features/test_service.py": "cli/serve serve/app serve/guard "
+    "features/test_service.py": "cli/serve serve/app "
     "serve/metrics serve/painter serve/problems serve/schemas serve/server serve/tickets "
     "serve/routes/about serve/routes/jobs serve/routes/serving serve/routes/upscale",
     "repository/test_packaging.py": "_version",

@@ -73,6 +73,33 @@ def test_there_is_room_for_so_many(ticket: MakeTicket) -> None:
     assert len(jobs) == 1
 
 
+def test_failed_ones_make_room_first(ticket: MakeTicket, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, released = Clock(), []
+    monkeypatch.setattr(time, "monotonic", clock)
+    jobs = Jobs(3, 60.0)
+    done, failed, running = (
+        jobs.open(ticket(), lambda number=number: released.append(number))  # type: ignore[misc]
+        for number in range(3)
+    )
+    done.ticket.result.set_result(RESULT)
+    with pytest.raises(Problem) as error:
+        jobs.check_room()
+    assert error.value.headers["Retry-After"] == "5"  # for some are drawn
+    failed.ticket.fail(ValueError())
+    assert set(released) == {1}
+    assert jobs.find(failed.name) is failed
+    jobs.check_room()
+    with pytest.raises(Problem, match="jobs that failed make room"):
+        jobs.find(failed.name)
+    jobs.open(running.ticket, lambda: None)
+    clock.now += 9.5
+    running.ticket.result.set_result(RESULT)
+    with pytest.raises(Problem) as error:
+        jobs.check_room()
+    assert error.value.headers["Retry-After"] == "51"  # when the first is forgotten
+    assert set(released) == {1}
+
+
 def test_who_still_waits_for_a_result(ticket: MakeTicket) -> None:
     jobs = Jobs(9, 60.0)
     assert jobs.are_fetched

@@ -1,5 +1,7 @@
 """The options of a call, told once and taken in several places."""
 
+from __future__ import annotations
+
 import inspect
 from dataclasses import fields
 
@@ -18,7 +20,7 @@ _OF_THE_CALL = {"self", "image", "on_step", "unfinished", "condition_noise"}
 
 @pytest.mark.parametrize("pipeline", [Pipeline, CascadePipeline])
 def test_every_pipeline_takes_them_with_these_defaults(
-    pipeline: type[Pipeline | CascadePipeline],
+    pipeline: type[Pipeline] | type[CascadePipeline],
 ) -> None:
     given = inspect.signature(pipeline.upscale).parameters
     taken = {name: one.default for name, one in given.items() if name not in _OF_THE_CALL}

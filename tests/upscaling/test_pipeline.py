@@ -753,8 +753,10 @@ def test_the_network_is_told_what_the_evidence_knows_whole_and_in_tiles() -> Non
         told.clear()
     pipeline.upscale(picture)
     np.testing.assert_array_equal(told[0], Known(noise=0.0, quality=100.0).vector())
-    with pytest.raises(UsageError, match="setting 'detail'"):
-        pipeline.upscale(picture, detail=2.0)
+    wrong: tuple[Any, ...] = (2.0, -0.1, np.nan, "x", True)
+    for detail in wrong:
+        with pytest.raises(UsageError, match=r"got detail .*; expected a number from 0"):
+            pipeline.upscale(picture, detail=detail)
 
 
 def test_numbers_of_numpy_are_numbers(model: Pipeline, tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 A call begins with `Failed` for what cannot be planned, `LeftOut`, `Skipped` and `Planned`,
 and a `ModelReady` for each model. Then come `Started`, `GoesOn`, `NotKept`, `Advanced` and
-`Estimated` of pictures that are being drawn, between them `Done` or `Failed` of each picture, in
-the order of the plan. A cancelled call ends with `Cancelled`.
+`Estimated` of pictures that are being drawn, between them `Done` or `Failed` of each picture, or
+`Skipped` where another call was faster, in the order of the plan. A cancelled call ends with
+`Cancelled`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Skipped:
-    """Pictures that an earlier call has done in the same way; nothing is left to do.
+    """Pictures that another call has done in the same way; nothing is left to do.
 
     Attributes:
         models: the names or folders of those that they went through.
@@ -38,13 +39,15 @@ class Skipped:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Files of folders that are left out, since nothing reads them.
+    """Files of folders that are left out.
 
     Attributes:
-        counts: how many, by suffix.
+        counts: how many, by suffix, since nothing reads them.
+        results: how many, since they are results of earlier calls.
     """
 
     counts: Mapping[str, int]
+    results: int = 0
 
 
 @dataclass(frozen=True)

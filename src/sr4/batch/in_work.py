@@ -6,7 +6,7 @@ import errno
 import math
 import os
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -49,6 +49,7 @@ class InWork:
         results: one for each frame, until they are written.
         seconds: of drawing, its share where several were drawn together; together: how many were.
         error: what was raised, if it could not be done; reason: the same in one line.
+        is_made: whether another call has made its files, so that nothing is left to do.
     """
 
     planned: PlannedPicture
@@ -64,6 +65,7 @@ class InWork:
     together: int = 1
     error: Exception | None = None
     reason: str = ""
+    is_made: bool = False
 
     def fail(self, doing: str, error: Exception) -> None:
         """Give the picture up, and keep why.
@@ -121,6 +123,16 @@ def read(
     except Exception as error:  # noqa: BLE001 - whatever a reader raises, it costs one picture
         one.fail("read", error)
     return one
+
+
+def groups(chunk: Sequence[InWork]) -> Iterator[list[InWork]]:
+    """Those that go through a network together: still pictures of a model, each animation alone."""
+    found: dict[object, list[InWork]] = {}
+    for one in chunk:
+        if one.picture is not None and one.error is None:
+            is_still = len(one.picture.frames) == 1
+            found.setdefault(one.model if is_still else id(one), []).append(one)
+    yield from found.values()
 
 
 def _read(one: InWork, options: UpscaleOptions, scale: int, config: ModelConfig) -> None:

@@ -215,17 +215,40 @@ def check_suffix(suffix: str) -> None:
         )
 
 
-def result_name(found: Found, suffix: str | None) -> Path:
+def result_name(found: Found, suffix: str | None, tag: str = "") -> Path:
     """Where a result goes below the output folder.
 
     Args:
         suffix: that is asked for, "same" being that of the picture.
+        tag: what its name has before that, besides the name of the picture.
     """
+    place = found.place
     if suffix == "same" and found.source.suffix.lower() in WRITE_SUFFIXES:
-        return found.place
-    if suffix is None or suffix == "same":
+        suffix = place.suffix
+    elif suffix is None or suffix == "same":
         suffix = natural_suffix(_start(found))
-    return found.place.with_suffix(suffix)
+    return place.with_name(f"{place.stem}{tag}{suffix}") if tag else place.with_suffix(suffix)
+
+
+def check_tag(tag: str, out: str | Path | None, *, to_file: bool) -> None:
+    """Refuse what names of results cannot have beside those of their pictures.
+
+    Args:
+        to_file: whether the output names the result itself.
+
+    Raises:
+        UsageError: says why.
+    """
+    if any(sign in "/\\\0" or not sign.isprintable() for sign in tag):
+        raise UsageError(
+            f"got --suffix {tag!r}; expected a text for the end of names, such as _x4: folders are "
+            "named by -o"
+        )
+    if tag and to_file:
+        raise UsageError(
+            f"got --suffix {tag!r} with the output {str(out)!r}, which is the name of the result; "
+            "expected one of both: leave one out"
+        )
 
 
 def _start(found: Found) -> Path | bytes:

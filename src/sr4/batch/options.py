@@ -44,6 +44,7 @@ class UpscaleOptions(Asked):
         from sr4.upscaling.load import JOINT, public_name
         from sr4.upscaling.sizing import SizeWanted
 
+        super().__post_init__()
         stages = 1 + str(self.model).count(JOINT)
         if isinstance(self.steps, Sequence) and (stages == 1 or len(self.steps) != stages):
             raise UsageError(

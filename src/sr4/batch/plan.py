@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from sr4.batch.inputs import (
     Packed,
     check_output,
     check_suffix,
+    check_tag,
     expand,
     is_file_name,
     result_name,
@@ -27,8 +28,8 @@ from sr4.pictures.finding import counted
 
 DEFAULT_OUT = Path("upscaled")
 _ONLY_RESULTS = (
-    "there is nothing but results of sr4; expected other pictures: to upscale results again, "
-    "choose another -o"
+    "there is nothing but results of sr4; expected other pictures: to upscale results again, name "
+    "their files"
 )
 
 Made = Callable[["PlannedPicture"], Collection[Path]]
@@ -121,11 +122,14 @@ class Plan(NamedTuple):
         pictures: those that can be done, or are.
         failures: what shows before anything is computed.
         left_out: how many files of folders are left out, by suffix, since nothing reads them.
+        results: how many are, since they are results of earlier calls, but for outputs of these
+            pictures.
     """
 
     pictures: list[PlannedPicture]
     failures: list[Failure]
     left_out: Mapping[str, int] = MappingProxyType({})
+    results: int = 0
 
 
 def plan_pictures(
@@ -137,6 +141,7 @@ def plan_pictures(
     map_suffix: str = ".png",
     overwrite: bool = False,
     suffix: str | None = None,
+    tag: str = "",
     data: bytes | None = None,
     made: Made | None = lambda picture: (),
 ) -> Plan:
@@ -152,6 +157,7 @@ def plan_pictures(
         overwrite: whether existing outputs are replaced.
         suffix: of the results, "same" being that of each picture. By default PNG, which holds
             grey, RGB and transparency of 8 and 16 bits, or what else holds the picture's pixels.
+        tag: what the names of results have at their end, before the suffix, such as "_x4".
         data: the bytes of a picture in memory, which the only input then names.
         made: says which existing outputs of a picture an earlier call has made in the same way;
             raises PictureError for one that cannot be read. None leaves what exists to whoever
@@ -159,7 +165,8 @@ def plan_pictures(
 
     Raises:
         UsageError: `out` is empty, an address or unreachable; or a file name, and there are
-            several pictures or the suffix is one that cannot be written; or no such suffix can.
+            several pictures, a tag, or the suffix is one that cannot be written; or no such suffix
+            can, or no name can have the tag.
     """
     if out is not None:
         check_output(out)
@@ -179,17 +186,18 @@ def plan_pictures(
         )
     if suffix not in (None, "same"):
         check_suffix(suffix)
+    check_tag(tag, out, to_file=to_file)
     wanted_map = map_suffix if uncertainty else None
     planned = []
     for one in found:
         try:
-            output = place if to_file else place / result_name(one, suffix)
+            output = place if to_file else place / result_name(one, suffix, tag)
         except PictureError as error:
             failures.append(Failure(str(one.source), str(error)))
             continue
         planned.append(_planned(one.source, output, samples, wanted_map, one.data, one.packed))
     del found  # of a million files, it takes as much memory as the plan
-    originals = _without_results(planned, named)
+    originals, results = _without_results(planned, named)
     if planned and not originals:
         failures.append(Failure(", ".join(inputs), _ONLY_RESULTS))
     # Only what is there already could be an input, and only overwriting would replace it.
@@ -201,7 +209,7 @@ def plan_pictures(
             admitted.append(desk.admit(picture))
         except PictureError as error:
             failures.append(Failure(str(picture.source), str(error)))
-    return Plan(admitted, failures, counted(dict.fromkeys(others)))
+    return Plan(admitted, failures, counted(dict.fromkeys(others)), results)
 
 
 def _found(
@@ -281,26 +289,30 @@ def plan_in_memory(
 
 def _without_results(
     planned: Sequence[PlannedPicture], named: Collection[Path]
-) -> list[PlannedPicture]:
-    """Those that are no results of an earlier call: in a folder that results go into, what says it
-    is one; of what was named, only what another picture gives.
+) -> tuple[list[PlannedPicture], int]:
+    """Those that are no results of an earlier call, and how many are such that none of these gives.
+    What was found is one if it says so, wherever it lies; of what was named, only what another
+    picture gives.
     """
     givers: dict[str, list[PlannedPicture]] = {}
     for one in planned if named else ():
         for output in one.outputs:
             givers.setdefault(os.path.abspath(output), []).append(one)
-    real = lru_cache(maxsize=None)(os.path.realpath)  # folders are few
 
     def is_own(one: PlannedPicture) -> bool:
         if one.source in named:
             others = givers.get(os.path.abspath(one.source), [])
             if all(other is one for other in others):
                 return False
-        elif real(os.path.dirname(one.source)) != real(os.path.dirname(one.output)):
-            return False
         return is_result(one.source)
 
-    return [one for one in planned if not is_own(one)]
+    own = [one for one in planned if is_own(one)]
+    if not own:
+        return list(planned), 0
+    ids = set(map(id, own))
+    originals = [one for one in planned if id(one) not in ids]
+    given = {os.path.abspath(output) for one in originals for output in one.outputs}
+    return originals, sum(os.path.abspath(one.source) not in given for one in own)
 
 
 def _planned(

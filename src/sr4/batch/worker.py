@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
@@ -31,13 +32,15 @@ from sr4.batch.events import (
     Skipped,
     Started,
 )
-from sr4.batch.in_work import InWork, forget_frames, read, write
+from sr4.batch.in_work import InWork, forget_frames, groups, read, write
 from sr4.batch.options import UpscaleOptions, count_draws, read_stages
+from sr4.batch.outputs import is_made_meanwhile
 from sr4.batch.pace import Meter, Portion
 from sr4.batch.pipelines import Pipelines
 from sr4.batch.preview import Previews
-from sr4.batch.provenance import unfinished_key
+from sr4.batch.provenance import made_before, unfinished_key
 from sr4.batch.record import record_of
+from sr4.errors import PictureError
 from sr4.files.unfinished import UnfinishedFile, discard, unfinished_path
 from sr4.upscaling.thresholds import LARGE
 
@@ -112,8 +115,8 @@ def upscale_pictures(
 def found_by_planning(plan: Plan) -> Iterator[Event]:
     """What is told of a plan before anything is computed."""
     yield from (Failed(failure.input, failure.error) for failure in plan.failures)
-    if plan.left_out:
-        yield LeftOut(plan.left_out)
+    if plan.left_out or plan.results:
+        yield LeftOut(plan.left_out, plan.results)
 
 
 class _Stopped(Exception):
@@ -213,9 +216,8 @@ class _Work:
         for picture in pictures:
             if self._must_stop():
                 return
-            model = self._options.model_for(picture)
-            one = read(picture, self._options, self._opened[model])
-            is_large = one.error is None and self._pixels(one) > LARGE
+            one = self._read(picture)
+            is_large = one.picture is not None and self._pixels(one) > LARGE
             if chunk and (is_large or held + one.result_bytes > _CHUNK_BYTES):
                 yield chunk
                 chunk, held = [], 0
@@ -227,13 +229,30 @@ class _Work:
         if chunk:
             yield chunk
 
+    def _read(self, picture: PlannedPicture) -> InWork:
+        """A picture as it is read, unless another call has made its files meanwhile."""
+        model = self._options.model_for(picture)
+        try:
+            if self._is_made(picture):
+                return InWork(picture, model, is_made=True)
+        except Exception as error:  # noqa: BLE001 - as what reading raises
+            one = InWork(picture, model)
+            one.fail("read", error)
+            return one
+        return read(picture, self._options, self._opened[model])
+
+    def _is_made(self, picture: PlannedPicture) -> bool:
+        if self._overwrite or not picture.to_files:
+            return False
+        return is_made_meanwhile(picture, partial(made_before, options=self._options))
+
     # The drawer's thread
 
     def _draw_chunk(self, chunk: Sequence[InWork]) -> None:
         for one in chunk:
-            if one.error is not None:
+            if one.picture is None:  # it cannot be read, or need not be
                 self._meter.finish(self._weight(one.planned))
-        for group in _groups(chunk):
+        for group in groups(chunk):
             pictures = tuple(one.planned for one in group)
             portion = self._portion(group)
             self._check()
@@ -325,15 +344,15 @@ class _Work:
     def _write_chunk(self, chunk: Sequence[InWork]) -> None:
         """Write what was drawn and tell what came of each picture; results leave the memory."""
         for one in chunk:
-            if not one.results and one.error is None:  # cancelled before it was drawn
-                continue
+            if not one.results and one.error is None and not one.is_made:
+                continue  # cancelled before it was drawn
             event = self._written(one)
             one.let_go()
             self._settled.add(id(one.planned))
             self._told.put(event)
 
-    def _written(self, one: InWork) -> Done | Failed:
-        if one.error is None:
+    def _written(self, one: InWork) -> Done | Failed | Skipped:
+        if one.error is None and not one.is_made:
             try:
                 files, losses = write(one, overwrite=self._overwrite)
                 record = record_of(
@@ -349,6 +368,12 @@ class _Work:
                 return Done(one.planned, record, files)
             except Exception as error:  # noqa: BLE001 - whatever an encoder raises, likewise
                 one.fail("written", error)
+                if isinstance(error, PictureError):
+                    with suppress(Exception):  # what stands in the way is told already
+                        one.is_made = self._is_made(one.planned)
+        if one.is_made:
+            discard(unfinished_path(one.planned.output))
+            return Skipped((one.planned,), (one.model,))
         return Failed(str(one.planned.source), one.reason, one.error, one.planned)
 
 
@@ -363,13 +388,3 @@ def _factors(group: Sequence[InWork], options: UpscaleOptions) -> dict[int, floa
         drawn[width] += options.pixels_drawn_last(one.model, one.picture.frames[0].size)
         own[width] += math.prod(one.result_size)
     return {width: drawn[width] / own[width] for width in own}
-
-
-def _groups(chunk: Sequence[InWork]) -> Iterator[list[InWork]]:
-    """Those that go through a network together: still pictures of a model, each animation alone."""
-    groups: dict[object, list[InWork]] = {}
-    for one in chunk:
-        if one.picture is not None and one.error is None:
-            is_still = len(one.picture.frames) == 1
-            groups.setdefault(one.model if is_still else id(one), []).append(one)
-    yield from groups.values()

@@ -24,6 +24,7 @@ from sr4.cli.options import (
     examples,
 )
 from sr4.errors import UsageError, nearest
+from sr4.upscaling.asked import check_detail
 
 if TYPE_CHECKING:
     from sr4.config import Calibration, CorruptionName, SamplingSettings
@@ -237,13 +238,14 @@ def _progress() -> Iterator[Callable[[float, int], None]]:
 
 
 def _check_options(model: str, options: Mapping[str, object]) -> None:
-    """Refuse options of networks for what is none."""
+    """Refuse options of networks for what is none, and a detail that none has."""
     given = [f"--{name}" for name, value in options.items() if value not in (None, "auto")]
     if model in _BASELINES and given:
         raise UsageError(
             f"got {' and '.join(given)} for the baseline {model!r}, which is no network; expected "
             "none of it: leave it out"
         )
+    check_detail(options["detail"])
 
 
 def _open(model: str, scale: int | None, backend: str, device: str) -> Upscaler:

@@ -190,6 +190,15 @@ def upscale(
             "where only these hold the pixels without loss.",
         ),
     ] = None,
+    suffix: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help="What results are called besides the name of their input, as photo_x4.png with "
+            "_x4: so they can lie beside it.",
+            show_default=False,
+        ),
+    ] = "",
     backend: Backend = "auto",
     device: Device = "auto",
     cluster: Annotated[
@@ -239,7 +248,7 @@ def upscale(
         height=height,
         tile=edge,
     )
-    report = Report(model, quiet=as_json, to_stdout=is_pipe(out))
+    report = Report(model, quiet=as_json, to_stdout=is_pipe(out), does_rest=not overwrite)
     try:
         _upscale(
             inputs,
@@ -249,6 +258,7 @@ def upscale(
             samples=samples or 0,
             map_suffix=read_map_format(uncertainty_format) if uncertainty else None,
             suffix=read_suffix(file_format),
+            tag=suffix,
             backend=backend,
             device=device,
             cluster=cluster,
@@ -272,6 +282,7 @@ def _upscale(
     samples: int,
     map_suffix: str | None,
     suffix: str | None,
+    tag: str,
     backend: str,
     device: str,
     cluster: str | None,
@@ -281,6 +292,7 @@ def _upscale(
     reported.
     """
     from sr4.batch.events import Done
+    from sr4.batch.inputs import check_tag
     from sr4.batch.pipelines import Pipelines
     from sr4.batch.plan import plan_pictures
     from sr4.batch.provenance import made_before
@@ -288,6 +300,7 @@ def _upscale(
 
     data = read_stdin() if inputs == [PIPE] else None
     if is_pipe(out):
+        check_tag(tag, out, to_file=True)
         plan = _piped(inputs[0], data, suffix)
     else:
         plan = plan_pictures(
@@ -298,6 +311,7 @@ def _upscale(
             map_suffix=map_suffix or ".png",
             overwrite=overwrite,
             suffix=suffix,
+            tag=tag,
             data=data,
             made=partial(made_before, options=options) if cluster is None else None,
         )
@@ -332,7 +346,7 @@ def _upscale(
                 write_stdout(event.files[str(event.picture.output)])
             report.tell(event)  # of a result once it is where it belongs
         if is_interrupted():
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(report.interrupted())
 
 
 def _leave(report: Report, said: str) -> None:

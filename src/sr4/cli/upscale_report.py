@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sr4.batch.events import (
     Advanced,
+    Cancelled,
     Done,
     Estimated,
     Event,
@@ -45,11 +46,19 @@ class Report:
         model: the one asked for.
         quiet: whether results are not printed line by line.
         to_stdout: whether the result itself goes to stdout, and what is said of it to stderr.
+        does_rest: whether the same command, called again, does what is left.
     """
 
-    def __init__(self, model: str, *, quiet: bool, to_stdout: bool = False) -> None:
+    def __init__(
+        self, model: str, *, quiet: bool, to_stdout: bool = False, does_rest: bool = True
+    ) -> None:
         self._model, self.quiet, self._to_stdout = model, quiet, to_stdout
+        self._does_rest = does_rest and not to_stdout
+        self._share = 0.0  # of all pixels
+        self._before = self._failed = 0  # pictures: done before, and planned in vain
+        self._left: int | None = None  # pictures that were not done, once it is cancelled
         self._left_out: dict[str, int] = {}
+        self._results_left_out = 0
         self._used: dict[str, None] = {}  # models, in the order of their use
         self._backends: set[str] = set()
         self._results: list[dict[str, Any]] = []
@@ -81,9 +90,15 @@ class Report:
         match event:
             case Failed():
                 self._fail(event)
-            case LeftOut(counts):
-                self._left_out = dict(counts)
+            case LeftOut(counts, results):
+                self._left_out, self._results_left_out = dict(counts), results
                 console.note_left_out(counts)
+                if results:
+                    several = "1 result" if results == 1 else f"{results:,} results"
+                    console.note(
+                        f"sr4: left out {several} of earlier calls; named as a file, each is "
+                        "enlarged again"
+                    )
             case Skipped():
                 self._skip(event)
             case Planned(pictures):
@@ -94,17 +109,31 @@ class Report:
                 self._name = self._named(pictures)
                 if self._show is None:
                     self._show = self._bar.enter_context(console.shares("upscaling"))
+                self._show(self._share, self._name, None)  # the first step of a large one is long
             case GoesOn(picture, share):
                 self._resumed.append({"input": str(picture.source), "share": share})
                 console.note(f"sr4: {picture.source}: goes on at {100 * share:.0f} %")
             case NotKept(picture, why):
                 console.note(f"sr4: {picture.source}: {why}")
             case Advanced() if self._show is not None:
-                self._show(event.share_of_all, self._name, event.seconds_left)
+                self._share = event.share_of_all
+                self._show(self._share, self._name, event.seconds_left)
             case Estimated():
                 self._announce(event)
             case Done():
                 self._finish(event)
+            case Cancelled(pictures):
+                self._left = len(pictures)
+
+    def interrupted(self) -> str:
+        """What is said of a call that was cancelled; nothing of one that had not begun."""
+        total = self._before + len(self._places)
+        if self._left is None or not total:
+            return ""
+        several = f"{total - self._left - self._failed:,} of {total:,} pictures are done"
+        if total == 1:
+            several = "the picture is not done"
+        return f"{several}; the same command does the rest" if self._does_rest else several
 
     def summary(self) -> dict[str, Any]:
         """What --json prints; without a picture that could be tried there was no backend."""
@@ -118,19 +147,25 @@ class Report:
             "failures": self.failures,
             **({"went_on": self._resumed} if self._resumed else {}),
             **({"left_out": self._left_out} if self._left_out else {}),
+            **({"results_left_out": self._results_left_out} if self._results_left_out else {}),
         }
 
     def _fail(self, event: Failed) -> None:
         self.failures.append({"input": event.name, "error": event.error})
+        self._failed += event.picture is not None
         console.fail(event.error if event.name in event.error else f"{event.name}: {event.error}")
         if os.environ.get("SR4_DEBUG") and not isinstance(event.cause, SR4Error | None):
             traceback.print_exception(event.cause)
 
     def _skip(self, event: Skipped) -> None:
-        self._skipped = pictures = event.pictures
+        pictures = event.pictures
+        self._skipped += pictures
+        self._before += 0 if self._places else len(pictures)
         self._used |= dict.fromkeys(event.models)
         if not self.quiet:
             several = "1 picture was" if len(pictures) == 1 else f"{len(pictures):,} pictures were"
+            if self._places and len(pictures) == 1:  # by another call, since this one began
+                several = f"{pictures[0].source} was"
             console.note(f"sr4: {several} done before, in the same way")
 
     def _open(self, event: ModelReady) -> None:

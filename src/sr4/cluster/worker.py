@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Any
 
 from sr4._version import __version__
-from sr4.batch.events import Advanced, Event, Failed, Skipped
+from sr4.batch.events import Advanced, Event, Failed
 from sr4.batch.options import AUTO, UpscaleOptions, read_stages
 from sr4.batch.outputs import look_for_outputs
 from sr4.batch.pipelines import Pipelines
@@ -174,22 +174,10 @@ class Worker:
             overwrite=order.overwrite,
             is_cancelled=self._stopped.is_set,
         ):
-            if isinstance(event, Failed) and event.picture is not None:
-                yield self._after_failure(event, event.picture)
+            if isinstance(event, Failed):
+                yield replace(event, cause=None)  # which may not be for sending
             else:
                 yield event
-
-    def _after_failure(self, event: Failed, picture: PlannedPicture) -> Event:
-        """A failure, unless it is that another worker was faster."""
-        options = self._order.options
-        if not self._order.overwrite:
-            try:
-                again = look_for_outputs(picture, partial(made_before, options=options))
-            except PictureError:
-                return replace(event, cause=None)
-            if again.is_done:
-                return Skipped((picture,), (options.model_for(picture),))
-        return replace(event, cause=None)  # which may not be for sending
 
 
 def gathered(number: int, events: Iterable[Event], pause: float = _PAUSE) -> Iterator[Told]:

@@ -74,7 +74,7 @@ class EncodedSource(ABC):
         try:
             check_size(size, repr(self.label(index)))
         except PictureError as error:
-            raise DataError(str(error)) from error
+            raise BadPictureError(str(error)) from error
 
     def _unreadable(self, index: int, why: str) -> DataError:
         return DataError(

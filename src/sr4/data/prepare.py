@@ -125,14 +125,18 @@ def prepare(
 def _write_all(
     source: EncodedSource, writer: _ShardWriter, size: int, on_progress: OnProgress | None
 ) -> list[SkippedEntry]:
-    """Write every picture that can be used; the others, with the reason."""
+    """Write every picture that can be used; the others, with the reason.
+
+    Raises:
+        DataError: the source has changed, or cannot be read any more.
+    """
     skipped = []
     try:
         for index, name in enumerate(source.names):
             try:
                 given = source.numbers(index) if writer.is_deep else source.read(index)
                 picture = central_square(given, size)
-            except DataError as error:
+            except BadPictureError as error:
                 skipped.append(SkippedEntry(source=plain(name), reason=plain(str(error))))
             else:
                 writer.add(picture, name)

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 
 from sr4._version import __version__
 from sr4.serve import problems
@@ -65,5 +66,21 @@ def make_app(service: Service) -> FastAPI:
     problems.install(app)
     for router in (upscale.router, jobs.router, about.router):
         app.include_router(router)
+        _answer_head(app, router)
     service.pages.add_to(app)
     return app
+
+
+def _answer_head(app: FastAPI, router: APIRouter) -> None:
+    """Answer HEAD wherever a router has GET (RFC 9110), by the same function: servers leave the
+    body out. OpenAPI names GET alone.
+    """
+    for route in router.routes:
+        if isinstance(route, APIRoute) and "GET" in (route.methods or ()):
+            app.add_api_route(
+                route.path,
+                route.endpoint,
+                methods=["HEAD"],
+                response_class=route.response_class,
+                include_in_schema=False,
+            )

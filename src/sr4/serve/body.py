@@ -61,10 +61,14 @@ async def receive(request: Request, limits: Limits, held: Share) -> Received:
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (_FORM, _JSON):
-        raise Problem(415, f"got the content type {shorten(kind)!r}; expected {_FORM} or {_JSON}")
+        raise Problem(
+            415,
+            f"got the content type {shorten(kind)!r}; expected {_FORM} or {_JSON}: send the "
+            f"picture as the field {FILE!r} of a form, as `curl -F {FILE}=@face.png` does",
+        )
     most = limits.upload_bytes + _BESIDE
     if kind == _JSON:
-        most = most * 4 // 3  # in base64
+        most = most * 3 // 2  # in base64, with line breaks
     stream = _Stream(request, most, held)
     try:
         parts = _form(request, stream) if kind == _FORM else _json(stream)
@@ -162,11 +166,14 @@ def _taken_from_json(body: bytes) -> Received:
     encoded = values.pop(PICTURE, None)
     if not isinstance(encoded, str):
         raise Problem(400, f"got JSON without {PICTURE!r}; expected the picture file in base64")
+    start, comma, rest = encoded.partition(",")
+    if comma and start.startswith("data:") and start.endswith(";base64"):  # as pages have it
+        encoded = rest
     try:
-        data = base64.b64decode(encoded, validate=True)
+        data = base64.b64decode("".join(encoded.split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise Problem(
-            400, f"{PICTURE!r} is not base64 ({error}); expected a picture file"
+            400, f"{PICTURE!r} is not base64 ({error}); expected a picture file in base64"
         ) from None
     return Received(
         data, {name: as_text(name, one) for name, one in values.items() if one is not None}

@@ -35,6 +35,7 @@ LOCKED = ("/v1/", "/metrics")
 """Beginnings of the paths that a key opens, where there is one."""
 REQUESTS = logging.getLogger("sr4.requests")
 """Told of every answer at the level INFO."""
+_PORTS = {"http": 80, "https": 443}
 _TOO_SLOW = 408
 _LINGER = 5.0  # seconds
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
@@ -141,7 +142,9 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and not _is_at(origin, host):
             raise Problem(
-                403, "the request comes from a page of another site; expected one of this service"
+                403,
+                "the request comes from a page of another site; expected one of this service: a "
+                "proxy before it has to pass on Host as it came, with its port",
             )
         if self._key is not None and path.startswith(LOCKED):
             scheme, _, given = headers.get("authorization", "").partition(" ")
@@ -157,9 +160,15 @@ class Guard:
 
 
 def _is_at(origin: str, host: str) -> bool:
-    """Whether a page comes from a host."""
+    """Whether a page comes from a host. Both may leave the usual port of its scheme out; any other
+    one has to be there, or the page may be that of another service of this machine.
+    """
     try:
-        return urlsplit(origin).netloc.lower() == host.lower()
+        page = urlsplit(origin)
+        called = urlsplit(f"{page.scheme}://{host}")
+        usual = _PORTS.get(page.scheme)
+        ports = page.port or usual, called.port or usual
+        return (page.hostname, ports[0]) == (called.hostname, ports[1]) and bool(page.hostname)
     except ValueError:  # no origin at all, such as "http://["
         return False
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sr4.serve.problems import Problem
 
 if TYPE_CHECKING:
+    from sr4.batch.events import Done
     from sr4.serve.tickets import Ticket
 
 _LOOK = 0.1  # seconds between looks at what has changed
 _SWEEP = 1.0  # seconds between sweeps
+_SOON = 5  # seconds until it is worth asking again, while jobs are drawn
 _ALIVE = 15.0  # seconds after which connections that are silent are told that they are not dead
 
 
@@ -24,7 +28,8 @@ class Job:
     """A ticket with an address.
 
     Attributes:
-        ticket: the picture; release: called once it is forgotten.
+        ticket: the picture; release: called once nothing is kept of a result, since there is none,
+            or it is forgotten; perhaps again.
         name: the last part of its address, which nobody can guess.
         ended: when it was settled; None before.
         is_fetched: whether its result was.
@@ -37,10 +42,17 @@ class Job:
     is_fetched: bool = False
 
     def __post_init__(self) -> None:
-        def settled(_: object) -> None:
+        def settled(result: Future[Done]) -> None:
             self.ended = time.monotonic()
+            if result.cancelled() or result.exception() is not None:
+                self.release()
 
         self.ticket.result.add_done_callback(settled)
+
+    @property
+    def has_no_result(self) -> bool:
+        """Whether there never will be one."""
+        return self.ticket.state in ("failed", "cancelled")
 
 
 class Jobs:
@@ -60,30 +72,42 @@ class Jobs:
     @property
     def are_fetched(self) -> bool:
         """Whether nobody waits for a result any more."""
-        return all(
-            one.is_fetched or one.ticket.state in ("failed", "cancelled")
-            for one in self._jobs.values()
-        )
+        return all(one.is_fetched or one.has_no_result for one in self._jobs.values())
 
     def check_room(self) -> None:
-        """Refuse what would be one job too many.
+        """Refuse what would be one job too many. The oldest of those that failed makes room, for
+        what is said of it is the least that is kept.
 
         Raises:
             Problem: says so.
         """
-        if len(self._jobs) >= self._most:
+        if len(self._jobs) < self._most:
+            return
+        failed = next((one for one in self._jobs.values() if one.has_no_result), None)
+        if failed is None:
             raise Problem(
                 429,
                 f"{self._most} jobs are drawn or kept already; expected fewer at a time: delete "
                 "those whose results were fetched, or ask again later",
-                retry_after=5,
+                retry_after=self.seconds_until_room(),
             )
+        self.close(failed)
+
+    def seconds_until_room(self) -> int:
+        """Whole seconds, at least 1, until the next result is forgotten; some while jobs are still
+        drawn, which may fail, or be deleted once they are fetched.
+        """
+        ended = [one.ended for one in self._jobs.values() if not one.has_no_result]
+        kept = [when for when in ended if when is not None]
+        if not kept or len(kept) < len(ended):
+            return _SOON
+        return max(1, math.ceil(min(kept) + self.kept_seconds - time.monotonic()))
 
     def open(self, ticket: Ticket, release: Callable[[], None]) -> Job:
         """A job for a ticket.
 
         Args:
-            release: called once the job is forgotten.
+            release: as for `Job`.
         """
         job = Job(ticket, release)
         self._jobs[job.name] = job
@@ -102,7 +126,7 @@ class Jobs:
             raise Problem(
                 404,
                 f"there is no such job; expected one of the last {self.kept_seconds:g} s: results "
-                "are not kept longer",
+                "are not kept longer, and jobs that failed make room for new ones",
             ) from None
 
     def close(self, job: Job) -> None:

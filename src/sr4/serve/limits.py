@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -80,10 +80,11 @@ class Budget:
 
     Args:
         total: the amount; what: it is of, for messages.
+        seconds: says after how many seconds something may be given back, where nothing is left.
     """
 
-    def __init__(self, total: int, what: str) -> None:
-        self._left, self._what = total, what
+    def __init__(self, total: int, what: str, seconds: Callable[[], int] = lambda: 1) -> None:
+        self._left, self._what, self._seconds = total, what, seconds
         self._lock = threading.Lock()
 
     def take(self, amount: int) -> None:
@@ -93,13 +94,15 @@ class Budget:
             Problem: so much is not left.
         """
         with self._lock:
-            if amount > self._left:
-                raise Problem(
-                    429,
-                    f"the service holds as many {self._what} as it can; expected fewer at a time: "
-                    "ask again later",
-                )
-            self._left -= amount
+            if amount <= self._left:
+                self._left -= amount
+                return
+        raise Problem(
+            429,
+            f"the service holds as many {self._what} as it can; expected fewer at a time: ask "
+            "again later",
+            retry_after=self._seconds(),
+        )
 
     def give_back(self, amount: int) -> None:
         """Return what was taken."""

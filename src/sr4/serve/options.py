@@ -1,6 +1,6 @@
 """From the fields of a request to options, and from these and a picture to a ticket.
 
-What a field may say is decided where `sr4 upscale` decides it, in the same words.
+What a field may say is decided where `sr4 upscale` decides it, in the same words without dashes.
 """
 
 from __future__ import annotations
@@ -110,20 +110,20 @@ def read_wish(fields: Mapping[str, str], models: Models, limits: Limits) -> Wish
         )
     options = UpscaleOptions(
         model=models.find(given.get("model")),
-        steps=read_steps(given.get("steps")),
+        steps=read_steps(given.get("steps"), mark=""),
         sampler=given.get("sampler"),
         seed=_whole(given.get("seed", "0")),
-        samples=count_samples(samples, mean=bool(mean), uncertainty=bool(uncertainty)),
+        samples=count_samples(samples, mean=bool(mean), uncertainty=bool(uncertainty), mark=""),
         use_mean=bool(mean),
         detail=_float(given.get("detail")),
         consistency=_switch(given, "consistency"),
         evidence=given.get("evidence", "auto"),
         noise=_float(given.get("noise")),
-        blur=read_blur(given.get("blur")),
+        blur=read_blur(given.get("blur"), mark=""),
         scale=_float(given.get("scale")),
         width=_whole(given.get("width")),
         height=_whole(given.get("height")),
-        tile=read_tile(given.get("tile")),
+        tile=read_tile(given.get("tile"), mark=""),
     )
     _check_counts(options, limits)
     return Wish(options, samples or 0, bool(uncertainty), suffix)

@@ -202,7 +202,8 @@ UPSCALE_BODY: dict[str, Any] = {
                         "picture": {
                             **_TEXT,
                             "format": "byte",
-                            "description": "The file in base64.",
+                            "description": "The file in base64; line breaks, and a beginning such "
+                            "as 'data:image/png;base64,', are passed over.",
                         },
                         # As programs write what they leave out.
                         **{n: {"anyOf": [one, {"type": "null"}]} for n, one in OPTIONS.items()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Collection, Sequence
@@ -19,6 +20,8 @@ from sr4.serve.problems import Problem
 
 if TYPE_CHECKING:
     from sr4.serve.tickets import Ticket
+
+_LOOK = 0.05  # seconds between looks whether the models are loaded
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,9 @@ class Service:
         self.metrics, self.pages = Metrics(), Pages()
         self.painter = painter or LocalPainter(settings.backend, settings.device)
         self.bytes = Budget(self.limits.all_bytes, "bytes of pictures")
-        self.pixels = Budget(self.limits.all_pixels, "pixels of results")
+        self.pixels = Budget(
+            self.limits.all_pixels, "pixels of results", self._seconds_until_pixels
+        )
         self.jobs = Jobs(self.limits.jobs, self.limits.kept_seconds)
         self._core = Core(
             self.painter,
@@ -98,6 +103,19 @@ class Service:
                 503, "the models are being loaded; expected a service that is ready: ask again soon"
             )
 
+    async def until_warm(self) -> None:
+        """Return once the models are loaded: seconds after the start, in which whoever asks already
+        waits here, and not in a thread that others need.
+
+        Raises:
+            Problem: they cannot be loaded, or the service is stopping.
+        """
+        while not self._is_warm.is_set():
+            self.check_open()
+            if self.error is not None:
+                raise Problem(503, STOPPING)
+            await asyncio.sleep(_LOOK)
+
     def check_open(self) -> None:
         """Refuse where nothing new is taken any more.
 
@@ -108,8 +126,8 @@ class Service:
             raise Problem(503, STOPPING, retry_after=5)
 
     def submit(self, ticket: Ticket, held: Share, *, as_job: bool) -> Job | None:
-        """Put a ticket into the queue, and take what it needs until it is settled, or, of a job,
-        until it is forgotten.
+        """Put a ticket into the queue, and take what it needs until it is settled, or, of a job
+        with a result, until that is forgotten.
 
         Args:
             held: the bytes of its picture.
@@ -137,6 +155,10 @@ class Service:
             return self.jobs.open(ticket, pixels.close)
         ticket.result.add_done_callback(lambda _: pixels.close())
         return None
+
+    def _seconds_until_pixels(self) -> int:
+        """Whole seconds until some may be given back: soon, while anything is drawn."""
+        return self.jobs.seconds_until_room() if self._core.is_idle else 1
 
     def drain(self) -> None:
         """Take nothing new; what waits is drawn, and results of jobs can be fetched."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING
+
+from sr4.errors import UsageError
 
 if TYPE_CHECKING:
     from sr4.evidence.choose import Blur
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
 class Asked:
     """The options of `Pipeline.upscale`, which explains them, that decide the pixels of its
     results; of a cascade, steps may be one number for each stage.
+
+    Raises:
+        UsageError: a detail that no model has.
     """
 
     steps: int | Sequence[int] | None = None
@@ -31,3 +37,20 @@ class Asked:
     width: int | None = None
     height: int | None = None
     tile: int | None = None
+
+    def __post_init__(self) -> None:
+        check_detail(self.detail)
+
+
+def check_detail(detail: object) -> None:
+    """Refuse a detail that no model has.
+
+    Raises:
+        UsageError: it is no number from 0 to 1.
+    """
+    is_number = isinstance(detail, Real) and not isinstance(detail, bool)
+    if detail is not None and not (is_number and 0 <= detail <= 1):  # type: ignore[operator]
+        raise UsageError(
+            f"got detail {detail!r}; expected a number from 0, the mean of all pictures that fit, "
+            "to 1, a sample of them"
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from sr4.serve import answers
@@ -16,7 +16,7 @@ from sr4.serve.schemas import EVENT, PICTURE, JobBody, job_body
 
 router = APIRouter(prefix="/v1/jobs/{job_id}")
 _MISSING = declared(404, *EVERYWHERE)
-PREVIEW_TYPE = "image/webp"
+PREVIEW_TYPE, EVENTS_TYPE = "image/webp", "text/event-stream"
 
 
 @router.get(
@@ -38,14 +38,16 @@ async def state(job_id: str, service: Serving) -> JobBody:
     responses={
         200: {
             "description": "Server-sent events 'progress', each with the job as its data.",
-            "content": {"text/event-stream": {"schema": EVENT}},
+            "content": {EVENTS_TYPE: {"schema": EVENT}},
         },
         **_MISSING,
     },
 )
-async def events(job_id: str, service: Serving) -> StreamingResponse:
+async def events(job_id: str, service: Serving, request: Request) -> Response:
     """An event after each change. While somebody follows them, previews are made."""
     job = service.jobs.find(job_id)
+    if request.method == "HEAD":  # whose answer would else end with the job
+        return Response(media_type=EVENTS_TYPE)
     job.ticket.is_watched = True
 
     async def told() -> AsyncIterator[str]:
@@ -53,7 +55,7 @@ async def events(job_id: str, service: Serving) -> StreamingResponse:
             data = job_body(job, service.limits.kept_seconds).model_dump_json()
             yield f"event: progress\ndata: {data}\n\n" if has_changed else ":\n\n"
 
-    return StreamingResponse(told(), media_type="text/event-stream")
+    return StreamingResponse(told(), media_type=EVENTS_TYPE)
 
 
 @router.get(
@@ -92,6 +94,7 @@ async def preview(job_id: str, service: Serving) -> Response:
 async def result(
     job_id: str,
     service: Serving,
+    request: Request,
     show: Annotated[
         Literal["result", "mean", "uncertainty"], Query(description="Which picture.")
     ] = "result",
@@ -106,7 +109,7 @@ async def result(
         raise Problem(409, f"the job is {ticket.state}; expected one that is done: ask again later")
     done = ticket.result.result()
     path = answers.file_of(done, show=show, sample=sample, use_mean=ticket.options.use_mean)
-    job.is_fetched = True
+    job.is_fetched |= request.method == "GET"
     return answers.picture(done, path, ticket.options, ticket.size[0])
 
 

@@ -62,6 +62,7 @@ async def upscale(request: Request, service: Serving) -> Response:
     try:
         received = await receive(request, service.limits, held)
         wish = read_wish(received.fields, service.models, service.limits)
+        await service.until_warm()
         look = partial(admit, received.data, wish, service.models, service.painter, service.limits)
         ticket = await asyncio.get_running_loop().run_in_executor(_admitting, look)
     except ClientDisconnect:
