@@ -24,7 +24,7 @@ from typing import NamedTuple
 import torch
 
 from sr4._version import __version__
-from sr4.ablation.claims import OF_PICTURES, OF_SETS
+from sr4.ablation.differences import OF_PICTURES, OF_SETS
 from sr4.ablation.page import write_page
 from sr4.ablation.plan import Plan, judged_steps, numbers_of_steps, recorded, settle
 from sr4.ablation.results import (
