@@ -97,7 +97,12 @@ def evaluate(
         ),
     ] = False,
     seed: Seed = 0,
-    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Pictures at a time.")] = 50,
+    batch_size: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=1, help="Pictures at a time, fewer where they are larger than faces."
+        ),
+    ] = 50,
     border: Annotated[
         int,
         typer.Option(

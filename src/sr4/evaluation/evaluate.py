@@ -28,6 +28,7 @@ from sr4.evaluation.optional import require
 from sr4.evaluation.perceptual import shared_distance
 from sr4.evaluation.protocol import SAMPLE_STRIDE, protocol
 from sr4.evaluation.report import Evaluation
+from sr4.evaluation.sampling import MOST_PIXELS, in_tiles, is_large, start_runtime
 from sr4.evaluation.spread import Pixels, RunningSpread, Spread
 from sr4.evaluation.tally import Tally
 from sr4.evidence.choose import choose, pillow_origin
@@ -156,7 +157,8 @@ def evaluate(
     """Upscale the degraded pictures of a source and compare the 8-bit results with the originals.
 
     Picture i is sampled with the seed `seed + i`, whatever the batch size. Only batches and the
-    few pictures that are shown are held in memory.
+    few pictures that are shown are held in memory. A batch of large pictures is smaller than asked
+    for, and results above 512x512 are made of tiles, as in `sr4 upscale`.
 
     Args:
         model: what is scored; it names the degradation that makes its input.
@@ -218,6 +220,7 @@ def evaluate(
         degradation=model.degradation,
         batch_size=batch_size,
         limit=limit,
+        most_pixels=MOST_PIXELS,
         corruption=corruption,
         on_bad=None if bad is None else bad.append,
         least=1 if bad is None else max(SSIM_WINDOW + 2 * border, tally.least),
@@ -241,6 +244,7 @@ def evaluate(
             sampling=sampling.protocol,
             samples=samples,
             batch_size=batch_size,
+            is_in_tiles=sampling.is_in_tiles,
             tally=tally,
             runtime=model.runtime,
             corruption=corruption,
@@ -311,6 +315,7 @@ class _Sampling:
     calibrator: Calibrator | None
     tell: Callable[[float], None]
     seconds: float = 0.0
+    is_in_tiles: bool = False  # whether any picture so far was drawn so
 
     def __post_init__(self) -> None:
         self.settings = self.model.sampling(**self.options)
@@ -329,6 +334,8 @@ class _Sampling:
 
     def draws(self, batch: EvaluationBatch) -> tuple[list[Pixels], Spread | None]:
         """The results of each sample, and their spread, if they are several."""
+        if isinstance(self.model, DiffusionModel) and not self.seconds:
+            start_runtime(self.model, batch.low_res, self.options.get("detail"))
         counts = () if self.calibrator is None else self.calibrator.counts
         draws, spread = [], RunningSpread((*counts, *([self.samples] if self.samples > 1 else [])))
         began = time.perf_counter()
@@ -347,17 +354,24 @@ class _Sampling:
     ) -> NDArray[np.float32]:
         count = len(batch.names)
 
-        def look(step: Step) -> None:
-            share = (number + step.number / step.total) / self.samples
+        def look(of: int, place: int, step: Step) -> None:
+            """Tell of a step for one of so many pictures, or for all together."""
+            share = (number + (place + step.number / step.total) / of) / self.samples
             if share < 1:  # they are done once they are scored
                 self.tell(batch.position + share * count)
 
-        watched = {"on_step": look} if isinstance(self.model, DiffusionModel) else {}
-        options = {**self.options, **evidence, **watched}
         first = self.seed + number * SAMPLE_STRIDE + batch.position
         seeds = list(range(first, first + count))
         began = time.perf_counter()
-        result = self.model.sample(batch.low_res, seeds=seeds, **options)
+        if not isinstance(self.model, DiffusionModel) or self.settings is None:
+            result = self.model.sample(batch.low_res, seeds=seeds, **self.options, **evidence)
+        elif is_large(batch.high_res):
+            self.is_in_tiles = True
+            each = partial(partial, look, count)  # by the place of a picture
+            result = in_tiles(self.model, self.settings, batch.low_res, seeds, evidence, each)
+        else:
+            options = {**self.options, **evidence, "on_step": partial(look, 1, 0)}
+            result = self.model.sample(batch.low_res, seeds=seeds, **options)
         self.seconds += time.perf_counter() - began
         if result.shape != batch.high_res.shape:
             raise ModelError(

@@ -12,6 +12,7 @@ from sr4.data.corruption import Corruption
 from sr4.evaluation.table import OF_PICTURES, OF_SETS
 from sr4.evaluation.tally import Tally
 from sr4.machine.processors import available_cpus, processor
+from sr4.upscaling.thresholds import LARGE
 
 SAMPLE_STRIDE = 1_000_000
 """Between the seeds of two samples of one picture."""
@@ -26,6 +27,7 @@ def protocol(
     sampling: str,
     samples: int,
     batch_size: int,
+    is_in_tiles: bool,
     tally: Tally,
     runtime: str,
     corruption: Corruption | None,
@@ -34,7 +36,7 @@ def protocol(
 
     Args:
         sampling, runtime: in words; scale: of the model; samples: of each picture.
-        batch_size: the most pictures at a time.
+        batch_size: the most pictures at a time; is_in_tiles: whether large ones were drawn so.
     """
     count = available_cpus()
     left_out = f"of {tally.border} pixels left out of PSNR and SSIM" if tally.border else "left out"
@@ -46,11 +48,14 @@ def protocol(
         "sampling": sampling,
         "intervals": "95 %, percentile bootstrap over pictures, 1000 resamples, of means as wide "
         "as Student's t",
-        "seconds_per_image": f"wall clock of the sampling, in batches of up to {batch_size}",
+        "seconds_per_image": f"wall clock of the sampling, in batches of up to {batch_size}"
+        ", once the runtime has started",
         "runtime": runtime,
         "processor": f"{processor()}, {count} thread{'s' * (count > 1)}",
         "versions": ", ".join(f"{name} {number}" for name, number in _versions(runtime, tally)),
     }
+    if is_in_tiles:
+        found["tiles"] = f"pictures of more than {LARGE:,} pixels, as sr4 upscale draws them"
     if samples > 1:
         found["samples"] = f"{samples} a picture, seeds {SAMPLE_STRIDE} apart; all " + (
             "metrics of the first one but those of the mean of the samples and of their diversity"
