@@ -31,6 +31,7 @@ from sr4.data.loader import training_batches  # noqa: E402
 from sr4.data.sources import Source, open_source  # noqa: E402
 from sr4.errors import DataError, RunError, UsageError  # noqa: E402
 from sr4.model.diffusion_model import load_model  # noqa: E402
+from sr4.model.folder import save_model  # noqa: E402
 from sr4.training import books, trainer  # noqa: E402 - needs torch
 from sr4.training.checkpoint import Checkpoint  # noqa: E402
 from sr4.training.objectives import DenoisingObjective  # noqa: E402
@@ -333,11 +334,10 @@ def test_a_signal_in_the_last_save_is_told(
     tiny: Tiny, source: EncodedSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It stops nothing any more, but whoever has more to do must know."""
-    save = books.save_model
 
     def signalled(*arguments: Any) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
-        save(*arguments)
+        save_model(*arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(books, "save_model", signalled)

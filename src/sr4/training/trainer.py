@@ -56,9 +56,9 @@ class TrainingSummary:
     images: int
     seconds: float
     stopped: bool  # ended early by a signal, with a checkpoint
-    signalled: bool = False  # a signal came, be it too late to end it early
     bad_pictures: tuple[str, ...] = ()  # names of those left out
     skipped_steps: int = 0  # whose loss or gradient was not finite
+    signalled: bool = False  # a signal came, be it too late to end it early
 
 
 def train(
