@@ -182,6 +182,11 @@ def evaluate(
     settings = upscaler.sampling(**given)
     source = open_sources(data, channels, data_range)
     console.note_left_out(source.left_out)
+    if model in _BASELINES and scale is None:
+        console.note(
+            f"sr4: note: {model} has the scale {_DEFAULT_SCALE}, as none was given: --scale for "
+            "another"
+        )
     bad: list[str] = []
     with _progress() as advance:
         evaluation = score(
