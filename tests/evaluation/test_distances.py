@@ -109,6 +109,29 @@ def test_patches_of_one_picture_are_no_independent_draws(
     assert np.mean(naive) < 0.6 * true
 
 
+def test_patches_of_one_picture_make_sets_look_no_farther_apart() -> None:
+    """Truths and results of one distribution, in which all patches of a picture have a shift of
+    its own; with the kernels of patches of one picture, its variance would count as a distance.
+    """
+    of = np.repeat(np.arange(6), [2, 20, 9, 9, 15, 5])
+    found, biased = [], []
+    for trial in range(300):
+        real, fake = (
+            gaussian(6, 2, seed)[of] + gaussian(len(of), 2, 5000 + seed)
+            for seed in (trial, 1000 + trial)
+        )
+        found.append(kernel_distance_interval(real, fake, pictures=of).value)
+        biased.append(kernel_distance(real, fake))
+    error = np.std(found) / np.sqrt(len(found))
+    assert abs(np.mean(found)) < 3 * error
+    assert np.mean(biased) > 10 * error
+
+
+def test_patches_of_one_picture_have_no_distance() -> None:
+    with pytest.raises(UsageError, match="features of 1 picture"):
+        kernel_distance_shares(gaussian(3, 2, 0), gaussian(3, 2, 1), np.zeros(3, dtype=int))
+
+
 def test_kernel_distance_interval_needs_pairs() -> None:
     with pytest.raises(UsageError, match="3 truths and 4 results"):
         kernel_distance_interval(gaussian(3, 2, 0), gaussian(4, 2, 1))

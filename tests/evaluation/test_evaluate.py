@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ from sr4.evidence.kinds import Evidence
 from sr4.model.diffusion_model import load_model
 from sr4.pictures.pixels import quantise, to_array
 from sr4.pictures.raster import Raster
+from sr4.upscaling.pipeline import Pipeline
 from tests.config.test_calibration import calibration
 from tests.evaluation.made_up import (
     SCALE,
@@ -107,6 +109,19 @@ def test_results_do_not_depend_on_the_batch_size(
     left_out = {"seconds_per_image", "protocol", "examples"}
     assert again.model_dump(exclude=left_out) == fake.model_dump(exclude=left_out)
     assert again.pictures == fake.pictures
+
+
+def test_pictures_are_scored_as_they_are_upscaled() -> None:
+    """Pixel for pixel, by a model that is told what is known of a picture."""
+    data = pytest.importorskip("skimage.data")
+    truth = data.astronaut()[:128, 160:288]
+    small = quantise(Degradation(4).observe(to_array(truth), is_rounded=True))
+    file = io.BytesIO()
+    Image.fromarray(small).save(file, "PNG")
+    model = load_model("photo-x4")
+    result = np.asarray(Pipeline(model).upscale(file.getvalue(), seed=5).image)
+    found = evaluate(model, Pictures([truth]), seed=5, features=None)
+    np.testing.assert_array_equal(np.asarray(found.examples[0].result), result)
 
 
 def test_each_picture_and_each_sample_has_its_own_seed(source: Pictures) -> None:

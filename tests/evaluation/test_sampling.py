@@ -64,7 +64,7 @@ def test_large_pictures_are_drawn_in_tiles_as_upscaling_does(
     for score, truth, result in zip(found.pictures, large.pictures, made, strict=True):
         expected = psnr(*(np.moveaxis(one, -1, 0)[None] / 255 for one in (truth, result)))
         assert score.psnr == pytest.approx(float(expected[0]), abs=1e-9)
-    assert found.protocol["tiles"].endswith("pixels, as sr4 upscale draws them")
+    assert found.protocol["sampling"].endswith("pixels in tiles, as sr4 upscale")
 
 
 def only_at_the_start(model: DiffusionModel) -> Any:
@@ -119,7 +119,7 @@ def test_progress_of_large_pictures_only_rises(model: DiffusionModel, large: Pic
 def test_small_pictures_are_drawn_whole(model: DiffusionModel) -> None:
     small = Pictures([np.full((64, 64, 3), 90 + one, np.uint8) for one in range(3)])
     found = evaluate(model, small, consistency=False, features=None)
-    assert "tiles" not in found.protocol
+    assert "tiles" not in found.protocol["sampling"]
 
 
 def test_the_start_of_the_runtime_is_not_timed(

@@ -17,16 +17,18 @@ _OF_THE_CALL = {"self", "image", "on_step", "unfinished", "condition_noise"}
 
 
 @pytest.mark.parametrize("pipeline", [Pipeline, CascadePipeline])
-def test_every_pipeline_takes_them_with_these_defaults(pipeline):
+def test_every_pipeline_takes_them_with_these_defaults(
+    pipeline: type[Pipeline | CascadePipeline],
+) -> None:
     given = inspect.signature(pipeline.upscale).parameters
     taken = {name: one.default for name, one in given.items() if name not in _OF_THE_CALL}
     assert taken == DEFAULTS
 
 
-def test_a_batch_takes_them_and_a_model():
+def test_a_batch_takes_them_and_a_model() -> None:
     batch = {one.name: one.default for one in fields(UpscaleOptions)}
     assert batch == {"model": "auto", **DEFAULTS}
 
 
-def test_type_checkers_know_them():
+def test_type_checkers_know_them() -> None:
     assert Options.__optional_keys__ == {*DEFAULTS, "on_step"}

@@ -282,8 +282,9 @@ class _Ablation:
             on_progress=lambda p: self._tell(f"training {name}", p.images, p.total, p.message),
         )
         # Those of weights that are no more; not before, since a training may be refused.
-        forget_scores(self.out / SCORES, name)
-        forget_samples(self.out, name)
+        with writing(self.out):
+            forget_scores(self.out / SCORES, name)
+            forget_samples(self.out, name)
         return not (summary.stopped or summary.signalled)
 
     def _is_trained(self, name: str, settings: RunSettings) -> bool:
@@ -369,7 +370,8 @@ class _Ablation:
             on_progress=lambda done, total: self._tell(doing, done, total),
         )
         score = score_of(evaluation, kept, own=own, projected=projected)
-        write_score(path, score)
+        with writing(path):
+            write_score(path, score)
         return score
 
     def _tell(self, doing: str, done: float, total: int, message: str | None = None) -> None:

@@ -18,7 +18,6 @@ from sr4.model.diffusion_model import DiffusionModel
 from sr4.pictures import write_image
 from sr4.pictures.pixels import shown, to_image
 from sr4.pictures.rgb import read_image
-from sr4.training.checkpoint import writing
 
 SHOWN = 6
 _LAST = "steps.png"  # of what is written: where it is, all is
@@ -47,9 +46,7 @@ def write_samples(out: Path, model: DiffusionModel, source: Source) -> None:
 
 def forget_samples(out: Path, name: str) -> None:
     """Have the samples of a system drawn again: its weights are about to be others."""
-    path = out / SAMPLES / name / _LAST
-    with writing(path):
-        path.unlink(missing_ok=True)
+    (out / SAMPLES / name / _LAST).unlink(missing_ok=True)
 
 
 def write_halfway(out: Path, drawn: Path, budget: int) -> None:

@@ -17,7 +17,6 @@ from sr4.config import explain
 from sr4.errors import reason
 from sr4.evaluation.report import Evaluation
 from sr4.files.whole import write_text
-from sr4.training.checkpoint import writing
 
 
 def key(settings: Mapping[str, Any], weights: str = "") -> str:
@@ -77,9 +76,8 @@ def read_score(path: Path, key: str, tell: Callable[[str], None]) -> Score | Non
 
 def write_score(path: Path, score: Score) -> None:
     """Write a score's file, whole or not at all."""
-    with writing(path):
-        path.parent.mkdir(exist_ok=True)
-        write_text(path, score.model_dump_json(indent=1) + "\n")
+    path.parent.mkdir(exist_ok=True)
+    write_text(path, score.model_dump_json(indent=1) + "\n")
 
 
 def forget_scores(folder: Path, name: str) -> None:
@@ -87,5 +85,4 @@ def forget_scores(folder: Path, name: str) -> None:
     own = re.compile(rf"{re.escape(name)}-\d+(-projected)?\.json", re.ASCII)
     for path in folder.glob("*.json"):
         if own.fullmatch(path.name):
-            with writing(path):
-                path.unlink()
+            path.unlink()

@@ -181,12 +181,7 @@ def evaluate(
     drawn = _corruption(corruption, model, channels)
     settings = upscaler.sampling(**given)
     source = open_sources(data, channels, data_range)
-    console.note_left_out(source.left_out)
-    if model in _BASELINES and scale is None:
-        console.note(
-            f"sr4: note: {model} has the scale {_DEFAULT_SCALE}, as none was given: --scale for "
-            "another"
-        )
+    _note(source.left_out, model, scale)
     bad: list[str] = []
     with _progress() as advance:
         evaluation = score(
@@ -222,6 +217,16 @@ def evaluate(
     for text in evaluation.notes:
         console.note(f"sr4: note: {text}")
     return 1 if bad else 0
+
+
+def _note(left_out: Mapping[str, int], model: str, scale: int | None) -> None:
+    """Say what is no part of the data, and what was chosen for a baseline."""
+    console.note_left_out(left_out)
+    if model in _BASELINES and scale is None:
+        console.note(
+            f"sr4: note: {model} has the scale {_DEFAULT_SCALE}, as none was given: --scale for "
+            "another"
+        )
 
 
 @contextmanager

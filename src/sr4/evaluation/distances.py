@@ -58,8 +58,9 @@ def kernel_distance_interval(
     squared MMD with the cubic kernel, x 1000, unbiased, 0 on average for equal distributions.
 
     The kernel of each truth with its own result is left out, as is that of each picture with
-    itself: what pairs have in common would make sets of 100 look nearer by several units. Means
-    over random subsets (Bińkowski et al. 2018) estimate the same, with more noise.
+    itself: what pairs have in common would make sets of 100 look nearer by several units. So are
+    those of the patches of one picture with each other, which would make small sets look farther
+    apart. Means over random subsets (Bińkowski et al. 2018) estimate the same, with more noise.
 
     Resampling pictures with replacement would be no interval, since a picture's kernel with its own
     copy is biased. So each pair of pictures gets its share of the distance (the first-order
@@ -71,34 +72,45 @@ def kernel_distance_interval(
         pictures: (N,) numbers, counted from 0, of the pictures that features of patches belong to;
             None where each is of a picture of its own.
     """
-    return bootstrap(_of_pictures(kernel_distance_shares(real, fake), pictures), seed)
+    return bootstrap(kernel_distance_shares(real, fake, pictures), seed)
 
 
-def kernel_distance_shares(real: Features, fake: Features) -> Float64:
-    """(N,) numbers, one for each pair (real_i, fake_i), whose mean is the kernel distance (Gretton
-    et al. 2012, equation 4), and whose spread is that of single pictures: the distances of two
-    models from the same truths can be compared by their shares.
+def kernel_distance_shares(
+    real: Features, fake: Features, pictures: Indices | None = None
+) -> Float64:
+    """(P,) numbers, one for each picture, whose mean is the kernel distance (Gretton et al. 2012,
+    equation 4), and whose spread is that of single pictures: the distances of two models from the
+    same truths can be compared by their shares.
 
     Args:
-        real: (N, F) features of the truths.
-        fake: (N, F) features of the results, in the same order.
+        real, fake, pictures: see `kernel_distance_interval`.
+
+    Raises:
+        UsageError: all features are of one picture.
     """
-    shares = _kernel_shares(*_check_pairs(real, fake))
-    # A pair is in the sums twice, in rows and in columns: so its error counts twice.
-    return np.asarray(KERNEL_SCALE * (2 * shares - shares.mean()))
+    real, fake = _check_pairs(real, fake)
+    of = np.arange(len(real)) if pictures is None else pictures
+    counts = np.bincount(of)
+    if len(counts) < 2:
+        raise UsageError("got features of 1 picture; a distance between sets needs 2 or more")
+    sums = np.bincount(of, _kernel_sums(real, fake, of))
+    pairs = counts * (len(of) - counts)  # of patches, one of them of the picture
+    value = sums.sum() / pairs.sum()
+    # A picture is in the sums twice, in rows and in columns: so its error counts twice.
+    return np.asarray(KERNEL_SCALE * (value + 2 * (sums - value * pairs) / pairs.mean()))
 
 
-def _kernel_shares(real: Float64, fake: Float64) -> Float64:
-    """(N,) numbers whose mean is MMD²: what each pair (real_i, fake_i) has to do with it."""
-    others = len(real) - 1
-    shares = np.empty(len(real))
+def _kernel_sums(real: Float64, fake: Float64, of: Indices) -> Float64:
+    """(N,) numbers: of each pair (real_i, fake_i), its part in MMD² with all those of other
+    pictures, summed up.
+    """
+    sums = np.empty(len(real))
     for start in range(0, len(real), _AT_ONCE):  # in blocks, to bound the memory
         rows = slice(start, start + _AT_ONCE)
         x, y = real[rows], fake[rows]
-        rank = np.arange(len(x))
         block = _kernel(x, real) + _kernel(y, fake) - _kernel(x, fake) - _kernel(y, real)
-        shares[rows] = (block.sum(axis=1) - block[rank, start + rank]) / others
-    return shares
+        sums[rows] = np.sum(block, axis=1, where=of[rows, None] != of)
+    return sums
 
 
 def _of_pictures(shares: Float64, pictures: Indices | None) -> Float64:

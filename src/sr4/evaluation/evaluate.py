@@ -20,7 +20,7 @@ from sr4.data.sources import Source
 from sr4.degradation import Degradation
 from sr4.degradation.known import Known
 from sr4.diffusion.samplers import Step
-from sr4.errors import MissingExtraError, ModelError, UsageError
+from sr4.errors import MissingExtraError, UsageError
 from sr4.evaluation.calibration import Calibrator
 from sr4.evaluation.features import EfficientNetLite0, FeatureExtractor, InceptionV3
 from sr4.evaluation.metrics import SSIM_WINDOW
@@ -28,15 +28,17 @@ from sr4.evaluation.optional import require
 from sr4.evaluation.perceptual import shared_distance
 from sr4.evaluation.protocol import SAMPLE_STRIDE, protocol
 from sr4.evaluation.report import Evaluation
-from sr4.evaluation.sampling import MOST_PIXELS, in_tiles, is_large, start_runtime
+from sr4.evaluation.sampling import MOST_PIXELS, check_result, in_tiles, is_large, start_runtime
 from sr4.evaluation.spread import Pixels, RunningSpread, Spread
 from sr4.evaluation.tally import Tally
-from sr4.evidence.choose import choose, pillow_origin
+from sr4.evidence.choose import Origin, choose, pillow_origin
 from sr4.evidence.constraint import Constraint
+from sr4.evidence.kinds import Evidence
 from sr4.files.paths import plain
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.pictures.pixels import quantise
-from sr4.pictures.raster import from_pil
+from sr4.pictures.raster import from_array, from_pil
+from sr4.upscaling.thresholds import LARGE
 
 PROJECTION_ROUNDS = 5
 
@@ -157,8 +159,7 @@ def evaluate(
     """Upscale the degraded pictures of a source and compare the 8-bit results with the originals.
 
     Picture i is sampled with the seed `seed + i`, whatever the batch size. Only batches and the
-    few pictures that are shown are held in memory. A batch of large pictures is smaller than asked
-    for, and results above 512x512 are made of tiles, as in `sr4 upscale`.
+    few pictures that are shown are held in memory; large ones are drawn as `sr4 upscale` does.
 
     Args:
         model: what is scored; it names the degradation that makes its input.
@@ -198,9 +199,8 @@ def evaluate(
     _check(samples, batch_size, seed, border, patch, calibrator)
     # What can fail is asked before hours of sampling.
     require("skimage.metrics", what="SSIM", package="scikit-image", extra="scores")
-    options: dict[str, Any] = {"steps": steps, "sampler": sampler, "consistency": consistency}
-    if detail is not None:  # only models of ours know it
-        options["detail"] = detail
+    known = {} if detail is None else {"detail": detail}  # which only models of ours know
+    options = {"steps": steps, "sampler": sampler, "consistency": consistency, **known}
     total = min(len(source), limit or len(source))
     tell = partial(_tell, on_progress, total)
     sampling = _Sampling(model, options, samples, seed, calibrator, tell)
@@ -244,7 +244,6 @@ def evaluate(
             sampling=sampling.protocol,
             samples=samples,
             batch_size=batch_size,
-            is_in_tiles=sampling.is_in_tiles,
             tally=tally,
             runtime=model.runtime,
             corruption=corruption,
@@ -330,7 +329,8 @@ class _Sampling:
         if self.settings is None:
             return "none"
         shown = ", ".join(f"{name} {value}" for name, value in self.settings.model_dump().items())
-        return f"{shown}, seed {self.seed} + index of the picture"
+        tiles = f"; above {LARGE:,} pixels in tiles, as sr4 upscale" if self.is_in_tiles else ""
+        return f"{shown}, seed {self.seed} + index of the picture{tiles}"
 
     def draws(self, batch: EvaluationBatch) -> tuple[list[Pixels], Spread | None]:
         """The results of each sample, and their spread, if they are several."""
@@ -366,35 +366,34 @@ class _Sampling:
         if not isinstance(self.model, DiffusionModel) or self.settings is None:
             result = self.model.sample(batch.low_res, seeds=seeds, **self.options, **evidence)
         elif is_large(batch.high_res):
-            self.is_in_tiles = True
-            each = partial(partial, look, count)  # by the place of a picture
+            self.is_in_tiles, each = True, partial(partial, look, count)  # by place
             result = in_tiles(self.model, self.settings, batch.low_res, seeds, evidence, each)
         else:
             options = {**self.options, **evidence, "on_step": partial(look, 1, 0)}
             result = self.model.sample(batch.low_res, seeds=seeds, **options)
         self.seconds += time.perf_counter() - began
-        if result.shape != batch.high_res.shape:
-            raise ModelError(
-                f"the model {self.model.name!r} gave pictures of shape {result.shape}; expected "
-                f"{batch.high_res.shape}: its scale or channels do not fit its degradation"
-            )
-        if not np.all(np.isfinite(result)):
-            raise ModelError(
-                f"the model {self.model.name!r} gave numbers that are not finite for "
-                f"{batch.names[0]!r} or one of the {count - 1} pictures after it; "
-                "expected values in [-1, 1]: its weights may be damaged"
-            )
+        check_result(self.model.name, result, batch)
         return result
 
     def _evidence(self, batch: EvaluationBatch) -> dict[str, Any]:
-        """What the files of corrupted pictures say, as `sr4 upscale` takes it by itself."""
-        if not any(batch.files):
-            return {}
+        """What the low-resolution pictures say, as `sr4 upscale` takes it by itself."""
         found = []
         for low_res, file in zip(batch.low_res, batch.files, strict=True):
-            assert file is not None
-            image = Image.open(io.BytesIO(file))
-            evidence = choose(from_pil(image), pillow_origin(image))
+            evidence = _of_file(file) if file else _of_pixels(low_res, batch.is_rounded)
             found.append((evidence.constraint(low_res, self.model.degradation), evidence.known))
         constraints, known = zip(*found, strict=True)
         return {"constraints": constraints, "known": known}
+
+
+def _of_file(file: bytes) -> Evidence:
+    image = Image.open(io.BytesIO(file))
+    return choose(from_pil(image), pillow_origin(image))
+
+
+def _of_pixels(low_res: NDArray[np.float32], is_rounded: bool) -> Evidence:
+    """What pixels (C, h, w) in [-1, 1] say, those of 8 bits as in a PNG file."""
+    channels = low_res.shape[0]
+    if is_rounded:
+        return choose(from_array(quantise(low_res), channels), Origin("PNG"))
+    floats = np.clip((np.moveaxis(low_res, 0, -1) + 1) / 2, 0, 1)
+    return choose(from_array(floats, channels), None)

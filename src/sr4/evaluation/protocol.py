@@ -12,7 +12,6 @@ from sr4.data.corruption import Corruption
 from sr4.evaluation.table import OF_PICTURES, OF_SETS
 from sr4.evaluation.tally import Tally
 from sr4.machine.processors import available_cpus, processor
-from sr4.upscaling.thresholds import LARGE
 
 SAMPLE_STRIDE = 1_000_000
 """Between the seeds of two samples of one picture."""
@@ -27,7 +26,6 @@ def protocol(
     sampling: str,
     samples: int,
     batch_size: int,
-    is_in_tiles: bool,
     tally: Tally,
     runtime: str,
     corruption: Corruption | None,
@@ -36,7 +34,7 @@ def protocol(
 
     Args:
         sampling, runtime: in words; scale: of the model; samples: of each picture.
-        batch_size: the most pictures at a time; is_in_tiles: whether large ones were drawn so.
+        batch_size: the most pictures at a time.
     """
     count = available_cpus()
     left_out = f"of {tally.border} pixels left out of PSNR and SSIM" if tally.border else "left out"
@@ -54,8 +52,6 @@ def protocol(
         "processor": f"{processor()}, {count} thread{'s' * (count > 1)}",
         "versions": ", ".join(f"{name} {number}" for name, number in _versions(runtime, tally)),
     }
-    if is_in_tiles:
-        found["tiles"] = f"pictures of more than {LARGE:,} pixels, as sr4 upscale draws them"
     if samples > 1:
         found["samples"] = f"{samples} a picture, seeds {SAMPLE_STRIDE} apart; all " + (
             "metrics of the first one but those of the mean of the samples and of their diversity"

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr4.config import SamplingSettings
+from sr4.data.evaluation import EvaluationBatch
 from sr4.diffusion.samplers import OnStep
+from sr4.errors import ModelError
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.upscaling.drawing import Drawing
 from sr4.upscaling.draws import Draw
@@ -65,3 +67,22 @@ def start_runtime(model: DiffusionModel, low_res: Floats, detail: float | None) 
         edge = 2 * model.config.image_size // model.config.scale
         low_res = low_res[:1, :, :edge, :edge]
     model.sample(low_res, seeds=range(len(low_res)), steps=1, detail=detail)
+
+
+def check_result(model: str, result: Floats, batch: EvaluationBatch) -> None:
+    """Refuse what is no picture for each of a batch.
+
+    Raises:
+        ModelError: another shape, or numbers that are not finite.
+    """
+    if result.shape != batch.high_res.shape:
+        raise ModelError(
+            f"the model {model!r} gave pictures of shape {result.shape}; expected "
+            f"{batch.high_res.shape}: its scale or channels do not fit its degradation"
+        )
+    if not np.all(np.isfinite(result)):
+        raise ModelError(
+            f"the model {model!r} gave numbers that are not finite for {batch.names[0]!r} or one "
+            f"of the {len(batch.names) - 1} pictures after it; expected values in [-1, 1]: its "
+            "weights may be damaged"
+        )

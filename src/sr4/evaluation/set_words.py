@@ -29,8 +29,8 @@ def kernel_protocol(of: Compared) -> str:
     if of.patch:
         what = f"{of.count} patches of {of.patch}x{of.patch} pixels, side by side"
     return (
-        f"(x·y / dimension + 1)³ over {what}, unbiased: none with itself, no result with its own "
-        f"truth; x {KERNEL_SCALE:g}; interval: bootstrap of each picture's share"
+        f"(x·y / dimension + 1)³ over {what}, unbiased: nothing with itself or with what is of the "
+        f"same picture; x {KERNEL_SCALE:g}; interval: bootstrap of each picture's share"
     )
 
 

@@ -239,7 +239,7 @@ class Tally:
         for network, batches in self.features.items():
             wanted = [metric for metric in OF_SETS if metric.network == network]
             truth, result = (np.concatenate(side) for side in zip(*batches, strict=True))
-            if len(truth) < 2:
+            if len(self.patches) < 2:
                 fields = " and ".join(metric.field for metric in wanted)
                 notes.append(f"{fields} need at least 2 pictures")
                 continue
