@@ -6,7 +6,7 @@ Of each source so many pictures are taken, spread over the beginnings of their n
 to their numbers (`cam-0001.webp` begins with `cam`), and evenly spaced in each. Prints the names
 that training must leave out: those taken, and, where a beginning is named by `--windows` since its
 pictures may be parts of one photograph, the two others of that beginning whose colours are most
-alike to each one taken.
+alike to each one taken. With `--crop N`, of each one taken its middle NxN pixels are kept, as PNG.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ import argparse
 import io
 import tarfile
 from collections import defaultdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from sr4.data.encoded import EncodedSource
 from sr4.data.sources import open_source
@@ -66,11 +67,20 @@ def most_alike(source: EncodedSource, taken: list[int], members: list[int]) -> l
     return sorted(found - set(taken))
 
 
+def middle(pixels: NDArray[np.uint8], edge: int) -> bytes:
+    """The middle of a picture of at least that edge, as PNG."""
+    top, left = ((side - edge) // 2 for side in pixels.shape[:2])
+    stream = io.BytesIO()
+    Image.fromarray(pixels[top : top + edge, left : left + edge]).save(stream, "PNG")
+    return stream.getvalue()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("out", metavar="OUT.tar", type=Path)
     parser.add_argument("--take", nargs=2, action="append", required=True, metavar=("N", "SRC"))
     parser.add_argument("--windows", action="append", default=[], metavar="BEGINNING")
+    parser.add_argument("--crop", type=int, metavar="N", help="keep the middle NxN pixels")
     args = parser.parse_args()
 
     args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -82,8 +92,11 @@ def main() -> None:
             for name, some in members.items():
                 taken = evenly_spaced(some, given[name])
                 for index in taken:
-                    data = source.read_bytes(index)
-                    member = tarfile.TarInfo(source.names[index])  # its time is 0
+                    data, name_kept = source.read_bytes(index), source.names[index]
+                    if args.crop is not None:
+                        data = middle(source.read(index), args.crop)
+                        name_kept = str(PurePosixPath(name_kept).with_suffix(".png"))
+                    member = tarfile.TarInfo(name_kept)  # its time is 0
                     member.size = len(data)
                     tar.addfile(member, io.BytesIO(data))
                     print(f"{source.names[index]}\t{spec}\ttaken")

@@ -31,6 +31,12 @@ from sr4.model.export import export_model
 from sr4.model.folder import CARD, SHIPPED, read_config, write_config
 
 ROOT = Path(__file__).resolve().parents[1]
+TARGETS = {  # in words
+    "picture": "picture",
+    "residual": "residual",
+    "fitted-residual": "fitted residual",
+    "null-space": "null-space residual",
+}
 
 
 def marks(name: str) -> tuple[str, str]:
@@ -136,7 +142,7 @@ def card(name: str, facts: Mapping[str, Any], config: Any, scores: str) -> str:
 
 - network: {config.network.kind}, {config.parameters / 1e6:.1f} M parameters
 - budget: {config.training_images:,} training pictures, repeats counted
-- predicts {config.objective.prediction} of the {config.objective.target} residual
+- predicts {config.objective.prediction} of the {TARGETS[config.objective.target]}
 - sampling: {steps} of {sampling.sampler}, starting noise of deviation \
 {sampling.temperature}, detail {sampling.detail:g}
 

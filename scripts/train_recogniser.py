@@ -3,9 +3,9 @@
     python scripts/train_recogniser.py --faces faces.tar heads.tar \\
         --others photos.tar 'rendered/*.tar' --val-faces heads-val.tar --val-others photo-val.tar
 
-Faces are made 16 to 32 pixels wide, whole or as turned, moved and enlarged as a photographer may
-leave them; others are crops of any size of photographs, text and drawings. Both may be noisy and
-compressed. Prints the errors on pictures that were held apart.
+Faces are made 16 to 32 pixels wide, turned, moved and enlarged as a photographer may leave them;
+others are crops of any size of photographs, text and drawings. Both may be noisy and compressed.
+Prints the errors on pictures that were held apart.
 """
 
 from __future__ import annotations
@@ -25,18 +25,16 @@ from sr4.pictures.rgb import read_image
 from sr4.upscaling.recogniser import LAYERS, WEIGHTS, Recogniser, as_seen
 
 
-def draw(source: Source, random: np.random.Generator, *, face: bool, varied: bool) -> np.ndarray:
+def draw(source: Source, random: np.random.Generator, *, face: bool) -> np.ndarray:
     """A picture as the recogniser sees it, (3, 16, 16)."""
     index = int(random.integers(len(source)))
     picture = read_image(source.read_bytes(index))
     width, height = picture.size
-    if face and varied:
+    if face:
         picture = picture.rotate(random.uniform(-20, 20), Image.Resampling.BICUBIC)
         edge = min(width, height) / random.uniform(1, 1.6)
         left = (width - edge) / 2 + random.uniform(-0.1, 0.1) * edge
         top = (height - edge) / 2 + random.uniform(-0.1, 0.1) * edge
-    elif face:
-        edge, left, top = min(width, height), 0, 0
     else:
         edge = np.exp(random.uniform(np.log(16), np.log(min(width, height))))
         left, top = random.uniform(0, width - edge), random.uniform(0, height - edge)
@@ -45,23 +43,23 @@ def draw(source: Source, random: np.random.Generator, *, face: bool, varied: boo
     small = picture.resize(
         (side, side), Image.Resampling.BICUBIC, (left, top, left + edge, top + edge)
     )
-    if varied and random.random() < 0.5:
+    if random.random() < 0.5:
         small = small.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    if varied and random.random() < 0.3:
+    if random.random() < 0.3:
         noisy = np.asarray(small) + random.normal(0, random.uniform(1, 10), (side, side, 3))
         small = Image.fromarray(np.clip(np.rint(noisy), 0, 255).astype(np.uint8))
-    if varied and random.random() < 0.2:
+    if random.random() < 0.2:
         small = small.convert("L").convert("RGB")
-    if varied and random.random() < 0.3:
+    if random.random() < 0.3:
         stream = io.BytesIO()
         small.save(stream, "JPEG", quality=int(random.integers(40, 96)))
         small = Image.open(stream).convert("RGB")
     return as_seen(np.asarray(small))
 
 
-def pool(source: Source, count: int, seed: int, *, face: bool, varied: bool = True) -> np.ndarray:
+def pool(source: Source, count: int, seed: int, *, face: bool) -> np.ndarray:
     random = np.random.default_rng([seed, face])
-    return np.stack([draw(source, random, face=face, varied=varied) for _ in range(count)])
+    return np.stack([draw(source, random, face=face) for _ in range(count)])
 
 
 class Network(nn.Module):
@@ -117,7 +115,7 @@ def main() -> None:
         ("faces", arguments.val_faces, True),
         ("others", arguments.val_others, False),
     ):
-        held = pool(open_sources(specs), 2000, 2, face=face, varied=True)
+        held = pool(open_sources(specs), 2000, 2, face=face)
         missed = np.mean([recogniser.is_sure(one) for one in held] != np.bool_(face))
         print(f"{kind}: {missed:.2%} of {len(held)} taken for the other kind")
 

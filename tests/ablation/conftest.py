@@ -24,6 +24,7 @@ def make_score(
     own: bool = True,
     projected: bool = False,
     consistency: float = 50.0,
+    kid: float | None = None,
 ) -> Score:
     """Scores of eight pictures that lie around a mean in the same way for all systems."""
     spread = np.linspace(-1, 1, COUNT)
@@ -32,6 +33,8 @@ def make_score(
         "ssim": tuple((psnr / 40 + 0.1 * spread).tolist()),
         "consistency": tuple((consistency + 5 * spread).tolist()),
     }
+    if kid is not None:
+        pictures["kid_efflite0"] = tuple((kid + spread).tolist())
     known = {name: bootstrap(values) for name, values in pictures.items()}
     values: dict[str, Any] = dict.fromkeys(Evaluation.model_fields) | {
         "model": model,
@@ -72,6 +75,7 @@ def make_row() -> Callable[..., Row]:
         curve: Sequence[float] = (),
         maps: tuple[float, float] | None = None,
         projected: float | None = None,
+        kid: float | None = None,
         seed: int = 0,
     ) -> Row:
         mean, spread = maps or (None, None)
@@ -96,13 +100,14 @@ def make_row() -> Callable[..., Row]:
                     psnr,
                     steps=settings.model.sampling.steps,
                     consistency=consistency,
+                    kid=kid,
                 ),
                 make_score(name, psnr - 1, steps=20, own=False, consistency=consistency),
                 *(
                     []
                     if projected is None
                     else [
-                        make_score(name, projected, steps=steps, own=False, projected=True)
+                        make_score(name, projected, steps=steps, own=False, projected=True, kid=kid)
                         for steps in (settings.model.sampling.steps, 100)
                     ]
                 ),

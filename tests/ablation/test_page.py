@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import pytest
 from PIL import Image
 
-from sr4.ablation.page import remarks, write_page
+from sr4.ablation.page import facts, remarks, write_page
 from sr4.ablation.results import Results, Row
 from sr4.cli.main import main
 from sr4.errors import PictureError, UsageError
@@ -124,6 +124,13 @@ def test_both_say_what_was_run_and_found(drawn: Path, results: Results) -> None:
         assert "51.75" in one  # the paper's
         assert "cosine schedule" in one or "SR4 with 500 steps" in one  # a claim
         assert "sr4 − sr3" in one
+
+
+def test_all_machines_are_named(results: Results) -> None:
+    first, *others = results.rows
+    moved = first.model_copy(update={"machine": "another one", "versions": "sr4 1"})
+    found = facts(results.model_copy(update={"rows": (moved, *others)}))
+    assert (found["Machine"], found["Versions"]) == ("another one; a machine", "sr4 1; sr4 0")
 
 
 def test_settings_and_protocol_are_there(drawn: Path) -> None:

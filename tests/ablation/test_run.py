@@ -26,6 +26,7 @@ from sr4.ablation.results import Results, read_results  # noqa: E402 - needs tor
 from sr4.cli.main import main  # noqa: E402
 from sr4.errors import RunError, UsageError  # noqa: E402
 from sr4.recipes import OURS, RECIPES, recipe  # noqa: E402
+from sr4.training.books import Books  # noqa: E402
 from sr4.training.run_folder import locked  # noqa: E402
 
 KILLS = 6
@@ -170,6 +171,104 @@ def test_what_is_done_is_not_done_again(
     (peaceful / "results.json").unlink()
     assert main(driver.words(str(pictures), peaceful)) == 0
     assert without_times(read_results(peaceful)) == before
+    for path in (peaceful / "scores").iterdir():  # as an earlier version wrote them
+        path.write_text(json.dumps(without_key(path)))
+    (peaceful / "results.json").unlink()
+    assert main(driver.words(str(pictures), peaceful)) == 0
+    assert {one.key for row in read_results(peaceful).rows for one in row.scores} == {""}
+
+
+def without_key(path: Path) -> dict[str, Any]:
+    """What a score's file holds but for what it is a score of."""
+    said = json.loads(path.read_text(encoding="utf-8"))
+    assert said.pop("key")
+    return dict(said)
+
+
+def test_results_of_an_earlier_version_are_read(peaceful: Path) -> None:
+    """They had no keys, and one machine for all rows."""
+    path = peaceful / "results.json"
+    said = json.loads(path.read_text(encoding="utf-8"))
+    for row in said["rows"]:
+        assert row.pop("machine") == said["machine"]
+        assert row.pop("versions") == said["versions"]
+        assert all(score.pop("key") for score in row["scores"])
+    path.write_text(json.dumps(said))
+    assert [row.machine for row in read_results(peaceful).rows] == [""] * len(driver.RECIPES)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"steps": 4}', "scores/residual-4.json: "),
+        ("\x00", "scores/residual-4.json: "),
+        (None, "scores/residual-4.json: is of other settings or weights"),
+    ],
+)
+def test_scores_that_are_damaged_or_of_others_are_made_again(
+    peaceful: Path, pictures: Path, capsys: pytest.CaptureFixture[str], text: str | None, why: str
+) -> None:
+    before = without_times(read_results(peaceful))
+    (peaceful / "results.json").unlink()
+    path = peaceful / "scores" / "residual-4.json"
+    other = json.dumps(without_key(path) | {"key": "0" * 16})
+    path.write_text(other if text is None else text)
+    assert main(driver.words(str(pictures), peaceful)) == 0
+    (line,) = [one for one in capsys.readouterr().err.splitlines() if "scores/" in one]
+    assert why in line
+    assert line.endswith("; scoring again")
+    assert without_times(read_results(peaceful)) == before
+
+
+def test_a_run_of_other_settings_is_not_taken_for_that_of_these(
+    peaceful: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where another version of a recipe has them."""
+    run_folder = peaceful / "runs" / "cosine"
+    config = run_folder / "config.yaml"
+    before = config.read_text()
+    (peaceful / "results.json").unlink()
+    config.write_text(before.replace("learning_rate: 0.0005", "learning_rate: 0.25"))
+    words = driver.words(str(pictures), peaceful)
+    assert main(words) == 1
+    assert "this run has training.learning_rate = 0.25, got 0.0005" in capsys.readouterr().err
+    # Without a checkpoint it is trained anew, and scores and samples with its model.
+    scores, samples = peaceful / "scores", peaceful / "samples"
+    shutil.rmtree(run_folder / "checkpoints")
+    made = [scores / "cosine-4.json", scores / "cosine-4-projected.json"]
+    made.append(samples / "cosine" / "steps.png")
+    kept = [scores / "residual-4.json", samples / "residual" / "steps.png"]
+    times = {path: path.stat().st_mtime_ns for path in (*made, *kept)}
+    assert main(words) == 0
+    assert config.read_text() == before
+    changed = {path for path, time in times.items() if path.stat().st_mtime_ns != time}
+    assert changed == set(made)
+
+
+def test_a_signal_in_the_last_save_of_a_training_stops_it(
+    peaceful: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = without_times(read_results(peaceful))
+    (peaceful / "results.json").unlink()
+    for name in ("cosine", "residual"):
+        shutil.rmtree(peaceful / "runs" / name)
+        for path in (peaceful / "scores").glob(f"{name}-*"):
+            path.unlink()
+    words = driver.words(str(pictures), peaceful)
+    save = Books.save_model
+
+    def signalled(self: Books) -> None:
+        save(self)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Books, "save_model", signalled)
+        patch.setattr(run, "evaluate", lambda *_, **__: pytest.fail("went on"))
+        assert main(words) == 1
+    assert (peaceful / "runs" / "cosine" / "model").is_dir()
+    assert not (peaceful / "runs" / "residual").exists()
+    assert main(words) == 0
+    assert without_times(read_results(peaceful)) == expected
 
 
 class Brightness:
@@ -393,6 +492,22 @@ def test_a_single_test_picture_is_refused_before_any_training(
     assert main(words) == 1
     assert "has 1 test picture; expected two or more" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_bad_test_picture_is_found_before_any_training(
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One that is judged by alone, too: the seventh."""
+    monkeypatch.setattr(run, "train", lambda *_, **__: pytest.fail("trained"))
+    test = Path(shutil.copytree(pictures, tmp_path / "test"))
+    (test / "6.png").write_bytes(b"no picture")
+    words = driver.words(str(pictures), tmp_path / "out")
+    words[words.index("--test") + 1] = str(test)
+    assert main(words) == 1
+    assert "6.png" in capsys.readouterr().err
 
 
 def test_a_folder_of_other_things_is_refused(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sr4.ablation.claims import judge
+from sr4.ablation.claims import MATCHED, judge
+from sr4.ablation.plan import Plan
 from sr4.ablation.results import Results, Row
 from sr4.ablation.table import (
     PAIRS,
@@ -21,6 +22,7 @@ from sr4.ablation.table import (
     settings_table,
     steps_table,
 )
+from sr4.config.overrides import flat
 from sr4.evaluation.cells import heading
 from sr4.evaluation.metrics import Interval
 from sr4.plots.tables import NONE, Cell, Table
@@ -173,13 +175,51 @@ def test_pairs_and_the_paper_name_recipes() -> None:
     assert {name.partition("+")[0] for name in named} <= set(RECIPES)
 
 
+NETWORK = {f"model.network.{name}" for name in ("kind", "attention_resolutions", "heads")}
+PATH = {f"model.network.path{end}" for end in ("", "_resolution", "_width", "_activation")}
+STEPS = {"model.schedule.steps", "model.sampling.steps"}
+SHAPE, END, WARMUP = "model.schedule.kind", "model.schedule.beta_end", "training.warmup_images"
+TARGET = "model.objective.target"
+# In the order of PAIRS; what "sr4+path=none" has of a path is not in use.
+DIFFERING = (
+    STEPS,
+    {END},
+    {*STEPS, END},
+    {SHAPE, WARMUP},
+    {SHAPE, END},
+    {SHAPE, END},
+    {"model.objective.variance", "model.objective.vlb_weight"},
+    {"model.network.kind"},
+    {TARGET},
+    {*NETWORK, *PATH},
+    {*NETWORK, *PATH},
+    {*NETWORK, *PATH, *STEPS, SHAPE, WARMUP, TARGET},
+    {
+        *(SHAPE, *STEPS, "model.objective.prediction"),
+        *("model.sampling.sampler", "model.sampling.temperature"),
+    },
+)
+
+
+@pytest.mark.parametrize(("pair", "differing"), [*zip(PAIRS, DIFFERING, strict=True)])
+def test_pairs_differ_in_what_they_say_alone(
+    pair: tuple[str, str, str], differing: set[str]
+) -> None:
+    names = pair[:2]
+    plan = Plan(names, size="full" if MATCHED["full"] in names else "tiny")
+    one, other = (flat(plan.settings(name)) for name in names)
+    found = {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
+    assert found - {"model.recipe"} == differing
+
+
 def test_claims_become_lines(make_row: MakeRow, make_results: MakeResults) -> None:
     rows = [make_row("cosine", projected=20.5), make_row("sr3-500", projected=20.0)]
-    (line,) = claims_table(judge(make_results(*rows))).rows
+    line, _ = claims_table(judge(make_results(*rows))).rows
+    assert line[0].text.startswith("At 500 steps")
     assert line[2] == Cell("confirmed", "for these runs", bold=True)
     assert "+0.5" in line[3].text
     repeats = [make_row(row.recipe, projected=20.2, seed=1) for row in rows]
-    (line,) = claims_table(judge(make_results(*rows, *repeats))).rows
+    line, _ = claims_table(judge(make_results(*rows, *repeats))).rows
     assert line[2] == Cell("open", bold=True)
 
 

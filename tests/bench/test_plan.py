@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -84,6 +85,25 @@ def test_a_backend_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyP
     assert plan.notes == (f"rows on openvino are left out: {advice} for them",)
     with pytest.raises(UsageError, match=r"got nothing to measure .*openvino are left out"):
         plan_rows(["sr4-fast:1"], backends=["openvino"])
+
+
+def test_a_row_has_the_steps_that_a_model_takes_and_stands_once() -> None:
+    plan = plan_rows(["sr4-fast:4,1,1", "sr4-fast"], backends=["onnx"])
+    assert [str(job) for job in plan.jobs] == ["sr4-fast, 1 step, onnx"]
+    assert plan.notes == ("sr4-fast takes 1 step where 4 are asked for: its row is that of 1",)
+    plan = plan_rows(["sr4:100,50,100"], backends=["onnx"])
+    assert ([job.steps for job in plan.jobs], plan.notes) == ([100, 50], ())
+
+
+def test_the_examples_of_the_help_have_no_row_twice() -> None:
+    from sr4.cli.bench import EXAMPLES
+
+    for line in EXAMPLES.splitlines():
+        models = re.findall(r"--model (\S+)", line)
+        if models:
+            plan = plan_rows(models, backends=["onnx"])
+            assert len({str(job) for job in plan.jobs}) == len(plan.jobs)
+            assert not plan.notes
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,13 @@ def test_a_baseline_at_a_scale(run: Run, faces: Path) -> None:
     assert table["nfe"][0] == "0"
 
 
+def test_the_scale_of_a_baseline_is_told_where_none_was_given(run: Run, faces: Path) -> None:
+    words = ("evaluate", "--model", "bicubic", "--data", faces, "--limit", 1)
+    line = "sr4: note: bicubic has the scale 8, as none was given: --scale for another"
+    assert line in run(*words).err.splitlines()
+    assert line not in run(*words, "--scale", 8).err.splitlines()
+
+
 def test_bad_pictures_are_named_and_left_out(run: Run, faces: Path) -> None:
     words = ("evaluate", "--model", "bicubic", "--data", faces, "--scale", 4, "--json")
     whole = run(*words)

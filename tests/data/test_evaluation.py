@@ -51,6 +51,24 @@ def test_pictures_come_in_order_with_their_low_res() -> None:
     assert np.array_equal(quantise(high_res), np.stack(source.pictures))
 
 
+@pytest.mark.parametrize(
+    ("most_pixels", "names"),
+    [
+        (None, [("0", "1", "2", "3"), ("4", "5")]),
+        (3 * 16 * 16, [("0", "1", "2"), ("3",), ("4", "5")]),
+        (256, [("0",), ("1",), ("2",), ("3",), ("4",), ("5",)]),
+        (1, [("0",), ("1",), ("2",), ("3",), ("4",), ("5",)]),
+    ],
+)
+def test_a_batch_has_as_many_pictures_as_their_pixels_allow(
+    most_pixels: int | None, names: list[tuple[str, ...]]
+) -> None:
+    """The first four have 16x16 pixels, the others 12x16."""
+    source = noise(*[(16, 16)] * 4, *[(12, 16)] * 2)
+    batches = evaluation_batches(source, degradation=HALF, batch_size=9, most_pixels=most_pixels)
+    assert [batch.names for batch in batches] == names
+
+
 def test_low_res_is_what_an_8_bit_file_gives() -> None:
     (batch,) = evaluation_batches(noise((16, 24)), degradation=HALF, batch_size=4)
     assert batch.low_res.shape == (1, 3, 8, 12)

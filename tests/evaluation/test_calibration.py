@@ -10,8 +10,9 @@ from sr4.config.calibration import LEVELS
 from sr4.errors import UsageError
 from sr4.evaluation import calibration as module
 from sr4.evaluation.calibration import Calibrator, fitted
-from sr4.evaluation.spread import Intervals, Pixels, RunningSpread, Spread
+from sr4.evaluation.spread import Intervals, Pixels, RunningSpread, Spread, spread_rank
 from sr4.pictures.pixels import quantise
+from sr4.upscaling.intervals import deviation
 
 SAMPLING = SamplingSettings(steps=1, sampler="ddim")
 EDGE = 32
@@ -85,6 +86,12 @@ def test_one_half_checks_the_other() -> None:
     assert check.coverage_50 > 0.7
     assert check.coverage_80 > 0.95
     assert check.coverage_95_low <= check.coverage_95
+    # What is said beside the coverage is of the second half, too.
+    others, spread = unsure[0], unsure[1][4]
+    assert check.uncalibrated_95 == pytest.approx(spread.uncalibrated_coverage(others).mean())
+    deviations = deviation(spread.uncertainty, smoothing=module.SMOOTHING, floor=module.FLOOR)
+    ranks = spread_rank(deviations, spread.errors(others))
+    assert check.spread_rank == pytest.approx(np.median(ranks))
     alone = fit(*sure, samples=4).check
     assert alone.coverage_95 == pytest.approx(0.95, abs=0.02)
     assert alone.uncalibrated_95 < 0.75

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sr4.build import build_corruption
 from sr4.config.calibration import LEVELS
 from sr4.degradation import Degradation
 from sr4.errors import UsageError
@@ -31,6 +32,13 @@ def found(reports: Path) -> Comparison:
 
 def copied(reports: Path, name: str, place: Path) -> Path:
     return Path(shutil.copytree(reports / name, place / name))
+
+
+def without_checksums(report: Path, count: int) -> None:
+    """Take the last columns off a report, as if an earlier version had written it."""
+    lines = (report / "per_picture.csv").read_text().splitlines()
+    kept = [line.rsplit(",", count)[0] for line in lines]
+    (report / "per_picture.csv").write_text("\n".join(kept) + "\n")
 
 
 def test_scores_are_those_of_the_reports(found: Comparison, reports: Path) -> None:
@@ -212,14 +220,41 @@ def test_degraded_pictures_at_other_places_are_other_inputs(reports: Path, tmp_p
     assert compare(folders).count == 12
     head, *lines = (folders[1] / "per_picture.csv").read_text().splitlines()
     (folders[1] / "per_picture.csv").write_text("\n".join([head, *reversed(lines)]) + "\n")
-    assert "degraded pictures at other places in" in refused(folders)
+    assert compare(folders).count == 12  # in another order, but what they were made of is the same
+    for folder in folders:
+        without_checksums(folder, 1)  # of low_res: the line is all that there is to go by
+    assert "pictures that were degraded otherwise in" in refused(folders)
+
+
+def test_degraded_pictures_are_known_by_what_results_were_made_of(
+    many: Pictures, tmp_path: Path
+) -> None:
+    """Where a report has left one out, its lines are not the places of pictures any more."""
+    photo = build_corruption("photo")
+    small = np.zeros((8, 8, 3), np.uint8)  # too small to be scored
+
+    def report(name: str, pictures: list[np.ndarray], names: list[str]) -> Path:
+        source = Pictures(pictures)
+        source.names = names
+        found = evaluate(
+            BicubicUpscaler(Degradation(SCALE)), source, features=None, corruption=photo, bad=[]
+        )
+        return found.write(tmp_path / name)
+
+    names = list("abcdef")
+    whole = report("whole", list(many.pictures[:6]), names)
+    one_bad = [small, *many.pictures[1:6]]
+    assert compare([whole, report("bad", one_bad, names)]).count == 5
+    moved = report("moved", list(many.pictures[1:6]), names[1:])
+    assert "pictures that were degraded otherwise in" in refused([whole, moved])
+    # The lines are the same in both of these, but not the places in the data.
+    fewer = report("fewer", one_bad, names)
+    assert "pictures that were degraded otherwise in" in refused([fewer, moved])
 
 
 def test_a_report_of_an_earlier_version_compares_by_names(reports: Path, tmp_path: Path) -> None:
     old = copied(reports, "bicubic", tmp_path)
-    lines = (old / "per_picture.csv").read_text().splitlines()
-    old_lines = [line.rpartition(",")[0] for line in lines]
-    (old / "per_picture.csv").write_text("\n".join(old_lines) + "\n")
+    without_checksums(old, 2)
     for one, other in ((reports / "loud", old), (old, reports / "loud")):
         found = compare([one, other])
         assert found.count == 12

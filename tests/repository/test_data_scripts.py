@@ -130,6 +130,19 @@ def test_held_apart_pictures_keep_their_bytes_and_name_their_kin(
     ]
 
 
+def test_held_apart_pictures_may_be_cropped_to_their_middle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    source = write_tar(tmp_path / "all.tar", {"cam-0.png": Image.fromarray(pixels)})
+    words = [str(tmp_path / "val.tar"), "--take", "1", str(source), "--crop", "6"]
+    monkeypatch.setattr(sys, "argv", ["hold_apart.py", *words])
+    hold_apart.main()
+    kept = open_source(tmp_path / "val.tar")
+    assert [*kept.names] == ["cam-0.png"]
+    assert np.array_equal(kept.read(0), pixels[1:7, 3:9])
+
+
 # Overlap
 
 

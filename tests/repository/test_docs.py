@@ -28,6 +28,12 @@ DOCUMENTS = [
     path.relative_to(ROOT).as_posix()
     for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/[!r]*/*.md"))
 ]
+MODULES = [
+    path.relative_to(ROOT).as_posix()
+    for folder in ("src", "tests", "scripts", "benchmarks", "examples", "fuzz", "deploy")
+    for path in (ROOT / folder).rglob("*.py")
+]
+OTHERS = {"prepare_data.py", "eval.py"}  # of the unofficial SR3
 RESULTS = ROOT / "docs" / "results"  # written when the long runs are done
 
 LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
@@ -84,6 +90,21 @@ def test_every_name_is_in_the_module_it_is_linked_to(document: str) -> None:
     for module_name in re.findall(r"`(sr4(?:\.\w+)+)[`(]", read(document)):
         owner, _, name = module_name.rpartition(".")
         assert exists(module_name) or exists(owner, name), module_name
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_name_is_in_the_file_it_is_said_to_be_in(document: str) -> None:
+    """As "`METRICS` of `src/sr4/evaluation/table.py`"; files of the project may be named by the end
+    of their path.
+    """
+    text = read(document)
+    for name, file in re.findall(r"`(\w+)`\s+(?:of|in)\s+`([\w/]+\.py)`", text):
+        found = [path for path in MODULES if f"/{path}".endswith(f"/{file}")]
+        assert found, file
+        assert any(re.search(rf"\b{name}\b", read(path)) for path in found), (name, file)
+    for file in re.findall(r"`([\w/]+\.py)`", text):
+        is_ours = any(f"/{path}".endswith(f"/{file}") for path in MODULES)
+        assert is_ours or file in OTHERS or "NAME" in file, file
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

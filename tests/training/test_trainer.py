@@ -31,6 +31,7 @@ from sr4.data.loader import training_batches  # noqa: E402
 from sr4.data.sources import Source, open_source  # noqa: E402
 from sr4.errors import DataError, RunError, UsageError  # noqa: E402
 from sr4.model.diffusion_model import load_model  # noqa: E402
+from sr4.model.folder import save_model  # noqa: E402
 from sr4.training import books, trainer  # noqa: E402 - needs torch
 from sr4.training.checkpoint import Checkpoint  # noqa: E402
 from sr4.training.objectives import DenoisingObjective  # noqa: E402
@@ -327,6 +328,49 @@ def test_a_signal_in_the_last_step_leaves_the_last_validation_to_be_done(
     summary = train(settings, data=source, val=source, out=tmp_path)
     assert (summary.images, summary.stopped) == (32, False)
     assert len(list((tmp_path / "validation").glob("*.png"))) == 1
+
+
+def test_a_signal_in_the_last_save_is_told(
+    tiny: Tiny, source: EncodedSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stops nothing any more, but whoever has more to do must know."""
+
+    def signalled(*arguments: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        save_model(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(books, "save_model", signalled)
+        summary = train(tiny(), data=source, val=None, out=tmp_path)
+    assert (summary.images, summary.stopped, summary.signalled) == (32, False, True)
+    summary = train(tiny(), data=source, val=None, out=tmp_path)
+    assert (summary.stopped, summary.signalled) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("images", "total", "told"),
+    [
+        (16, 64, False),  # before the fall of both
+        (32, 64, True),
+        (16, 20, True),
+        (32, 32, False),
+    ],
+)
+def test_another_total_in_the_fall_is_told(
+    tiny: Tiny, run: Path, source: EncodedSource, images: int, total: int, told: bool
+) -> None:
+    """The rate of these runs falls over their last quarter: from 24 pictures on, of 32."""
+    if images < 32:
+        shutil.rmtree(run / "checkpoints" / f"{32:012d}")
+    lines: list[Progress] = []
+    train(tiny(total_images=total), data=source, val=None, out=run, on_progress=lines.append)
+    found = [one.message for one in lines if "training.total_images" in (one.message or "")]
+    assert len(found) == told
+    if images == 32 and told:
+        assert found[0] == (
+            "training.total_images = 32, got 64: the learning rate falls from 48 pictures on, "
+            "until now from 24, so that this run differs from one of 64 pictures from its start on"
+        )
 
 
 def test_a_signal_ends_a_validation(

@@ -148,15 +148,21 @@ def facts(results: Results) -> dict[str, str]:
     """What was run, in words."""
     model = results.rows[0].settings.model
     low = model.image_size // model.degradation.scale
+    rows = (*results.rows, *results.repeats)
     return {
         "Size": f"{results.size}: {low}x{low} to {model.image_size}x{model.image_size} pixels",
         "Budget": f"{results.budget:,} training pictures for each system, repeats counted",
         "Seeds": _seeds(results),
         "Training pictures": results.data,
         "Test pictures": results.test,
-        "Machine": results.machine,
-        "Versions": results.versions,
+        "Machine": _of_all([row.machine or results.machine for row in rows]),
+        "Versions": _of_all([row.versions or results.versions for row in rows]),
     }
+
+
+def _of_all(words: Sequence[str]) -> str:
+    """Each of them once."""
+    return "; ".join(dict.fromkeys(words))
 
 
 def _seeds(results: Results) -> str:

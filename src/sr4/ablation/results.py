@@ -76,6 +76,7 @@ class Score(_Record):
     # Of single pictures, in the order of the test set, so that systems can be compared in pairs:
     # psnr (dB), ssim, consistency (x 1e-5), and shares of kid_efflite0 (x 1000).
     pictures: dict[str, tuple[float, ...]]
+    key: str = ""  # tells other settings and weights; earlier versions wrote none
 
 
 Kind = Literal["own", "own projected", "projected", "fewest"]
@@ -99,6 +100,9 @@ class Row(_Record):
     losses: tuple[LossPoint, ...]
     curve: tuple[CurvePoint, ...]
     scores: tuple[Score, ...]  # the own number of steps first
+    # Where it was scored; earlier versions say it of all results together.
+    machine: str = ""
+    versions: str = ""
 
     @property
     def own(self) -> Evaluation:

@@ -24,7 +24,6 @@ from typing import NamedTuple
 import torch
 
 from sr4._version import __version__
-from sr4.ablation.claims import OF_PICTURES, OF_SETS
 from sr4.ablation.page import write_page
 from sr4.ablation.plan import Plan, judged_steps, numbers_of_steps, recorded, settle
 from sr4.ablation.results import (
@@ -38,7 +37,8 @@ from sr4.ablation.results import (
     points,
     read_results,
 )
-from sr4.ablation.samples import write_halfway, write_inputs, write_samples
+from sr4.ablation.samples import forget_samples, write_halfway, write_inputs, write_samples
+from sr4.ablation.scores import forget_scores, key, read_score, score_of, write_score
 from sr4.build import build_degradation
 from sr4.config import RunSettings
 from sr4.data.resized import ResizedSource
@@ -47,20 +47,23 @@ from sr4.errors import DataError
 from sr4.evaluation.evaluate import BicubicUpscaler, Upscaler, evaluate
 from sr4.evaluation.features import InceptionV3
 from sr4.evaluation.optional import require
-from sr4.files.whole import write_text
 from sr4.machine.processors import processor
 from sr4.model.diffusion_model import DiffusionModel
-from sr4.model.folder import find_model, read_config
+from sr4.model.folder import find_model, read_config, weights_checksum
 from sr4.runtime.torch_backend import TorchNetwork
 from sr4.training.checkpoint import writing
 from sr4.training.processes import check_alone
 from sr4.training.run_folder import (
+    CONFIG,
     VALIDATION_PICTURES,
+    changed_settings,
     locked,
     read_metrics,
+    recorded_settings,
 )
 from sr4.training.trainer import describe, train
 
+SCORES = "scores"
 _BATCH = 32  # pictures at a time when scoring
 
 
@@ -176,9 +179,12 @@ class _Ablation:
     def run(self) -> Results | None:
         first = self.runs[0][2]
         self.rows = self._found()
+        if any((name, seed) not in self.rows for name, seed, _ in self.runs):
+            self._check_pictures(first.training.validation_images)
         bicubic = build_degradation(first.model)
+        kept = key(first.model.degradation.model_dump(mode="json"))
         baselines = [
-            self._score(upscaler, upscaler.name).evaluation
+            self._score(upscaler, upscaler.name, kept).evaluation
             for upscaler in (BicubicUpscaler(bicubic), BicubicUpscaler(bicubic, project=True))
         ]
         with writing(self.out):
@@ -200,7 +206,7 @@ class _Ablation:
                 data=f"{Path(self.data.location).name} ({len(self.data)} pictures)",
                 test=f"{Path(self.test.location).name} (the first {self._tested})",
                 machine=machine(),
-                versions=f"sr4 {__version__}, torch {version('torch')}",
+                versions=versions(),
                 baselines=tuple(baselines),
                 rows=tuple(row for row in rows if row.seed == 0),
                 repeats=tuple(row for row in rows if row.seed > 0),
@@ -210,6 +216,17 @@ class _Ablation:
                 results.write(self.out)
                 write_page(self.out)
         return results
+
+    def _check_pictures(self, validated: int) -> None:
+        """Read what will be scored on, and validated with: a bad picture is better known before a
+        training than after it.
+        """
+        judged = max(self.plan.limit, self.plan.judged)
+        for source, count in ((self.test, judged), (self.val, validated)):
+            count = min(count, len(source))
+            for index in range(count):
+                self._tell(f"reading pictures of {source.location}", index, count)
+                source.read(index)
 
     def _found(self) -> dict[tuple[str, int], Row]:
         """The runs that `results.json` holds, of which nothing else need be left."""
@@ -253,10 +270,9 @@ class _Ablation:
         return f"{limit} pictures" + (f", with projection {judged}" if judged != limit else "")
 
     def _train(self, name: str, settings: RunSettings) -> bool:
-        """Train a system up to its budget; False if a signal came before."""
-        total = settings.training.total_images
+        """Train a system up to its budget; False if a signal came."""
         folder = self._run(name)
-        if self._is_trained(name, total):
+        if self._is_trained(name, settings):
             return True
         summary = train(
             settings,
@@ -265,12 +281,22 @@ class _Ablation:
             out=folder,
             on_progress=lambda p: self._tell(f"training {name}", p.images, p.total, p.message),
         )
-        return not summary.stopped
+        # Those of weights that are no more; not before, since a training may be refused.
+        with writing(self.out):
+            forget_scores(self.out / SCORES, name)
+            forget_samples(self.out, name)
+        return not (summary.stopped or summary.signalled)
 
-    def _is_trained(self, name: str, total: int) -> bool:
-        """Whether a system's run has its model and, unless stopped there, its last validation."""
-        folder = self._run(name)
+    def _is_trained(self, name: str, settings: RunSettings) -> bool:
+        """Whether a system's run has its model and, unless stopped there, its last validation, with
+        these settings: the training refuses to go on with others, and names what differs.
+        """
+        folder, total = self._run(name), settings.training.total_images
         if not (folder / "model").is_dir():
+            return False
+        if (folder / CONFIG).is_file() and changed_settings(
+            recorded_settings(folder, settings), settings
+        ):
             return False
         curve = points(read_metrics(folder), "validation", CurvePoint)
         images = read_config(find_model(folder)).training_images
@@ -286,13 +312,14 @@ class _Ablation:
         config = read_config(folder)
         network = TorchNetwork.open(folder, config, "auto", settings.training.precision)
         model = DiffusionModel(config, network, name)
+        kept = key(settings.model.model_dump(mode="json"), weights_checksum(config))
         own, *others = numbers_of_steps(settings, self.plan.steps)
-        scores = [self._score(model, name, own, own=True)]
-        scores += [self._score(model, name, steps) for steps in others]
+        scores = [self._score(model, name, kept, own, own=True)]
+        scores += [self._score(model, name, kept, steps) for steps in others]
         judged = self._judged(settings)
         for steps in dict.fromkeys((own, judged)):
             count = self.plan.judged if steps == judged else None
-            scores.append(self._score(model, name, steps, projected=True, limit=count))
+            scores.append(self._score(model, name, kept, steps, projected=True, limit=count))
         if seed == 0:
             with writing(self.out):
                 write_samples(self.out, model, self.show)
@@ -310,27 +337,28 @@ class _Ablation:
             losses=points(metrics, "train", LossPoint),
             curve=points(metrics, "validation", CurvePoint),
             scores=tuple(scores),
+            machine=machine(),
+            versions=versions(),
         )
 
     def _score(
         self,
         model: Upscaler,
         name: str,
+        kept: str,
         steps: int | None = None,
         *,
         own: bool = False,
         projected: bool = False,
         limit: int | None = None,
     ) -> Score:
-        """An evaluation, which is kept in a file of its own."""
+        """An evaluation, which is kept in a file of its own, under a key."""
         parts = [name, *([str(steps)] if steps else []), *(["projected"] if projected else [])]
-        path = self.out / "scores" / f"{'-'.join(parts)}.json"
-        if path.is_file():
-            kept = Score.model_validate_json(path.read_text(encoding="utf-8"))
-            if self.inception is None or kept.evaluation.fid is not None:
-                return kept
-        doing = f"scoring {' '.join(parts)}"
+        path, doing = self.out / SCORES / f"{'-'.join(parts)}.json", f"scoring {' '.join(parts)}"
         limit = limit or self.plan.limit
+        found = read_score(path, kept, lambda why: self._tell(doing, 0, limit, why))
+        if found is not None and (self.inception is None or found.evaluation.fid is not None):
+            return found
         evaluation = evaluate(
             model,
             self.test,
@@ -341,24 +369,9 @@ class _Ablation:
             inception=self.inception,
             on_progress=lambda done, total: self._tell(doing, done, total),
         )
-        columns = {
-            metric: [one[metric] or 0.0 for one in evaluation.pictures] for metric in OF_PICTURES
-        }
-        for metric in OF_SETS:
-            if metric in evaluation.shares:
-                columns[metric] = [*evaluation.shares[metric]]
-        score = Score(
-            steps=evaluation.nfe,
-            own=own,
-            projected=projected,
-            evaluation=evaluation,
-            pictures={
-                metric: tuple(round(one, 6) for one in values) for metric, values in columns.items()
-            },
-        )
+        score = score_of(evaluation, kept, own=own, projected=projected)
         with writing(path):
-            path.parent.mkdir(exist_ok=True)
-            write_text(path, score.model_dump_json(indent=1) + "\n")
+            write_score(path, score)
         return score
 
     def _tell(self, doing: str, done: float, total: int, message: str | None = None) -> None:
@@ -369,6 +382,11 @@ class _Ablation:
 def _label(recipe: str, seed: int) -> str:
     """What the files of a run are called."""
     return f"{recipe}-seed-{seed}" if seed else recipe
+
+
+def versions() -> str:
+    """What computes here, in words."""
+    return f"sr4 {__version__}, torch {version('torch')}"
 
 
 def machine() -> str:

@@ -20,6 +20,7 @@ from sr4.pictures.pixels import shown, to_image
 from sr4.pictures.rgb import read_image
 
 SHOWN = 6
+_LAST = "steps.png"  # of what is written: where it is, all is
 
 
 def write_inputs(out: Path, source: Source, degradation: Degradation) -> int:
@@ -35,12 +36,17 @@ def write_samples(out: Path, model: DiffusionModel, source: Source) -> None:
     """Write a model's results for the shown pictures at its own number of steps, and the first
     one's way there. What is written already stays.
     """
-    if (out / SAMPLES / model.name / "steps.png").is_file():
+    if (out / SAMPLES / model.name / _LAST).is_file():
         return
     batch = _shown(source, model.degradation)
     _write(out, model.name, model.sample(batch.low_res, seeds=range(len(batch.names))))
     frames = [one.picture for one in denoising_moments(model, batch.low_res[0]).values()]
-    write_image(_side_by_side(frames), out / SAMPLES / model.name / "steps.png", overwrite=True)
+    write_image(_side_by_side(frames), out / SAMPLES / model.name / _LAST, overwrite=True)
+
+
+def forget_samples(out: Path, name: str) -> None:
+    """Have the samples of a system drawn again: its weights are about to be others."""
+    (out / SAMPLES / name / _LAST).unlink(missing_ok=True)
 
 
 def write_halfway(out: Path, drawn: Path, budget: int) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sr4.ablation.claims import OF_PICTURES, QUALITY, Judgement, difference
+from sr4.ablation.claims import MATCHED, Judgement
 from sr4.ablation.comparison import Difference, mean_over_seeds
+from sr4.ablation.differences import OF_PICTURES, QUALITY, difference
 from sr4.ablation.results import Kind, Results, Row, Score
 from sr4.config.overrides import flat
 from sr4.evaluation.cells import difference_cell, heading, score_cell
@@ -50,18 +51,21 @@ PUBLISHED: Mapping[str, Published] = {
 }
 
 
-# Systems that differ in one thing, and the thing.
+# Two systems, and all that differs.
 PAIRS = (
     ("sr3-500", "sr3", "500 steps in place of 2,000"),
     ("sr3-500-matched", "sr3-500", "500 linear steps that end in pure noise"),
     ("sr3-500-matched", "sr3", "next to nothing: how far two equal systems are apart"),
-    ("cosine", "sr3-500", "cosine against linear, as in the paper"),
-    ("cosine", "sr3-500-matched", "cosine against linear that ends in as much noise"),
+    ("cosine", "sr3-500", "cosine with a warm-up against linear without, as in the paper"),
+    *(
+        ("cosine", name, "cosine against linear that ends in as much noise")
+        for name in MATCHED.values()
+    ),
     ("hybrid-vlb", "sr3-500", "learned variance and hybrid loss"),
     ("attention-input", "sr3-500", "attention over the inputs"),
     ("residual", "cosine", "the residual as target"),
-    ("sr4", "residual", "attention in the middle only, low-res path"),
-    ("sr4+path=none", "residual", "attention in the middle only"),
+    ("sr4", "residual", "attention in the middle only, with 4 heads for 1, and the low-res path"),
+    ("sr4+path=none", "residual", "attention in the middle only, with 4 heads for 1"),
     ("sr4", "sr3", "the proposal against the baseline"),
     ("regression", "sr3", "no diffusion"),
 )
@@ -165,7 +169,7 @@ def _kind(score: Score) -> str:
 
 
 def pairs_table(results: Results) -> Table | None:
-    """Differences between systems that differ in one thing, and between recipes with settings of
+    """Differences between systems that are to be compared, and between recipes with settings of
     their own and without; None if no two of them are there.
     """
     names = {row.recipe for row in results.rows}

@@ -35,7 +35,7 @@ class Plan:
     """The rows of a benchmark, in their order.
 
     Attributes:
-        notes: what is left out, and how to have it.
+        notes: what is left out, and how to have it; steps that a model does not take.
         data: where the pictures are from; None where speed alone is measured.
         limit: the most pictures that a trained model is scored on; pictures: as many as there are.
     """
@@ -55,6 +55,7 @@ class _Entry:
     random: bool
     has_graph: bool
     steps: tuple[int, ...]
+    notes: tuple[str, ...]  # of steps that it does not take
 
 
 def plan_rows(
@@ -69,7 +70,7 @@ def plan_rows(
 
     Args:
         models: each a recipe (with random weights: its speed does not depend on them), a shipped
-            model or a folder, and perhaps steps: "sr4-fast:4,1". Without, those of `STEPS`, or the
+            model or a folder, and perhaps steps: "sr4:100,50". Without, those of `STEPS`, or the
             model's own. By default `FACES` for data whose first picture is as small as faces are,
             PHOTO_MODEL for other data, and all of them without data.
         backends: of "onnx", "openvino" and "torch", for models that are exported. Those that are
@@ -95,11 +96,12 @@ def plan_rows(
     notes: tuple[str, ...] = ()
     if models is None:
         models, notes = _usual_models(source)
-    rows, left_out = _rows([_entry(text) for text in models], backends)
+    entries = [_entry(text) for text in models]
+    rows, left_out = _rows(entries, backends)
     given = {"data": tuple(data), "limit": limit, "quick": quick}
     return Plan(
         jobs=tuple(job.model_copy(update=given) for job in rows),
-        notes=(*notes, *left_out),
+        notes=(*notes, *(note for entry in entries for note in entry.notes), *left_out),
         data=None if source is None else source.location,
         limit=limit,
         pictures=0 if source is None else min(limit, len(source)),
@@ -133,14 +135,22 @@ def _entry(text: str) -> _Entry:
     folder = None if random else find_model(name)
     settings: ModelSettings = recipe(name).model if folder is None else read_config(folder)
     usual = STEPS.get(settings.recipe, (settings.sampling.steps,))
-    own = dict.fromkeys(settings.steps_taken(number, None) for number in usual)
-    steps = tuple(map(int, tail.split(","))) if with_steps else tuple(own)
+    asked = tuple(map(int, tail.split(","))) if with_steps else usual
+    taken = {number: settings.steps_taken(number, None) for number in asked}
+    steps = tuple(dict.fromkeys(taken.values()))
     schedule = build_schedule(settings.schedule)
     for number in steps:
         if number < 1:
             raise UsageError(f"got {number} steps for {name!r}; expected at least 1")
         schedule.times(number)  # a table has no more than its own
-    return _Entry(name, random, folder is not None and (folder / GRAPH).exists(), steps)
+    notes = tuple(
+        f"{name} takes {own:,} step{'s' * (own != 1)} where {number:,} are asked for: its row is "
+        f"that of {own:,}"
+        for number, own in taken.items()
+        if with_steps and own != number
+    )
+    has_graph = folder is not None and (folder / GRAPH).exists()
+    return _Entry(name, random, has_graph, steps, notes)
 
 
 def _rows(entries: Sequence[_Entry], backends: Sequence[str]) -> tuple[list[Job], list[str]]:
@@ -160,4 +170,4 @@ def _rows(entries: Sequence[_Entry], backends: Sequence[str]) -> tuple[list[Job]
             ]
     if not jobs:
         raise UsageError(f"got nothing to measure ({'; '.join(notes) or 'no models'})")
-    return jobs, list(notes)
+    return list(dict.fromkeys(jobs)), list(notes)

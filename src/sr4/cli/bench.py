@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 EXAMPLES = examples(
     "sr4 bench --quick",
     "sr4 bench --data test/ --out bench",
-    "sr4 bench --model sr3 --model sr4-fast:4,1 --backends onnx,openvino",
+    "sr4 bench --model sr3 --model sr4:100,50 --model sr4-fast --backends onnx,openvino",
 )
 
 
@@ -28,7 +28,7 @@ def bench(
         typer.Option(
             metavar="NAME|DIR[:STEPS]",
             help="A shipped model, a model or run folder, or a recipe, whose weights are then "
-            "random: speed does not depend on them. With numbers of steps, such as sr4-fast:4,1. "
+            "random: speed does not depend on them. With numbers of steps, such as sr4:100,50. "
             "May be given several times. Default: for --data whose first picture has at most "
             "256x256 pixels sr3:2000,500, sr4:50 and of sr4-fast as many of 4, 2 and 1 as it "
             "takes, for larger pictures photo-x4, and all of them without --data.",

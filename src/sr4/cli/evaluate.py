@@ -98,7 +98,12 @@ def evaluate(
         ),
     ] = False,
     seed: Seed = 0,
-    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Pictures at a time.")] = 50,
+    batch_size: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=1, help="Pictures at a time, fewer where they are larger than faces."
+        ),
+    ] = 50,
     border: Annotated[
         int,
         typer.Option(
@@ -177,7 +182,7 @@ def evaluate(
     drawn = _corruption(corruption, model, channels)
     settings = upscaler.sampling(**given)
     source = open_sources(data, channels, data_range)
-    console.note_left_out(source.left_out)
+    _note(source.left_out, model, scale)
     bad: list[str] = []
     with _progress() as advance:
         evaluation = score(
@@ -213,6 +218,16 @@ def evaluate(
     for text in evaluation.notes:
         console.note(f"sr4: note: {text}")
     return 1 if bad else 0
+
+
+def _note(left_out: Mapping[str, int], model: str, scale: int | None) -> None:
+    """Say what is no part of the data, and what was chosen for a baseline."""
+    console.note_left_out(left_out)
+    if model in _BASELINES and scale is None:
+        console.note(
+            f"sr4: note: {model} has the scale {_DEFAULT_SCALE}, as none was given: --scale for "
+            "another"
+        )
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -37,6 +38,7 @@ def evaluation_batches(
     degradation: Degradation,
     batch_size: int,
     limit: int | None = None,
+    most_pixels: int | None = None,
     corruption: Corruption | None = None,
     on_bad: Callable[[str], None] | None = None,
     least: int = 1,
@@ -50,6 +52,7 @@ def evaluation_batches(
     Args:
         batch_size: the most pictures in a batch.
         limit: take only the first pictures.
+        most_pixels: of the pictures of a batch together, beyond the first one.
         corruption: what low_res goes through, by draws that follow from a picture's place alone.
         on_bad: called with what is wrong with a picture that cannot be read or is too small, which
             is then left out; without it, such a picture is an error.
@@ -63,13 +66,14 @@ def evaluation_batches(
     if batch_size < 1 or (limit is not None and limit < 1):
         raise UsageError(f"got batch size {batch_size}, limit {limit}; expected at least 1")
     count = min(len(source), limit or len(source))
-    return _batches(source, degradation, batch_size, count, corruption, on_bad, least)
+    most = (batch_size, most_pixels or sys.maxsize)
+    return _batches(source, degradation, most, count, corruption, on_bad, least)
 
 
 def _batches(
     source: Source,
     degradation: Degradation,
-    batch_size: int,
+    most: tuple[int, int],
     count: int,
     corruption: Corruption | None,
     on_bad: Callable[[str], None] | None,
@@ -87,7 +91,7 @@ def _batches(
             bad.append(str(error))
             on_bad(str(error))
         fits = pixels is not None and all(one.shape == pixels.shape for one in waiting)
-        if waiting and (len(waiting) == batch_size or not fits):
+        if waiting and (_is_full(waiting, *most) or not fits):
             yield _batch(source, waiting, index, degradation, corruption)
             waiting = []
         if pixels is not None:
@@ -96,6 +100,12 @@ def _batches(
         yield _batch(source, waiting, count, degradation, corruption)
     if len(bad) == count:
         raise DataError(f"none of the {count} pictures can be used; the first: {bad[0]}")
+
+
+def _is_full(waiting: list[Pixels], batch_size: int, most_pixels: int) -> bool:
+    """Whether one more picture of the same size is too much."""
+    height, width = waiting[0].shape[:2]
+    return len(waiting) == batch_size or (len(waiting) + 1) * height * width > most_pixels
 
 
 def _whole_multiple(source: Source, index: int, scale: int, least: int) -> Pixels:

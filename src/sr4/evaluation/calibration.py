@@ -116,12 +116,13 @@ class Calibrator:
         )
 
     def _check(self) -> HalfSplit:
+        """All of the pictures at odd places alone, by factors for the others."""
         most = self.counts[-1]
         pictures = np.stack(self._pictures[most]).astype(np.float64)
         others = pictures[1::2]
         factors = dict(zip(LEVELS, fitted(pictures[::2].sum(axis=0)), strict=True))
         covered = {level: _below(others, factors[level]) for level in (0.5, 0.8, 0.95)}
-        ranks = np.array(self._ranks)
+        ranks = np.array(self._ranks[1::2])
         known = ranks[~np.isnan(ranks)]
         return HalfSplit(
             samples=most,
@@ -129,7 +130,7 @@ class Calibrator:
             coverage_80=covered[0.8].mean(),
             coverage_95=covered[0.95].mean(),
             coverage_95_low=np.percentile(covered[0.95], _LOW),
-            uncalibrated_95=float(np.mean(self._uncalibrated)),
+            uncalibrated_95=float(np.mean(self._uncalibrated[1::2])),
             spread_rank=float(np.median(known)) if known.size else None,
         )
 

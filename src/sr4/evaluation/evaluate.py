@@ -20,7 +20,7 @@ from sr4.data.sources import Source
 from sr4.degradation import Degradation
 from sr4.degradation.known import Known
 from sr4.diffusion.samplers import Step
-from sr4.errors import MissingExtraError, ModelError, UsageError
+from sr4.errors import MissingExtraError, UsageError
 from sr4.evaluation.calibration import Calibrator
 from sr4.evaluation.features import EfficientNetLite0, FeatureExtractor, InceptionV3
 from sr4.evaluation.metrics import SSIM_WINDOW
@@ -28,6 +28,7 @@ from sr4.evaluation.optional import require
 from sr4.evaluation.perceptual import shared_distance
 from sr4.evaluation.protocol import SAMPLE_STRIDE, protocol
 from sr4.evaluation.report import Evaluation
+from sr4.evaluation.sampling import MOST_PIXELS, check_result, in_tiles, is_large, start_runtime
 from sr4.evaluation.spread import Pixels, RunningSpread, Spread
 from sr4.evaluation.tally import Tally
 from sr4.evidence.choose import Origin, choose, pillow_origin
@@ -37,6 +38,7 @@ from sr4.files.paths import plain
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.pictures.pixels import quantise
 from sr4.pictures.raster import from_array, from_pil
+from sr4.upscaling.thresholds import LARGE
 
 PROJECTION_ROUNDS = 5
 
@@ -157,7 +159,7 @@ def evaluate(
     """Upscale the degraded pictures of a source and compare the 8-bit results with the originals.
 
     Picture i is sampled with the seed `seed + i`, whatever the batch size. Only batches and the
-    few pictures that are shown are held in memory.
+    few pictures that are shown are held in memory; large ones are drawn as `sr4 upscale` does.
 
     Args:
         model: what is scored; it names the degradation that makes its input.
@@ -197,9 +199,8 @@ def evaluate(
     _check(samples, batch_size, seed, border, patch, calibrator)
     # What can fail is asked before hours of sampling.
     require("skimage.metrics", what="SSIM", package="scikit-image", extra="scores")
-    options: dict[str, Any] = {"steps": steps, "sampler": sampler, "consistency": consistency}
-    if detail is not None:  # only models of ours know it
-        options["detail"] = detail
+    known = {} if detail is None else {"detail": detail}  # which only models of ours know
+    options = {"steps": steps, "sampler": sampler, "consistency": consistency, **known}
     total = min(len(source), limit or len(source))
     tell = partial(_tell, on_progress, total)
     sampling = _Sampling(model, options, samples, seed, calibrator, tell)
@@ -219,6 +220,7 @@ def evaluate(
         degradation=model.degradation,
         batch_size=batch_size,
         limit=limit,
+        most_pixels=MOST_PIXELS,
         corruption=corruption,
         on_bad=None if bad is None else bad.append,
         least=1 if bad is None else max(SSIM_WINDOW + 2 * border, tally.least),
@@ -312,6 +314,7 @@ class _Sampling:
     calibrator: Calibrator | None
     tell: Callable[[float], None]
     seconds: float = 0.0
+    is_in_tiles: bool = False  # whether any picture so far was drawn so
 
     def __post_init__(self) -> None:
         self.settings = self.model.sampling(**self.options)
@@ -326,10 +329,13 @@ class _Sampling:
         if self.settings is None:
             return "none"
         shown = ", ".join(f"{name} {value}" for name, value in self.settings.model_dump().items())
-        return f"{shown}, seed {self.seed} + index of the picture"
+        tiles = f"; above {LARGE:,} pixels in tiles, as sr4 upscale" if self.is_in_tiles else ""
+        return f"{shown}, seed {self.seed} + index of the picture{tiles}"
 
     def draws(self, batch: EvaluationBatch) -> tuple[list[Pixels], Spread | None]:
         """The results of each sample, and their spread, if they are several."""
+        if isinstance(self.model, DiffusionModel) and not self.seconds:
+            start_runtime(self.model, batch.low_res, self.options.get("detail"))
         counts = () if self.calibrator is None else self.calibrator.counts
         draws, spread = [], RunningSpread((*counts, *([self.samples] if self.samples > 1 else [])))
         began = time.perf_counter()
@@ -348,29 +354,25 @@ class _Sampling:
     ) -> NDArray[np.float32]:
         count = len(batch.names)
 
-        def look(step: Step) -> None:
-            share = (number + step.number / step.total) / self.samples
+        def look(of: int, place: int, step: Step) -> None:
+            """Tell of a step for one of so many pictures, or for all together."""
+            share = (number + (place + step.number / step.total) / of) / self.samples
             if share < 1:  # they are done once they are scored
                 self.tell(batch.position + share * count)
 
-        watched = {"on_step": look} if isinstance(self.model, DiffusionModel) else {}
-        options = {**self.options, **evidence, **watched}
         first = self.seed + number * SAMPLE_STRIDE + batch.position
         seeds = list(range(first, first + count))
         began = time.perf_counter()
-        result = self.model.sample(batch.low_res, seeds=seeds, **options)
+        if not isinstance(self.model, DiffusionModel) or self.settings is None:
+            result = self.model.sample(batch.low_res, seeds=seeds, **self.options, **evidence)
+        elif is_large(batch.high_res):
+            self.is_in_tiles, each = True, partial(partial, look, count)  # by place
+            result = in_tiles(self.model, self.settings, batch.low_res, seeds, evidence, each)
+        else:
+            options = {**self.options, **evidence, "on_step": partial(look, 1, 0)}
+            result = self.model.sample(batch.low_res, seeds=seeds, **options)
         self.seconds += time.perf_counter() - began
-        if result.shape != batch.high_res.shape:
-            raise ModelError(
-                f"the model {self.model.name!r} gave pictures of shape {result.shape}; expected "
-                f"{batch.high_res.shape}: its scale or channels do not fit its degradation"
-            )
-        if not np.all(np.isfinite(result)):
-            raise ModelError(
-                f"the model {self.model.name!r} gave numbers that are not finite for "
-                f"{batch.names[0]!r} or one of the {count - 1} pictures after it; "
-                "expected values in [-1, 1]: its weights may be damaged"
-            )
+        check_result(self.model.name, result, batch)
         return result
 
     def _evidence(self, batch: EvaluationBatch) -> dict[str, Any]:

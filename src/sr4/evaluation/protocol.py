@@ -46,7 +46,8 @@ def protocol(
         "sampling": sampling,
         "intervals": "95 %, percentile bootstrap over pictures, 1000 resamples, of means as wide "
         "as Student's t",
-        "seconds_per_image": f"wall clock of the sampling, in batches of up to {batch_size}",
+        "seconds_per_image": f"wall clock of the sampling, in batches of up to {batch_size}"
+        ", once the runtime has started",
         "runtime": runtime,
         "processor": f"{processor()}, {count} thread{'s' * (count > 1)}",
         "versions": ", ".join(f"{name} {number}" for name, number in _versions(runtime, tally)),

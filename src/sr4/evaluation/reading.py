@@ -59,7 +59,8 @@ def _picture(row: dict[str, str | None]) -> PictureScore:
     for field, score in scores.items():
         if not math.isfinite(score):
             raise ValueError(f"has the score {score} of {field}")
-    return PictureScore(name=unescaped(name), sha256=row.get("sha256") or "", **scores)
+    sums = {key: row.get(key) or "" for key in ("sha256", "low_res_sha256")}
+    return PictureScore(name=unescaped(name), **sums, **scores)
 
 
 def _damaged(path: Path, why: str) -> UsageError:

@@ -42,8 +42,9 @@ class PictureScore(BaseModel):
     one cannot be given.
 
     Attributes:
-        sha256: the first 16 digits, of the size and the 8-bit pixels of the original; "" in reports
-            of earlier versions.
+        sha256: the first 16 digits, of the size and the 8-bit pixels of the original;
+            low_res_sha256: of what the result was made of. Both are "" in reports of versions that
+            kept none.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -51,6 +52,7 @@ class PictureScore(BaseModel):
 
     name: str
     sha256: str = ""
+    low_res_sha256: str = ""
 
     def __getitem__(self, field: str) -> float | None:
         """The score of that field; None if there is none."""
@@ -222,7 +224,7 @@ def check_report_folder(
 
 def _csv(pictures: tuple[PictureScore, ...]) -> str:
     text = io.StringIO()
-    fields = ["name", *IN_PICTURES, "sha256"]
+    fields = ["name", *IN_PICTURES, "sha256", "low_res_sha256"]
     writer = csv.DictWriter(text, fieldnames=fields, restval="", lineterminator="\n")
     writer.writeheader()
     for picture in pictures:

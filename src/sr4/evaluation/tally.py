@@ -74,7 +74,7 @@ class Tally:
     is_rounded: bool = True  # whether every low_res so far has had 8-bit levels
     names: list[str] = field(default_factory=list)
     columns: dict[str, list[float]] = field(default_factory=dict)
-    checksums: list[str] = field(default_factory=list)  # of each original
+    checksums: list[tuple[str, str]] = field(default_factory=list)  # of originals and of low_res
     gallery: Gallery = field(default_factory=Gallery)
     # By level, of each picture: what intervals held, calibrated ones and others.
     covered: dict[float, list[float]] = field(default_factory=dict)
@@ -103,7 +103,7 @@ class Tally:
             self._cover(truths, spread, intervals)
         self._keep(batch.names, seen, spread)
         self.names.extend(map(plain, batch.names))
-        self.checksums.extend(map(_checksum, truths))
+        self.checksums.extend(zip(map(_checksum, truths), map(_checksum, low_res), strict=True))
         if not (self.extractors and seen.is_rgb):
             return
         sides = self._patches(truths), self._patches(seen.results)
@@ -279,7 +279,8 @@ class Tally:
         return tuple(
             PictureScore(
                 name=name,
-                sha256=self.checksums[at],
+                sha256=self.checksums[at][0],
+                low_res_sha256=self.checksums[at][1],
                 **{one: _known(kept[one][at]) for one in kept},
             )
             for at, name in enumerate(self.names)

@@ -70,8 +70,9 @@ def sr3_500() -> RunSettings:
 
 
 def sr3_500_matched() -> RunSettings:
-    """Control of `sr3-500` and `cosine`: 500 linear steps to a last beta of 4e-2, which end in as
-    much noise as the 2,000 steps of `sr3`.
+    """Control of `sr3-500`: 500 linear steps to a last beta of 4e-2, which end in as much noise as
+    the 2,000 steps of `sr3`. With the warm-up of `cosine` (`training.warmup_images`) it is the
+    control of that.
 
     Command: `sr4 train sr3-500-matched --data faces/ --out runs/matched`. Budget as `sr3`. Not in
     the paper.

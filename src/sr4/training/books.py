@@ -13,13 +13,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sr4.config import ModelConfig, RunSettings
+from sr4.config import ModelConfig, RunSettings, TrainingSettings
 from sr4.data.bad_pictures import BadPictures
 from sr4.data.sources import Source
 from sr4.errors import RunError, reason
 from sr4.model.folder import save_model
 from sr4.training.checkpoint import list_checkpoints, newest_checkpoint, remove_older, writing
-from sr4.training.optimisation import Optimisation, learning_rate
+from sr4.training.optimisation import Optimisation, learning_rate, start_of_fall
 from sr4.training.run_folder import VALIDATION_PICTURES, MetricsLog, RunFolder
 from sr4.training.validation import check_pictures, validate
 
@@ -109,6 +109,21 @@ class Books:
         remove_older(self._folder.checkpoints, self._training.keep_checkpoints)
         self._saved_at = self._run.images
         self.tell(f"resumed at {self._run.images:,} pictures")
+        if self._folder.before is not None:
+            self._tell_of_another_fall(self._folder.before.training)
+
+    def _tell_of_another_fall(self, before: TrainingSettings) -> None:
+        """Say where another total changes the learning rate of what has been trained: the run is
+        then none that was as long from its start on.
+        """
+        old, new = before.total_images, self._training.total_images
+        falls = [start_of_fall(one) for one in (before, self._training)]
+        if self._training.cooldown and old != new and self._run.images > min(falls):
+            self.tell(
+                f"training.total_images = {old:,}, got {new:,}: the learning rate falls from "
+                f"{falls[1]:,.0f} pictures on, until now from {falls[0]:,.0f}, so that this run "
+                f"differs from one of {new:,} pictures from its start on"
+            )
 
     def close(self) -> None:
         """Close the files."""

@@ -220,6 +220,11 @@ def _prefix(learner: Learner) -> str:
     return f"{learner.name}." if learner.name else ""
 
 
+def start_of_fall(training: TrainingSettings) -> float:
+    """The data position from which on the learning rate falls; the end where it never does."""
+    return training.total_images - training.cooldown * training.total_images
+
+
 def learning_rate(training: TrainingSettings, images: int) -> float:
     """The learning rate at a data position: linear warm-up, constant, linear fall to 0 over the
     last share `cooldown` of the run. Constant in between, so that a run can be made longer.

@@ -79,7 +79,8 @@ def locked(folder: Path, doing: str) -> Iterator[None]:
 
 
 # What may change between two starts of one run: none of it touches what a step computes, but for
-# the order of its sums.
+# the order of its sums, and for the learning rate where that falls towards total_images: then a
+# start says so.
 _FREE = frozenset(
     f"training.{name}"
     for name in (
@@ -92,6 +93,7 @@ _FREE = frozenset(
         "microbatch",
     )
 ) | {"data.workers", "data.max_bad"}
+CONFIG = "config.yaml"
 VALIDATION_PICTURES = "validation"
 _SAMPLES = 16  # pictures looked at when a run starts
 _SHOWN = 3  # differences named in one message
@@ -100,7 +102,7 @@ _ADVICE = "expected what the run's first start wrote: bring back a copy, or choo
 
 def _is_run(folder: Path) -> bool:
     """Whether a run has recorded its settings or its pictures in a folder."""
-    settings = fields(folder / "config.yaml")
+    settings = fields(folder / CONFIG)
     model, training = settings.get("model"), settings.get("training")
     return holds("data.json", "location", "pictures", "sha256")(folder) or (
         isinstance(model, Mapping)
@@ -116,6 +118,9 @@ RUN = FolderKind("holds files, but no run", _is_run, RunError, first=(".lock", "
 class RunFolder:
     """The files of one run.
 
+    Attributes:
+        before: the settings of the start before, once it is settled; None for a new run.
+
     Args:
         path: the folder; made if missing.
 
@@ -125,6 +130,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.before: RunSettings | None = None
         self.model = path / "model"
         self.checkpoints = path / "checkpoints"
         try:
@@ -145,11 +151,12 @@ class RunFolder:
             RunError: names what differs.
         """
         clear_leftovers(self.path)
-        config, pictures = self.path / "config.yaml", self.path / "data.json"
+        config, pictures = self.path / CONFIG, self.path / "data.json"
         found = {**fingerprint(data), "samples": _samples(data)}
         if list_checkpoints(self.checkpoints):
             if config.exists():
-                self._refuse_other_settings(_read(config, yaml.safe_load), settings)
+                self.before = recorded_settings(self.path, settings)
+                self._refuse_other_settings(self.before, settings)
             if pictures.exists():
                 self._refuse_other_pictures(_read(pictures, json.loads), found)
         with writing(config):
@@ -157,21 +164,8 @@ class RunFolder:
         with writing(pictures):
             write_text(pictures, json.dumps(found, indent=2) + "\n")
 
-    def _refuse_other_settings(self, old: Mapping[str, Any], settings: RunSettings) -> None:
-        try:
-            # Settings that an older version did not know yet are those of this start.
-            before = override(settings, old)
-        except UsageError as error:
-            raise RunError(
-                f"{self.path}: its config.yaml does not fit this version of sr4 ({error}); "
-                "expected the settings of a run: choose another --out"
-            ) from error
-        changed = [
-            f"{key} = {was!r}, got {now!r}"
-            for key, was, now in _differences(before.model_dump(), settings.model_dump())
-            if key not in _FREE
-        ]
-        if changed:
+    def _refuse_other_settings(self, before: RunSettings, settings: RunSettings) -> None:
+        if changed := changed_settings(before, settings):
             more = f" (and {len(changed) - _SHOWN} more)" if len(changed) > _SHOWN else ""
             raise RunError(
                 f"{self.path}: this run has {'; '.join(changed[:_SHOWN])}{more}; expected the "
@@ -196,6 +190,31 @@ class RunFolder:
                 "expected the same ones to resume: bring them back, choose another --out, or "
                 f"delete {self.path / 'data.json'} to go on with these"
             )
+
+
+def recorded_settings(run: Path, settings: RunSettings) -> RunSettings:
+    """The settings in a run's config.yaml. Those that an older version did not know yet are taken
+    from the given ones.
+
+    Raises:
+        RunError: they cannot be read, or are not those of a run.
+    """
+    try:
+        return override(settings, _read(run / CONFIG, yaml.safe_load))
+    except UsageError as error:
+        raise RunError(
+            f"{run}: its {CONFIG} does not fit this version of sr4 ({error}); expected the "
+            "settings of a run: choose another --out"
+        ) from error
+
+
+def changed_settings(before: RunSettings, settings: RunSettings) -> list[str]:
+    """What differs and must not between two starts of one run, "key = old, got new" each."""
+    return [
+        f"{key} = {was!r}, got {now!r}"
+        for key, was, now in _differences(before.model_dump(), settings.model_dump())
+        if key not in _FREE
+    ]
 
 
 class MetricsLog:

@@ -58,6 +58,7 @@ class TrainingSummary:
     stopped: bool  # ended early by a signal, with a checkpoint
     bad_pictures: tuple[str, ...] = ()  # names of those left out
     skipped_steps: int = 0  # whose loss or gradient was not finite
+    signalled: bool = False  # a signal came, be it too late to end it early
 
 
 def train(
@@ -104,7 +105,9 @@ def train(
         )
     processes.check_share(settings.training.batch_size)
     with processes.joined(), _stop_signals() as stop:
-        return _train(settings, data, val, out, teacher, init, on_progress, stop)
+        summary = _train(settings, data, val, out, teacher, init, on_progress, stop)
+    # Asked once signals go elsewhere again: one that came in the last save is not lost.
+    return replace(summary, signalled=stop())
 
 
 def _train(
