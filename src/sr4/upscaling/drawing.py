@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -102,7 +102,7 @@ class Drawing:
                 use_mean=use_mean,
             )
             if is_large:
-                unfinished = self.unfinished if len(tasks) == 1 else None
+                unfinished = self.unfinished
                 make = partial(
                     put_together,
                     on_step=self.on_step,
@@ -351,7 +351,7 @@ class Drawing:
 
 
 def results_in_turn(
-    drawings: Sequence[Drawing],
+    drawings: Mapping[bool, Sequence[Drawing]],
     tasks: Sequence[Task],
     *,
     use_mean: bool,
@@ -361,13 +361,17 @@ def results_in_turn(
     drew, in floats.
 
     Args:
-        drawings: how each model draws; the last one as often again as a task asks for.
+        drawings: how each model draws, by whether the evidence of a picture constrains it, so
+            that it is drawn as it would be alone; the last one as often again as a task asks for.
         condition_noise: see `CascadePipeline.upscale`.
     """
     found: dict[int, Result] = {}
-    for repeats in sorted({task.repeats for task in tasks}):
-        numbers = [number for number, task in enumerate(tasks) if task.repeats == repeats]
-        *earlier, last = [*drawings, *[drawings[-1]] * repeats]
+    kinds = [(task.evidence.constrains, task.repeats) for task in tasks]
+    for kind in sorted(set(kinds)):
+        numbers = [number for number, one in enumerate(kinds) if one == kind]
+        (used, repeats), alone = kind, len(tasks) == 1
+        *earlier, last = [*drawings[used], *[drawings[used][-1]] * repeats]
+        last = last if alone else replace(last, unfinished=None)
         draws_of_last = partial(_after, earlier, condition_noise)
         samples = at_once(draws_of_last, [tasks[number].samples for number in numbers])
         ready = [
