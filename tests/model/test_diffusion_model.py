@@ -168,6 +168,18 @@ def test_all_steps_but_the_last_are_kept_to_what_fits() -> None:
     np.testing.assert_allclose(model.degradation(result), 0, atol=1e-5)
 
 
+@pytest.mark.parametrize("target", ["residual", "fitted-residual", "picture"])
+def test_the_last_step_is_what_the_network_says_to_the_last_bit(target: str) -> None:
+    """It is neither decoded nor encoded before the result is made of it, which clips it."""
+    network = Recorder(lambda x_t, log_snr: np.full_like(x_t, 7.3))
+    config = make_config(objective=ObjectiveSettings(prediction="x0", target=target))
+    model, seen = DiffusionModel(config, network, "large"), list[Step]()
+    low_res = smooth(8)
+    result = model.sample(low_res, seeds=[0], steps=2, consistency=False, on_step=seen.append)
+    np.testing.assert_array_equal(seen[-1].x, np.full_like(seen[-1].x, 7.3))
+    np.testing.assert_array_equal(result, np.clip(model.frame(low_res).decode(seen[-1].x), -1, 1))
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     height=st.integers(1, 40),

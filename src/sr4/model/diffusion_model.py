@@ -234,14 +234,25 @@ class DiffusionModel:
         return network.numpy(frame.decode(x_0))
 
     def denoised(
-        self, answer: Array, x_t: Array, step: ReverseStep, frame: Frame, settings: SamplingSettings
+        self,
+        answer: Array,
+        x_t: Array,
+        step: ReverseStep,
+        frame: Frame | None,
+        settings: SamplingSettings,
     ) -> Denoised:
-        """What the answer of `evaluate` says of x_t (see `sr4.diffusion.denoiser.Denoiser`), kept
-        to the pictures that fit where that is wanted. Not in the last step: `Constraint.fit`, which
-        follows it, has to see what the network says by itself where no picture fits.
+        """What the answer of `evaluate` says of x_t (see `sr4.diffusion.denoiser.Denoiser`), as a
+        picture in [-1, 1], and kept to those that fit where that is wanted. Not in the last step:
+        it is clipped when it is decoded, and `Constraint.fit`, which follows it, has to see what
+        the network says by itself where no picture fits.
+
+        Args:
+            frame: of x_t; the last step needs none.
         """
-        fits = settings.consistency and not step.is_last
-        return self.denoiser(answer, x_t, step.log_snr, frame, consistency=fits)
+        if step.is_last:
+            return Denoised(self.denoiser.sample(answer, x_t, step.log_snr))
+        assert frame is not None
+        return self.denoiser(answer, x_t, step.log_snr, frame, consistency=settings.consistency)
 
     def known_vectors(self, known: Sequence[Known]) -> Array | None:
         """What the network is told of the degradation of each picture, (B, 6) as it takes it; None

@@ -212,8 +212,7 @@ class BandedSampling:
         strips = _Strips(self, x, step.log_snr, self.rows.first_for(top))
         outputs = RowWindow(iter(strips), strips.reached)
         for start, stop in self._padded_bands[first:]:
-            around, inside = self._around(start, stop)
-            denoised = self._denoised(step, x, outputs, around).rows(inside)
+            denoised = self._denoised(step, x, outputs, start, stop)
             x_s, memory = step(
                 self._sampler,
                 x.rows(start, stop)[None],
@@ -224,18 +223,23 @@ class BandedSampling:
             del denoised  # which would stay while others make use of x_s
             yield x_s[0], memory
             del x_s
+            around, _ = self._around(start, stop)
             outputs.forget(around[0])
             x.forget(min(around[0], strips.reached))
 
     def _denoised(
-        self, step: ReverseStep, x: RowWindow, outputs: RowWindow, around: tuple[int, int]
+        self, step: ReverseStep, x: RowWindow, outputs: RowWindow, start: int, stop: int
     ) -> Denoised:
         """What the network says of some rows, so that it fits what is asked of them."""
         model = self.model
+        if step.is_last:  # nothing is asked of it before it is decoded
+            x_t, output = x.rows(start, stop)[None], outputs.rows(start, stop)[None]
+            return model.denoised(output, x_t, step, None, self.settings)
+        around, inside = self._around(start, stop)
         x_t, output = x.rows(*around)[None], outputs.rows(*around)[None]
         constraint = self._padded_constraint.rows(*(row // self._scale for row in around))
         frame = model.frame(self._low(*around)[None], constraint)
-        return model.denoised(output, x_t, step, frame, self.settings)
+        return model.denoised(output, x_t, step, frame, self.settings).rows(inside)
 
     def _results(self, stream: Stream, before: int, first: int) -> Iterator[Floats]:
         """Bands of x_0 become those of the picture, which has no padding; numbers as above."""
