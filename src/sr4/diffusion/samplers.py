@@ -93,6 +93,18 @@ class PictureNoise:
             return np.stack([self._block(seed, draw, 0, self._shape) for seed in self._seeds])
         return self.rows(draw, 0, self._shape[1])
 
+    def start(self, start: int, stop: int, temperature: float) -> NDArray[np.float32]:
+        """Some rows of the first draw, which a sampling starts from, times a temperature:
+        (B, C, stop - start, W). Nothing is drawn for the temperature 0.
+        """
+        self._drawn = max(self._drawn, 1)
+        if temperature == 0:
+            channels, _, width = self._shape
+            return np.zeros((len(self._seeds), channels, stop - start, width), np.float32)
+        found = self.rows(0, start, stop)
+        found *= np.float32(temperature)
+        return found
+
     def rows(self, draw: int, start: int, stop: int) -> NDArray[np.float32]:
         """Some rows of the draw of that number, counted from 0: (B, C, stop - start, W)."""
         channels, height, width = self._shape

@@ -25,7 +25,7 @@ from sr4.upscaling.canvas import (
     too_large,
     whole_result,
 )
-from sr4.upscaling.draws import Draw, Task, at_once
+from sr4.upscaling.draws import Draw, Task, at_once, conditions
 from sr4.upscaling.preview import shrunk
 from sr4.upscaling.result import Result
 from sr4.upscaling.sizing import AnySampling, ResizedSampling
@@ -178,16 +178,11 @@ class Drawing:
         drawn: dict[int, Floats] = {}
         for numbers in self._batches(draws):
             batch = [draws[number] for number in numbers]
-            outputs = self.model.sample(
+            outputs = self.model.sample_by(
+                self.settings,
                 np.stack([draw.low_res for draw in batch]),
                 seeds=[draw.seed for draw in batch],
-                steps=self.settings.steps,
-                sampler=self.settings.sampler,
-                consistency=self.settings.consistency,
-                detail=self.settings.detail,
-                condition=np.stack(
-                    [draw.low_res if draw.condition is None else draw.condition for draw in batch]
-                ),
+                condition=conditions(batch),
                 constraints=[self._constraint(draw) for draw in batch],
                 known=[draw.known for draw in batch],
                 on_step=self._shown(batch),

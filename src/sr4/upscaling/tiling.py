@@ -180,9 +180,9 @@ class BandedSampling:
         firsts = [self._band_of(self._around(*self.bands[first])[0][0])]
         for _ in self._steps:
             firsts.append(self._band_of(self._first_row(firsts[-1])))
-        temperature = np.float32(self.settings.temperature)
+        temperature = self.settings.temperature
         stream: Stream = (
-            (temperature * self._noise_rows(0, *band)[0], None)
+            (self._noise.start(*band, temperature)[0], None)
             for band in self._padded_bands[firsts[-1] :]
         )
         for number, step in enumerate(self._steps):
