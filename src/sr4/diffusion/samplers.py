@@ -45,7 +45,11 @@ class Denoised(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Step:
-    """What `on_step` sees after each step: its number from 1, the total, the new x and x_0.
+    """What `on_step` sees after each step: its number from 1, the total, the new x and x_0,
+    (B, C, H, W) in the model's own scale.
+
+    Of large pictures, which are drawn in bands of rows, pipelines tell bands in the place of steps;
+    see `sr4.upscaling.pipeline.Pipeline.upscale`.
 
     Attributes:
         preview: of pipelines, in steps that the first picture has a part in: gives its first sample

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sr4.degradation.operator import MARGIN
 from sr4.degradation.protocols import Degrades
 from sr4.diffusion.samplers import OnStep, Step
 from sr4.errors import PictureError
@@ -25,8 +26,6 @@ from sr4.upscaling.sizing import AnySampling
 Floats = NDArray[np.float32]
 
 _BAND_PIXELS = 2**19  # low-res ones that are done together where the model has no part in it
-
-_MARGIN = 8  # low-res rows around a band from which D of its rows, or D⁺, follows
 
 
 def result_bytes(given: Raster, size: tuple[int, int], samples: int) -> int:
@@ -97,6 +96,7 @@ def large_result(
         samples: of each, those of the parts.
         degradation: from a result to the picture.
         evidence: what that says.
+        on_step: called after each band; see `Pipeline.upscale`.
         is_shown: whether steps give previews of it.
         unfinished: keeps the bands that are drawn, and has those of a call that was stopped.
     """
@@ -257,7 +257,7 @@ def _consistency(
     degrade = evidence.degradation(degradation)
     measured = evidence.measured(low)
     given_up = np.empty((given.size[1], given.size[0]), np.bool_)
-    for start, stop, top, bottom in _bands_with_margin(*given.size, _MARGIN + degrade.reach):
+    for start, stop, top, bottom in _bands_with_margin(*given.size, MARGIN + degrade.reach):
         top, bottom = measured.around(top, bottom)
         of_rows, (rows, _) = degrade.cut(slice(top, bottom))
         pixels = np.moveaxis(result.pixels[rows], 2, 0)
@@ -271,7 +271,7 @@ def _consistency(
 
 
 def _bands_with_margin(
-    width: int, height: int, margin: int = _MARGIN
+    width: int, height: int, margin: int = MARGIN
 ) -> Iterator[tuple[int, int, int, int]]:
     rows = max(4 * margin, _BAND_PIXELS // width)
     for start, stop in pairwise([*range(0, height, rows), height]):

@@ -52,7 +52,8 @@ class Drawing:
         model: the model.
         settings: steps, sampler, consistency.
         tile: edge of the tiles, 0 for none, None to choose; see `Pipeline.upscale`.
-        on_step: called after each step of each batch, or band of a large result.
+        on_step: called after each step of each batch, or band of a large result; see
+            `Pipeline.upscale`.
         unfinished: keeps what is drawn of the result of one picture, if that is large.
 
     Raises:
@@ -332,7 +333,7 @@ class Drawing:
         return pixels * config.network.bytes_per_pixel(config.channels)
 
     def _joined(self, samplings: list[list[AnySampling]], *, is_shown: bool) -> Floats:
-        """The one sample of a sampling in bands, (C, H, W)."""
+        """The one sample of a sampling in bands, (C, H, W); `on_step` is told its bands."""
         ((sampling,),) = samplings
         picture = np.empty(sampling.shape, np.float32)
         places = zip(sampling.bands, sampling, strict=True)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from sr4.build import build_sampler
 from sr4.config import SamplingSettings
 from sr4.degradation.known import CLEAN, Known
+from sr4.degradation.operator import MARGIN
 from sr4.diffusion.samplers import Denoised, PictureNoise, ReverseStep, reverse_steps
 from sr4.errors import UsageError
 from sr4.evidence.constraint import Constraint
@@ -37,9 +38,6 @@ Floats = NDArray[np.float32]
 Stream = Iterator[tuple[Floats, Any]]
 
 PIXELS_TOGETHER = 2**19  # of the tiles that go through the network together
-# Low-res rows around a band that take part in its projection. D⁺ reaches further, but falls off by
-# half an order of magnitude with each.
-_MARGIN = 8
 
 
 @dataclass(frozen=True)
@@ -264,7 +262,7 @@ class BandedSampling:
     def _around(self, start: int, stop: int) -> tuple[tuple[int, int], slice]:
         """The rows that a band's projection takes part in, and the band's own among them."""
         scale, height = self._scale, self._low_res.shape[1]
-        margin = _MARGIN + self._constraint.degradation.reach
+        margin = MARGIN + self._constraint.degradation.reach
         first, last = max(0, start // scale - margin), min(height, -(-stop // scale) + margin)
         first, last = self._padded_constraint.allowed.around(first, last)
         top, bottom = first * scale, last * scale
