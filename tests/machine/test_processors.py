@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,15 @@ from sr4.machine import control_groups, processors
 
 
 @pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """One of 8 processors without limits; returns the folder of its control group."""
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """One of 8 processors without limits; gives the folder of its control group."""
+    processors._quota_of.cache_clear()
     monkeypatch.setattr(control_groups, "_ROOT", tmp_path)
     monkeypatch.setattr(control_groups, "_OWN", tmp_path / "own")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    return tmp_path
+    yield tmp_path
+    processors._quota_of.cache_clear()
 
 
 def test_affinity(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,6 +48,17 @@ def test_affinity(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_quota_of_version_2(machine: Path, said: str, expected: int) -> None:
     (machine / "cpu.max").write_text(said)
     assert processors.available_cpus() == expected
+
+
+def test_the_quota_is_read_once_in_a_process(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (machine / "cpu.max").write_text("200000 100000\n")
+    assert processors.available_cpus() == 2
+    (machine / "cpu.max").write_text("300000 100000\n")
+    assert processors.available_cpus() == 2
+    monkeypatch.setattr(os, "getpid", lambda: -1)  # as after a fork
+    assert processors.available_cpus() == 3
 
 
 @pytest.mark.parametrize(("quota", "expected"), [(-1, 8), (150_000, 2), (50_000, 1)])

@@ -168,6 +168,18 @@ def test_all_steps_but_the_last_are_kept_to_what_fits() -> None:
     np.testing.assert_allclose(model.degradation(result), 0, atol=1e-5)
 
 
+@pytest.mark.parametrize("target", ["residual", "fitted-residual", "picture"])
+def test_the_last_step_is_what_the_network_says_to_the_last_bit(target: str) -> None:
+    """It is neither decoded nor encoded before the result is made of it, which clips it."""
+    network = Recorder(lambda x_t, log_snr: np.full_like(x_t, 7.3))
+    config = make_config(objective=ObjectiveSettings(prediction="x0", target=target))
+    model, seen = DiffusionModel(config, network, "large"), list[Step]()
+    low_res = smooth(8)
+    result = model.sample(low_res, seeds=[0], steps=2, consistency=False, on_step=seen.append)
+    np.testing.assert_array_equal(seen[-1].x, np.full_like(seen[-1].x, 7.3))
+    np.testing.assert_array_equal(result, np.clip(model.frame(low_res).decode(seen[-1].x), -1, 1))
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     height=st.integers(1, 40),
@@ -208,6 +220,45 @@ def test_the_noise_of_a_picture_is_that_of_its_seed_bit_for_bit(size: int) -> No
     for (x_many, level, _), (x_one, level_one, _) in zip(together.calls, alone.calls, strict=True):
         assert level == level_one
         np.testing.assert_allclose(x_many[1:2], x_one, atol=1e-5)
+
+
+def test_no_noise_is_drawn_to_be_multiplied_by_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, drawn = Recorder(), list[int]()
+    rows = PictureNoise.rows
+
+    def counted(noise: PictureNoise, draw: int, start: int, stop: int) -> np.ndarray:
+        drawn.append(draw)
+        return rows(noise, draw, start, stop)
+
+    monkeypatch.setattr(PictureNoise, "rows", counted)
+    config = make_config(sampling=SamplingSettings(temperature=0.0))
+    model = DiffusionModel(config, network, "x")
+    model.sample(smooth(8), seeds=[0], steps=3, sampler="ddpm")
+    assert drawn == [1, 2]  # those of the steps are the same as ever
+    assert not network.calls[0][0].any()
+
+
+@pytest.mark.parametrize("target", ["residual", "fitted-residual"])
+def test_the_bicubic_picture_is_made_once(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network sees what the target is added to, unless it is to see something else."""
+    config = make_config(objective=ObjectiveSettings(target=target))
+    model, made = DiffusionModel(config, Recorder(), "x"), list[np.ndarray]()
+    upsample = Degradation.upsample
+
+    def counted(degradation: Degradation, y: np.ndarray) -> np.ndarray:
+        made.append(y)
+        return upsample(degradation, y)
+
+    low_res, other = smooth(8), smooth(8, seed=1)
+    monkeypatch.setattr(Degradation, "upsample", counted)
+    alone = model.sample(low_res, seeds=[0], steps=2)
+    assert len(made) == 1
+    np.testing.assert_array_equal(
+        model.sample(low_res, seeds=[0], steps=2, condition=low_res.copy()), alone
+    )
+    made.clear()
+    model.sample(low_res, seeds=[0], steps=2, condition=other)
+    assert [np.array_equal(one, low_res) for one in made] == [False, True]
 
 
 def test_a_picture_alone_and_in_a_batch_gets_the_same_result(tiny_exported: Path) -> None:

@@ -204,6 +204,15 @@ def test_openvino_keeps_what_it_compiled(
     assert len(list((tmp_path / "deep/cache").iterdir())) == 2
 
 
+def test_openvino_exports_nothing_where_nothing_is_kept(
+    tiny_exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, shape = compiled(tiny_exported, size=32, cache=None), (1, 3, 32, 32)
+    monkeypatch.setattr(network, "_key", None)  # which reads the weights
+    monkeypatch.setattr(network._cache, "write", None)
+    assert np.isfinite(evaluate(network, shape, 0.7)).all()
+
+
 def test_openvino_compiles_again_what_the_cache_does_not_give_back_whole(
     tiny_exported: Path, tmp_path: Path
 ) -> None:

@@ -421,3 +421,22 @@ def test_without_evidence_no_stage_is_held_to_anything(
     (result,) = cascade.upscale([smooth()], steps=2, evidence=evidence)
     np.testing.assert_array_equal(pixels(result.image), pixels(free.image))
     assert (result.provenance or {})["consistency"] is False
+
+
+@pytest.mark.parametrize("opened", ["repeated", "cascade"])
+@pytest.mark.parametrize("tile", [0, 64])
+def test_a_picture_is_fitted_by_its_own_evidence_not_by_that_of_its_neighbours(
+    opened: str, tile: int
+) -> None:
+    """In all stages: without evidence, nothing is fitted to what the stage before drew, either."""
+    pipeline = stage(4) if opened == "repeated" else CascadePipeline([stage(4), stage(4)])
+    options = {"scale": 16, "tile": tile, "steps": 1}
+    free, fitted = smooth(6, 5), smooth(6, 5, seed=1)
+    both = pipeline.upscale([free, fitted], evidence=["none", "exact"], **options)
+    alone = [
+        pipeline.upscale(picture, evidence=evidence, **options)
+        for picture, evidence in ((free, "none"), (fitted, "exact"))
+    ]
+    for one, expected in zip(both, alone, strict=True):
+        np.testing.assert_array_equal(one.array, expected.array)
+        assert one.consistency == expected.consistency

@@ -637,6 +637,18 @@ def test_draws_of_one_size_go_together_within_bounds(
     assert batches == [(1, 3, 32, 32)] * 2
 
 
+def test_settings_are_made_once_in_a_call(model: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, sampling = list[Any](), model.model.sampling
+
+    def counted(*options: Any) -> SamplingSettings:
+        made.append(sampling(*options))
+        return made[-1]
+
+    monkeypatch.setattr(model.model, "sampling", counted)
+    model.upscale([smooth(8, 8), smooth(4, 4)], samples=2, steps=2)
+    assert [one.steps for one in made] == [2]
+
+
 def test_progress_and_cancelling(model: Pipeline, batches: list[tuple[int, ...]]) -> None:
     seen: list[tuple[int, int]] = []
     model.upscale(smooth(), steps=3, on_step=lambda step: seen.append((step.number, step.total)))

@@ -107,6 +107,27 @@ def test_projected_bands_fit_low_res_and_the_whole_picture(
     assert (found <= 1).all()
 
 
+@pytest.mark.parametrize(("steps", "made"), [(1, 0), (3, 2)])
+def test_the_last_step_makes_no_frame(
+    model: DiffusionModel,
+    low_res: Floats,
+    monkeypatch: pytest.MonkeyPatch,
+    steps: int,
+    made: int,
+) -> None:
+    """A band is decoded once, for the result; to encode it before would be work for nothing."""
+    count, frame = [0], model.frame
+
+    def counted(*args: Any) -> Any:
+        count[0] += 1
+        return frame(*args)
+
+    monkeypatch.setattr(model, "frame", counted)
+    sampling = BandedSampling(model, low_res, 5, model.sampling(steps=steps), tile=128, overlap=32)
+    bands = list(sampling)
+    assert count[0] == (made + 1) * len(bands)
+
+
 def test_no_call_is_larger_than_a_tile(model: DiffusionModel, low_res: Floats) -> None:
     drawn_in_bands(model, low_res, 96, 32, steps=2)
     assert model.network.largest == 96  # type: ignore[attr-defined]

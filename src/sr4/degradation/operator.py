@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 MARGIN = 8
-"""Low-res rows around others from which these, enlarged, follow."""
+"""Low-res rows around others from which D and D⁺ of these follow. D⁺ reaches further, but falls off
+by half an order of magnitude with each."""
 
 _ALL = slice(None)
 

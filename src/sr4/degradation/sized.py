@@ -21,7 +21,10 @@ from sr4.errors import UsageError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_MARGIN = 12  # low-res rows around others from which these, enlarged, follow
+MARGIN = 12
+"""Low-res rows around others from which these, enlarged, follow, at any ratio; whole factors need
+no more than `operator.MARGIN`."""
+
 _ALL = slice(None)
 
 
@@ -197,7 +200,7 @@ class SizedDegradation:
 
     def enlarge(self, low_res: Floats, rows: slice = _ALL) -> Floats:
         """See `Degradation.enlarge`. Not of a window."""
-        around, _ = near(rows, low_res.shape[-2], _MARGIN + self.reach)
+        around, _ = near(rows, low_res.shape[-2], MARGIN + self.reach)
         part, (taken, _) = self.cut(around)
         inside, _ = self.place(rows)
         fitted = enlarged(part, self.upsample(low_res, taken), low_res[..., around, :])

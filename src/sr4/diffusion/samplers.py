@@ -45,7 +45,11 @@ class Denoised(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Step:
-    """What `on_step` sees after each step: its number from 1, the total, the new x and x_0.
+    """What `on_step` sees after each step: its number from 1, the total, the new x and x_0,
+    (B, C, H, W) in the model's own scale.
+
+    Of large pictures, which are drawn in bands of rows, pipelines tell bands in the place of steps;
+    see `sr4.upscaling.pipeline.Pipeline.upscale`.
 
     Attributes:
         preview: of pipelines, in steps that the first picture has a part in: gives its first sample
@@ -92,6 +96,18 @@ class PictureNoise:
         if len(self._shape) == 1:
             return np.stack([self._block(seed, draw, 0, self._shape) for seed in self._seeds])
         return self.rows(draw, 0, self._shape[1])
+
+    def start(self, start: int, stop: int, temperature: float) -> NDArray[np.float32]:
+        """Some rows of the first draw, which a sampling starts from, times a temperature:
+        (B, C, stop - start, W). Nothing is drawn for the temperature 0.
+        """
+        self._drawn = max(self._drawn, 1)
+        if temperature == 0:
+            channels, _, width = self._shape
+            return np.zeros((len(self._seeds), channels, stop - start, width), np.float32)
+        found = self.rows(0, start, stop)
+        found *= np.float32(temperature)
+        return found
 
     def rows(self, draw: int, start: int, stop: int) -> NDArray[np.float32]:
         """Some rows of the draw of that number, counted from 0: (B, C, stop - start, W)."""

@@ -20,26 +20,26 @@ from sr4.evidence.constraint import Corrects
 Array = Any
 
 
-def _nothing(degradation: Degradation, low_res: Array) -> Array:
+def _nothing(degradation: Degradation, low_res: Array, _: Array | None) -> Array:
     """Base of the picture itself, as in SR3."""
     scale = degradation.scale
     shape = (*low_res.shape[:-2], low_res.shape[-2] * scale, low_res.shape[-1] * scale)
     return array_namespace(low_res).zeros(shape, dtype=low_res.dtype, device=device(low_res))
 
 
-def _upsampled(degradation: Degradation, low_res: Array) -> Array:
+def _upsampled(degradation: Degradation, low_res: Array, upsampled: Array | None) -> Array:
     """Base of the residual (SR4 paper, equation 9)."""
-    return degradation.upsample(low_res)
+    return degradation.upsample(low_res) if upsampled is None else upsampled
 
 
-def _projected(degradation: Degradation, low_res: Array) -> Array:
+def _projected(degradation: Degradation, low_res: Array, upsampled: Array | None) -> Array:
     """Base of the fitted and of the null-space residual: the bicubic picture, made to fit
     `low_res`.
     """
-    return degradation.project(degradation.upsample(low_res), low_res)
+    return degradation.project(_upsampled(degradation, low_res, upsampled), low_res)
 
 
-_BASES: Mapping[str, Callable[[Degradation, Array], Array]] = {
+_BASES: Mapping[str, Callable[[Degradation, Array, Array | None], Array]] = {
     "picture": _nothing,
     "residual": _upsampled,
     "fitted-residual": _projected,
@@ -120,6 +120,13 @@ class Target:
         """Whether x_0 lives in the null space of D."""
         return self.kind == "null-space"
 
-    def frame(self, low_res: Array, constraint: Corrects | None = None) -> Frame:
-        """The target for given `low_res` pictures."""
-        return Frame(self, low_res, _BASES[self.kind](self.degradation, low_res), constraint)
+    def frame(
+        self, low_res: Array, constraint: Corrects | None = None, upsampled: Array | None = None
+    ) -> Frame:
+        """The target for given `low_res` pictures.
+
+        Args:
+            upsampled: these pictures, where they are at hand at the target size.
+        """
+        base = _BASES[self.kind](self.degradation, low_res, upsampled)
+        return Frame(self, low_res, base, constraint)

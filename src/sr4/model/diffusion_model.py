@@ -155,6 +155,29 @@ class DiffusionModel:
             UsageError: impossible settings, or seeds or pictures that do not fit.
             ModelError: the network fails, or gives numbers that are not finite.
         """
+        settings = self.sampling(steps, sampler, consistency, detail)
+        return self.sample_by(
+            settings,
+            low_res,
+            seeds=seeds,
+            condition=condition,
+            known=known,
+            constraints=constraints,
+            on_step=on_step,
+        )
+
+    def sample_by(
+        self,
+        settings: SamplingSettings,
+        low_res: Floats,
+        *,
+        seeds: Sequence[int],
+        condition: Floats | None = None,
+        known: Sequence[Known] | None = None,
+        constraints: Sequence[Constraint] | None = None,
+        on_step: OnStep | None = None,
+    ) -> Floats:
+        """The same as `sample`, by settings that `sampling` has made, for those who draw often."""
         channels, scale = self.config.channels, self.config.scale
         if low_res.ndim != 4 or low_res.shape[1] != channels or low_res.size == 0:
             raise UsageError(
@@ -162,18 +185,17 @@ class DiffusionModel:
             )
         if len(seeds) != len(low_res):
             raise UsageError(f"got {len(seeds)} seeds for {len(low_res)} pictures; expected equal")
-        condition = low_res if condition is None else condition
-        if condition.shape != low_res.shape:
+        if condition is not None and condition.shape != low_res.shape:
             raise UsageError(
                 f"got a condition of shape {condition.shape} for low-res pictures of "
                 f"{low_res.shape}; expected equal"
             )
-        settings = self.sampling(steps, sampler, consistency, detail)
         told = self.known_vectors(known or [CLEAN] * len(low_res))
         height, width = low_res.shape[2:]
         larger = self.pad(low_res)
         own = padded(constraints, (height, width), larger) if constraints else None
-        drawn = self._draw(larger, self.pad(condition), told, seeds, settings, own, on_step)
+        seen = None if condition is None else self.pad(condition)
+        drawn = self._draw(larger, seen, told, seeds, settings, own, on_step)
         result = np.clip(drawn[..., : height * scale, : width * scale], *VALUE_RANGE)
         if settings.consistency:  # one by one: each takes the rounds that it needs alone
             exact = constraints or [
@@ -183,14 +205,17 @@ class DiffusionModel:
             result = np.stack([constraint.fit(picture) for picture, constraint in pairs])
         return result
 
-    def frame(self, low_res: Array, constraint: Corrects | None = None) -> Frame:
+    def frame(
+        self, low_res: Array, constraint: Corrects | None = None, upsampled: Array | None = None
+    ) -> Frame:
         """What the sampler's variable stands for, given (B, C, h, w) in [-1, 1]: its `decode` makes
         pictures of the x that `on_step` sees.
 
         Args:
             constraint: see `sr4.diffusion.targets.Frame`.
+            upsampled: see `sr4.diffusion.targets.Target.frame`.
         """
-        return self.denoiser.target.frame(low_res, constraint)
+        return self.denoiser.target.frame(low_res, constraint, upsampled)
 
     def pad(self, low_res: Floats) -> Floats:
         """Pictures whose high-res size is the next multiple of the network's."""
@@ -204,7 +229,7 @@ class DiffusionModel:
     def _draw(
         self,
         low_res: Floats,
-        condition: Floats,
+        condition: Floats | None,
         told: Array | None,
         seeds: Sequence[int],
         settings: SamplingSettings,
@@ -215,8 +240,11 @@ class DiffusionModel:
         network, scale, channels = self.network, self.config.scale, self.config.channels
         height, width = low_res.shape[2] * scale, low_res.shape[3] * scale
         noise = PictureNoise(seeds, (channels, height, width))
-        upsampled = self.degradation.upsample(network.native(condition))
-        frame = self.frame(network.native(low_res), constraint)
+        low = network.native(low_res)
+        seen = low if condition is None else network.native(condition)
+        upsampled = self.degradation.upsample(seen)
+        own = upsampled if condition is None else None
+        frame = self.frame(low, constraint, own)
 
         def denoise(x_t: Array, step: ReverseStep) -> Denoised:
             answer = self.evaluate(x_t, step.log_snr, upsampled, told, detail=settings.detail)
@@ -224,7 +252,7 @@ class DiffusionModel:
 
         x_0 = sample(
             denoise,
-            network.native(noise() * np.float32(settings.temperature)),
+            network.native(noise.start(0, height, settings.temperature)),
             self.schedule.times(settings.steps),
             self.schedule,
             build_sampler(settings, self.config.objective.variance),
@@ -234,14 +262,25 @@ class DiffusionModel:
         return network.numpy(frame.decode(x_0))
 
     def denoised(
-        self, answer: Array, x_t: Array, step: ReverseStep, frame: Frame, settings: SamplingSettings
+        self,
+        answer: Array,
+        x_t: Array,
+        step: ReverseStep,
+        frame: Frame | None,
+        settings: SamplingSettings,
     ) -> Denoised:
-        """What the answer of `evaluate` says of x_t (see `sr4.diffusion.denoiser.Denoiser`), kept
-        to the pictures that fit where that is wanted. Not in the last step: `Constraint.fit`, which
-        follows it, has to see what the network says by itself where no picture fits.
+        """What the answer of `evaluate` says of x_t (see `sr4.diffusion.denoiser.Denoiser`), as a
+        picture in [-1, 1], and kept to those that fit where that is wanted. Not in the last step:
+        it is clipped when it is decoded, and `Constraint.fit`, which follows it, has to see what
+        the network says by itself where no picture fits.
+
+        Args:
+            frame: of x_t; the last step needs none.
         """
-        fits = settings.consistency and not step.is_last
-        return self.denoiser(answer, x_t, step.log_snr, frame, consistency=fits)
+        if step.is_last:
+            return Denoised(self.denoiser.sample(answer, x_t, step.log_snr))
+        assert frame is not None
+        return self.denoiser(answer, x_t, step.log_snr, frame, consistency=settings.consistency)
 
     def known_vectors(self, known: Sequence[Known]) -> Array | None:
         """What the network is told of the degradation of each picture, (B, 6) as it takes it; None

@@ -30,6 +30,13 @@ class CompiledCache:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
+    @property
+    def keeps(self) -> bool:
+        """Whether there is a folder, as far as that is known: without, neither a key nor what it
+        stands for has to be made.
+        """
+        return self._folder is not None
+
     def read(self, key: str) -> bytes | None:
         """The model of that key, whole as it was written; None if there is none."""
         if self._folder is None or not is_private(self._folder):

@@ -147,8 +147,8 @@ class OpenVINONetwork:
             # Else what it prepares for each new size of pictures stays: two thirds of a megabyte.
             "CPU_RUNTIME_CACHE_CAPACITY": 0,
         }
-        key = self._key(shapes, options)
-        kept = self._cache.read(key)
+        key = self._key(shapes, options) if self._cache.keeps else ""
+        kept = self._cache.read(key) if key else None
         if kept is not None:
             try:
                 return self._core.import_model(kept, "CPU", options)
@@ -158,7 +158,8 @@ class OpenVINONetwork:
         if shapes:
             model.reshape(dict(shapes))
         compiled = self._core.compile_model(model, "CPU", options)
-        self._cache.write(key, compiled.export_model().getvalue())
+        if key:
+            self._cache.write(key, compiled.export_model().getvalue())
         return compiled
 
     def _key(self, shapes: Mapping[str, tuple[int, ...]], options: Mapping[str, Any]) -> str:

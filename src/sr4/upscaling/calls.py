@@ -38,7 +38,7 @@ def upscaled(
     Args:
         models: that draw in turn, each on the result of the one before.
         own: the D of all of them.
-        drawings: how each is to draw, by whether any picture is to be fitted.
+        drawings: how each is to draw, by whether what it draws is to be fitted.
         condition_noise: see `CascadePipeline.upscale`.
     """
     given, evidences, pictures = given_evidence(
@@ -49,7 +49,9 @@ def upscaled(
         asked.blur,
         asked.consistency,
     )
-    turns = drawings(any(one.constrains for one in evidences))
+    # Options are checked even where there are no pictures.
+    turns = {used: drawings(used) for used in {one.constrains for one in evidences} or {False}}
+    some = next(iter(turns.values()))
     tasks = planned(
         given,
         evidences,
@@ -58,13 +60,13 @@ def upscaled(
         models=[model.degradation for model in models],
         own=own,
     )
-    turns[-1].check_memory(tasks)
+    some[-1].check_memory(tasks)
     results = results_in_turn(
         turns, tasks, use_mean=asked.use_mean, condition_noise=condition_noise
     )
     if len(models) == 1:
         results = [
-            calibrated(result, models[0], turns[0].settings, is_own_size=task.is_own_size)
+            calibrated(result, models[0], some[0].settings, is_own_size=task.is_own_size)
             for task, result in zip(tasks, results, strict=True)
         ]
     names, configs = [model.name for model in models], [model.config for model in models]

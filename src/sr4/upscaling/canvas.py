@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sr4.degradation.operator import MARGIN
 from sr4.degradation.protocols import Degrades
 from sr4.diffusion.samplers import OnStep, Step
 from sr4.errors import PictureError
@@ -34,8 +35,6 @@ Floats = NDArray[np.float32]
 _BAND_PIXELS = 2**19  # low-res ones that are done together where the model has no part in it
 
 _ALPHA_PIXELS = 2**16  # the same of alpha and of what it shows, for which there are more arrays
-
-_MARGIN = 8  # low-res rows around a band from which D of its rows, or D⁺, follows
 
 
 def result_bytes(given: Raster, size: tuple[int, int], samples: int) -> int:
@@ -106,6 +105,7 @@ def large_result(
         samples: of each, those of the parts.
         degradation: from a result to the picture.
         evidence: what that says.
+        on_step: called after each band; see `Pipeline.upscale`.
         is_shown: whether steps give previews of it.
         unfinished: keeps the bands that are drawn, and has those of a call that was stopped.
     """
@@ -208,7 +208,7 @@ class _Canvas:
     def _reveal(self, alpha: NDArray[Any]) -> None:
         given, evidence = self._given, self._evidence
         degradation = evidence.degradation(self._degradation)
-        margin = _MARGIN + degradation.reach
+        margin = MARGIN + degradation.reach
         bands = list(_bands_with_margin(*given.size, margin, _ALPHA_PIXELS))
         for drawn in self._drawn if self._count == 1 else [*self._drawn, self._mean]:
             reveal(drawn, alpha, given, degradation, evidence.allowed(given.shown), bands)
@@ -261,7 +261,7 @@ def _consistency(
     degrade = evidence.degradation(degradation)
     measured = evidence.measured(low)
     given_up = np.empty((given.size[1], given.size[0]), np.bool_)
-    margin, at_once = _MARGIN + degrade.reach, _ALPHA_PIXELS if of_alpha else None
+    margin, at_once = MARGIN + degrade.reach, _ALPHA_PIXELS if of_alpha else None
     for start, stop, top, bottom in _bands_with_margin(*given.size, margin, at_once):
         top, bottom = measured.around(top, bottom)
         of_rows, (rows, _) = degrade.cut(slice(top, bottom))
@@ -282,7 +282,7 @@ def _consistency(
 
 
 def _bands_with_margin(
-    width: int, height: int, margin: int = _MARGIN, pixels: int | None = None
+    width: int, height: int, margin: int = MARGIN, pixels: int | None = None
 ) -> Iterator[tuple[int, int, int, int]]:
     rows = max(4 * margin, (pixels or _BAND_PIXELS) // width)
     for start, stop in pairwise([*range(0, height, rows), height]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ from sr4.upscaling.canvas import (
     too_large,
     whole_result,
 )
-from sr4.upscaling.draws import Draw, Task, at_once
+from sr4.upscaling.draws import Draw, Task, at_once, conditions
 from sr4.upscaling.preview import shrunk
 from sr4.upscaling.result import Result
 from sr4.upscaling.sizing import AnySampling, ResizedSampling
@@ -52,7 +52,8 @@ class Drawing:
         model: the model.
         settings: steps, sampler, consistency.
         tile: edge of the tiles, 0 for none, None to choose; see `Pipeline.upscale`.
-        on_step: called after each step of each batch, or band of a large result.
+        on_step: called after each step of each batch, or band of a large result; see
+            `Pipeline.upscale`.
         unfinished: keeps what is drawn of the result of one picture, if that is large.
 
     Raises:
@@ -102,7 +103,7 @@ class Drawing:
                 use_mean=use_mean,
             )
             if is_large:
-                unfinished = self.unfinished if len(tasks) == 1 else None
+                unfinished = self.unfinished
                 make = partial(
                     put_together,
                     on_step=self.on_step,
@@ -178,16 +179,11 @@ class Drawing:
         drawn: dict[int, Floats] = {}
         for numbers in self._batches(draws):
             batch = [draws[number] for number in numbers]
-            outputs = self.model.sample(
+            outputs = self.model.sample_by(
+                self.settings,
                 np.stack([draw.low_res for draw in batch]),
                 seeds=[draw.seed for draw in batch],
-                steps=self.settings.steps,
-                sampler=self.settings.sampler,
-                consistency=self.settings.consistency,
-                detail=self.settings.detail,
-                condition=np.stack(
-                    [draw.low_res if draw.condition is None else draw.condition for draw in batch]
-                ),
+                condition=conditions(batch),
                 constraints=[self._constraint(draw) for draw in batch],
                 known=[draw.known for draw in batch],
                 on_step=self._shown(batch),
@@ -337,7 +333,7 @@ class Drawing:
         return pixels * config.network.bytes_per_pixel(config.channels)
 
     def _joined(self, samplings: list[list[AnySampling]], *, is_shown: bool) -> Floats:
-        """The one sample of a sampling in bands, (C, H, W)."""
+        """The one sample of a sampling in bands, (C, H, W); `on_step` is told its bands."""
         ((sampling,),) = samplings
         picture = np.empty(sampling.shape, np.float32)
         places = zip(sampling.bands, sampling, strict=True)
@@ -351,7 +347,7 @@ class Drawing:
 
 
 def results_in_turn(
-    drawings: Sequence[Drawing],
+    drawings: Mapping[bool, Sequence[Drawing]],
     tasks: Sequence[Task],
     *,
     use_mean: bool,
@@ -361,13 +357,17 @@ def results_in_turn(
     drew, in floats.
 
     Args:
-        drawings: how each model draws; the last one as often again as a task asks for.
+        drawings: how each model draws, by whether the evidence of a picture constrains it, so
+            that it is drawn as it would be alone; the last one as often again as a task asks for.
         condition_noise: see `CascadePipeline.upscale`.
     """
     found: dict[int, Result] = {}
-    for repeats in sorted({task.repeats for task in tasks}):
-        numbers = [number for number, task in enumerate(tasks) if task.repeats == repeats]
-        *earlier, last = [*drawings, *[drawings[-1]] * repeats]
+    kinds = [(task.evidence.constrains, task.repeats) for task in tasks]
+    for kind in sorted(set(kinds)):
+        numbers = [number for number, one in enumerate(kinds) if one == kind]
+        (used, repeats), alone = kind, len(tasks) == 1
+        *earlier, last = [*drawings[used], *[drawings[used][-1]] * repeats]
+        last = last if alone else replace(last, unfinished=None)
         draws_of_last = partial(_after, earlier, condition_noise)
         samples = at_once(draws_of_last, [tasks[number].samples for number in numbers])
         ready = [

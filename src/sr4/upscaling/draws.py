@@ -67,6 +67,15 @@ def _derived_seed(seed: int, *key: int) -> int:
     return int(high) << 64 | int(low)
 
 
+def conditions(draws: Sequence[Draw]) -> Floats | None:
+    """What the network sees in the place of the low_res of draws, (B, C, h, w), if it
+    is something else."""
+    if all(draw.condition is None for draw in draws):
+        return None
+    seen = [draw.low_res if draw.condition is None else draw.condition for draw in draws]
+    return np.stack(seen)
+
+
 @dataclass(frozen=True)
 class Task:
     """A picture to be upscaled.

@@ -165,10 +165,12 @@ class Pipeline:
                 default results above 512x512 are made of tiles: twice as large as the pictures that
                 the model was trained on, larger where fewer pixels are then drawn twice, and
                 smaller where memory is short.
-            on_step: called with a `sr4.diffusion.samplers.Step` (its number, how many there are, x
-                and x_0 in the model's own scale) after each sampling step of each batch, or band of
-                a result made of tiles. Its `preview` shows the first picture. Raising from it
-                cancels.
+            on_step: called with a `sr4.diffusion.samplers.Step` after each sampling step of each
+                batch, with x and x_0 in the model's own scale. Of a result made of tiles, it is
+                called after each band, once all sampling steps have been through it: number and
+                total count bands, and x and x_0 are both those rows of the finished first sample,
+                (N, rows, W) in [-1, 1], without a batch axis. Its `preview` shows the first
+                picture. Raising from it cancels.
             unfinished: keeps the bands of the result of one picture that is made of tiles, and has
                 those of a call that was stopped; `sr4.batch` sees to it.
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sr4.degradation import SizedDegradation
 from sr4.degradation.banded import resized
 from sr4.degradation.bicubic import resize_rows
-from sr4.degradation.sized import Window
+from sr4.degradation.sized import MARGIN, Window
 from sr4.errors import PictureError, UsageError
 from sr4.evidence.constraint import Constraint
 from sr4.upscaling.row_window import RowWindow
@@ -27,7 +27,6 @@ from sr4.upscaling.tiling import BandedSampling
 Floats = NDArray[np.float32]
 
 _BAND_PIXELS = 2**21  # of a result, that are resized and fitted together
-_MARGIN = 12  # low-res rows around a band that are fitted with it
 # By which what was drawn is enlarged by interpolation alone: to draw once more would take as many
 # times longer as the model's factor squared, for detail that nobody sees.
 _STRETCHED = 1.1
@@ -198,7 +197,7 @@ class Resizing:
         """What a band of low-res rows is fitted with: low-res rows, those of the result that they
         see, and how these are resized from a drawn picture of that height.
         """
-        margin = _MARGIN + (self.constraint.degradation.reach if self.constraint is not None else 0)
+        margin = MARGIN + (self.constraint.degradation.reach if self.constraint is not None else 0)
         top, bottom = max(0, start - margin), min(self.degradation.low[0], stop + margin)
         if self.constraint is not None:
             top, bottom = self.constraint.allowed.around(top, bottom)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from sr4.build import build_sampler
 from sr4.config import SamplingSettings
 from sr4.degradation.known import CLEAN, Known
+from sr4.degradation.operator import MARGIN
 from sr4.diffusion.samplers import Denoised, PictureNoise, ReverseStep, reverse_steps
 from sr4.errors import UsageError
 from sr4.evidence.constraint import Constraint
@@ -37,9 +38,6 @@ Floats = NDArray[np.float32]
 Stream = Iterator[tuple[Floats, Any]]
 
 PIXELS_TOGETHER = 2**19  # of the tiles that go through the network together
-# Low-res rows around a band that take part in its projection. D⁺ reaches further, but falls off by
-# half an order of magnitude with each.
-_MARGIN = 8
 
 
 @dataclass(frozen=True)
@@ -180,9 +178,9 @@ class BandedSampling:
         firsts = [self._band_of(self._around(*self.bands[first])[0][0])]
         for _ in self._steps:
             firsts.append(self._band_of(self._first_row(firsts[-1])))
-        temperature = np.float32(self.settings.temperature)
+        temperature = self.settings.temperature
         stream: Stream = (
-            (temperature * self._noise_rows(0, *band)[0], None)
+            (self._noise.start(*band, temperature)[0], None)
             for band in self._padded_bands[firsts[-1] :]
         )
         for number, step in enumerate(self._steps):
@@ -212,8 +210,7 @@ class BandedSampling:
         strips = _Strips(self, x, step.log_snr, self.rows.first_for(top))
         outputs = RowWindow(iter(strips), strips.reached)
         for start, stop in self._padded_bands[first:]:
-            around, inside = self._around(start, stop)
-            denoised = self._denoised(step, x, outputs, around).rows(inside)
+            denoised = self._denoised(step, x, outputs, start, stop)
             x_s, memory = step(
                 self._sampler,
                 x.rows(start, stop)[None],
@@ -224,18 +221,23 @@ class BandedSampling:
             del denoised  # which would stay while others make use of x_s
             yield x_s[0], memory
             del x_s
+            around, _ = self._around(start, stop)
             outputs.forget(around[0])
             x.forget(min(around[0], strips.reached))
 
     def _denoised(
-        self, step: ReverseStep, x: RowWindow, outputs: RowWindow, around: tuple[int, int]
+        self, step: ReverseStep, x: RowWindow, outputs: RowWindow, start: int, stop: int
     ) -> Denoised:
         """What the network says of some rows, so that it fits what is asked of them."""
         model = self.model
+        if step.is_last:  # nothing is asked of it before it is decoded
+            x_t, output = x.rows(start, stop)[None], outputs.rows(start, stop)[None]
+            return model.denoised(output, x_t, step, None, self.settings)
+        around, inside = self._around(start, stop)
         x_t, output = x.rows(*around)[None], outputs.rows(*around)[None]
         constraint = self._padded_constraint.rows(*(row // self._scale for row in around))
         frame = model.frame(self._low(*around)[None], constraint)
-        return model.denoised(output, x_t, step, frame, self.settings)
+        return model.denoised(output, x_t, step, frame, self.settings).rows(inside)
 
     def _results(self, stream: Stream, before: int, first: int) -> Iterator[Floats]:
         """Bands of x_0 become those of the picture, which has no padding; numbers as above."""
@@ -260,7 +262,7 @@ class BandedSampling:
     def _around(self, start: int, stop: int) -> tuple[tuple[int, int], slice]:
         """The rows that a band's projection takes part in, and the band's own among them."""
         scale, height = self._scale, self._low_res.shape[1]
-        margin = _MARGIN + self._constraint.degradation.reach
+        margin = MARGIN + self._constraint.degradation.reach
         first, last = max(0, start // scale - margin), min(height, -(-stop // scale) + margin)
         first, last = self._padded_constraint.allowed.around(first, last)
         top, bottom = first * scale, last * scale
