@@ -26,8 +26,8 @@ from sr4.evidence.estimate import (
     estimated_blur,
     estimated_dithering,
     estimated_noise,
-    recognised_jpeg,
 )
+from sr4.evidence.recognised import recognised_jpeg
 from sr4.pictures.pixels import quantise, to_array
 
 _STEPS = ((1, 1), (1, 2), (2, 2))  # by Pillow's number of the subsampling
