@@ -244,6 +244,7 @@ def choose(
         found = recognised_jpeg(raster.unit)
         if isinstance(found, Recognised):
             boxes = pixel_boxes(raster.unit, found.tables, found.step, found.offset)
+            # Without much colour the table of colour is a guess.
             return jpeg(boxes, found.tables[:1], known=known, blur=used)
     if kind == "jpeg":
         missing = "the steps" if isinstance(found, Unread) else "a trace"

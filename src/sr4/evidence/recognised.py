@@ -35,8 +35,8 @@ _CLEAR = 92  # the quality from which on a file still shows an earlier grid besi
 _LESS = 10  # by which an earlier quality has to be lower to be told
 _ENOUGH, _PERIODIC = 100, 0.5  # coefficients that are not gone, and their periodicity
 # The same of what nothing but rounding has moved. Small steps have less of it, for which libjpeg's
-# tables, all of whose steps fit, make up. Where there are others than at the right place, colours
-# have about a half, since every other pixel is right there.
+# tables, all of whose steps fit, make up. Samples of colour that are taken at other places than the
+# right ones have steps of which about half of them are multiples.
 _FIT, _FIT_STANDARD, _FIT_COLOUR = 0.45, 0.3, 0.6
 _BEYOND_DOUBT = 40.0  # nats by which steps are likelier than none
 _ELSEWHERE = 0.25  # the share of that up to which they may be likelier between the blocks, too
@@ -82,7 +82,7 @@ def recognised_jpeg(unit: NDArray[Any]) -> Recognised | Unread | None:
     if place is None:
         return None
     beside = ((place[0] + _HALF) % BLOCK, (place[1] + _HALF) % BLOCK)
-    luma, other = (_steps(components[:1], strange, here) for here in (place, beside))
+    luma, other = (_steps([components[0]], strange, here) for here in (place, beside))
     least = _FIT_STANDARD if luma.quality else _FIT
     if luma.fit < least or luma.score < max(_BEYOND_DOUBT, other.score / _ELSEWHERE):
         return _unread(_blocks(components[0], place), _blocks(components[0], beside))
@@ -148,7 +148,7 @@ def _seen(unit: NDArray[Any]) -> tuple[Float64, NDArray[np.bool_]]:
     """
     top, left = (max(0, (side - _EDGE) // 2) // 16 * 16 for side in unit.shape[1:])
     part = np.asarray(unit[:, top : top + _EDGE, left : left + _EDGE], np.float64)
-    strange = (np.abs(part) >= 1).any(axis=0)
+    strange: NDArray[np.bool_] = np.asarray((np.abs(part) >= 1).any(axis=0))
     for axis, first in enumerate((top, left)):
         if unit.shape[1 + axis] > strange.shape[axis]:
             edge = np.moveaxis(strange, axis, 0)
@@ -220,21 +220,13 @@ def _layouts(
     """
     for step in _STEPS:
         first = (place[0] % step[0], place[1] % step[1])
-        sides = [
-            (side - begin) // each * each
-            for side, begin, each in zip(strange.shape, first, step, strict=True)
-        ]
-        part = (
-            ...,
-            *(slice(begin, begin + side) for begin, side in zip(first, sides, strict=True)),
-        )
-        samples = [upsampled_samples(one[part], step) for one in components]
-        mixed = means(strange[part].astype(np.float64), *step) > 0
-        starts = (
+        samples = [upsampled_samples(_cut(one, first, step), step) for one in components]
+        mixed = means(_cut(strange, first, step).astype(np.float64), *step) > 0
+        rows, columns = (
             range(here // each, BLOCK, BLOCK // each)
             for here, each in zip(place, step, strict=True)
         )
-        for start in itertools.product(*starts):
+        for start in itertools.product(rows, columns):
             yield step, start, samples, mixed
 
 
@@ -273,9 +265,8 @@ def _quality(flat: Float64, most: int) -> int | None:
     """That, up to `most`, whose steps the coefficients have. Steps that divide the right ones score
     less, as the rounding of pixels moves a coefficient by more of them.
     """
-    found = [
-        periodicity(flat, standard_tables(quality)[0], _ENOUGH) for quality in range(1, most + 1)
-    ]
+    tables = (standard_tables(quality)[0] for quality in range(1, most + 1))
+    found = [periodicity(flat, table, _ENOUGH) for table in tables]
     best = int(np.argmax(found)) if found else 0
     return best + 1 if found and found[best] >= _PERIODIC else None
 

@@ -182,7 +182,7 @@ def _completed(
     wide = np.ceil(np.exp(np.minimum(expected.max(axis=0) + wider, np.log(_MOST)))).astype(np.int64)
     wide = np.minimum(wide, _MOST)
     is_told = (gains[rows, told] > _HINT + doubt[rows, told]) | (gains[rows, wide - 1] < -most)
-    return np.where(is_told, told + 1, wide)
+    return np.asarray(np.where(is_told, told + 1, wide))
 
 
 def _expected(
