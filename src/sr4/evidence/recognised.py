@@ -38,11 +38,13 @@ _ENOUGH, _PERIODIC = 100, 0.5  # coefficients that are not gone, and their perio
 # tables, all of whose steps fit, make up. Samples of colour that are taken at other places than the
 # right ones have steps of which about half of them are multiples.
 _FIT, _FIT_STANDARD, _FIT_COLOUR = 0.45, 0.3, 0.6
-_BEYOND_DOUBT = 40.0  # nats by which steps are likelier than none
+# Nats by which steps are likelier than none, of luma and, once blocks are seen there, of colour.
+_BEYOND_DOUBT, _LIKELY = 80.0, 20.0
 _ELSEWHERE = 0.25  # the share of that up to which they may be likelier between the blocks, too
 # Of those coefficients across blocks that are neither gone nor larger than half a step, the share
 # that may be left in blocks, and of those larger than a step, the share that has to be.
 _BETWEEN, _LARGE = 0.35, 0.4
+_FINEST = 0.2  # steps of colour in parts of the usual ones, below which they are chance
 _COLOUR_WIDER = 1.5  # factor on libjpeg's table of colour where colours tell nothing of theirs
 
 
@@ -236,11 +238,13 @@ def _colour(
     """The table of colour, its step, and where its blocks begin. Colours that tell nothing count as
     halved along both axes, as is usual.
     """
-    best, found = _BEYOND_DOUBT / 2, (_usual_colour(luma), (2, 2), place)
+    usual = _usual_colour(luma)
+    best, found = _LIKELY, (usual, (2, 2), place)
     for step, start, samples, mixed in _layouts(components, strange, place):
         steps = _steps(samples, mixed, start, colour=True, quality=luma.quality)
         least = max(_RARE_SCORE, _RARE * best) if step == _RARE_STEP else best
-        if steps.score > least and steps.fit > _FIT_COLOUR:
+        is_usual = np.median(steps.table / usual) > _FINEST
+        if steps.score > least and steps.fit > _FIT_COLOUR and is_usual:
             best, found = steps.score, (steps.table, step, _pixels(start, place, step))
     return found
 
