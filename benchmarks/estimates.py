@@ -2,8 +2,9 @@
 
 Each case is a part of a picture (scikit-image's astronaut, coffee and chelsea, and made ones),
 blurred and downscaled as D says, with noise, in 8 bits: its noise and blur are estimated. Then it
-is compressed, decoded, cropped between blocks, and its compression estimated from the pixels. A
-clean one is brought to few colours, too, and what that has lost estimated.
+is compressed, decoded, cropped between blocks, and its compression estimated from the pixels; the
+same with tables that are none of libjpeg's. A clean one is brought to few colours, too, and what
+that has lost estimated.
 
     python benchmarks/estimates.py [--cases 200] [--seed 0] [--json]
 """
@@ -26,8 +27,10 @@ from sr4.evidence.estimate import (
     estimated_blur,
     estimated_dithering,
     estimated_noise,
-    recognised_jpeg,
 )
+from sr4.evidence.jpeg import pixel_boxes, standard_tables
+from sr4.evidence.recognised import Recognised, recognised_jpeg
+from sr4.evidence.sets import LEVEL
 from sr4.pictures.pixels import quantise, to_array
 
 _STEPS = ((1, 1), (1, 2), (2, 2))  # by Pillow's number of the subsampling
@@ -45,6 +48,21 @@ class Case(NamedTuple):
     is_exact: bool  # quality, subsampling and grid
     false_alarm: bool  # a JPEG seen before there was one
     dithering: float  # what is found of what was lost
+    others: Others | None  # None where they are not seen
+
+
+class Others(NamedTuple):
+    """What was found of a compression by tables that are none of libjpeg's.
+
+    Attributes:
+        luma: (8, 8), the steps found in parts of the true ones.
+        has_layout: whether subsampling and grid are right.
+        outside: levels by which the worst pixel of what was compressed lies outside the boxes.
+    """
+
+    luma: NDArray[np.float64]
+    has_layout: bool
+    outside: float
 
 
 def pictures(random: np.random.Generator) -> list[NDArray[np.float64]]:
@@ -83,7 +101,9 @@ def case(sources: Sequence[NDArray[np.float64]], random: np.random.Generator) ->
         clean = np.repeat(clean[..., :1], 3, axis=2)
     few = dithered(clean, 2 ** (4 + quality % 5))  # no draw, which would change what follows
     lost = float(np.sqrt(np.mean((few - clean.astype(np.float64)) ** 2)))
-    found = recognised_jpeg(compressed(pixels, quality, subsampling)[:, cut[0] :, cut[1] :])
+    inside = (..., slice(cut[0], None), slice(cut[1], None))
+    found = recognised_jpeg(compressed(pixels, subsampling, quality=quality)[inside])
+    found = found if isinstance(found, Recognised) else None
     step = _STEPS[subsampling]
     right = (quality, step, tuple(int(n) % (8 * s) for n, s in zip(cut, step, strict=True)))
     return Case(
@@ -96,14 +116,49 @@ def case(sources: Sequence[NDArray[np.float64]], random: np.random.Generator) ->
         is_exact=found is not None and (found.quality, found.step, found.offset) == right,
         false_alarm=recognised_jpeg(unit) is not None,
         dithering=estimated_dithering(few) / lost,
+        others=others(pixels, quality, subsampling, inside, right[1:]),
     )
 
 
-def compressed(pixels: NDArray[np.uint8], quality: int, subsampling: int) -> NDArray[np.float32]:
+def compressed(pixels: NDArray[np.uint8], subsampling: int, **options: Any) -> NDArray[np.float32]:
     """(H, W, 3) after JPEG compression, as (3, H, W) in [-1, 1]."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
+    Image.fromarray(pixels).save(buffer, "JPEG", subsampling=subsampling, **options)
     return to_array(Image.open(buffer))
+
+
+def others(
+    pixels: NDArray[np.uint8], quality: int, subsampling: int, inside: Any, layout: Any
+) -> Others | None:
+    """What is found where the tables are none of libjpeg's."""
+    tables = other_tables(quality, np.random.default_rng(pixels[:4].ravel()))
+    lists = [table.ravel().tolist() for table in tables]
+    decoded = compressed(pixels, subsampling, qtables=lists)[inside]
+    found = recognised_jpeg(decoded)
+    if not isinstance(found, Recognised):
+        return None
+    boxes = pixel_boxes(decoded, found.tables, found.step, found.offset)
+    rest = boxes.rest(to_array(pixels)[inside].astype(np.float64)) / LEVEL
+    is_right = (found.step, found.offset) == layout
+    return Others(found.tables[0] / tables[0], is_right, float(np.abs(rest).max()))
+
+
+def other_tables(quality: int, random: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Tables of luma and colour, about as coarse as libjpeg's of that quality: flat, scaled by a
+    number, growing as those of mozjpeg or of cameras, or uneven, as encoders make them that fit
+    them to a picture.
+    """
+    order = np.add.outer(np.arange(8), np.arange(8))
+    luma, colour = (table.astype(np.float64) for table in standard_tables(quality))
+    first, grows = luma[0, 0], random.uniform(1, 5)
+    made = [
+        (np.full((8, 8), luma[:4, :4].mean()), np.full((8, 8), colour[:4, :4].mean())),
+        (luma * random.uniform(0.8, 1.25), colour * random.uniform(0.6, 1.5)),
+        (first * np.exp(0.01 * order**2), first * np.exp(0.01 * order**2)),
+        (first * (1 + grows * order / 14), colour[0, 0] * (1 + grows * order / 14)),
+        (luma * np.exp(0.2 * random.standard_normal((8, 8))), colour),
+    ][random.integers(5)]
+    return [np.clip(np.rint(table), 1, 255).astype(np.int64) for table in made]
 
 
 def summary(cases: Sequence[Case]) -> dict[str, Any]:
@@ -117,6 +172,7 @@ def summary(cases: Sequence[Case]) -> dict[str, Any]:
     blur_errors += [(one.blur, one) for one in blurs if one.blur_found == 0]
     seen = [one for one in cases if one.quality_found is not None]
     ratios = [one.dithering for one in cases if one.dithering]
+    told = [one.others for one in cases if one.others is not None]
     return {
         "cases": len(cases),
         "noise: mean error, levels": mean([abs(one.noise_found - one.noise) for one in cases]),
@@ -141,6 +197,17 @@ def summary(cases: Sequence[Case]) -> dict[str, Any]:
             [one.is_exact for one in seen]
         ),
         "jpeg: seen where there is none": mean([one.false_alarm for one in cases]),
+        "other tables: recognised": mean([one.others is not None for one in cases]),
+        "other tables: steps of luma right": mean([np.mean(one.luma == 1) for one in told]),
+        "other tables: steps of luma too small by a tenth": mean(
+            [np.mean(one.luma < 0.9) for one in told]
+        ),
+        "other tables: subsampling and grid right, where recognised": mean(
+            [one.has_layout for one in told]
+        ),
+        "other tables: truth out of the boxes by 3 levels somewhere": mean(
+            [one.outside > 3 for one in told]
+        ),
         "dithering: taken for a drawing": mean([one.dithering == 0 for one in cases]),
         **{
             f"dithering: found of what was lost, percentile {percentile}": round(

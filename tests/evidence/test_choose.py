@@ -15,8 +15,9 @@ import sr4
 from sr4.degradation import Degradation, resize
 from sr4.errors import PictureError, UsageError
 from sr4.evidence.choose import choose, file_origin, pillow_origin
-from sr4.evidence.jpeg import file_boxes
+from sr4.evidence.jpeg import file_boxes, quality_of
 from sr4.evidence.kinds import exact, nothing
+from sr4.evidence.recognised import Unread
 from sr4.evidence.sets import LEVEL
 from sr4.pictures import read_picture
 from sr4.pictures.pixels import quantise, to_array
@@ -340,3 +341,34 @@ def test_a_webp_file_is_held_to_what_its_compression_has_left(
     if kind == "noise":
         assert found.known == found.known._replace(noise=0.0, quality=None)
         assert found.notes[0].startswith("it was compressed with loss: its pixels are taken to ")
+
+
+def test_a_saved_jpeg_of_any_tables_keeps_its_blocks(tmp_path: Path) -> None:
+    """A screenshot of a photograph, or one that was saved anew."""
+    order = np.add.outer(np.arange(8), np.arange(8))
+    tables = [np.rint(8 * np.exp(order / 8)).astype(int), np.rint(9 + 3 * order).astype(int)]
+    lists = [table.ravel().tolist() for table in tables]
+    file = saved(tmp_path / "a.jpg", image(height=192, width=256), qtables=lists)
+    with Image.open(file) as opened:
+        copy = saved(tmp_path / "a.png", opened)
+    found = of_file(copy)
+    assert (found.kind, found.subsampling, found.notes) == ("jpeg", "4:2:0", ())
+    assert found.known.quality == pytest.approx(quality_of(tables[:1]), abs=8)
+
+
+def test_a_changed_jpeg_is_held_to_what_was_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its steps are not told any more; what it shows is beyond a little, or does not count."""
+    path = saved(tmp_path / "a.png", image())
+    monkeypatch.setattr("sr4.evidence.choose.recognised_jpeg", lambda unit: Unread(5.0))
+    found = of_file(path)
+    assert found.kind == "noise"
+    assert found.notes == (
+        "it shows the blocks of a JPEG, but not their steps any more: its pixels are taken to 5.0 "
+        "levels",
+    )
+    with pytest.raises(PictureError, match="without the steps of JPEG"):
+        of_file(path, "jpeg")
+    monkeypatch.setattr("sr4.evidence.choose.recognised_jpeg", lambda unit: Unread(2.0))
+    assert of_file(path).kind == "exact"

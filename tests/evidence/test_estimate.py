@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
 
 from sr4.data.corruption import dithered
 from sr4.degradation import Degradation
@@ -16,9 +13,7 @@ from sr4.evidence.estimate import (
     estimated_blur,
     estimated_dithering,
     estimated_noise,
-    recognised_jpeg,
 )
-from sr4.evidence.jpeg import standard_tables
 from sr4.pictures.pixels import quantise, to_array
 
 Float64 = NDArray[np.float64]
@@ -123,28 +118,3 @@ def test_blur_is_measured(blur: float) -> None:
 def test_blur_below_the_noise_has_no_answer() -> None:
     noise = np.random.default_rng(0).standard_normal((3, 128, 128)) * 10 / 127.5
     assert estimated_blur(rounded(noise), 10.0) is None
-
-
-@pytest.mark.parametrize("quality", [30, 60, 90])
-@pytest.mark.parametrize("place", [(0, 0), (3, 14)])
-@pytest.mark.parametrize(("subsampling", "step"), [(0, (1, 1)), (1, (1, 2)), (2, (2, 2))])
-def test_a_jpeg_is_told_by_its_pixels(
-    quality: int, place: tuple[int, int], subsampling: int, step: tuple[int, int]
-) -> None:
-    buffer = io.BytesIO()
-    pixels = quantise(Degradation(2)(natural(2, 640)))
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
-    decoded = to_array(Image.open(buffer))[:, place[0] :, place[1] :]
-    found = recognised_jpeg(decoded)
-    assert found is not None
-    assert (found.quality, found.step) == (quality, step)
-    assert found.offset == tuple(n % (8 * s) for n, s in zip(place, step, strict=True))
-    np.testing.assert_array_equal(found.tables[0], standard_tables(quality)[0])
-
-
-def test_what_was_never_compressed_is_no_jpeg() -> None:
-    random = np.random.default_rng(0)
-    for unit in (natural(3), random.uniform(-1, 1, (3, 128, 128)), np.zeros((3, 128, 128))):
-        assert recognised_jpeg(rounded(unit)) is None
-    blocks = np.repeat(np.repeat(random.uniform(-1, 1, (3, 20, 20)), 8, axis=1), 8, axis=2)
-    assert recognised_jpeg(rounded(blocks)) is None  # a mosaic has a grid and no steps

@@ -23,10 +23,10 @@ from sr4.evidence.estimate import (
     estimated_blur,
     estimated_dithering,
     estimated_noise,
-    recognised_jpeg,
 )
 from sr4.evidence.jpeg import Tables, file_boxes, pixel_boxes, quality_of, quantisation_noise
 from sr4.evidence.kinds import Evidence, exact, jpeg, noisy, nothing
+from sr4.evidence.recognised import Recognised, Unread, earlier_jpeg, recognised_jpeg
 from sr4.evidence.sets import LEVEL
 from sr4.evidence.webp import compression_noise
 from sr4.pictures.decoding import decoding, open_stream
@@ -208,7 +208,8 @@ def choose(
 
     By itself ("auto") that of a JPEG file is its own boxes. Of other files it is the pixels, unless
     these show the blocks of a JPEG that they were saved from, or strong noise, be it that of
-    dithering, or their file tells of strong compression. Of pixels without a file it is the pixels.
+    dithering, or they or their file tell of strong compression. Of pixels without a file it is the
+    pixels.
 
     Args:
         raster: its pixels.
@@ -238,15 +239,18 @@ def choose(
         return nothing(known)
     if kind in (AUTO, "jpeg") and origin is not None and origin.is_jpeg:
         return _of_jpeg(raster, origin, known, used)
+    found = None
     if can_see and (kind == "jpeg" or (kind == AUTO and origin is not None)):
         found = recognised_jpeg(raster.unit)
-        if found is not None:
+        if isinstance(found, Recognised):
             boxes = pixel_boxes(raster.unit, found.tables, found.step, found.offset)
-            return jpeg(boxes, found.tables, known=known, blur=used)
+            # Without much colour the table of colour is a guess.
+            return jpeg(boxes, found.tables[:1], known=known, blur=used)
     if kind == "jpeg":
+        missing = "the steps" if isinstance(found, Unread) else "a trace"
         raise PictureError(
-            "got a picture without a trace of JPEG; expected a JPEG file, or pixels that show its "
-            "blocks: choose another evidence"
+            f"got a picture without {missing} of JPEG; expected a JPEG file, or pixels that show "
+            "its blocks: choose another evidence"
         )
     is_asked_for = kind == "noise" and noise is None
     if is_asked_for and not can_see:
@@ -260,9 +264,10 @@ def choose(
         is_indexed = origin is not None and origin.is_indexed
         seen = dithering(raster) if is_indexed else estimated_noise(raster.unit)
         noise = round(seen, 2) if is_asked_for or seen >= STRONG_NOISE else 0.0
-    if kind == AUTO and origin is not None and origin.compression > _LITTLE:
+    compression, reason = _compression(origin, found)
+    if kind == AUTO and compression > _LITTLE:
         known = Known(noise or 0.0, known.blur, None)
-        return _of_compressed(origin.compression, known, used, "it was compressed with loss")
+        return _of_compressed(compression, known, used, reason)
     known = Known(noise or 0.0, known.blur, 100.0)
     if noise:
         return noisy(noise, known=known, blur=used)
@@ -308,6 +313,16 @@ def _of_jpeg(raster: Raster, origin: Origin, known: Known, blur: float) -> Evide
     return _of_compressed(compression, known, blur, reason)
 
 
+def _compression(origin: Origin | None, blocks: Recognised | Unread | None) -> tuple[float, str]:
+    """What lossy compression has changed where no boxes tell it, in levels of 255, and how that is
+    known, in words.
+    """
+    told = 0.0 if origin is None else origin.compression
+    if isinstance(blocks, Unread) and blocks.noise > told:
+        return blocks.noise, "it shows the blocks of a JPEG, but not their steps any more"
+    return told, "it was compressed with loss"
+
+
 def _of_compressed(compression: float, known: Known, blur: float, reason: str) -> Evidence:
     """Pixels to what compression may have changed.
 
@@ -328,7 +343,7 @@ def _recompressed(
     """
     if min(raster.size) < _SMALLEST or origin.orientation != 1 or raster.pixels.shape[2] == 4:
         return None
-    earlier = recognised_jpeg(raster.unit, below=quality_of(tables))
+    earlier = earlier_jpeg(raster.unit, quality_of(tables))
     if earlier is None:
         return None
     boxes = pixel_boxes(raster.unit, earlier.tables, earlier.step, earlier.offset)

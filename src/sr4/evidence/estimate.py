@@ -1,4 +1,4 @@
-"""Estimates of noise, blur and JPEG compression from pixels alone.
+"""Estimates of noise, dithering and blur from pixels alone; `recognised` has that of compression.
 
 All but that of dithering take pictures (C, h, w) in [-1, 1], of one channel or of RGB. How far they
 are off is measured in docs/evidence.md.
@@ -6,17 +6,14 @@ are off is measured in docs/evidence.md.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from sr4.evidence.boxes import components_of
-from sr4.evidence.jpeg import Tables, standard_tables, upsampled_samples
-from sr4.evidence.sets import BLOCK, to_blocks
 
 Float64 = NDArray[np.float64]
 
@@ -32,27 +29,10 @@ _ROUNDING = 1 / 12  # its variance
 _GREY_EDGE, _COLOUR_EDGE = 7, 5  # of the patches whose covariance tells the noise
 _MOST_PATCHES = 20_000
 _FEWEST_PATCHES = 4  # for each value of a patch
-_EDGE = 384  # of the part of a picture, about its centre, that is searched for a grid
-_DITHERED = 1024  # the same of what is dithered again
+_DITHERED = 1024  # edge of the part of a picture, about its centre, that is dithered again
 _MOST_COLOURS = 256
 _AGAIN = 1.2  # by which the first dithering of photographs loses more than one of what it has left
 _DRAWN = 0.05  # of what is lost in all, below which the flattest patches are those of a drawing
-
-
-class Recognised(NamedTuple):
-    """A JPEG picture told by its pixels.
-
-    Attributes:
-        quality: on libjpeg's scale.
-        tables: those of this quality.
-        step: pixels to a sample of colour, along each axis.
-        offset: rows above and columns on the left of the picture that its first blocks have.
-    """
-
-    quality: int
-    tables: Tables
-    step: tuple[int, int]
-    offset: tuple[int, int]
 
 
 def estimated_noise(unit: NDArray[Any]) -> float:
@@ -178,128 +158,6 @@ def _patch_variances(unit: NDArray[Any]) -> Float64:
     squares = (difference**2).reshape(split).mean(axis=(1, 3))
     clipped = extreme.reshape(split).mean(axis=(1, 3))
     return np.asarray(squares[clipped < _CLIPPED])
-
-
-def recognised_jpeg(unit: NDArray[Any], below: int | None = None) -> Recognised | None:
-    """The JPEG compression that pixels show; None if none is to be seen.
-
-    On the right grid most coefficients are multiples of the steps: many small ones are gone, and
-    the mean of `cos(2 pi c / q)` over the others is near 1 (as in Fan & de Queiroz 2003, of whose
-    likelihood this is the first harmonic). Only tables of libjpeg's qualities are known.
-
-    Args:
-        below: of a JPEG file whose blocks begin at the first pixel, its quality: what is searched
-            for is an earlier compression of less than that.
-    """
-    height, width = unit.shape[1:]
-    top, left = (max(0, (side - _EDGE) // 2) // 16 * 16 for side in (height, width))
-    part = np.asarray(unit[:, top : top + _EDGE, left : left + _EDGE], np.float64)
-    components = components_of(part, "ycc" if len(part) == 3 else "same")
-    places: list[tuple[int, int] | None] = [(0, 0)] if below is not None else []
-    if below is None or below >= _CLEAR:
-        places.append(_grid(components[0], below is not None))
-    most = 100 if below is None else below - _LESS
-    for place in places:
-        if place is None:
-            continue
-        quality = _quality(_nonzero(to_blocks(_cut(components[0], place, (BLOCK, BLOCK)))), most)
-        if quality is not None:
-            break
-    else:
-        return None
-    tables = standard_tables(quality)
-    step, place = ((1, 1), place) if len(part) == 1 else _subsampling(components, place, tables[1])
-    unit_size = (BLOCK * step[0], BLOCK * step[1])
-    offset = tuple(-first % size for first, size in zip(place, unit_size, strict=True))
-    return Recognised(quality, tables, step, (offset[0], offset[1]))
-
-
-def _cut(component: Float64, place: tuple[int, int], size: tuple[int, int]) -> Float64:
-    """The whole blocks of that size, the first of which begins there."""
-    rows, columns = (
-        (side - first) // each * each
-        for side, first, each in zip(component.shape, place, size, strict=True)
-    )
-    return np.asarray(component[place[0] : place[0] + rows, place[1] : place[1] + columns])
-
-
-_FREQUENCIES = np.add.outer(np.arange(BLOCK), np.arange(BLOCK))
-_GONE = 1.0  # levels below which a coefficient counts as gone
-_CONTRAST = 0.04  # by which more have to be gone on the grid than beside it
-
-
-def _grid(luma: Float64, elsewhere: bool = False) -> tuple[int, int] | None:
-    """Where blocks begin: the place, of 64, at which most coefficients are gone; elsewhere than at
-    the first pixel, if so asked.
-    """
-    middle = (_FREQUENCIES >= 2) & (_FREQUENCIES <= 10)
-    gone = np.zeros((BLOCK, BLOCK))
-    for place in itertools.product(range(BLOCK), range(BLOCK)):
-        coefficients = to_blocks(_cut(luma, place, (BLOCK, BLOCK)))[:, :, middle]
-        gone[place] = (np.abs(coefficients) < _GONE).mean()
-    if elsewhere:
-        gone[0, 0] = np.median(gone)
-    best = np.unravel_index(int(np.argmax(gone)), gone.shape)
-    others = np.delete(gone.ravel(), int(np.argmax(gone)))
-    if gone[best] - others.max() < _CONTRAST * (1 - others.max()):
-        return None
-    return int(best[0]), int(best[1])
-
-
-_ENOUGH = 100  # coefficients that are not gone
-_CLEAR = 92  # the quality from which on a file still shows an earlier grid beside its own
-_LESS = 10  # by which an earlier quality has to be lower to be told
-_PERIODIC = 0.5  # the mean cosine of multiples of the steps; of others it is near 0
-
-
-def _nonzero(coefficients: Float64) -> Float64:
-    """(m, n, 8, 8) to (count, 64), with the mean of blocks left out."""
-    flat: Float64 = coefficients.reshape(-1, BLOCK * BLOCK).copy()
-    flat[:, 0] = 0
-    return flat
-
-
-def _periodicity(flat: Float64, table: NDArray[Any]) -> float:
-    """The mean cosine of coefficients (count, 64) in the period of their steps."""
-    steps = table.ravel().astype(np.float64)
-    used = np.abs(flat) > 0.6 * steps
-    if used.sum() < _ENOUGH:
-        return 0.0
-    return float(np.cos(2 * np.pi * (flat / steps))[used].mean())
-
-
-def _quality(flat: Float64, most: int) -> int | None:
-    """That, up to `most`, whose steps the coefficients have. Steps that divide the right ones score
-    less, as the rounding of pixels moves a coefficient by more of them.
-    """
-    found = [_periodicity(flat, standard_tables(quality)[0]) for quality in range(1, most + 1)]
-    best = int(np.argmax(found)) if found else 0
-    return best + 1 if found and found[best] >= _PERIODIC else None
-
-
-def _subsampling(
-    components: Float64, place: tuple[int, int], table: NDArray[Any]
-) -> tuple[tuple[int, int], tuple[int, int]]:
-    """The step of colour, and where its blocks begin. Colours that tell nothing count as halved
-    along both axes, as is usual.
-    """
-    best: tuple[float, tuple[int, int], tuple[int, int]] = (_PERIODIC, (2, 2), place)
-    for step in ((1, 1), (1, 2), (2, 2), (2, 1)):
-        size = (BLOCK * step[0], BLOCK * step[1])
-        rows, columns = (
-            range(first, whole, BLOCK) for first, whole in zip(place, size, strict=True)
-        )
-        for start in itertools.product(rows, columns):
-            flat = np.concatenate(
-                [
-                    _nonzero(to_blocks(upsampled_samples(_cut(one, start, size), step)))
-                    for one in components[1:]
-                ]
-            )
-            score = _periodicity(flat, table)
-            if score > best[0]:
-                best = (score, step, start)
-    return best[1], best[2]
 
 
 _BANDS = np.linspace(0.06, 0.48, 22)  # frequencies, in cycles a pixel

@@ -52,7 +52,7 @@ def standard_tables(quality: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 @cache
-def _all_standard() -> tuple[Float64, Float64]:
+def all_standard() -> tuple[Float64, Float64]:
     """The tables of all qualities, (100, 8, 8) each."""
     pairs = [standard_tables(quality) for quality in range(1, 101)]
     luma, colour = (np.array(tables, np.float64) for tables in zip(*pairs, strict=True))
@@ -62,7 +62,7 @@ def _all_standard() -> tuple[Float64, Float64]:
 def quality_of(tables: Tables) -> int:
     """The quality, 1 to 100, whose tables are nearest to these in the ratio of their steps."""
     difference = np.zeros(100)
-    for table, standard in zip(tables[:2], _all_standard(), strict=False):
+    for table, standard in zip(tables[:2], all_standard(), strict=False):
         steps = np.maximum(np.asarray(table, np.float64), 1)
         difference += np.abs(np.log(steps / standard)).mean(axis=(1, 2))
     return int(np.argmin(difference)) + 1
