@@ -19,8 +19,6 @@ Array = Any
 Floats = NDArray[np.float32]
 
 _ROUNDS = 20  # at most; pictures with little black and white need one
-# What is nothing beside the rounding to 8 bits, 4e-3, to leave unmet or to change multipliers by.
-_CLOSE_ENOUGH = 2e-5
 # By which a pixel is off, after all rounds, where nothing fits; what fits is met to two levels or
 # so, however slowly.
 _FAR = 4 * LEVEL
@@ -85,21 +83,29 @@ class Constraint:
         without it, a black or white picture takes ten times the rounds.
         """
         degradation, allowed = self.degradation, self.allowed
-        if isinstance(allowed, PixelBox) and allowed.radius == 0:
+        exact = isinstance(allowed, PixelBox) and allowed.radius == 0
+        # Rounds with the inverse of a blur, which `Degradation.fit` takes, would grow apart.
+        if exact and degradation.reach == 0:
             return degradation.fit(pictures, np.asarray(allowed.centre, pictures.dtype))
         fitted = ahead = pictures
         seen = seen_ahead = degradation(pictures)
         wanted = allowed.project(seen)
         for number in range(_ROUNDS):
-            before, seen_before = fitted, seen
-            fitted = np.clip(ahead + degradation.descent(wanted - seen_ahead), -1.0, 1.0)
-            seen = degradation(fitted)
-            if np.abs(allowed.project(seen) - seen).max() < _CLOSE_ENOUGH:
-                break
+            moved = degradation.descent(wanted - seen_ahead)
+            moved += ahead
+            np.clip(moved, -1.0, 1.0, out=moved)
+            seen_moved = degradation(moved)
+            wanted = allowed.project(seen_moved)
+            if np.abs(wanted - seen_moved).max() < allowed.tolerance:
+                return moved
             momentum = np.float32(number / (number + 3))
-            ahead = fitted + momentum * (fitted - before)
-            seen_ahead = seen + momentum * (seen - seen_before)  # D is linear
-            wanted = allowed.project(seen_ahead)
+            ahead = moved - fitted
+            ahead *= momentum
+            ahead += moved
+            seen_ahead = seen_moved + momentum * (seen_moved - seen)  # D is linear
+            fitted, seen = moved, seen_moved
+            if number:  # the first has no momentum
+                wanted = allowed.project(seen_ahead)
         return fitted
 
     def _nearest(self, start: Floats, bound: Floats) -> Floats:
@@ -124,7 +130,7 @@ class Constraint:
         for number in range(_ROUNDS):
             point = seen - ahead
             found = np.clip(allowed.project(point) - point, -bound, bound)
-            if np.abs(found - ahead).max() < _CLOSE_ENOUGH:
+            if np.abs(found - ahead).max() < allowed.tolerance:
                 break
             momentum = np.float32(number / (number + 3))
             ahead, pushed = found + momentum * (found - pushed), found
