@@ -118,6 +118,35 @@ def test_where_nothing_fits_edges_have_no_beads() -> None:
     assert 20 * LEVEL < np.abs(exact(low_res).fit(start) - start).max() < 50 * LEVEL
 
 
+@pytest.mark.parametrize("radius", [0, 2 * LEVEL])
+def test_only_what_lies_around_is_done_anew(monkeypatch: pytest.MonkeyPatch, radius: float) -> None:
+    """Of two drawings on grey, each by itself; of sets with blocks, the rows of each."""
+    low_res = np.full((3, 300, 330), 0.25, np.float32)
+    places = [(slice(40, 104), slice(20, 116)), (slice(220, 284), slice(200, 296))]
+    for rows, columns in places:
+        low_res[:, rows, columns] = drawing()
+    start = np.clip(D.upsample(low_res), -1, 1)
+    constraint = Constraint(D, NoiseBox(low_res, radius) if radius else PixelBox(low_res, 0))
+    before, sizes = constraint._alternated(start), []
+    nearest = Constraint._nearest
+
+    def counted(self: Constraint, start: Floats, bound: Floats) -> Floats:
+        sizes.append(bound.shape[-2:])
+        return nearest(self, start, bound)
+
+    monkeypatch.setattr(Constraint, "_nearest", counted)
+    result = constraint.fit(start)
+    assert len(sizes) == 2
+    assert all(height < 110 and width < (331 if radius else 145) for height, width in sizes)
+    changed = np.abs(result - before).max(axis=0) > 0
+    assert not changed[:64].any()
+    assert not changed[500:784].any()
+    assert isolated(before) > 20
+    assert isolated(result) <= isolated(start)
+    whole = nearest(constraint, start, np.full((1, 300, 330), 32 * LEVEL, np.float32))
+    assert consistency(result, low_res) < 1.1 * consistency(whole, low_res) + 0.5
+
+
 @pytest.mark.parametrize("name", ["screenshot", "cartoon"])
 def test_screens_and_drawings_have_no_more_dots_than_bicubic(shared: Path, name: str) -> None:
     path = shared / "cases" / "use" / f"{name}.png"
