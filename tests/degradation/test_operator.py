@@ -346,6 +346,21 @@ def test_adjoint_and_pseudo_inverse_at_any_size(scale: int, h: int, w: int, seed
     np.testing.assert_allclose(np.sum(seen * (x - seen)), 0, atol=1e-5)
 
 
+@pytest.mark.parametrize("blur", [0.0, 0.5, 1.5])
+@pytest.mark.parametrize(("h", "w"), [(75, 30), (90, 101)])
+def test_large_pseudo_inverses_are_those_of_the_matrix(h: int, w: int, blur: float) -> None:
+    """Made in two products, or in one, in which a blur keeps the digits of float32."""
+    operator, y = Degradation(4, blur), noise(2, h, w)
+    vertical, horizontal = (
+        PseudoInverse(operator.rows, 0.05 if blur else 0)(side, 4 * side, 0, 4 * side).matrix
+        for side in (h, w)
+    )
+    expected = vertical @ y @ horizontal.T
+    np.testing.assert_allclose(operator.pseudo_inverse(y), expected, atol=1e-6)
+    off = operator.pseudo_inverse(y.astype(np.float32)) - expected
+    assert np.abs(off).max() < 1e-5 * max(1, np.abs(expected).max())
+
+
 def test_a_longer_kernel_needs_its_rows_alone() -> None:
     """Half as wide again as bicubic: its inverse falls off far more slowly."""
 
