@@ -16,7 +16,7 @@ from sr4.machine.processors import for_each
 # all of them. They end once D gives low_res back to a fraction of the rounding to 8 bits, which is
 # 4e-3.
 _ROUNDS = 20
-_CLOSE_ENOUGH = 2e-5
+_CLOSE_ENOUGH = 2e-4
 _FAR = 4 / 127.5  # by which a pixel is off after all rounds where nothing fits: four levels
 _REACH = 3  # low-res pixels around such a one that are left as they are
 _TILE = 112  # low-res pixels along the edge of what is done until it is close enough

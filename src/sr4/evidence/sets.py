@@ -24,7 +24,7 @@ LEVEL = 1 / 127.5
 """One of 255 levels, on the [-1, 1] scale."""
 
 
-_CLOSE_ENOUGH = 2e-5  # what is nothing beside the rounding to 8 bits, 4e-3
+_CLOSE_ENOUGH = 2e-4  # what is nothing beside the rounding to 8 bits, 4e-3
 _SHARE = 1 / 8  # of a radius: what is little beside it, up to half a level
 
 
