@@ -314,7 +314,7 @@ def _view(
     if not x.flags.c_contiguous:
         return as_strided(x[:, row:, column:], shape, strides)
     offset = row * x.strides[-2] + column * x.strides[-1]
-    return np.ndarray(shape, x.dtype, x, offset, strides)  # type: ignore[call-overload]
+    return np.ndarray(shape, x.dtype, x, offset, strides)
 
 
 def _with_neighbours_in_memory(x: Array) -> Array:

@@ -69,12 +69,12 @@ class Constraint:
         Args:
             pictures: (..., C, H, W).
         """
-        fitted = np.asarray(self._alternated(pictures), pictures.dtype)
+        fitted: Floats = np.asarray(self._alternated(pictures), pictures.dtype)
         unmet = self.unmet(fitted, _FAR)
         if not unmet.any():
             return fitted
         bounded = spread(unmet, _REACH)
-        made = fitted.copy()
+        made: Floats = fitted.copy()
         for place in self._places(bounded):
             inside, found = self._anew(place, pictures, fitted, bounded)
             made[..., inside[0], inside[1]] = found
@@ -84,11 +84,11 @@ class Constraint:
         """The rectangles that hold all low-res pixels with bounds (..., 1, h, w), and whose
         surroundings do not overlap; of sets with blocks, whole rows.
         """
-        marked = bounded.any(axis=tuple(range(bounded.ndim - 2)))
+        marked = np.any(bounded, axis=tuple(range(bounded.ndim - 2)))
         gap = 2 * self._margin
-        for rows in _runs(marked.any(axis=1), gap):
+        for rows in _runs(np.any(marked, axis=1), gap):
             if isinstance(self.allowed, PixelBox):
-                for columns in _runs(marked[rows].any(axis=0), gap):
+                for columns in _runs(np.any(marked[rows], axis=0), gap):
                     yield rows, columns
             else:
                 yield rows, slice(0, marked.shape[1])
@@ -118,18 +118,20 @@ class Constraint:
         start = np.where(degradation.repeated(bounds), given, start)
         made = part._nearest(start, np.where(bounds, _BOUND, np.inf))
         near = degradation.repeated(spread(part.unmet(made), 1))
-        made = np.where(near, _without_dots(made), made)
-        inner = degradation.place(*within(place, outer))
-        return self.degradation.place(*place), made[..., inner[0], inner[1]]
+        (top, left), inside = (
+            degradation.place(*within(place, outer)),
+            self.degradation.place(*place),
+        )
+        found: Floats = np.where(near, _without_dots(made), made)[..., top, left]
+        return inside, found
 
     def _alternated(self, pictures: Floats) -> Floats:
         """Projection and clipping in turn, with momentum (FISTA: Beck & Teboulle 2009, section 4);
         without it, a black or white picture takes ten times the rounds.
         """
         degradation, allowed = self.degradation, self.allowed
-        exact = isinstance(allowed, PixelBox) and allowed.radius == 0
         # Rounds with the inverse of a blur, which `Degradation.fit` takes, would grow apart.
-        if exact and degradation.reach == 0:
+        if isinstance(allowed, PixelBox) and allowed.radius == 0 == degradation.reach:
             return degradation.fit(pictures, np.asarray(allowed.centre, pictures.dtype))
         fitted = ahead = pictures
         seen = seen_ahead = degradation(pictures)

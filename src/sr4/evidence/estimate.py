@@ -265,7 +265,7 @@ def _periodicity(flat: Float64, table: NDArray[Any]) -> float:
     used = np.abs(flat) > 0.6 * steps
     if used.sum() < _ENOUGH:
         return 0.0
-    return float(np.cos(2 * np.pi * (flat / steps))[used].mean())
+    return float(np.cos(2 * np.pi * (flat / steps)[used]).mean())
 
 
 def _quality(flat: Float64, most: int) -> int | None:
