@@ -133,6 +133,7 @@ class Constraint:
         # Rounds with the inverse of a blur, which `Degradation.fit` takes, would grow apart.
         if isinstance(allowed, PixelBox) and allowed.radius == 0 == degradation.reach:
             return degradation.fit(pictures, np.asarray(allowed.centre, pictures.dtype))
+        moved: Floats
         fitted = ahead = pictures
         seen = seen_ahead = degradation(pictures)
         wanted = allowed.project(seen)
