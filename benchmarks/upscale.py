@@ -26,6 +26,7 @@ from typing import Any
 import sr4
 from sr4.degradation import Degradation
 from sr4.diffusion.samplers import PictureNoise
+from sr4.evidence.constraint import Constraint
 from sr4.machine.processors import available_cpus
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.pictures import read_picture, write_picture
@@ -34,7 +35,7 @@ from sr4.upscaling import canvas, tiling
 
 PARTS: dict[str, tuple[Any, str]] = {
     "network": (DiffusionModel, "evaluate"),
-    "fit": (Degradation, "fit"),
+    "fit": (Constraint, "fit"),
     "projection": (Degradation, "project"),
     "upsampling": (Degradation, "upsample"),
     "noise": (PictureNoise, "rows"),

@@ -4,14 +4,15 @@
  */
 
 import type { Degradation } from "./degradation";
-import { fit } from "./fit";
-import { Planes } from "./planes";
+import { cut, fit, grown, scaled, within, type Place } from "./fit";
+import { Planes, type Range } from "./planes";
 
 const LEVEL = Math.fround(1 / 127.5);
 const ROUNDS = 20;
-const CLOSE_ENOUGH = Math.fround(2e-5);
+const CLOSE_ENOUGH = Math.fround(2e-4);
 const FAR = Math.fround(4 / 127.5); // by which a pixel is off, after all rounds, where nothing fits
 const REACH = 8; // low-res pixels around one that is not met where multipliers are bounded
+const MARGIN = 8; // low-res pixels around such places that are done with them
 const BOUND = Math.fround(32 / 127.5); // of the multipliers
 const ALONE = Math.fround(16 / 127.5); // by which a pixel may exceed all its neighbours where nothing fits
 
@@ -38,10 +39,24 @@ export class Constraint {
     const unmet = this.unmet(fitted, FAR);
     if (!unmet.isAny()) return fitted;
     const bounded = unmet.spread(REACH);
-    const start = bounded.chosen(this.degradation.scale, picture, fitted);
-    const nearest = this.nearest(start, bounded);
-    const near = this.unmet(nearest, LEVEL).spread(1);
-    return near.chosen(this.degradation.scale, withoutDots(nearest), nearest);
+    const made = fitted.clone();
+    const { scale } = this.degradation;
+    for (const place of bounded.places(2 * MARGIN)) {
+      const outer = grown(place, MARGIN, this.lowRes);
+      const part = new Constraint(this.degradation, cut(this.lowRes, outer));
+      const high = scaled(outer, scale);
+      const found = part.anew(cut(picture, high), cut(fitted, high), bounded.cut(outer));
+      const inner = cut(found, scaled(within(place, outer), scale));
+      made.paste(inner, place.rows.start * scale, place.columns.start * scale);
+    }
+    return made;
+  }
+
+  /** Pictures where multipliers are bounded, begun there as given, elsewhere as they fit. */
+  private anew(picture: Planes, fitted: Planes, bounded: Mask): Planes {
+    const { scale } = this.degradation;
+    const nearest = this.nearest(bounded.chosen(scale, picture, fitted), bounded);
+    return this.unmet(nearest, LEVEL).spread(1).chosen(scale, withoutDots(nearest), nearest);
   }
 
   /** The constraint of some low-res rows, as if the picture had no others. */
@@ -120,6 +135,35 @@ class Mask {
     return found;
   }
 
+  /** The rectangles that hold all marked ones, and whose surroundings do not overlap. */
+  places(gap: number): Place[] {
+    const found: Place[] = [];
+    for (const rows of runs(this.height, gap, (row) => this.isMarked(row, row + 1))) {
+      const marked = (column: number): boolean => this.isMarked(rows.start, rows.stop, column, column + 1);
+      for (const columns of runs(this.width, gap, marked)) found.push({ rows, columns });
+    }
+    return found;
+  }
+
+  private isMarked(top: number, bottom: number, left = 0, right = this.width): boolean {
+    for (let row = top; row < bottom; row += 1)
+      if (this.data.subarray(row * this.width + left, row * this.width + right).includes(1)) return true;
+    return false;
+  }
+
+  cut({ rows, columns }: Place): Mask {
+    const width = columns.stop - columns.start;
+    const found = new Mask(new Uint8Array((rows.stop - rows.start) * width), rows.stop - rows.start, width);
+    for (let row = rows.start; row < rows.stop; row += 1) {
+      const from = row * this.width;
+      found.data.set(
+        this.data.subarray(from + columns.start, from + columns.stop),
+        (row - rows.start) * width,
+      );
+    }
+    return found;
+  }
+
   /** High-res pixels of one picture where they lie in marked ones, of another elsewhere. */
   chosen(scale: number, marked: Planes, others: Planes): Planes {
     const { height, width } = others;
@@ -129,6 +173,18 @@ class Mask {
       return (this.data[low] ? marked : others).data[at]!;
     });
   }
+}
+
+/** Those of so many places that are marked, from the first to the last without so large a gap. */
+function runs(length: number, gap: number, isMarked: (place: number) => boolean): Range[] {
+  const found: Range[] = [];
+  for (let place = 0; place < length; place += 1) {
+    if (!isMarked(place)) continue;
+    const last = found.at(-1);
+    if (last !== undefined && place - last.stop < gap) found[found.length - 1] = { ...last, stop: place + 1 };
+    else found.push({ start: place, stop: place + 1 });
+  }
+  return found;
 }
 
 /** A picture in which no pixel exceeds all of its eight neighbours by much. */

@@ -7,7 +7,7 @@ import type { Degradation } from "./degradation";
 import { Planes, type Range } from "./planes";
 
 const ROUNDS = 20;
-const CLOSE_ENOUGH = Math.fround(2e-5);
+const CLOSE_ENOUGH = Math.fround(2e-4);
 const TILE = 112; // low-res pixels along the edge of what is done until it is close enough
 const MARGIN = 6; // low-res pixels around a part that are done with it
 const FELT = 3; // of these, those whose own need still moves what is inside
@@ -15,7 +15,8 @@ const FELT = 3; // of these, those whose own need still moves what is inside
 const ROUNDS_TOGETHER = 2;
 const WORTH_IT = 0.75;
 
-interface Place {
+/** Low-res or high-res pixels. */
+export interface Place {
   readonly rows: Range;
   readonly columns: Range;
 }
@@ -145,7 +146,7 @@ function around(off: Planes, felt: Place): Place {
   };
 }
 
-const cut = (planes: Planes, place: Place): Planes => planes.cut(place.rows, place.columns);
+export const cut = (planes: Planes, place: Place): Planes => planes.cut(place.rows, place.columns);
 
 const cutState = (state: State, low: Place, scale: number): State => ({
   fitted: cut(state.fitted, scaled(low, scale)),
@@ -160,17 +161,17 @@ const both = (place: Place, change: (part: Range, name: "rows" | "columns") => R
 });
 
 /** A place with so many pixels around it, as far as lowRes has any. */
-const grown = (place: Place, by: number, lowRes: Planes): Place =>
+export const grown = (place: Place, by: number, lowRes: Planes): Place =>
   both(place, ({ start, stop }, name) => ({
     start: Math.max(0, start - by),
     stop: Math.min(name === "rows" ? lowRes.height : lowRes.width, stop + by),
   }));
 
 /** Where a place lies in one around it. */
-const within = (place: Place, outer: Place): Place =>
+export const within = (place: Place, outer: Place): Place =>
   both(place, ({ start, stop }, name) => ({ start: start - outer[name].start, stop: stop - outer[name].start }));
 
-const scaled = (low: Place, scale: number): Place =>
+export const scaled = (low: Place, scale: number): Place =>
   both(low, ({ start, stop }) => ({ start: start * scale, stop: stop * scale }));
 
 const area = ({ rows, columns }: Place): number => (rows.stop - rows.start) * (columns.stop - columns.start);

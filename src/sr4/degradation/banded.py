@@ -23,14 +23,14 @@ from numpy.lib.stride_tricks import as_strided
 
 from sr4.degradation.arrays import array_namespace
 from sr4.degradation.bicubic import Rows, RowsOf
-from sr4.degradation.inverse import NEGLIGIBLE
+from sr4.degradation.inverse import NEGLIGIBLE, Adjoint, GramInverse, PseudoInverse
 from sr4.machine.processors import in_pieces
 
 Array = Any  # a NumPy array or a torch tensor
 
 _WHOLE = 256  # axes up to this length are one block
 _WHOLE_ELSEWHERE = 1024  # of other libraries, which start a kernel for each product
-_BLOCK = 64  # places of the longer side in one of several blocks; fastest of 32, 64 and 128
+_BLOCK = 32  # places of the longer side in one of several blocks; fastest of 32, 64 and 128
 # Multiplications of one product: up to these OpenBLAS uses the calling thread alone (its
 # SMP_THRESHOLD_MIN times GEMM_MULTITHREAD_THRESHOLD).
 _ONE_THREAD = 2**18
@@ -92,6 +92,25 @@ def resized(
     else:
         planes = _along_rows(_along_columns(planes, horizontal, width), vertical, height)
     return planes.reshape(*x.shape[:-2], height, width)
+
+
+def inverted(y: Array, rows: RowsOf, size: tuple[int, int], weak: float = 0.0) -> Array:
+    """D⁺(y), `Rᵀ (R Rᵀ)⁻¹ y (C Cᵀ)⁻¹ C` for the matrices R (h, H) and C (w, W) of D: (..., h, w) to
+    (..., H, W).
+
+    Small pictures are multiplied with one matrix for each axis. Those of others are bands of half a
+    hundred high-res pixels: two narrower ones, of which the first works at the size of y, take half
+    the time. Not after a blur, whose `(R Rᵀ)⁻¹` has entries so large that their sums lose digits.
+
+    Args:
+        rows: of R and C.
+        size: H and W.
+        weak: see `PseudoInverse`.
+    """
+    if weak or max(size) <= _WHOLE or not is_numpy_namespace(array_namespace(y)):
+        return resized(y, PseudoInverse(rows, weak), *size)
+    down, across = (GramInverse(rows, length) for length in size)
+    return resized(resized(y, down, *y.shape[-2:], across=across), Adjoint(rows), *size)
 
 
 def _single(runs: tuple[Run, ...]) -> list[tuple[Array, int, int]]:
@@ -196,14 +215,16 @@ def _along_rows(x: Array, runs: tuple[Run, ...], height: int) -> Array:
         for run, (left, each, count) in product(runs, lanes.groups(start, stop)):
             rows, columns = run.matrix.shape
             (plane, row, lane) = x.strides
-            given = as_strided(
-                x[:, run.first :, left:],
+            given = _view(
+                x,
+                (run.first, left),
                 (planes, run.repeats, count, columns, each),
                 (plane, run.step * row, each * lane, row, lane),
             )
             (plane, row, lane) = found.strides
-            made = as_strided(
-                found[:, run.start :, left:],
+            made = _view(
+                found,
+                (run.start, left),
                 (planes, run.repeats, count, rows, each),
                 (plane, rows * row, each * lane, row, lane),
             )
@@ -226,14 +247,16 @@ def _along_columns(x: Array, runs: tuple[Run, ...], width: int) -> Array:
         for run, (top, each, count) in product(runs, lanes.groups(start, stop)):
             columns, rows = run.matrix.shape
             (plane, row, lane) = x.strides
-            given = as_strided(
-                x[:, top:, run.first :],
+            given = _view(
+                x,
+                (top, run.first),
                 (planes, count, run.repeats, each, rows),
                 (plane, each * row, run.step * lane, row, lane),
             )
             (plane, row, lane) = found.strides
-            made = as_strided(
-                found[:, top:, run.start :],
+            made = _view(
+                found,
+                (top, run.start),
                 (planes, count, run.repeats, each, columns),
                 (plane, each * row, columns * lane, row, lane),
             )
@@ -278,6 +301,20 @@ class _Lanes:
         if stop * self.each > self.length:
             first = self.length // self.each * self.each
             yield first, self.length - first, 1
+
+
+def _view(
+    x: Array, first: tuple[int, int], shape: tuple[int, ...], strides: tuple[int, ...]
+) -> Array:
+    """What numbers from a row and a column of x (P, H, W) on look like in another shape. The array
+    is made by hand where that can be done: `as_strided` takes 15 times as long, and thousands of
+    views are made for a picture.
+    """
+    row, column = first
+    if not x.flags.c_contiguous:
+        return as_strided(x[:, row:, column:], shape, strides)
+    offset = row * x.strides[-2] + column * x.strides[-1]
+    return np.ndarray(shape, x.dtype, x, offset, strides)
 
 
 def _with_neighbours_in_memory(x: Array) -> Array:

@@ -16,7 +16,7 @@ from sr4.machine.processors import for_each
 # all of them. They end once D gives low_res back to a fraction of the rounding to 8 bits, which is
 # 4e-3.
 _ROUNDS = 20
-_CLOSE_ENOUGH = 2e-5
+_CLOSE_ENOUGH = 2e-4
 _TILE = 112  # low-res pixels along the edge of what is done until it is close enough
 # Low-res pixels around a part that are done with it. What a pixel asks for falls off by half an
 # order of magnitude with each.
@@ -105,12 +105,12 @@ def fit(degradation: Degrades, pictures: Floats, low_res: Floats, limits: Limits
 
     def finish(tile: tuple[int, Place]) -> None:
         plane, place = tile
-        outer = _grown(place, _MARGIN + degradation.reach, size)
+        outer = grown(place, _MARGIN + degradation.reach, size)
         part, taken = degradation.cut(*outer)
         begun = _begun(part, planes[plane][taken])
-        felt = _within(_grown(place, _FELT, size), outer)
+        felt = within(grown(place, _FELT, size), outer)
         made = _more_rounds(part, begun, low[plane][outer], of_planes.at((plane, *taken)), felt)
-        found.append((plane, place, made[part.place(*_within(place, outer))].copy()))
+        found.append((plane, place, made[part.place(*within(place, outer))].copy()))
 
     share = min(size[0], _TILE) * min(size[1], _TILE) / low[0].size
     pixels = int(planes[0].size * share)
@@ -153,7 +153,7 @@ def _tiles_off(off: NDArray[np.bool_]) -> Iterator[tuple[int, Place]]:
                     slice(top, min(height, top + _TILE)),
                     slice(left, min(width, left + _TILE)),
                 )
-                if off[plane][_grown(place, _FELT, (height, width))].any():
+                if off[plane][grown(place, _FELT, (height, width))].any():
                     yield int(plane), place
 
 
@@ -185,12 +185,12 @@ def _more_rounds(
             break
         if done > number and done % _ROUNDS_TOGETHER == 0:
             size = low_res.shape[-2:]
-            inner = _grown(_around(off, felt), _FELT, size)
-            outer = _grown(inner, _MARGIN - _FELT + degradation.reach, size)
+            inner = grown(_around(off, felt), _FELT, size)
+            outer = grown(inner, _MARGIN - _FELT + degradation.reach, size)
             if _area(outer) <= _WORTH_IT * size[0] * size[1]:
                 part, taken = degradation.cut(*outer)
                 low = low_res[..., outer[0], outer[1]]
-                inside = _within(inner, outer)
+                inside = within(inner, outer)
                 around = limits.at((..., *taken))
                 made = _more_rounds(part, state.cut(taken, outer), low, around, inside, done)
                 fitted: Floats = state.fitted.copy()
@@ -231,7 +231,7 @@ def _around(off: NDArray[np.bool_], felt: Place) -> Place:
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
-def _grown(place: Place, by: int, size: tuple[int, ...]) -> Place:
+def grown(place: Place, by: int, size: tuple[int, ...]) -> Place:
     """A place with so many pixels around it, as far as there are any."""
     rows, columns = (
         slice(max(0, part.start - by), min(length, part.stop + by))
@@ -240,7 +240,7 @@ def _grown(place: Place, by: int, size: tuple[int, ...]) -> Place:
     return rows, columns
 
 
-def _within(place: Place, outer: Place) -> Place:
+def within(place: Place, outer: Place) -> Place:
     """Where a place lies in one around it."""
     rows, columns = (
         slice(part.start - around.start, part.stop - around.start)

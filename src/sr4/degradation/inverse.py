@@ -60,6 +60,28 @@ class PseudoInverse:
         return _from_what_is_near(near, low, high, start, stop)
 
 
+@dataclass(frozen=True)
+class GramInverse:
+    """The rows of `(A Aᵀ)⁻¹`, (low, low): the pseudo-inverse without the adjoint.
+
+    Args:
+        rows: of A.
+        high: columns of A.
+    """
+
+    rows: RowsOf
+    high: int
+
+    def __call__(self, low: int, _: int, start: int, stop: int) -> Rows:
+        def near(first: int, last: int) -> Float64:
+            matrix = self.rows(self.high, low, first, last).matrix
+            unit = np.eye(len(matrix))[:, start - first : stop - first]
+            found: Float64 = np.linalg.solve(matrix @ matrix.T, unit).T
+            return found
+
+        return _from_what_is_near(near, low, low, start, stop)
+
+
 def _columns(rows: Rows, start: int, stop: int) -> Float64:
     """Columns `start` to `stop`, those that are not held being zero."""
     held = rows.matrix[:, max(0, start - rows.first) : max(0, stop - rows.first)]

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr4.degradation.arrays import array_namespace
-from sr4.degradation.banded import resized
+from sr4.degradation.banded import inverted, resized
 from sr4.degradation.bicubic import RowsOf, check_sizes, resize_rows
 from sr4.degradation.blur import check_blur, damped_values, reach_of, rows_after, weak_values
 from sr4.degradation.enlarging import enlarged
 from sr4.degradation.fit import fit
-from sr4.degradation.inverse import Adjoint, PseudoInverse
+from sr4.degradation.inverse import Adjoint
 from sr4.degradation.protocols import Array, Centres, Floats, Place, near
 from sr4.errors import UsageError
 
@@ -73,11 +73,11 @@ class Degradation:
 
     def adjoint(self, y: Array) -> Array:
         """Dᵀ(y), with <D x, y> = <x, Dᵀ y>: (..., h, w) to (..., h * scale, w * scale)."""
-        return self._enlarged(y, Adjoint(self.rows))
+        return resized(y, Adjoint(self.rows), *self._size(y))
 
     def pseudo_inverse(self, y: Array) -> Array:
         """D⁺(y), the smallest picture that D maps onto y: (..., h, w) to (..., H, W)."""
-        return self._enlarged(y, PseudoInverse(self.rows, weak_values(self.blur)))
+        return inverted(y, self.rows, self._size(y), weak_values(self.blur))
 
     def descent(self, y: Array) -> Array:
         """What to add to x for D x to grow by about y, in rounds that clip what was added: D⁺(y),
@@ -90,16 +90,17 @@ class Degradation:
         Returns:
             (..., H, W).
         """
-        return self._enlarged(y, PseudoInverse(self.rows, damped_values(self.blur)))
+        return inverted(y, self.rows, self._size(y), damped_values(self.blur))
 
     @property
     def reach(self) -> int:
         """Low-res pixels by which a blur widens what others follow from."""
         return reach_of(self.blur)
 
-    def _enlarged(self, y: Array, rows: RowsOf) -> Array:
-        height, width = (side * self.scale for side in y.shape[-2:])
-        return resized(y, rows, height, width)
+    def _size(self, y: Array) -> tuple[int, int]:
+        """Height and width of pictures that D maps onto ones like y."""
+        height, width = y.shape[-2:]
+        return height * self.scale, width * self.scale
 
     def cut(self, rows: slice = _ALL, columns: slice = _ALL) -> tuple[Self, Place]:
         """D of some low-res pixels, as if the picture had no others, and the high-res ones that it

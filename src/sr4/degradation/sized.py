@@ -61,8 +61,10 @@ class SizedDegradation:
 
     Other than that by a whole factor (`Degradation`), it belongs to one size of picture, and a
     window of it has to know where it lies. Its singular values are at least 0.5 of the largest for
-    ratios from 1.1 on and 0.15 for those just above 1, so its pseudo-inverse needs no
-    regularisation.
+    ratios from 1.1 on, so that its pseudo-inverse needs no regularisation. Nearer to 1 the least
+    gets smaller the larger the picture is, as somewhere pixels lie just between those of the other:
+    0.149 from 201 to 200 pixels, 0.106 from 401 to 400, 0.067 from 1000 to 999. Patterns as fine
+    as pixels are up to so many times as strong there.
 
     Args:
         high: height and width of `high_res`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Protocol
@@ -11,20 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr4.degradation.arrays import array_namespace
-from sr4.degradation.fit import spread
-from sr4.degradation.protocols import Invertible
+from sr4.degradation.fit import grown, spread, within
+from sr4.degradation.protocols import Invertible, Place
 from sr4.evidence.sets import LEVEL, ConvexSet, PaddedSet, PixelBox
 
 Array = Any
 Floats = NDArray[np.float32]
 
 _ROUNDS = 20  # at most; pictures with little black and white need one
-# What is nothing beside the rounding to 8 bits, 4e-3, to leave unmet or to change multipliers by.
-_CLOSE_ENOUGH = 2e-5
 # By which a pixel is off, after all rounds, where nothing fits; what fits is met to two levels or
 # so, however slowly.
 _FAR = 4 * LEVEL
 _REACH = 8  # low-res pixels around one that is not met where multipliers are bounded
+_MARGIN = 8  # low-res pixels around such places that are done with them
 _BOUND = 32 * LEVEL  # of the multipliers; see `Constraint._nearest`
 _ALONE = 16 * LEVEL  # by which a pixel may exceed all its neighbours where nothing fits
 
@@ -70,36 +69,90 @@ class Constraint:
         Args:
             pictures: (..., C, H, W).
         """
-        fitted = self._alternated(pictures)
+        fitted: Floats = np.asarray(self._alternated(pictures), pictures.dtype)
         unmet = self.unmet(fitted, _FAR)
-        if unmet.any():
-            bounded = spread(unmet, _REACH)
-            start = np.where(self.degradation.repeated(bounded), pictures, fitted)
-            fitted = self._nearest(start, np.where(bounded, _BOUND, np.inf))
-            near = self.degradation.repeated(spread(self.unmet(fitted), 1))
-            fitted = np.where(near, _without_dots(fitted), fitted)
-        return np.asarray(fitted, pictures.dtype)
+        if not unmet.any():
+            return fitted
+        bounded = spread(unmet, _REACH)
+        made: Floats = fitted.copy()
+        for place in self._places(bounded):
+            inside, found = self._anew(place, pictures, fitted, bounded)
+            made[..., inside[0], inside[1]] = found
+        return made
+
+    def _places(self, bounded: NDArray[np.bool_]) -> Iterator[Place]:
+        """The rectangles that hold all low-res pixels with bounds (..., 1, h, w), and whose
+        surroundings do not overlap; of sets with blocks, whole rows.
+        """
+        marked = np.any(bounded, axis=tuple(range(bounded.ndim - 2)))
+        gap = 2 * self._margin
+        for rows in _runs(np.any(marked, axis=1), gap):
+            if isinstance(self.allowed, PixelBox):
+                for columns in _runs(np.any(marked[rows], axis=0), gap):
+                    yield rows, columns
+            else:
+                yield rows, slice(0, marked.shape[1])
+
+    @property
+    def _margin(self) -> int:
+        """Low-res pixels around others that are done with them."""
+        return _MARGIN + self.degradation.reach
+
+    def _anew(
+        self, place: Place, pictures: Floats, fitted: Floats, bounded: NDArray[np.bool_]
+    ) -> tuple[Place, Floats]:
+        """Low-res pixels by `_nearest`: the high-res ones in their place, and what these become.
+
+        Args:
+            pictures, fitted: (..., C, H, W), as given and as alternating left them.
+            bounded: (..., 1, h, w), the pixels whose multipliers have a bound.
+        """
+        rows, columns = grown(place, self._margin, bounded.shape[-2:])
+        outer = slice(*self.allowed.around(rows.start, rows.stop)), columns
+        degradation, (top, left) = self.degradation.cut(*outer)
+        allowed = self.allowed.rows(outer[0].start, outer[0].stop)
+        if isinstance(allowed, PixelBox):
+            allowed = PixelBox(allowed.centre[..., columns], allowed.radius)
+        part, bounds = Constraint(degradation, allowed), bounded[..., outer[0], columns]
+        given, start = pictures[..., top, left], fitted[..., top, left]
+        start = np.where(degradation.repeated(bounds), given, start)
+        made = part._nearest(start, np.where(bounds, _BOUND, np.inf))
+        near = degradation.repeated(spread(part.unmet(made), 1))
+        (top, left), inside = (
+            degradation.place(*within(place, outer)),
+            self.degradation.place(*place),
+        )
+        found: Floats = np.where(near, _without_dots(made), made)[..., top, left]
+        return inside, found
 
     def _alternated(self, pictures: Floats) -> Floats:
         """Projection and clipping in turn, with momentum (FISTA: Beck & Teboulle 2009, section 4);
         without it, a black or white picture takes ten times the rounds.
         """
         degradation, allowed = self.degradation, self.allowed
-        if isinstance(allowed, PixelBox) and allowed.radius == 0:
+        # Rounds with the inverse of a blur, which `Degradation.fit` takes, would grow apart.
+        if isinstance(allowed, PixelBox) and allowed.radius == 0 == degradation.reach:
             return degradation.fit(pictures, np.asarray(allowed.centre, pictures.dtype))
+        moved: Floats
         fitted = ahead = pictures
         seen = seen_ahead = degradation(pictures)
         wanted = allowed.project(seen)
         for number in range(_ROUNDS):
-            before, seen_before = fitted, seen
-            fitted = np.clip(ahead + degradation.descent(wanted - seen_ahead), -1.0, 1.0)
-            seen = degradation(fitted)
-            if np.abs(allowed.project(seen) - seen).max() < _CLOSE_ENOUGH:
-                break
+            moved = degradation.descent(wanted - seen_ahead)
+            moved += ahead
+            np.clip(moved, -1.0, 1.0, out=moved)
+            seen_moved = degradation(moved)
+            wanted = allowed.project(seen_moved)
+            if np.abs(wanted - seen_moved).max() < allowed.tolerance:
+                return moved
             momentum = np.float32(number / (number + 3))
-            ahead = fitted + momentum * (fitted - before)
-            seen_ahead = seen + momentum * (seen - seen_before)  # D is linear
-            wanted = allowed.project(seen_ahead)
+            ahead = moved - fitted
+            ahead *= momentum
+            ahead += moved
+            seen_ahead = seen_moved + momentum * (seen_moved - seen)  # D is linear
+            fitted, seen = moved, seen_moved
+            if number:  # the first has no momentum
+                wanted = allowed.project(seen_ahead)
         return fitted
 
     def _nearest(self, start: Floats, bound: Floats) -> Floats:
@@ -124,7 +177,7 @@ class Constraint:
         for number in range(_ROUNDS):
             point = seen - ahead
             found = np.clip(allowed.project(point) - point, -bound, bound)
-            if np.abs(found - ahead).max() < _CLOSE_ENOUGH:
+            if np.abs(found - ahead).max() < allowed.tolerance:
                 break
             momentum = np.float32(number / (number + 3))
             ahead, pushed = found + momentum * (found - pushed), found
@@ -154,6 +207,13 @@ class Constraint:
         """The constraint of some low-res rows, as if the picture had no others."""
         degradation, _ = self.degradation.cut(slice(start, stop))
         return Constraint(degradation, self.allowed.rows(start, stop))
+
+
+def _runs(marked: NDArray[np.bool_], gap: int) -> Iterator[slice]:
+    """The places of a row that are marked, from the first to the last without so large a gap."""
+    places = np.flatnonzero(marked)
+    for part in np.split(places, np.flatnonzero(np.diff(places) > gap) + 1):
+        yield slice(int(part[0]), int(part[-1]) + 1)
 
 
 def _without_dots(x: Floats) -> Floats:

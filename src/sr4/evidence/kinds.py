@@ -105,12 +105,13 @@ class Evidence:
 
 def exact(step: float = LEVEL, *, known: Known = _CLEAN, blur: float = 0.0) -> Evidence:
     """The pixels themselves. Where D begins with a blur, they may be off by what rounding did, as
-    the inverse of a blur would make noise of that.
+    the inverse of a blur would make noise of that; floats by as much as 8 bits, as most were that
+    once, or hold noise of that size.
 
     Args:
         step: between the values that pixels can have, on the [-1, 1] scale; 0 for floats.
     """
-    return Evidence("exact", known, blur, _radius=_ROUNDING * step if blur else 0.0)
+    return Evidence("exact", known, blur, _radius=_ROUNDING * (step or LEVEL) if blur else 0.0)
 
 
 def jpeg(

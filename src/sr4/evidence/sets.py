@@ -24,8 +24,19 @@ LEVEL = 1 / 127.5
 """One of 255 levels, on the [-1, 1] scale."""
 
 
+_CLOSE_ENOUGH = 2e-4  # what is nothing beside the rounding to 8 bits, 4e-3
+_SHARE = 1 / 8  # of a radius: what is little beside it, up to half a level
+
+
 class ConvexSet(Protocol):
     """A closed convex set of pictures of one size."""
+
+    @property
+    def tolerance(self) -> float:
+        """How far each pixel may be from the projection of a picture that counts as one of the set,
+        on the [-1, 1] scale: rounds that bring pictures into the set end there.
+        """
+        ...
 
     def project(self, y: Array) -> Array:
         """The nearest picture of the set to each of y (..., C, h, w), same shape."""
@@ -48,6 +59,8 @@ class ConvexSet(Protocol):
 
 class Everything:
     """The set of all pictures: no evidence."""
+
+    tolerance = LEVEL  # no picture is any away
 
     def project(self, y: Array) -> Array:
         """See `ConvexSet`."""
@@ -77,6 +90,11 @@ class PixelBox:
 
     centre: Floats
     radius: float
+
+    @property
+    def tolerance(self) -> float:
+        """See `ConvexSet`."""
+        return _tolerance(self.radius)
 
     def project(self, y: Array) -> Array:
         """See `ConvexSet`."""
@@ -113,6 +131,11 @@ class NoiseBox:
 
     centre: Floats
     radius: float
+
+    @property
+    def tolerance(self) -> float:
+        """See `ConvexSet`."""
+        return _tolerance(self.radius)
 
     def project(self, y: Array) -> Array:
         """See `ConvexSet`."""
@@ -151,6 +174,11 @@ class PaddedSet:
     size: tuple[int, int]
     padded: Floats
 
+    @property
+    def tolerance(self) -> float:
+        """See `ConvexSet`."""
+        return self.inner.tolerance
+
     def project(self, y: Array) -> Array:
         """See `ConvexSet`."""
         xp, (height, width) = array_namespace(y), self.size
@@ -179,6 +207,11 @@ class PaddedSet:
             return start, stop
         top, bottom = self.inner.around(start, min(stop, height))
         return min(top, start), max(bottom, stop)
+
+
+def _tolerance(radius: float) -> float:
+    """That of a set of what lies so far from something at most."""
+    return min(0.5 * LEVEL, max(_CLOSE_ENOUGH, _SHARE * radius))
 
 
 def like(array: NDArray[Any], y: Array) -> Array:
