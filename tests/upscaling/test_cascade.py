@@ -429,7 +429,7 @@ def test_a_picture_is_fitted_by_its_own_evidence_not_by_that_of_its_neighbours(
     opened: str, tile: int
 ) -> None:
     """In all stages: without evidence, nothing is fitted to what the stage before drew, either."""
-    pipeline = stage(4) if opened == "repeated" else CascadePipeline([stage(4), stage(4)])
+    pipeline: Any = stage(4) if opened == "repeated" else CascadePipeline([stage(4), stage(4)])
     options = {"scale": 16, "tile": tile, "steps": 1}
     free, fitted = smooth(6, 5), smooth(6, 5, seed=1)
     both = pipeline.upscale([free, fitted], evidence=["none", "exact"], **options)
