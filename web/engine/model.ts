@@ -57,12 +57,13 @@ export class DiffusionModel {
   }
 
   /**
-   * What the answer of `evaluate` says of x_t: the x_0 that the sampler goes on with, kept to the
-   * pictures that fit but in the last step, where the fit that follows sees to it.
+   * What the answer of `evaluate` says of x_t: the x_0 that the sampler goes on with, as a picture
+   * in [-1, 1] and kept to those that fit. Not in the last step, which needs no frame: it is clipped
+   * when it is decoded, and the fit that follows sees to the rest.
    */
-  denoised(answer: Planes, xT: Planes, step: ReverseStep, frame: Frame, sampling: Sampling): Planes {
+  denoised(answer: Planes, xT: Planes, step: ReverseStep, frame: Frame | null, sampling: Sampling): Planes {
     const x0 = impliedX0(this.config.prediction, answer, xT, step.logSnr);
-    return frame.constrain(x0, sampling.isConsistent && !step.isLast);
+    return step.isLast || frame === null ? x0 : frame.constrain(x0, sampling.isConsistent);
   }
 
   /**

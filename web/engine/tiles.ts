@@ -215,11 +215,18 @@ export class BandedSampling {
     const outputs = new RowWindow(this.strips(step, x, reached));
     for (const band of this.bands) {
       const { around, inside } = this.around(band);
-      const xT = await x.rows(around.start, around.stop);
-      const output = await outputs.rows(around.start, around.stop);
-      const frame = this.model.frame(this.low(around));
-      const x0 = this.model.denoised(output, xT, step, frame, this.sampling);
-      yield ddimStep(step, xT.rows(inside.start, inside.stop), x0.rows(inside.start, inside.stop));
+      if (step.isLast) {
+        // Nothing is asked of it before it is decoded.
+        const xT = await x.rows(band.start, band.stop);
+        const output = await outputs.rows(band.start, band.stop);
+        yield ddimStep(step, xT, this.model.denoised(output, xT, step, null, this.sampling));
+      } else {
+        const xT = await x.rows(around.start, around.stop);
+        const output = await outputs.rows(around.start, around.stop);
+        const frame = this.model.frame(this.low(around));
+        const x0 = this.model.denoised(output, xT, step, frame, this.sampling);
+        yield ddimStep(step, xT.rows(inside.start, inside.stop), x0.rows(inside.start, inside.stop));
+      }
       outputs.forget(around.start);
       x.forget(Math.min(around.start, reached.row));
     }

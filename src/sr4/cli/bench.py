@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 EXAMPLES = examples(
     "sr4 bench --quick",
     "sr4 bench --data test/ --out bench",
-    "sr4 bench --model sr3 --model sr4:100,50 --model sr4-fast --backends onnx,openvino",
+    "sr4 bench --model sr4:100,50 --model sr4-fast --backends onnx,openvino",
 )
 
 
