@@ -254,12 +254,7 @@ def choose(
         )
     is_asked_for = kind == "noise" and noise is None
     if is_asked_for and not can_see:
-        width, height = raster.size
-        raise PictureError(
-            f"got a picture of {width}x{height} in {raster.colour} whose noise is to be estimated; "
-            f"expected {_SMALLEST}x{_SMALLEST} pixels or more of grey or RGB: say how strong it is "
-            "(noise, --noise)"
-        )
+        raise _noise_not_seen(raster)
     if is_asked_for or (noise is None and can_see and kind == AUTO and origin is not None):
         is_indexed = origin is not None and origin.is_indexed
         seen = dithering(raster) if is_indexed else estimated_noise(raster.unit)
@@ -271,12 +266,26 @@ def choose(
     known = Known(noise or 0.0, known.blur, 100.0)
     if noise:
         return noisy(noise, known=known, blur=used)
-    span = raster.span
-    step = 2 / (span.high - span.low) if span.dtype.kind in "ui" else 0.0
-    plain = exact(min(step, LEVEL), known=known._replace(blur=used or None), blur=used)
+    plain = _exact(raster, known, used)
     if is_asked_for:
         return replace(plain, notes=("it shows no noise: its pixels count as exact",))
     return plain
+
+
+def _noise_not_seen(raster: Raster) -> PictureError:
+    width, height = raster.size
+    return PictureError(
+        f"got a picture of {width}x{height} in {raster.colour} whose noise is to be estimated; "
+        f"expected {_SMALLEST}x{_SMALLEST} pixels or more of grey or RGB: say how strong it is "
+        "(noise, --noise)"
+    )
+
+
+def _exact(raster: Raster, known: Known, blur: float) -> Evidence:
+    """The pixels of a raster, to the steps between its numbers; see `choose` for their blur."""
+    span = raster.span
+    step = 2 / (span.high - span.low) if span.dtype.kind in "ui" else 0.0
+    return exact(min(step, LEVEL), known=known._replace(blur=blur or None), blur=blur)
 
 
 def dithering(raster: Raster) -> float:
