@@ -29,7 +29,7 @@ _SHIFT = -0.5
 # Results are rounded, and so is what an encoder makes of them: levels by which they stay inside
 # the boxes, so that each coefficient is still the file's after that.
 _MARGIN = 1.5
-_CORE = 0.25  # the share of a box that at least remains
+_CORE = 0.1  # the share of a box that at least remains
 _ROUNDS = 8  # of the projection of blocks that the borders cut
 # By which the last pixels may be off when rounds end, as most of the margin is left to the others.
 # With the 2e-5 of exact pixels rounds take 1.5 to 8 times as long, and consistency stays as small.
