@@ -354,6 +354,59 @@ def test_its_results_are_enough_to_go_on(
     assert [row["recipe"] for row in found["repeats"]] == ["cosine"]
 
 
+def part_of(ablation: Path, folder: Path, recipes: tuple[str, ...]) -> Path:
+    """What an ablation of some of the systems would have left of its results."""
+    shutil.copytree(ablation, folder, ignore=shutil.ignore_patterns("runs", "scores"))
+    found = read_results(folder)
+    rows = tuple(row for row in found.rows if row.recipe in recipes)
+    found.model_copy(update={"rows": rows}).write(folder)
+    for path in (folder / "samples").iterdir():
+        if path.name in {row.recipe for row in found.rows} - {*recipes}:
+            shutil.rmtree(path)
+    return folder
+
+
+def test_parts_from_several_machines_are_joined(
+    peaceful: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = part_of(peaceful, tmp_path / "a", ("sr3-500", "residual"))
+    b = part_of(peaceful, tmp_path / "b", ("cosine", "sr4"))
+    record = json.loads((a / "ablation.json").read_text())
+    record["data"]["location"] = f"/elsewhere/{record['data']['location']}"
+    (a / "ablation.json").write_text(json.dumps(record))
+    monkeypatch.setattr("sr4.ablation.run.train", lambda *_, **__: pytest.fail("trained again"))
+    words = driver.words(str(pictures), tmp_path / "joined")
+    assert main([*words, "--join", str(a), "--join", str(b)]) == 0
+    joined, before = (without_times(read_results(one)) for one in (tmp_path / "joined", peaceful))
+    assert joined["rows"] == before["rows"]
+    for path in (peaceful / "samples").rglob("*.png"):
+        other = tmp_path / "joined" / path.relative_to(peaceful)
+        assert other.read_bytes() == path.read_bytes()
+    assert main(words) == 0  # nothing else is needed from now on
+
+
+def test_only_the_same_ablation_is_joined(
+    peaceful: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = driver.words(str(pictures), tmp_path / "joined")
+    for other, told in (
+        (tmp_path / "none", "holds no ablation"),
+        (part_of(peaceful, tmp_path / "a", ("sr4",)), "judged = 5, got 7"),
+        (part_of(peaceful, tmp_path / "b", ("sr4",)), "other pictures are shown there"),
+        (part_of(peaceful, tmp_path / "c", ("sr4",)), "c/results.json: cannot be read"),
+    ):
+        if other.name == "a":
+            record = json.loads((other / "ablation.json").read_text())
+            (other / "ablation.json").write_text(json.dumps(record | {"judged": 5}))
+        if other.name == "b":
+            shutil.copy(other / "samples/truth/1.png", other / "samples/truth/0.png")
+        if other.name == "c":
+            (other / "results.json").unlink()
+        shown = ["--recipes", "sr4"]
+        assert main([*words, *shown, "--join", str(other)]) == (2 if other.name == "c" else 1)
+        assert told in capsys.readouterr().err
+
+
 def test_seeds_can_be_added(peaceful: Path, pictures: Path) -> None:
     before = read_results(peaceful)
     assert main([*driver.words(str(pictures), peaceful), "--seeds", "cosine=2"]) == 0

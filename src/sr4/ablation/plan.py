@@ -149,8 +149,8 @@ def settle(out: Path, plan: Plan, data: Source, test: Source) -> None:
         "steps": list(plan.steps),
         "limit": plan.limit,
         "judged": plan.judged,
-        "data": fingerprint(data),
-        "test": fingerprint(test),
+        "data": _named(fingerprint(data)),
+        "test": _named(fingerprint(test)),
     }
     record = json.loads(json.dumps(record))
     if (old := recorded(out)) is not None:
@@ -177,7 +177,14 @@ def recorded(out: Path) -> Mapping[str, Any] | None:
                 "start wrote: bring back a copy, or choose another --out"
             ) from error
     ABLATION.check_lasting(out)
+    if found is not None:  # earlier versions wrote whole locations
+        found |= {name: _named(found[name]) for name in ("data", "test")}
     return found
+
+
+def _named(pictures: Mapping[str, Any]) -> dict[str, Any]:
+    """A fingerprint with the name of a location alone: where it lies is up to the machine."""
+    return {**pictures, "location": Path(pictures["location"]).name}
 
 
 def numbers_of_steps(settings: RunSettings, others: Sequence[int]) -> list[int]:

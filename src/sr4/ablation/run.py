@@ -12,18 +12,14 @@ The last line and `ablation.json` are enough to go on with further runs, on any 
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-
-from sr4._version import __version__
+from sr4.ablation.joining import copy_samples, joined_runs
 from sr4.ablation.page import write_page
 from sr4.ablation.plan import Plan, judged_steps, numbers_of_steps, recorded, settle
 from sr4.ablation.results import (
@@ -38,7 +34,15 @@ from sr4.ablation.results import (
     read_results,
 )
 from sr4.ablation.samples import forget_samples, write_halfway, write_inputs, write_samples
-from sr4.ablation.scores import forget_scores, key, read_score, score_of, write_score
+from sr4.ablation.scores import (
+    forget_scores,
+    key,
+    machine,
+    read_score,
+    score_of,
+    versions,
+    write_score,
+)
 from sr4.build import build_degradation
 from sr4.config import RunSettings
 from sr4.data.resized import ResizedSource
@@ -47,7 +51,6 @@ from sr4.errors import DataError
 from sr4.evaluation.evaluate import BicubicUpscaler, Upscaler, evaluate
 from sr4.evaluation.features import InceptionV3
 from sr4.evaluation.optional import require
-from sr4.machine.processors import processor
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.model.folder import find_model, read_config, weights_checksum
 from sr4.runtime.torch_backend import TorchNetwork
@@ -87,6 +90,7 @@ def ablate(
     val: Source | None = None,
     show: Source | None = None,
     out: Path,
+    join: Sequence[Path] = (),
     inception: InceptionV3 | None = None,
     on_progress: OnProgress | None = None,
 ) -> Results | None:
@@ -105,6 +109,8 @@ def ablate(
             them.
         show: pictures for the sample grids; the first of the test if None.
         out: the folder.
+        join: folders of ablations with the same pictures and settings, whose finished runs count
+            as done, so that several processes or machines share the work.
         inception: what FID and KID are computed with; None leaves them out. Systems that were
             scored without are scored again.
 
@@ -137,7 +143,7 @@ def ablate(
         try:
             with _interrupted_by_sigterm():
                 return _Ablation(
-                    plan, runs, data, test, val, show, out, inception, on_progress
+                    plan, runs, data, test, val, show, out, join, inception, on_progress
                 ).run()
         except KeyboardInterrupt:
             return None
@@ -172,6 +178,7 @@ class _Ablation:
     val: Source
     show: Source
     out: Path
+    join: Sequence[Path]
     inception: InceptionV3 | None
     on_progress: OnProgress | None
     rows: dict[tuple[str, int], Row] = field(default_factory=dict)  # by recipe and seed
@@ -189,6 +196,8 @@ class _Ablation:
         ]
         with writing(self.out):
             shown = write_inputs(self.out, self.show, bicubic)
+        for folder in self.join:
+            copy_samples(folder, self.out)
         results = None
         for name, seed, settings in self.runs:
             if (name, seed) not in self.rows:
@@ -229,11 +238,14 @@ class _Ablation:
                 source.read(index)
 
     def _found(self) -> dict[tuple[str, int], Row]:
-        """The runs that `results.json` holds, of which nothing else need be left."""
-        if not (self.out / RESULTS).is_file():
-            return {}
-        before = read_results(self.out)
-        self.rows = {(row.recipe, row.seed): row for row in (*before.rows, *before.repeats)}
+        """The runs that `results.json` holds, of which nothing else need be left, and those to be
+        joined with them.
+        """
+        before = [row for folder in self.join for row in joined_runs(folder, self.out)]
+        if (self.out / RESULTS).is_file():
+            own = read_results(self.out)
+            before += [*own.rows, *own.repeats]  # these last, as the ones that stay
+        self.rows = {(row.recipe, row.seed): row for row in before}
         found = dict(self.rows)
         for name, seed, settings in self.runs:
             row = found.get((name, seed))
@@ -382,15 +394,3 @@ class _Ablation:
 def _label(recipe: str, seed: int) -> str:
     """What the files of a run are called."""
     return f"{recipe}-seed-{seed}" if seed else recipe
-
-
-def versions() -> str:
-    """What computes here, in words."""
-    return f"sr4 {__version__}, torch {version('torch')}"
-
-
-def machine() -> str:
-    """The processor or accelerator that computes here, in words."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"{processor()} (cores: {os.cpu_count()}, threads: {torch.get_num_threads()})"

@@ -1,22 +1,27 @@
-"""The evaluations of an ablation that are done, each in a file of its own."""
+"""The evaluations of an ablation that are done, each in a file of its own, and what did them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 
+from sr4._version import __version__
 from sr4.ablation.differences import OF_PICTURES, OF_SETS
 from sr4.ablation.results import Score
 from sr4.config import explain
 from sr4.errors import reason
 from sr4.evaluation.report import Evaluation
 from sr4.files.whole import write_text
+from sr4.machine.processors import processor
 
 
 def key(settings: Mapping[str, Any], weights: str = "") -> str:
@@ -86,3 +91,15 @@ def forget_scores(folder: Path, name: str) -> None:
     for path in folder.glob("*.json"):
         if own.fullmatch(path.name):
             path.unlink()
+
+
+def versions() -> str:
+    """What computes here, in words."""
+    return f"sr4 {__version__}, torch {version('torch')}"
+
+
+def machine() -> str:
+    """The processor or accelerator that computes here, in words."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{processor()} (cores: {os.cpu_count()}, threads: {torch.get_num_threads()})"

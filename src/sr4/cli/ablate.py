@@ -112,6 +112,16 @@ def ablate(
             "several, the spread over them is part of all intervals.",
         ),
     ] = "1",
+    join: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="Another ablation's folder, of the same pictures and settings, whose finished "
+            "runs count as done: so several processes or machines share the work. May be given "
+            "several times.",
+            show_default=False,
+        ),
+    ] = None,
     inception: Inception = None,
     assignments: Annotated[
         list[str] | None,
@@ -168,6 +178,7 @@ def ablate(
             val=opened(val) if val else None,
             show=opened(show) if show else None,
             out=out,
+            join=join or (),
             inception=network,
             on_progress=tell,
         )
