@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -57,12 +58,12 @@ def consistency(result: Floats, low_res: Floats) -> float:
 
 
 class Counted(NoiseBox):
-    """A set that counts the projections onto it."""
+    """A set that notes the size of what is projected onto it, or onto parts of it."""
 
-    count = 0
+    sizes: ClassVar[list[int]] = []
 
     def project(self, y: Floats) -> Floats:
-        object.__setattr__(self, "count", self.count + 1)
+        self.sizes.append(y.size)
         found: Floats = super().project(y)
         return found
 
@@ -195,14 +196,31 @@ def test_a_blurred_picture_of_floats_becomes_as_sharp(blur: float, of_set: bool)
 
 
 def test_a_fit_ends_where_only_what_the_set_calls_nothing_is_left() -> None:
-    """Measured: 3 projections; 8 if pixels had to be as near as those of an exact picture."""
+    """Measured: 4 projections; 9 if pixels had to be as near as those of an exact picture."""
     low_res = photograph(64)
+    Counted.sizes.clear()
     allowed = Counted(low_res, 12 * LEVEL)
     start = np.clip(D.upsample(np.roll(low_res, 2, axis=2)), -1, 1)
     result = Constraint(D, allowed).fit(start.astype(np.float32))
-    assert allowed.count <= 4
+    assert len(Counted.sizes) <= 4
     off = allowed.rest(D(result))
     assert np.abs(off).max() < allowed.tolerance
+
+
+def test_rounds_go_on_only_where_something_is_left() -> None:
+    """Measured: in 42 projections, 3.9 times as many pixels as there are."""
+    low_res = np.full((3, 384, 320), 0.2, np.float32)
+    low_res[:, 190:196, 150:156] = np.where(np.indices((6, 6)).sum(axis=0) % 2, 1, -1)
+    Counted.sizes.clear()
+    allowed = Counted(low_res, 12 * LEVEL)
+    start = np.full((3, 4 * 384, 4 * 320), 0.1, np.float32)
+    result = Constraint(D, allowed)._alternated(start)
+    assert len(Counted.sizes) > 20
+    assert sum(Counted.sizes) < 6 * low_res.size
+    rest = np.abs(allowed.rest(D(result)))
+    assert rest.max() > 100 * allowed.tolerance
+    rest[:, 180:206, 140:166] = 0
+    assert rest.max() < allowed.tolerance
 
 
 @pytest.mark.parametrize("blur", [0.0, 2.0, 3.0])

@@ -179,7 +179,7 @@ def test_turned_pictures_have_turned_sets(orientation: int, subsampling: int) ->
     np.testing.assert_allclose(turned.project(turn(y)), turn(boxes.project(y)), atol=1e-9)
     start, stop = turned.around(9, 20)
     np.testing.assert_allclose(
-        turned.rows(start, stop).project(turn(y)[:, start:stop]),
+        turned.cut(slice(start, stop)).project(turn(y)[:, start:stop]),
         turn(boxes.project(y))[:, start:stop],
         atol=1e-9,
     )

@@ -100,17 +100,32 @@ def test_rows_of_whole_blocks_are_those_of_the_whole(name: str, rows: tuple[int,
     start, stop = one.around(*rows)
     assert start <= rows[0]
     assert stop >= rows[1]
-    got = one.rows(start, stop).project(y[:, start:stop])
+    got = one.cut(slice(start, stop)).project(y[:, start:stop])
     np.testing.assert_allclose(got, one.project(y)[:, start:stop], atol=1e-12)
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("columns", [(0, 9), (13, 30), (0, 48)])
+def test_parts_of_whole_blocks_are_those_of_the_whole(name: str, columns: tuple[int, int]) -> None:
+    one, y = SETS[name], noise(3, *SIZE)
+    rows, across = slice(*one.around(7, 20)), slice(*one.around(*columns, -1))
+    assert across.start <= columns[0]
+    assert across.stop >= columns[1]
+    got = one.cut(rows, across).project(y[:, rows, across])
+    np.testing.assert_allclose(got, one.project(y)[:, rows, across], atol=1e-12)
+    again = one.cut(rows).cut(slice(None), across)
+    np.testing.assert_array_equal(again.project(y[:, rows, across]), got)
 
 
 def test_rows_that_cut_blocks_leave_these_alone() -> None:
     one, y = jpeg_boxes(), noise(3, *SIZE)
-    got = one.rows(4, 20).project(y[:, 4:20])
+    got = one.cut(slice(4, 20)).project(y[:, 4:20])
     np.testing.assert_array_equal(got, y[:, 4:20])  # 16 rows to a unit: none is whole
-    got = one.rows(0, 20).project(y[:, :20])
+    got = one.cut(slice(0, 20)).project(y[:, :20])
     np.testing.assert_allclose(got[:, :16], one.project(y)[:, :16], atol=1e-12)
     np.testing.assert_array_equal(got[:, 16:], y[:, 16:20])
+    got = one.cut(slice(0, 32), slice(4, 20)).project(y[:, :, 4:20])
+    np.testing.assert_array_equal(got, y[:, :, 4:20])
 
 
 def test_the_dct_is_orthonormal_and_that_of_the_standard() -> None:
@@ -151,7 +166,11 @@ def test_a_padded_set_continues_with_given_pixels() -> None:
     np.testing.assert_array_equal(got[:, :, 48:], padded[:, :, 48:])
     for start, stop in ((0, 8), (24, 36), (33, 40)):
         np.testing.assert_array_equal(
-            one.rows(start, stop).project(y[:, start:stop]), got[:, start:stop]
+            one.cut(slice(start, stop)).project(y[:, start:stop]), got[:, start:stop]
+        )
+        np.testing.assert_array_equal(
+            one.cut(slice(20, 40), slice(start, stop + 12)).project(y[:, 20:, start : stop + 12]),
+            got[:, 20:, start : stop + 12],
         )
 
 

@@ -47,6 +47,7 @@ LAYERS = (
 # only these may import them at the top; elsewhere the import stands in the function that needs it.
 HEAVY = {
     "torch": (
+        "ablation/joining",
         "ablation/plan",  # by way of what it knows of trainings
         "ablation/run",
         "networks",

@@ -17,7 +17,7 @@ ELSEWHERE = {
     "batch/test_worker.py": "batch/events batch/record batch/stopping",
     "bench/test_benchmark.py": "bench/report bench/row",
     "cli/test_upscale.py": "batch/words cli/options cli/upscale_report",
-    "ablation/test_run.py": "ablation/plan ablation/scores cli/ablate",
+    "ablation/test_run.py": "ablation/joining ablation/plan ablation/scores cli/ablate",
     "features/test_others_folders.py": "cli/distill",
     "cli/test_models.py": "cli/export",
     "config/test_config.py": "config/base config/explain config/model config/names "

@@ -11,7 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import ValidationError
 
 from sr4._version import __version__
@@ -100,6 +99,8 @@ def versions() -> str:
 
 def machine() -> str:
     """The processor or accelerator that computes here, in words."""
+    import torch  # here, as tables and pages of what is scored do without
+
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"{processor()} (cores: {os.cpu_count()}, threads: {torch.get_num_threads()})"

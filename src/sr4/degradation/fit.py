@@ -1,10 +1,13 @@
-"""Pictures within limits, such as [-1, 1], that D maps onto low_res as closely as these let it."""
+"""Pictures within limits, such as [-1, 1], that D maps onto low_res, or into a set, as closely as
+these let it.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +15,14 @@ from numpy.typing import NDArray
 from sr4.degradation.protocols import Degrades, Floats, Place
 from sr4.machine.processors import for_each
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 # Rounds of projection and clipping: most of a photograph needs one, what is black or white up to
 # all of them. They end once D gives low_res back to a fraction of the rounding to 8 bits, which is
 # 4e-3.
 _ROUNDS = 20
-_CLOSE_ENOUGH = 2e-4
+CLOSE_ENOUGH = 2e-4
 _TILE = 112  # low-res pixels along the edge of what is done until it is close enough
 # Low-res pixels around a part that are done with it. What a pixel asks for falls off by half an
 # order of magnitude with each.
@@ -55,6 +61,65 @@ class Limits(NamedTuple):
 UNIT = Limits()
 
 
+class Wanted(Protocol):
+    """What D of a picture has to be: a set of pictures y (..., h, w), such as one alone."""
+
+    @property
+    def tolerance(self) -> float:
+        """How far each pixel of y may be from its projection where that is close enough."""
+        ...
+
+    def project(self, y: Any) -> Any:
+        """The nearest one to y that is wanted."""
+        ...
+
+    def cut(self, rows: slice, columns: slice) -> Self:
+        """What is wanted of some rows and columns."""
+        ...
+
+    def around(self, start: int, stop: int, axis: int) -> tuple[int, int]:
+        """The rows (axis -2) or columns (-1), at least those given, that are projected together."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Exactly:
+    """One picture (..., h, w) and no other."""
+
+    low_res: Floats
+
+    tolerance = CLOSE_ENOUGH
+
+    def project(self, y: Floats) -> Floats:
+        return self.low_res
+
+    def cut(self, rows: slice, columns: slice) -> _Exactly:
+        return _Exactly(self.low_res[..., rows, columns])
+
+    def around(self, start: int, stop: int, axis: int) -> tuple[int, int]:
+        return start, stop
+
+
+@dataclass(frozen=True)
+class _Each:
+    """What is wanted of each of several pictures (N, ..., h, w), all of one kind."""
+
+    wanted: Sequence[Wanted]
+
+    @property
+    def tolerance(self) -> float:
+        return self.wanted[0].tolerance
+
+    def project(self, y: Floats) -> Floats:
+        return np.stack([one.project(each) for one, each in zip(self.wanted, y, strict=True)])
+
+    def cut(self, rows: slice, columns: slice) -> _Each:
+        return _Each([one.cut(rows, columns) for one in self.wanted])
+
+    def around(self, start: int, stop: int, axis: int) -> tuple[int, int]:
+        return self.wanted[0].around(start, stop, axis)
+
+
 class _State(NamedTuple):
     """What a round begins with: a picture, what momentum makes of it, and D of both."""
 
@@ -77,10 +142,6 @@ class _State(NamedTuple):
 def fit(degradation: Degrades, pictures: Floats, low_res: Floats, limits: Limits = UNIT) -> Floats:
     """Pictures near the given ones, within limits, that D maps onto low_res.
 
-    Projection and clipping alternate with momentum (FISTA: Beck & Teboulle 2009, section 4);
-    without it, a black or white picture takes ten times the rounds. After a first round for all,
-    tiles that are still off go on, each alone with what surrounds it, and shrink to what is off.
-
     Args:
         degradation: D.
         pictures: (..., H, W); low_res: (..., h, w) in [-1, 1].
@@ -89,36 +150,64 @@ def fit(degradation: Degrades, pictures: Floats, low_res: Floats, limits: Limits
     Returns:
         (..., H, W), a new array.
     """
-    fitted = _round(degradation, pictures, low_res, limits)
-    size = low_res.shape[-2:]
+    planes, low = (x.reshape(-1, *x.shape[-2:]) for x in (pictures, low_res))
+    made = fit_to(degradation, planes, [_Exactly(one) for one in low], limits.of_planes())
+    return made.reshape(pictures.shape)
+
+
+def fit_to(
+    degradation: Degrades, pictures: Floats, wanted: Sequence[Wanted], limits: Limits = UNIT
+) -> Floats:
+    """Pictures near the given ones, within limits, that D maps to what is wanted.
+
+    Projection and clipping alternate with momentum (FISTA: Beck & Teboulle 2009, section 4);
+    without it, a black or white picture takes ten times the rounds. After a first round for all,
+    tiles that are still off go on, each alone with what surrounds it, and shrink to what is off.
+
+    Args:
+        degradation: D.
+        pictures: (N, ..., H, W).
+        wanted: of each of them.
+        limits: of the values.
+
+    Returns:
+        (N, ..., H, W), a new array.
+    """
+    every = _Each(wanted)
+    fitted = _round(degradation, pictures, every, limits)
+    seen = degradation(fitted)
+    size = seen.shape[-2:]
     if max(size) <= _TILE + 2 * (_MARGIN + degradation.reach):
         everywhere = slice(0, size[0]), slice(0, size[1])
-        begun = _begun(degradation, fitted)
-        made = _more_rounds(degradation, begun, low_res, limits, everywhere)
-        return made if made is fitted else _round(degradation, made, low_res, limits)
-    planes, low = (x.reshape(-1, *x.shape[-2:]) for x in (fitted, low_res))
-    off = np.abs(low - degradation(planes)) >= _CLOSE_ENOUGH
+        begun = _State(fitted, seen, fitted, seen)
+        made = _more_rounds(degradation, begun, every, limits, everywhere)
+        return made if made is fitted else _round(degradation, made, every, limits)
+    off = np.abs(every.project(seen) - seen) >= every.tolerance
+    off = np.any(off, axis=tuple(range(1, off.ndim - 2)))  # (N, h, w)
     if not off.any():
         return fitted
     found: list[tuple[int, Place, Floats]] = []
-    of_planes = limits.of_planes()
 
     def finish(tile: tuple[int, Place]) -> None:
-        plane, place = tile
-        outer = grown(place, _MARGIN + degradation.reach, size)
+        number, place = tile
+        outer = grown_to(wanted[number], place, _MARGIN + degradation.reach, size)
         part, taken = degradation.cut(*outer)
-        begun = _begun(part, planes[plane][taken])
-        felt = within(grown(place, _FELT, size), outer)
-        made = _more_rounds(part, begun, low[plane][outer], of_planes.at((plane, *taken)), felt)
-        found.append((plane, place, made[part.place(*within(place, outer))].copy()))
+        given = fitted[number][..., taken[0], taken[1]]
+        of_part = part(given)
+        begun = _State(given, of_part, given, of_part)
+        felt = within(grown_to(wanted[number], place, _FELT, size), outer)
+        around = limits.at((number, ..., *taken))
+        made = _more_rounds(part, begun, wanted[number].cut(*outer), around, felt)
+        rows, columns = part.place(*within(place, outer))
+        found.append((number, place, made[..., rows, columns].copy()))
 
-    share = min(size[0], _TILE) * min(size[1], _TILE) / low[0].size
-    pixels = int(planes[0].size * share)
-    for_each(finish, list(_tiles_off(off)), limits.rounds * pixels)
-    for plane, place, made in found:  # at the end: each has seen what is around it as it was
-        planes[plane][degradation.place(*place)] = made
+    share = min(size[0], _TILE) * min(size[1], _TILE) / math.prod(size)
+    for_each(finish, list(_tiles_off(off)), limits.rounds * int(fitted[0].size * share))
+    for number, place, made in found:  # at the end: each has seen what is around it as it was
+        rows, columns = degradation.place(*place)
+        fitted[number][..., rows, columns] = made
     # Neighbours end after different numbers of rounds: where they meet one more makes them fit.
-    return _round(degradation, fitted, low_res, limits)
+    return _round(degradation, fitted, every, limits)
 
 
 def spread(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
@@ -133,9 +222,10 @@ def spread(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
     return mask
 
 
-def _round(degradation: Degrades, pictures: Floats, low_res: Floats, limits: Limits) -> Floats:
+def _round(degradation: Degrades, pictures: Floats, wanted: Wanted, limits: Limits) -> Floats:
     """One projection, clipped."""
-    fitted: Floats = degradation.descent(low_res - degradation(pictures))
+    seen = degradation(pictures)
+    fitted: Floats = degradation.descent(wanted.project(seen) - seen)
     fitted += pictures
     limits.clip(fitted)
     return fitted
@@ -157,16 +247,10 @@ def _tiles_off(off: NDArray[np.bool_]) -> Iterator[tuple[int, Place]]:
                     yield int(plane), place
 
 
-def _begun(degradation: Degrades, fitted: Floats) -> _State:
-    """What the first round leaves."""
-    seen = degradation(fitted)
-    return _State(fitted, seen, fitted, seen)
-
-
 def _more_rounds(
     degradation: Degrades,
     state: _State,
-    low_res: Floats,
+    wanted: Wanted,
     limits: Limits,
     felt: Place,
     number: int = 1,
@@ -180,33 +264,39 @@ def _more_rounds(
         number: of rounds that were done.
     """
     for done in range(number, limits.rounds):
-        off = np.abs((low_res - state.seen)[..., felt[0], felt[1]]) >= _CLOSE_ENOUGH
+        rest = wanted.project(state.seen) - state.seen
+        off = np.abs(rest[..., felt[0], felt[1]]) >= wanted.tolerance
         if not off.any():
             break
         if done > number and done % _ROUNDS_TOGETHER == 0:
-            size = low_res.shape[-2:]
-            inner = grown(_around(off, felt), _FELT, size)
-            outer = grown(inner, _MARGIN - _FELT + degradation.reach, size)
+            size = state.seen.shape[-2:]
+            inner = grown_to(wanted, _around(off, felt), _FELT, size)
+            outer = grown_to(wanted, inner, _MARGIN - _FELT + degradation.reach, size)
             if _area(outer) <= _WORTH_IT * size[0] * size[1]:
                 part, taken = degradation.cut(*outer)
-                low = low_res[..., outer[0], outer[1]]
                 inside = within(inner, outer)
-                around = limits.at((..., *taken))
-                made = _more_rounds(part, state.cut(taken, outer), low, around, inside, done)
+                around, cut = limits.at((..., *taken)), wanted.cut(*outer)
+                made = _more_rounds(part, state.cut(taken, outer), cut, around, inside, done)
                 fitted: Floats = state.fitted.copy()
                 (top, left), (from_top, from_left) = degradation.place(*inner), part.place(*inside)
                 fitted[..., top, left] = made[..., from_top, from_left]
                 return fitted
-        state = _next_round(degradation, state, low_res, limits, done)
+        if state.seen_ahead is not state.seen:
+            rest = wanted.project(state.seen_ahead) - state.seen_ahead
+        state = _next_round(degradation, state, rest, limits, done)
     return state.fitted
 
 
 def _next_round(
-    degradation: Degrades, state: _State, low_res: Floats, limits: Limits, number: int
+    degradation: Degrades, state: _State, rest: Floats, limits: Limits, number: int
 ) -> _State:
-    """One projection, clipped, and the momentum after so many rounds."""
-    fitted, seen, ahead, seen_ahead = state
-    moved = degradation.descent(low_res - seen_ahead)
+    """One projection, clipped, and the momentum after so many rounds.
+
+    Args:
+        rest: by how much `seen_ahead` is to change.
+    """
+    fitted, seen, ahead, _ = state
+    moved = degradation.descent(rest)
     moved += ahead
     limits.clip(moved)
     seen_moved = degradation(moved)
@@ -236,6 +326,15 @@ def grown(place: Place, by: int, size: tuple[int, ...]) -> Place:
     rows, columns = (
         slice(max(0, part.start - by), min(length, part.stop + by))
         for part, length in zip(place, size, strict=True)
+    )
+    return rows, columns
+
+
+def grown_to(wanted: Wanted, place: Place, by: int, size: tuple[int, ...]) -> Place:
+    """A place with so many pixels around it, and those that are projected with them."""
+    rows, columns = (
+        slice(*wanted.around(part.start, part.stop, axis))
+        for part, axis in zip(grown(place, by, size), (-2, -1), strict=True)
     )
     return rows, columns
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from array_api_compat import device
 from numpy.typing import NDArray
 
 from sr4.degradation.arrays import array_namespace
-from sr4.evidence.sets import BLOCK, LEVEL, from_blocks, like, to_blocks, whole_blocks
+from sr4.evidence.sets import ALL, BLOCK, LEVEL, from_blocks, like, to_blocks, whole_blocks
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Array = Any
 Colour = Literal["ycc", "same"]
@@ -192,26 +195,40 @@ class JpegBoxes:
         """See `ConvexSet`."""
         return self._outside(y, 0.0)
 
-    def rows(self, start: int, stop: int) -> JpegBoxes:
-        """See `ConvexSet`. Nothing is known of blocks that have rows outside."""
-        unit, top = self._unit[0], self.offset[0]
-        first, last = (start + top) // unit, -(-(stop + top) // unit)
+    def cut(self, rows: slice, columns: slice = ALL) -> Self:
+        """See `ConvexSet`. Nothing is known of blocks that have pixels outside."""
+        found = self
+        for axis, part in enumerate((rows, columns)):
+            start, stop, _ = part.indices(self.size[axis])
+            if (start, stop) != (0, self.size[axis]):
+                found = found._cut_along(axis, start, stop)
+        return found
+
+    def _cut_along(self, axis: int, start: int, stop: int) -> Self:
+        """The set of some rows (axis 0) or columns (1)."""
+        unit, before, length = self._unit[axis], self.offset[axis], self.size[axis]
+        first, last = (start + before) // unit, -(-(stop + before) // unit)
         planes = []
         for plane in self.planes:
-            each = unit // plane.step[0] // BLOCK
-            cut = plane.cut(slice(first * each, last * each), slice(None))
-            slack = cut.slack.copy()
-            if start > 0 and (start + top) % unit:
+            each = unit // plane.step[axis] // BLOCK
+            place = [ALL, ALL]
+            place[axis] = slice(first * each, last * each)
+            cut = plane.cut(*place)
+            slack = np.moveaxis(cut.slack.copy(), axis, 0)
+            if start > 0 and (start + before) % unit:
                 slack[:each] = np.inf
-            if stop < self.size[0] and (stop + top) % unit:
+            if stop < length and (stop + before) % unit:
                 slack[-each:] = np.inf
-            planes.append(replace(cut, slack=slack))
-        offset = (start + top - first * unit, self.offset[1])
-        return replace(self, planes=tuple(planes), size=(stop - start, self.size[1]), offset=offset)
+            planes.append(replace(cut, slack=np.moveaxis(slack, 0, axis)))
+        size, offset = [*self.size], [*self.offset]
+        size[axis], offset[axis] = stop - start, start + before - first * unit
+        height, width = size
+        top, left = offset
+        return replace(self, planes=tuple(planes), size=(height, width), offset=(top, left))
 
-    def around(self, start: int, stop: int) -> tuple[int, int]:
+    def around(self, start: int, stop: int, axis: int = -2) -> tuple[int, int]:
         """See `ConvexSet`."""
-        return whole_blocks(start, stop, self._unit[0], self.size[0], self.offset[0])
+        return whole_blocks(start, stop, self._unit[axis], self.size[axis], self.offset[axis])
 
     def _outside(self, y: Array, margin: float) -> Array:
         """The difference between y and its projection."""

@@ -375,5 +375,5 @@ def _fits(raster: Raster, boxes: JpegBoxes) -> bool:
     """
     height = raster.size[1]
     start, stop = boxes.around(0, min(_ROWS_TO_CHECK, height))
-    rest = boxes.rows(start, stop).rest(raster.unit[:, start:stop])
+    rest = boxes.cut(slice(start, stop)).rest(raster.unit[:, start:stop])
     return bool(np.sqrt(np.mean(rest**2)) < _OTHER_PIXELS * LEVEL)

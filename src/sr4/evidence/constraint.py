@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr4.degradation.arrays import array_namespace
-from sr4.degradation.fit import grown, spread, within
+from sr4.degradation.fit import fit_to, grown_to, spread, within
 from sr4.degradation.protocols import Invertible, Place
 from sr4.evidence.sets import LEVEL, ConvexSet, PaddedSet, PixelBox
 
@@ -82,16 +82,13 @@ class Constraint:
 
     def _places(self, bounded: NDArray[np.bool_]) -> Iterator[Place]:
         """The rectangles that hold all low-res pixels with bounds (..., 1, h, w), and whose
-        surroundings do not overlap; of sets with blocks, whole rows.
+        surroundings do not overlap.
         """
         marked = np.any(bounded, axis=tuple(range(bounded.ndim - 2)))
         gap = 2 * self._margin
         for rows in _runs(np.any(marked, axis=1), gap):
-            if isinstance(self.allowed, PixelBox):
-                for columns in _runs(np.any(marked[rows], axis=0), gap):
-                    yield rows, columns
-            else:
-                yield rows, slice(0, marked.shape[1])
+            for columns in _runs(np.any(marked[rows], axis=0), gap):
+                yield rows, columns
 
     @property
     def _margin(self) -> int:
@@ -107,13 +104,10 @@ class Constraint:
             pictures, fitted: (..., C, H, W), as given and as alternating left them.
             bounded: (..., 1, h, w), the pixels whose multipliers have a bound.
         """
-        rows, columns = grown(place, self._margin, bounded.shape[-2:])
-        outer = slice(*self.allowed.around(rows.start, rows.stop)), columns
+        outer = grown_to(self.allowed, place, self._margin, bounded.shape[-2:])
         degradation, (top, left) = self.degradation.cut(*outer)
-        allowed = self.allowed.rows(outer[0].start, outer[0].stop)
-        if isinstance(allowed, PixelBox):
-            allowed = PixelBox(allowed.centre[..., columns], allowed.radius)
-        part, bounds = Constraint(degradation, allowed), bounded[..., outer[0], columns]
+        part = Constraint(degradation, self.allowed.cut(*outer))
+        bounds = bounded[..., outer[0], outer[1]]
         given, start = pictures[..., top, left], fitted[..., top, left]
         start = np.where(degradation.repeated(bounds), given, start)
         made = part._nearest(start, np.where(bounds, _BOUND, np.inf))
@@ -126,33 +120,11 @@ class Constraint:
         return inside, found
 
     def _alternated(self, pictures: Floats) -> Floats:
-        """Projection and clipping in turn, with momentum (FISTA: Beck & Teboulle 2009, section 4);
-        without it, a black or white picture takes ten times the rounds.
-        """
+        """Projection and clipping in turn; see `sr4.degradation.fit.fit_to`."""
         degradation, allowed = self.degradation, self.allowed
-        # Rounds with the inverse of a blur, which `Degradation.fit` takes, would grow apart.
-        if isinstance(allowed, PixelBox) and allowed.radius == 0 == degradation.reach:
+        if isinstance(allowed, PixelBox) and allowed.radius == 0:  # each channel for itself
             return degradation.fit(pictures, np.asarray(allowed.centre, pictures.dtype))
-        moved: Floats
-        fitted = ahead = pictures
-        seen = seen_ahead = degradation(pictures)
-        wanted = allowed.project(seen)
-        for number in range(_ROUNDS):
-            moved = degradation.descent(wanted - seen_ahead)
-            moved += ahead
-            np.clip(moved, -1.0, 1.0, out=moved)
-            seen_moved = degradation(moved)
-            wanted = allowed.project(seen_moved)
-            if np.abs(wanted - seen_moved).max() < allowed.tolerance:
-                return moved
-            momentum = np.float32(number / (number + 3))
-            ahead = moved - fitted
-            ahead *= momentum
-            ahead += moved
-            seen_ahead = seen_moved + momentum * (seen_moved - seen)  # D is linear
-            fitted, seen = moved, seen_moved
-            if number:  # the first has no momentum
-                wanted = allowed.project(seen_ahead)
+        fitted: Floats = fit_to(degradation, pictures[None], [allowed])[0]
         return fitted
 
     def _nearest(self, start: Floats, bound: Floats) -> Floats:
@@ -206,7 +178,7 @@ class Constraint:
     def rows(self, start: int, stop: int) -> Constraint:
         """The constraint of some low-res rows, as if the picture had no others."""
         degradation, _ = self.degradation.cut(slice(start, stop))
-        return Constraint(degradation, self.allowed.rows(start, stop))
+        return Constraint(degradation, self.allowed.cut(slice(start, stop)))
 
 
 def _runs(marked: NDArray[np.bool_], gap: int) -> Iterator[slice]:

@@ -1,42 +1,44 @@
 """Convex sets that D x may lie in, for pictures as arrays (..., C, h, w) in [-1, 1].
 
 All take NumPy arrays and torch tensors. Each set belongs to one picture and can be cut to some of
-its rows, as large pictures are made in bands.
+its rows and columns, as large pictures are made in parts.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from array_api_compat import device
 from numpy.typing import NDArray
 
 from sr4.degradation.arrays import array_namespace
+from sr4.degradation.fit import CLOSE_ENOUGH, Wanted
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Array = Any
 Floats = NDArray[np.float32]
 
+ALL = slice(None)
 BLOCK = 8  # edge of the blocks that JPEG transforms, in samples
 LEVEL = 1 / 127.5
 """One of 255 levels, on the [-1, 1] scale."""
 
 
-_CLOSE_ENOUGH = 2e-4  # what is nothing beside the rounding to 8 bits, 4e-3
 _SHARE = 1 / 8  # of a radius: what is little beside it, up to half a level
 
 
-class ConvexSet(Protocol):
-    """A closed convex set of pictures of one size."""
+class ConvexSet(Wanted, Protocol):
+    """A closed convex set of pictures of one size.
 
-    @property
-    def tolerance(self) -> float:
-        """How far each pixel may be from the projection of a picture that counts as one of the set,
-        on the [-1, 1] scale: rounds that bring pictures into the set end there.
-        """
-        ...
+    Attributes:
+        tolerance: how far each pixel may be from the projection of a picture that counts as one of
+            the set, on the [-1, 1] scale: rounds that bring pictures into the set end there.
+    """
 
     def project(self, y: Array) -> Array:
         """The nearest picture of the set to each of y (..., C, h, w), same shape."""
@@ -48,12 +50,14 @@ class ConvexSet(Protocol):
         """
         ...
 
-    def rows(self, start: int, stop: int) -> ConvexSet:
-        """The set of the rows from start up to stop."""
+    def cut(self, rows: slice, columns: slice = ALL) -> Self:
+        """The set of some rows and columns."""
         ...
 
-    def around(self, start: int, stop: int) -> tuple[int, int]:
-        """The rows, at least those given, that a projection has to see together."""
+    def around(self, start: int, stop: int, axis: int = -2) -> tuple[int, int]:
+        """The rows, at least those given, that a projection has to see together, or of the axis -1
+        the columns.
+        """
         ...
 
 
@@ -70,11 +74,11 @@ class Everything:
         """See `ConvexSet`."""
         return array_namespace(y).zeros_like(y)
 
-    def rows(self, start: int, stop: int) -> Everything:
+    def cut(self, rows: slice, columns: slice = ALL) -> Self:
         """See `ConvexSet`."""
         return self
 
-    def around(self, start: int, stop: int) -> tuple[int, int]:
+    def around(self, start: int, stop: int, axis: int = -2) -> tuple[int, int]:
         """See `ConvexSet`."""
         return start, stop
 
@@ -107,11 +111,11 @@ class PixelBox:
         """The difference to the pixels themselves."""
         return y - like(self.centre, y)
 
-    def rows(self, start: int, stop: int) -> PixelBox:
+    def cut(self, rows: slice, columns: slice = ALL) -> Self:
         """See `ConvexSet`."""
-        return PixelBox(self.centre[..., start:stop, :], self.radius)
+        return replace(self, centre=self.centre[..., rows, columns])
 
-    def around(self, start: int, stop: int) -> tuple[int, int]:
+    def around(self, start: int, stop: int, axis: int = -2) -> tuple[int, int]:
         """See `ConvexSet`."""
         return start, stop
 
@@ -151,13 +155,13 @@ class NoiseBox:
         outside = coefficients - xp.clip(coefficients, -self.radius, self.radius)
         return from_blocks(outside)[..., :height, :width]
 
-    def rows(self, start: int, stop: int) -> NoiseBox:
-        """See `ConvexSet`. Blocks begin at the first row."""
-        return NoiseBox(self.centre[:, start:stop], self.radius)
+    def cut(self, rows: slice, columns: slice = ALL) -> Self:
+        """See `ConvexSet`. Blocks begin at the first row and column."""
+        return replace(self, centre=self.centre[..., rows, columns])
 
-    def around(self, start: int, stop: int) -> tuple[int, int]:
+    def around(self, start: int, stop: int, axis: int = -2) -> tuple[int, int]:
         """See `ConvexSet`."""
-        return whole_blocks(start, stop, BLOCK, self.centre.shape[1])
+        return whole_blocks(start, stop, BLOCK, self.centre.shape[axis])
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,7 @@ class PaddedSet:
         """See `ConvexSet`."""
         xp, (height, width) = array_namespace(y), self.size
         edge = xp.zeros_like(y) + like(self.padded, y)
-        if height == 0:
+        if not height or not width:
             return edge
         inside = self.inner.project(y[..., :height, :width])
         above = xp.concat([inside, edge[..., :height, width:]], axis=-1)
@@ -193,25 +197,32 @@ class PaddedSet:
         """See `ConvexSet`."""
         return y - self.project(y)
 
-    def rows(self, start: int, stop: int) -> PaddedSet:
+    def cut(self, rows: slice, columns: slice = ALL) -> Self:
         """See `ConvexSet`."""
-        height, width = self.size
-        inside = min(stop, height)
-        inner = self.inner.rows(start, inside) if start < inside else self.inner
-        return PaddedSet(inner, (max(0, inside - start), width), self.padded[:, start:stop])
+        inside = [
+            slice(start, max(start, min(stop, length)))
+            for (start, stop, _), length in zip(
+                (rows.indices(self.padded.shape[-2]), columns.indices(self.padded.shape[-1])),
+                self.size,
+                strict=True,
+            )
+        ]
+        size = inside[0].stop - inside[0].start, inside[1].stop - inside[1].start
+        inner = self.inner.cut(*inside) if all(size) else self.inner
+        return replace(self, inner=inner, size=size, padded=self.padded[..., rows, columns])
 
-    def around(self, start: int, stop: int) -> tuple[int, int]:
+    def around(self, start: int, stop: int, axis: int = -2) -> tuple[int, int]:
         """See `ConvexSet`."""
-        height = self.size[0]
-        if start >= height:
+        length = self.size[axis]
+        if start >= length:
             return start, stop
-        top, bottom = self.inner.around(start, min(stop, height))
-        return min(top, start), max(bottom, stop)
+        first, last = self.inner.around(start, min(stop, length), axis)
+        return min(first, start), max(last, stop)
 
 
 def _tolerance(radius: float) -> float:
     """That of a set of what lies so far from something at most."""
-    return min(0.5 * LEVEL, max(_CLOSE_ENOUGH, _SHARE * radius))
+    return min(0.5 * LEVEL, max(CLOSE_ENOUGH, _SHARE * radius))
 
 
 def like(array: NDArray[Any], y: Array) -> Array:
@@ -223,7 +234,7 @@ def whole_blocks(
     start: int, stop: int, block: int, length: int, offset: int = 0
 ) -> tuple[int, int]:
     """The rows of all blocks that some rows have a part in, of `length` rows; `offset` rows of the
-    first block lie above the picture.
+    first block lie above the picture. Or columns likewise.
     """
     first = (start + offset) // block * block - offset
     last = -(-(stop + offset) // block) * block - offset

@@ -272,7 +272,7 @@ def _consistency(
             # Rounding to 8 bits is 30,000 times as coarse as float32.
             kind = np.float32 if pixels.dtype == np.uint8 else np.float64
             seen = result.span.exact_unit(of_rows(pixels.astype(kind, order="C")))
-        rest = measured.rows(top, bottom).rest(seen.astype(np.float64))
+        rest = measured.cut(slice(top, bottom)).rest(seen.astype(np.float64))
         if of_alpha:
             rest = rest * share_of(given, slice(top, bottom))
         rest = rest[:, start - top : stop - top]

@@ -97,7 +97,7 @@ def reveal(
         unit = np.ascontiguousarray(np.moveaxis(span.unit(colours), 2, 0))
         share, shown = share_of(result, rows), given.shown[:, low]
         seen, light = _seen(part, unit, share, shown)
-        wanted = allowed.rows(top, bottom).project(seen + shown - given.unit[:, low])
+        wanted = allowed.cut(low).project(seen + shown - given.unit[:, low])
         rest = (wanted - seen) * light
         rest -= np.clip(rest, -rounding, rounding)
         if rest.any():
