@@ -28,6 +28,7 @@ _FIELDS = {
     "samples": ("2", "0", "17", "1e3"),
     "scale": ("2", "1e308", "nan", "0.5"),
     "format": ("jpg", "webp", "tif", "gif", "avif", "npy", "jp2", "bmp", "exe", "../a"),
+    "quality": ("1", "100", "0", "x", "1e2"),
     "evidence": ("exact", "jpeg", "noise", "none", "x"),
     "steps": ("1", "2", "0", "1,2"),
     "uncertainty": ("true", "maybe"),

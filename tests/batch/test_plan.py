@@ -346,3 +346,24 @@ def test_tags_that_no_name_can_have(tag: str) -> None:
         plan_pictures(["a.png"], "out", tag=tag)
     with pytest.raises(UsageError, match="expected one of both"):
         plan_pictures(["a.png"], "out.png", tag="_x4")
+
+
+def test_a_quality_is_for_the_files_whose_format_has_one() -> None:
+    def qualities(*inputs: str, out: str = "out", **options: Any) -> dict[str, int | None]:
+        pictures, *_ = plan_pictures(inputs, out, quality=80, **options)
+        return {one.output.name: one.quality for one in pictures}
+
+    assert qualities("a.png", "b.jpg", suffix=".webp") == {"a.webp": 80, "b.webp": 80}
+    assert qualities("a.png", out="x.avif") == {"x.avif": 80}
+    assert qualities("a.png", "b.jpg", suffix="same") == {"a.png": None, "b.jpg": 80}
+    (picture,) = plan_pictures(["b.jpg"], "x.jpg", samples=1, uncertainty=True, quality=80).pictures
+    said = {path.name: picture.quality_of(path) for path in picture.outputs}
+    assert said == {"x.jpg": 80, "x_1.jpg": 80, "x_uncertainty.png": None}
+
+
+@pytest.mark.parametrize("options", [{}, {"suffix": ".tif"}, {"suffix": "same"}])
+def test_a_quality_that_no_result_has_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=r"got quality 80 for results in \.(png|tif), which"):
+        plan_pictures(["a.png"], "out", quality=80, **options)
+    with pytest.raises(UsageError, match="got quality 101; expected a whole number from 1"):
+        plan_pictures(["a.png"], "out", quality=101, **options)

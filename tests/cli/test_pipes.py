@@ -81,6 +81,15 @@ def test_the_format_is_chosen_by_name(pipe: Pipe, face: Path) -> None:
     assert pipe(face.read_bytes(), "-", "-o", "-", "--format", "same").code == 2
 
 
+def test_the_quality_of_what_goes_to_stdout(pipe: Pipe, face: Path) -> None:
+    data, words = face.read_bytes(), ("-o", "-", "--format", "jpg")
+    fine, coarse = pipe(data, "-", *words), pipe(data, "-", *words, "--quality", 20)
+    assert len(coarse.out) < len(fine.out)
+    assert pipe(b"", face, *words, "--quality", 20).out == coarse.out
+    refused = pipe(data, "-", "-o", "-", "--quality", 20)
+    assert (refused.code, refused.out, len(refused.err)) == (2, b"", 1)
+
+
 def test_a_picture_from_a_pipe_into_a_file(pipe: Pipe, face: Path) -> None:
     data = face.read_bytes()
     done = pipe(data, "-", "-o", "large.png", "--samples", 2, "--json")

@@ -10,6 +10,7 @@ import re
 import signal
 import struct
 import sys
+import tarfile
 import threading
 import time
 import zlib
@@ -35,6 +36,7 @@ from sr4.cli.upscale import upscale
 from sr4.cli.upscale_report import Report
 from sr4.degradation import Degradation
 from sr4.errors import PictureError
+from sr4.evidence.jpeg import quality_of
 from sr4.files import unfinished
 from sr4.model.folder import DEFAULT_MODEL, read_config
 from sr4.pictures import Picture, read_picture, read_provenance
@@ -978,3 +980,84 @@ def test_the_model_goes_by_what_the_picture_shows(
     assert (again.code, again.err) == (0, "sr4: 3 pictures were done before, in the same way\n")
     again = run("upscale", tmp_path / "in/photo.png", "-o", tmp_path / "out", "--json")
     assert (again.json["model"], again.json["backend"]) == ("photo-x4", None)
+
+
+# Quality
+
+
+def test_a_quality_reaches_every_file_but_the_map(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    def tables(name: str) -> int:
+        with Image.open(tmp_path / name) as image:
+            return quality_of([np.reshape(one, (8, 8)) for one in image.quantization.values()])
+
+    words = ["upscale", face, "--model", tiny_model, "--samples", 2, "--uncertainty"]
+    done = run(*words, "-o", tmp_path / "x.jpg", "--quality", 30)
+    assert done.code == 0
+    assert [tables(f"x{end}.jpg") for end in ("", "_1", "_2")] == [30, 30, 30]
+    assert (tmp_path / "x_uncertainty.png").is_file()
+    assert run(*words, "-o", tmp_path / "y.jpg").code == 0
+    assert tables("y.jpg") == 95
+    assert (tmp_path / "x.jpg").stat().st_size < (tmp_path / "y.jpg").stat().st_size
+
+
+def test_the_quality_of_a_folder_and_of_a_tar(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "in"
+    place.mkdir()
+    for suffix in (".jpg", ".png"):
+        Image.open(face).save(place / f"a{suffix}")
+    with tarfile.open(tmp_path / "in.tar", "w") as tar:
+        tar.add(place, arcname=".")
+    words = ["--model", tiny_model, "--steps", 1, "--quality", 40, "--format", "same"]
+    for source in ("in", "in.tar"):
+        out = tmp_path / f"of-{source}"
+        assert run("upscale", tmp_path / source, "-o", out, *words).code == 0
+        said = {name: (read_provenance(out / name) or {}).get("quality") for name in files(out)}
+        assert said == {"a.jpg": 40, "a.png": None}
+
+
+def test_a_webp_with_a_quality_is_lossy(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    words = ["upscale", face, "--model", tiny_model, "-o"]
+    assert run(*words, tmp_path / "a.webp").code == 0
+    done = run(*words, tmp_path / "b.webp", "--quality", 100)
+    assert " before the loss of .webp," in done.out
+    assert (pixels(tmp_path / "a.webp") != pixels(tmp_path / "b.webp")).any()
+
+
+def test_another_quality_is_another_result(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    words = ["upscale", face, "-o", tmp_path / "x.jpg", "--model", tiny_model, "--quality"]
+    assert run(*words, 80).code == 0
+    before = (tmp_path / "x.jpg").read_bytes()
+    assert run(*words, 80).err == "sr4: 1 picture was done before, in the same way\n"
+    for other in ([*words, 60], words[:-1]):
+        done = run(*other)
+        assert (done.code, "exists already" in done.errors[0]) == (1, True)
+    assert (tmp_path / "x.jpg").read_bytes() == before
+    assert run(*words, 60, "--overwrite").code == 0
+    assert (tmp_path / "x.jpg").stat().st_size < len(before)
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--quality", "0"], "--quality"),
+        (["--quality", "101"], "--quality"),
+        (["--quality", "good"], "'good'"),
+        (["--quality", "80"], "got quality 80 for results in .png, which has none; expected one"),
+        (["--quality", "80", "--format", "tif"], "for results in .tif"),
+    ],
+)
+def test_impossible_qualities_are_wrong_usage(
+    run: Run, face: Path, tiny_model: Path, tmp_path: Path, words: list[str], part: str
+) -> None:
+    done = run("upscale", face, "-o", tmp_path / "out", "--model", tiny_model, *words)
+    assert (done.code, len(done.errors)) == (2, 1)
+    assert part in done.errors[0]
+    assert not (tmp_path / "out").exists()

@@ -13,7 +13,7 @@ import pytest
 from sr4.batch import in_work
 from sr4.batch.events import Advanced, Done, Event, Failed, Planned, Skipped
 from sr4.batch.options import UpscaleOptions
-from sr4.batch.plan import PlannedPicture
+from sr4.batch.plan import PlannedPicture, plan_pictures
 from sr4.cluster import worker
 from sr4.cluster.worker import Chunk, Order, Told, Worker, gathered, order_of
 from sr4.machine.processors import available_cpus
@@ -33,6 +33,19 @@ def told(order: Order, *pictures: PlannedPicture) -> list[Told]:
 
 def events(order: Order, *pictures: PlannedPicture) -> list[Event]:
     return [event for message in told(order, *pictures) for event in message.events]
+
+
+def test_results_have_the_quality_that_was_planned(
+    order: Order, folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    words: dict[str, Any] = {"suffix": ".jpg", "made": None}
+    (fine,) = plan_pictures([str(folder(a=(8, 8)))], tmp_path / "fine", **words).pictures
+    (small,) = plan_pictures([str(fine.source)], tmp_path / "small", quality=20, **words).pictures
+    assert [type(one) for one in events(order, fine, small)][-2:] == [Done, Done]
+    assert small.output.stat().st_size < fine.output.stat().st_size
+    assert any(isinstance(one, Skipped) for one in events(order, small))
+    (failed,) = events(order, replace(small, quality=30))
+    assert isinstance(failed, Failed)
 
 
 @pytest.mark.parametrize(

@@ -334,6 +334,8 @@ FIELDS = [
     ({"consistency": "maybe"}, "expected true or false"),
     ({"format": "../png"}, "got results in the format"),
     ({"format": "same"}, "has no name"),
+    ({"format": "jpg", "quality": "0"}, "got quality 0; expected a whole number from 1"),
+    ({"quality": "80"}, "got quality 80 for results in .png, which has none"),
     ({"model": "/etc/passwd"}, "unknown model '/etc/passwd'"),
     ({"model": "sr4-fast"}, "unknown model 'sr4-fast'"),
     ({"sede": "1"}, "did you mean 'seed'?"),

@@ -13,8 +13,17 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, features
 
-from sr4.errors import PictureError
-from sr4.pictures import Metadata, Picture, losses, read_picture, read_size, write_picture
+from sr4.errors import PictureError, UsageError
+from sr4.evidence.jpeg import standard_tables
+from sr4.pictures import (
+    Metadata,
+    Picture,
+    encode_picture,
+    losses,
+    read_picture,
+    read_size,
+    write_picture,
+)
 from sr4.pictures.raster import Raster, checked, from_array, from_pil
 
 SHADES = [Image.new("RGB", (8, 6), (60 * number, 0, 90)) for number in range(3)]
@@ -209,3 +218,71 @@ def test_the_ends_of_a_type_come_back(dtype: Any) -> None:
     np.testing.assert_array_equal(flat.span.pixels(np.array([-1.0, 0.0, 1.0])), limits.max)
     shown = np.asarray(raster.to_pil())
     assert shown[0, 1] > shown[0, 0]
+
+
+NOISE = Picture((from_pil(Image.effect_noise((64, 48), 40).convert("RGB")),))
+QUALITIES = (100, 95, 50, 10, 1)
+
+
+def at_quality(suffix: str, quality: int | None) -> bytes:
+    return encode_picture(NOISE, Path(f"a{suffix}"), quality=quality)
+
+
+@pytest.mark.parametrize("quality", [*QUALITIES, np.int64(75), None])
+def test_the_tables_of_a_jpeg_are_those_of_its_quality(quality: int | None) -> None:
+    with Image.open(io.BytesIO(at_quality(".jpg", quality))) as image:
+        found = dict(image.quantization)
+        assert {layer[1:3] for layer in image.layer} == {(1, 1)}
+    for number, table in enumerate(standard_tables(quality or 95)):
+        np.testing.assert_array_equal(np.reshape(found[number], (8, 8)), table)
+    if quality == 50:
+        assert found[0][:8] == [16, 11, 10, 16, 24, 40, 51, 61]  # ITU-T T.81, table K.1
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".webp", ".avif"])
+def test_the_lower_the_quality_the_smaller_the_file_and_the_further_off(suffix: str) -> None:
+    if suffix == ".avif" and not features.check("avif"):
+        pytest.skip("this Pillow writes no AVIF")
+    encoded = [at_quality(suffix, quality) for quality in QUALITIES]
+    sizes, errors = list(map(len, encoded)), []
+    for data in encoded:
+        pixels = read_picture(data).frames[0].pixels.astype(float)
+        errors.append(np.abs(pixels - NOISE.frames[0].pixels).mean())
+    assert sizes == sorted(sizes, reverse=True)
+    assert errors == sorted(errors)
+    assert sizes[-1] < sizes[1] / 4
+    if suffix == ".webp":
+        assert errors[0] > 0  # the best quality is lossy too, and none is lossless
+        (plain,) = read_picture(at_quality(suffix, None)).frames
+        np.testing.assert_array_equal(plain.pixels, NOISE.frames[0].pixels)
+    else:
+        assert encoded[1] == at_quality(suffix, None)
+
+
+def test_every_frame_of_a_lossy_webp() -> None:
+    """With its transparency, which stays as it is."""
+    seen = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
+    frames = tuple(checked(np.asarray(shade), "rgb", seen) for shade in SHADES)
+    data = encode_picture(Picture(frames, durations=(50, 50, 50)), Path("a.webp"), quality=30)
+    found = read_picture(data).frames
+    assert len(found) == 3
+    np.testing.assert_array_equal(found[1].alpha, seen)
+
+
+@pytest.mark.parametrize("quality", [0, 101, -1, 80.0, "80", True])
+def test_what_is_no_quality(quality: Any) -> None:
+    with pytest.raises(
+        UsageError, match=r"^got quality .*; expected a whole number from 1, .* 100$"
+    ):
+        at_quality(".jpg", quality)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".gif", ".bmp", ".npy", ".jp2"])
+def test_formats_without_qualities(tmp_path: Path, suffix: str) -> None:
+    if suffix == ".jp2" and not features.check("jpg_2000"):
+        pytest.skip("this Pillow writes no JPEG 2000")
+    with pytest.raises(
+        UsageError, match=rf"results in \{suffix}, .* expected one of \.jpg, \.jpeg"
+    ):
+        write_picture(NOISE, tmp_path / f"a{suffix}", quality=80)
+    assert not list(tmp_path.iterdir())

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from starlette.responses import Response
 
 from sr4.batch.events import Done
 from sr4.batch.options import read_stages
+from sr4.evidence.jpeg import quality_of
 from sr4.serve.answers import file_of, picture
 from sr4.serve.limits import Limits
 from sr4.serve.models import Models
@@ -51,6 +55,19 @@ def test_the_settings_make_the_same_file(tiny_exported: Path, wanted: str, found
     again = answer(tiny_exported, **settings)
     assert again.body == first.body
     assert again.headers == first.headers
+
+
+def test_the_settings_hold_the_quality(tiny_exported: Path) -> None:
+    plain = answer(tiny_exported, format="jpg")
+    first = answer(tiny_exported, format="jpg", quality=30, samples=2)
+    settings = json.loads(first.headers["SR4-Settings"])
+    assert settings["quality"] == 30
+    assert answer(tiny_exported, **settings).body == first.body
+    assert len(first.body) < len(plain.body)
+    assert "quality" not in json.loads(plain.headers["SR4-Settings"])
+    with Image.open(io.BytesIO(first.body)) as image:
+        tables = [np.reshape(one, (8, 8)) for one in image.quantization.values()]
+    assert quality_of(tables) == 30
 
 
 def test_the_settings_hold_what_was_left_to_the_model(tiny_exported: Path) -> None:

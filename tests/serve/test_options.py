@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,24 @@ def test_fields_are_options_of_the_command_line(models: Models) -> None:
     assert options.detail is None
     assert (wish.samples, wish.uncertainty, wish.suffix) == (2, True, ".jpg")
     assert read_wish({"mean": "true"}, models, Limits()).options.samples == 8
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"format": "jpg", "quality": "0"}, "got quality 0; expected a whole number from 1"),
+        ({"format": "jpg", "quality": "101"}, "got quality 101"),
+        ({"format": "jpg", "quality": "good"}, "got quality 'good'"),
+        ({"quality": "80"}, "got quality 80 for results in .png, which has none"),
+    ],
+)
+def test_impossible_qualities_are_refused(
+    models: Models, fields: dict[str, str], line: str
+) -> None:
+    assert ticket(models, encoded(), format="webp", quality="80").planned.quality == 80
+    assert ticket(models, encoded(), format="png", quality="").planned.quality is None
+    with pytest.raises(UsageError, match=f"^{re.escape(line)}"):
+        ticket(models, encoded(), **fields)
 
 
 def test_the_description_has_all_fields() -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 import sr4
 from sr4.diffusion.samplers import Step
-from sr4.errors import PictureError
+from sr4.errors import PictureError, UsageError
 from sr4.pictures import read_picture, read_provenance
 from sr4.pictures.raster import Raster
 from sr4.upscaling.notebook import consistency_in_words
@@ -140,6 +140,21 @@ def test_saving_says_what_a_format_loses(model: Pipeline, tmp_path: Path) -> Non
     with pytest.warns(UserWarning, match="holds no transparency"):
         result.save(tmp_path / "large.jpg")
     assert read_picture(tmp_path / "large.jpg").frames[0].size == (48, 32)
+
+
+def test_a_result_is_saved_with_a_quality(model: Pipeline, tmp_path: Path) -> None:
+    result = model.upscale(smooth())
+    sizes = []
+    for quality in (None, 60, 20):
+        path = tmp_path / f"{quality}.jpg"
+        result.save(path, quality=quality)
+        assert (read_provenance(path) or {}).get("quality") == quality
+        sizes.append(path.stat().st_size)
+    assert sizes == sorted(sizes, reverse=True)
+    for name, wrong in (("a.png", 60), ("a.jpg", 0), ("a.jpg", 60.5)):
+        with pytest.raises(UsageError, match=f"got quality {wrong}"):
+            result.save(tmp_path / name, quality=wrong)  # type: ignore[arg-type]
+        assert not (tmp_path / name).exists()
 
 
 @pytest.mark.parametrize("path", [None, 3, "large", "nowhere/large.png"])

@@ -234,7 +234,8 @@ def write(one: InWork, *, overwrite: bool) -> tuple[Mapping[str, bytes], tuple[s
             one.unfinished.remove()
     else:
         for path, picture in outputs.items():
-            files[str(path)] = encode_picture(picture, path, one.provenance[path])
+            said, quality = one.provenance[path], planned.quality_of(path)
+            files[str(path)] = encode_picture(picture, path, said, quality)
     result = outputs[planned.output]
     return files, (*result.notes, *losses(result, planned.output))
 
@@ -264,8 +265,13 @@ def _write_files(one: InWork, outputs: Mapping[Path, Picture], *, overwrite: boo
     with kept(wanted if len(wanted) > 1 else ()) as before:  # a single one is all or none by itself
         try:
             for path, picture in wanted.items():
-                said = one.provenance[path]
-                write_picture(picture, path, provenance=said, overwrite=overwrite)
+                write_picture(
+                    picture,
+                    path,
+                    provenance=one.provenance[path],
+                    quality=one.planned.quality_of(path),
+                    overwrite=overwrite,
+                )
                 written.append(path)
         except Exception:
             for path in written:

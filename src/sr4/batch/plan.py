@@ -23,7 +23,7 @@ from sr4.batch.inputs import (
 from sr4.batch.outputs import Desk
 from sr4.batch.provenance import is_result
 from sr4.errors import PictureError, SR4Error, UsageError
-from sr4.pictures import natural_suffix, read_size
+from sr4.pictures import check_quality, has_quality, natural_suffix, read_size
 from sr4.pictures.finding import counted
 
 DEFAULT_OUT = Path("upscaled")
@@ -57,6 +57,8 @@ class PlannedPicture:
         data: the bytes of a picture in memory.
         packed: of a picture in a tar, where they are.
         to_files: whether results are written; else they stay in memory.
+        quality: from 1 to 100, that result and samples are written with; None for what their format
+            does by itself, or where it has none.
     """
 
     source: Path
@@ -68,6 +70,7 @@ class PlannedPicture:
     data: bytes | None = field(default=None, repr=False)
     packed: Packed | None = None
     to_files: bool = True
+    quality: int | None = None
 
     @property
     def content(self) -> Path | bytes:
@@ -90,6 +93,10 @@ class PlannedPicture:
         """The files made of the picture, the result last: where that is, the others are too."""
         extra = () if self.uncertainty is None else (self.uncertainty,)
         return (*self.samples, *extra, self.output)
+
+    def quality_of(self, output: Path) -> int | None:
+        """The quality of one of its outputs: maps lose nothing."""
+        return None if output == self.uncertainty else self.quality
 
     @property
     def is_done(self) -> bool:
@@ -142,6 +149,7 @@ def plan_pictures(
     overwrite: bool = False,
     suffix: str | None = None,
     tag: str = "",
+    quality: int | None = None,
     data: bytes | None = None,
     made: Made | None = lambda picture: (),
 ) -> Plan:
@@ -158,6 +166,8 @@ def plan_pictures(
         suffix: of the results, "same" being that of each picture. By default PNG, which holds
             grey, RGB and transparency of 8 and 16 bits, or what else holds the picture's pixels.
         tag: what the names of results have at their end, before the suffix, such as "_x4".
+        quality: of results, from 1 to 100; those whose format has none are written without it, if
+            others have one.
         data: the bytes of a picture in memory, which the only input then names.
         made: says which existing outputs of a picture an earlier call has made in the same way;
             raises PictureError for one that cannot be read. None leaves what exists to whoever
@@ -166,7 +176,7 @@ def plan_pictures(
     Raises:
         UsageError: `out` is empty, an address or unreachable; or a file name, and there are
             several pictures, a tag, or the suffix is one that cannot be written; or no such suffix
-            can, or no name can have the tag.
+            can, or no name can have the tag, or no result the quality.
     """
     if out is not None:
         check_output(out)
@@ -195,7 +205,8 @@ def plan_pictures(
         except PictureError as error:
             failures.append(Failure(str(one.source), str(error)))
             continue
-        planned.append(_planned(one.source, output, samples, wanted_map, one.data, one.packed))
+        planned.append(_planned(one, output, quality, samples, wanted_map))
+    _check_quality(planned, quality)
     del found  # of a million files, it takes as much memory as the plan
     originals, results = _without_results(planned, named)
     if planned and not originals:
@@ -231,14 +242,15 @@ def _found(
     return found, failures, others
 
 
-def plan_to_memory(text: str, suffix: str | None = None) -> Plan:
+def plan_to_memory(text: str, suffix: str | None = None, quality: int | None = None) -> Plan:
     """The plan for the only picture that an input names, whose result stays in memory.
 
     Args:
-        suffix: as for `plan_pictures`.
+        suffix, quality: as for `plan_pictures`.
 
     Raises:
-        UsageError: there are several, or the suffix is one that cannot be written.
+        UsageError: there are several, or the suffix is one that cannot be written, or not with the
+            quality.
     """
     found, failures, _ = _found([text], DEFAULT_OUT, None)
     if failures:
@@ -253,7 +265,8 @@ def plan_to_memory(text: str, suffix: str | None = None) -> Plan:
     except PictureError as error:
         return Plan([], [Failure(str(found[0].source), str(error))])
     check_suffix(output.suffix)
-    picture = _planned(found[0].source, output, 0, None, None, found[0].packed)
+    picture = _planned(found[0], output, quality)
+    _check_quality([picture], quality)
     return Plan([replace(picture, to_files=False)], [])
 
 
@@ -262,6 +275,7 @@ def plan_in_memory(
     *,
     name: str = "picture",
     suffix: str | None = None,
+    quality: int | None = None,
     samples: int = 0,
     uncertainty: bool = False,
     has_scale: bool = True,
@@ -272,18 +286,21 @@ def plan_in_memory(
         data: its bytes, or where it is.
         name: what messages call the bytes, and their results begin with.
         suffix: of the result, which decides its format; by default as for a file.
+        quality: of that, from 1 to 100.
         samples: how many samples are encoded beside the result.
         uncertainty: whether the uncertainty map is, as a PNG.
         has_scale: whether that explains its colours, below the map.
 
     Raises:
-        UsageError: the suffix is one that cannot be written.
+        UsageError: the suffix is one that cannot be written, or not with the quality.
     """
     suffix = natural_suffix(data) if suffix is None else suffix.lower()
     check_suffix(suffix)
     source, content = (data, None) if isinstance(data, Path) else (Path(name), data)
     output = Path(f"{source.stem or 'picture'}{suffix}")
-    picture = _planned(source, output, samples, ".png" if uncertainty else None, content)
+    found = Found(source, source.parent, data=content)
+    picture = _planned(found, output, quality, samples, ".png" if uncertainty else None)
+    _check_quality([picture], quality)
     return Plan([replace(picture, has_scale=has_scale, to_files=False)], [])
 
 
@@ -315,22 +332,29 @@ def _without_results(
     return originals, sum(os.path.abspath(one.source) not in given for one in own)
 
 
+def _check_quality(planned: Sequence[PlannedPicture], quality: int | None) -> None:
+    """Refuse a quality that is none, or that no result can have."""
+    if planned:
+        lossy = (one for one in planned if one.quality is not None)
+        check_quality(next(lossy, planned[0]).output, quality)
+
+
 def _planned(
-    source: Path,
+    found: Found,
     output: Path,
-    samples: int,
-    map_suffix: str | None,
-    data: bytes | None,
-    packed: Packed | None = None,
+    quality: int | None,
+    samples: int = 0,
+    map_suffix: str | None = None,
 ) -> PlannedPicture:
     def beside(what: str, suffix: str) -> Path:
         return output.with_name(f"{output.stem}_{what}{suffix}")
 
     return PlannedPicture(
-        source,
+        found.source,
         output,
         tuple(beside(str(number), output.suffix) for number in range(1, samples + 1)),
         None if map_suffix is None else beside("uncertainty", map_suffix),
-        data=data,
-        packed=packed,
+        data=found.data,
+        packed=found.packed,
+        quality=quality if has_quality(output) else None,
     )

@@ -36,7 +36,7 @@ def provenance(picture: PlannedPicture, options: UpscaleOptions) -> dict[Path, P
         ModelError: its model cannot be.
     """
     from sr4.upscaling.load import model_names
-    from sr4.upscaling.provenance import common_provenance, shown
+    from sr4.upscaling.provenance import common_provenance, shown, with_quality
 
     model = options.model_for(picture)
     stages = read_stages(model)
@@ -49,8 +49,8 @@ def provenance(picture: PlannedPicture, options: UpscaleOptions) -> dict[Path, P
     }
     if picture.uncertainty:
         said[picture.uncertainty] = {**common, **_map(stages), **several}
-    result = shown(options)
-    return {**said, picture.output: {**common, **result}}
+    said[picture.output] = {**common, **shown(options)}
+    return {path: with_quality(one, picture.quality_of(path)) for path, one in said.items()}
 
 
 def _map(stages: Sequence[ModelConfig]) -> dict[str, Any]:

@@ -190,6 +190,17 @@ def upscale(
             "where only these hold the pixels without loss.",
         ),
     ] = None,
+    quality: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=100,
+            help="Of results in jpg, webp and avif: the lower, the smaller the files. Default: 95, "
+            "and webp without loss.",
+            show_default=False,
+        ),
+    ] = None,
     suffix: Annotated[
         str,
         typer.Option(
@@ -259,6 +270,7 @@ def upscale(
             map_suffix=read_map_format(uncertainty_format) if uncertainty else None,
             suffix=read_suffix(file_format),
             tag=suffix,
+            quality=quality,
             backend=backend,
             device=device,
             cluster=cluster,
@@ -283,6 +295,7 @@ def _upscale(
     map_suffix: str | None,
     suffix: str | None,
     tag: str,
+    quality: int | None,
     backend: str,
     device: str,
     cluster: str | None,
@@ -301,7 +314,7 @@ def _upscale(
     data = read_stdin() if inputs == [PIPE] else None
     if is_pipe(out):
         check_tag(tag, out, to_file=True)
-        plan = _piped(inputs[0], data, suffix)
+        plan = _piped(inputs[0], data, suffix, quality)
     else:
         plan = plan_pictures(
             inputs if data is None else [STDIN],
@@ -312,6 +325,7 @@ def _upscale(
             overwrite=overwrite,
             suffix=suffix,
             tag=tag,
+            quality=quality,
             data=data,
             made=partial(made_before, options=options) if cluster is None else None,
         )
@@ -358,7 +372,7 @@ def _leave(report: Report, said: str) -> None:
     os._exit(ClusterError.exit_code)
 
 
-def _piped(text: str, data: bytes | None, suffix: str | None) -> Plan:
+def _piped(text: str, data: bytes | None, suffix: str | None, quality: int | None) -> Plan:
     """The plan for the picture whose result goes to the standard output."""
     from sr4.batch.plan import plan_in_memory, plan_to_memory
 
@@ -367,5 +381,5 @@ def _piped(text: str, data: bytes | None, suffix: str | None) -> Plan:
             f"got --format same for {PIPE}, which has no name; expected a format, such as jpg"
         )
     if data is not None:
-        return plan_in_memory(data, name=STDIN, suffix=suffix)
-    return plan_to_memory(text, suffix)
+        return plan_in_memory(data, name=STDIN, suffix=suffix, quality=quality)
+    return plan_to_memory(text, suffix, quality)

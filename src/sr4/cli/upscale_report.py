@@ -210,8 +210,9 @@ class Report:
             say, output = console.say, record.output
             if self._to_stdout:
                 say, output = console.note, STDOUT
-            is_lossy = format_of(event.picture.output).is_lossy
-            loss = f" before the loss of {event.picture.output.suffix}" if is_lossy else ""
+            picture = event.picture
+            is_lossy = format_of(picture.output).is_lossy or picture.quality is not None
+            loss = f" before the loss of {picture.output.suffix}" if is_lossy else ""
             say(
                 f"{record.input} -> {output}  {record.size[0]}x{record.size[1]}, evidence "
                 f"{record.evidence}, consistency {record.consistency:.3f}{loss}, {seconds} on "

@@ -17,8 +17,10 @@ from sr4.pictures.reading import (
 from sr4.pictures.writing import SUFFIXES as WRITE_SUFFIXES
 from sr4.pictures.writing import (
     check_output,
+    check_quality,
     check_sides,
     encode_picture,
+    has_quality,
     write_image,
     write_picture,
 )
@@ -32,9 +34,11 @@ __all__ = [
     "Provenance",
     "Raster",
     "check_output",
+    "check_quality",
     "check_sides",
     "decoded_bytes",
     "encode_picture",
+    "has_quality",
     "losses",
     "natural_suffix",
     "picture_of",

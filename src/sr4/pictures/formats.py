@@ -19,8 +19,10 @@ from sr4.pictures.raster import Raster
 from sr4.pictures.reading import Picture
 from sr4.pictures.tiff_writing import write_deep
 
+_Write = Callable[[BinaryIO, Picture], None]
 _CLASSIC_TIFF = 2**31  # bytes of pixels up to which every file has less than 4 GB
 _TIFF_XMP = 700  # the tag
+_QUALITY = 95  # of formats that are lossy by themselves
 _MOST_PLAYS = 65_535  # of an animation, in 16 bits
 _GIF_HIDDEN = 255  # the colour of a frame's 256 that stands for what is not seen
 _HALF = 128  # of alpha, from which a pixel counts as seen where it can only be seen or not
@@ -37,6 +39,8 @@ class Format:
         write: writes a picture that has nothing else.
         bits: the most of whole numbers; 0 for numbers of any kind.
         is_lossy: whether it changes them.
+        at_quality: what writes a picture with a quality from 1 to 100; None where there is no such
+            thing.
         holds: kinds of metadata, by their names in `Metadata`.
         keywords: of the comments that it has a place for; None for any.
         most_exif, most_xmp: bytes of a block.
@@ -44,9 +48,10 @@ class Format:
         side: the most pixels along each axis; area: in all.
     """
 
-    write: Callable[[BinaryIO, Picture], None]
+    write: _Write
     bits: int
     is_lossy: bool = False
+    at_quality: Callable[[int], _Write] | None = None
     alpha: bool = False
     cmyk: bool = False
     grey: bool = True
@@ -80,7 +85,7 @@ def _pillow(
     says: tuple[str, ...] = (),
     to_pil: Callable[[Raster], Image.Image] = Raster.to_pil,
     **options: Any,
-) -> Callable[[BinaryIO, Picture], None]:
+) -> _Write:
     """Writes by Pillow; `says` are its names for the metadata that it takes for this format."""
 
     def write(file: BinaryIO, picture: Picture) -> None:
@@ -100,6 +105,11 @@ def _pillow(
         first.save(file, format=file_format, **extra, **options)
 
     return write
+
+
+def _lossy(file_format: str, **options: Any) -> Callable[[int], _Write]:
+    """What `_pillow` gives, for each quality."""
+    return lambda quality: _pillow(file_format, quality=quality, **options)
 
 
 def _gif_loop(plays: int) -> dict[str, int | None]:
@@ -166,12 +176,14 @@ def _write_npy(file: BinaryIO, picture: Picture) -> None:
     np.save(file, picture.frames[0].array, allow_pickle=False)
 
 
+_SAYS = ("icc_profile", "exif", "xmp")
+_jpeg_at = _lossy("JPEG", says=(*_SAYS, "dpi", "comment"), subsampling=0)
+_avif_at = _lossy("AVIF", says=_SAYS, subsampling="4:4:4")
 _JPEG = Format(
-    _pillow(
-        "JPEG", says=("icc_profile", "exif", "xmp", "dpi", "comment"), quality=95, subsampling=0
-    ),
+    _jpeg_at(_QUALITY),
     8,
     is_lossy=True,
+    at_quality=_jpeg_at,
     cmyk=True,
     holds=_USUAL | {"text"},
     keywords=(COMMENT,),
@@ -181,9 +193,10 @@ _JPEG = Format(
 )
 _TIFF = Format(_write_tiff, 0, alpha=True, cmyk=True, holds=_USUAL)
 _AVIF = Format(
-    _pillow("AVIF", says=("icc_profile", "exif", "xmp"), quality=95, subsampling="4:4:4"),
+    _avif_at(_QUALITY),
     8,
     is_lossy=True,
+    at_quality=_avif_at,
     alpha=True,
     grey=False,
     moves=True,
@@ -199,8 +212,9 @@ FORMATS: Mapping[str, Format] = {
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
     ".webp": Format(
-        _pillow("WEBP", says=("icc_profile", "exif", "xmp"), lossless=True),
+        _pillow("WEBP", says=_SAYS, lossless=True),
         8,
+        at_quality=_lossy("WEBP", says=_SAYS),
         alpha=True,
         grey=False,
         moves=True,

@@ -6,12 +6,13 @@ import io
 import os
 import struct
 from collections.abc import Callable
+from numbers import Integral
 from pathlib import Path
 from typing import BinaryIO
 
 from PIL import Image
 
-from sr4.errors import PictureError, reason
+from sr4.errors import PictureError, UsageError, reason
 from sr4.files.paths import refuse_address
 from sr4.files.whole import write_whole
 from sr4.pictures.fitting import fitted
@@ -31,6 +32,7 @@ def write_picture(
     path: Path,
     *,
     provenance: Provenance | None = None,
+    quality: int | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write a picture so that `path` holds either all of it or what was there before.
@@ -39,28 +41,44 @@ def write_picture(
     `sr4.pictures.losses`: alpha is laid on white, inks become sRGB, numbers are rounded, of an
     animation the first frame is kept.
 
+    Args:
+        quality: of JPEG, WebP and AVIF, from 1 to 100: the lower, the smaller the file. None is 95,
+            and a WebP without loss.
+
     Raises:
         PictureError: `path` exists (without `overwrite`), its folder is missing or read-only, the
             suffix is unknown, the format has no way to show the picture or is too small for it,
             or the disk is full.
+        UsageError: `quality` is no such number, or the format has none.
     """
     check_output(path, overwrite=overwrite)
-    _publish(Path(path), _encoder(picture, path, provenance), overwrite=overwrite)
+    _publish(Path(path), _encoder(picture, path, provenance, quality), overwrite=overwrite)
 
 
-def encode_picture(picture: Picture, name: Path, provenance: Provenance | None = None) -> bytes:
+def encode_picture(
+    picture: Picture,
+    name: Path,
+    provenance: Provenance | None = None,
+    quality: int | None = None,
+) -> bytes:
     """The bytes of the file that `write_picture` would write under a name; errors as there."""
     file = io.BytesIO()
-    _encoder(picture, name, provenance)(file)
+    _encoder(picture, name, provenance, quality)(file)
     return file.getvalue()
 
 
-def _encoder(picture: Picture, path: Path, provenance: Provenance | None) -> _Write:
+def _encoder(
+    picture: Picture, path: Path, provenance: Provenance | None, quality: int | None
+) -> _Write:
     """Puts out the picture as the format of its file holds it."""
     check_sides(path, picture.frames[0].size)
+    check_quality(path, quality)
     form = format_of(path)
     fitting = fitted(picture, form, provenance)
-    return lambda file: form.write(file, fitting)
+    write = form.write
+    if quality is not None and form.at_quality is not None:
+        write = form.at_quality(int(quality))
+    return lambda file: write(file, fitting)
 
 
 def write_image(image: Image.Image, path: Path, *, overwrite: bool = False) -> None:
@@ -108,6 +126,32 @@ def check_sides(path: Path, size: tuple[int, int]) -> None:
         f"{str(path)!r} would be {width}x{height}; expected {most}, as {suffix} holds no more: "
         f"{other}"
     )
+
+
+def has_quality(path: Path) -> bool:
+    """Whether the format of a file, by its suffix, has qualities to choose from."""
+    return format_of(path).at_quality is not None
+
+
+def check_quality(path: Path, quality: object) -> None:
+    """Refuse a quality that a file cannot be written with; worth asking before long work.
+
+    Raises:
+        UsageError: it is no whole number from 1 to 100, or the format has none.
+    """
+    if quality is None:
+        return
+    is_whole = isinstance(quality, Integral) and not isinstance(quality, bool)
+    if not (is_whole and 1 <= quality <= 100):  # type: ignore[operator]
+        raise UsageError(
+            f"got quality {quality!r}; expected a whole number from 1, the smallest file, to 100"
+        )
+    if not has_quality(path):
+        lossy = ", ".join(key for key, one in FORMATS.items() if one.at_quality is not None)
+        raise UsageError(
+            f"got quality {quality} for results in {Path(path).suffix.lower()}, which has none; "
+            f"expected one of {lossy}: choose such a format, or leave the quality out"
+        )
 
 
 def _no_folder(path: Path) -> PictureError:

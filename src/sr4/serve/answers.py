@@ -129,6 +129,8 @@ def settings(
             value = said[name]  # the model's own; for those of models joined there is no field
         if value is not None:
             found[name] = value
+    if "quality" in said:
+        found["quality"] = said["quality"]
     return found
 
 

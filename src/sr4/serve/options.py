@@ -42,6 +42,7 @@ FIELDS = (
     "height",
     "tile",
     "format",
+    "quality",
 )
 """What a request may say besides its picture: the options of `sr4 upscale`."""
 
@@ -59,12 +60,14 @@ class Wish:
         options: of the call.
         samples: how many are given besides the result; uncertainty: whether the map is.
         suffix: of the result; None for one that loses nothing.
+        quality: of the result, where its format has one.
     """
 
     options: UpscaleOptions
     samples: int
     uncertainty: bool
     suffix: str | None
+    quality: int | None
 
 
 def as_text(name: str, value: object) -> str:
@@ -126,7 +129,8 @@ def read_wish(fields: Mapping[str, str], models: Models, limits: Limits) -> Wish
         tile=read_tile(given.get("tile"), mark=""),
     )
     _check_counts(options, limits)
-    return Wish(options, samples or 0, bool(uncertainty), suffix)
+    quality = _whole(given.get("quality"))
+    return Wish(options, samples or 0, bool(uncertainty), suffix, quality)
 
 
 def _check_counts(options: UpscaleOptions, limits: Limits) -> None:
@@ -168,12 +172,13 @@ def admit(data: bytes, wish: Wish, models: Models, painter: Painter, limits: Lim
     Raises:
         Problem: it is no picture, or too large.
         PictureError: it cannot be enlarged as asked.
-        UsageError: an option that is impossible with its model, or such a format.
+        UsageError: an option that is impossible with its model, or such a format or quality.
     """
     options = wish.options
     planned = plan_in_memory(
         data,
         suffix=wish.suffix,
+        quality=wish.quality,
         samples=wish.samples,
         uncertainty=wish.uncertainty,
         has_scale=False,  # pages lay it over the result

@@ -179,6 +179,13 @@ OPTIONS: dict[str, Any] = {
         "enum": sorted(suffix.lstrip(".") for suffix in MEDIA_TYPES),
         "description": "Of the result; by default one that loses nothing, mostly png.",
     },
+    "quality": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 100,
+        "description": "Of a result in jpg, webp or avif, with 'format'; lower ones make smaller "
+        "files. By default 95, and webp without loss.",
+    },
 }
 
 UPSCALE_BODY: dict[str, Any] = {

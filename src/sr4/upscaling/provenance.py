@@ -9,6 +9,7 @@ from typing import Any
 from sr4._version import __version__
 from sr4.config import ModelConfig
 from sr4.model.folder import weights_checksum
+from sr4.pictures import Provenance
 from sr4.upscaling.asked import Asked
 
 NOTE = "contains generated detail"
@@ -51,6 +52,13 @@ def shown(asked: Asked) -> dict[str, Any]:
     if asked.use_mean:
         return {"shows": "the mean of samples", "seed": asked.seed, "samples": asked.samples}
     return {"shows": "a sample", "seed": asked.seed}
+
+
+def with_quality(said: Provenance, quality: int | None) -> Provenance:
+    """What a file says that was written with a quality; the same where nobody asked for one, as
+    results of earlier versions have it.
+    """
+    return said if quality is None else {**said, "quality": int(quality)}
 
 
 def _joined(values: Iterable[Any]) -> Any:

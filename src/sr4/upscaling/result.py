@@ -16,9 +16,10 @@ from PIL import Image
 from sr4.config import Calibration
 from sr4.errors import PictureError, UsageError
 from sr4.evidence.kinds import Evidence
-from sr4.pictures import Metadata, Picture, Provenance, losses, write_picture
+from sr4.pictures import Metadata, Picture, Provenance, check_quality, losses, write_picture
 from sr4.pictures.raster import Raster
 from sr4.upscaling.intervals import SEVERAL_MODELS, deviation, factor
+from sr4.upscaling.provenance import with_quality
 
 Floats = NDArray[np.float32]
 
@@ -149,10 +150,17 @@ class Result:
         """The results of all frames of an animation, this one first; of a picture this alone."""
         return (self, *self.later_frames)
 
-    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+    def save(
+        self, path: str | Path, *, quality: int | None = None, overwrite: bool = False
+    ) -> None:
         """Write the result as `sr4 upscale` does: whole or not at all, in the format of the suffix,
         with colour profile and metadata of the picture given, and with how it was made. All frames
         of an animation are written.
+
+        Args:
+            quality: of JPEG, WebP and AVIF, from 1 to 100: the lower, the smaller the file. None is
+                95, and a WebP without loss.
+            overwrite: whether a file that exists is replaced.
 
         Warns:
             UserWarning: the format loses something of the result.
@@ -160,6 +168,7 @@ class Result:
         Raises:
             PictureError: `path` exists (without `overwrite`), its folder is missing or read-only,
                 its suffix is unknown, or the format cannot hold the result.
+            UsageError: `quality` is no such number, or the format has none.
         """
         if not isinstance(path, (str, os.PathLike)):
             raise PictureError(
@@ -171,10 +180,12 @@ class Result:
                 f"{str(path)!r} exists already; expected a new file: pass overwrite=True to "
                 "replace it"
             )
+        check_quality(target, quality)
         picture = replace(self.given, frames=tuple(one.raster for one in self.frames))
         for lost in losses(picture, target):
             warnings.warn(f"{target}: {lost}", stacklevel=2)
-        write_picture(picture, target, provenance=self.provenance, overwrite=overwrite)
+        said = self.provenance and with_quality(self.provenance, quality)
+        write_picture(picture, target, provenance=said, quality=quality, overwrite=overwrite)
 
     @cached_property
     def _pictures(self) -> dict[int, Image.Image]:
