@@ -373,10 +373,13 @@ def test_parts_from_several_machines_are_joined(
     b = part_of(peaceful, tmp_path / "b", ("cosine", "sr4"))
     record = json.loads((a / "ablation.json").read_text())
     record["data"]["location"] = f"/elsewhere/{record['data']['location']}"
+    del record["data"]["pixels"]  # as an earlier version wrote it
     (a / "ablation.json").write_text(json.dumps(record))
+    unfinished = shutil.copytree(a / "samples" / "sr3-500", b / "samples" / "sr3-500")
+    (unfinished / "steps.png").unlink()
     monkeypatch.setattr("sr4.ablation.run.train", lambda *_, **__: pytest.fail("trained again"))
     words = driver.words(str(pictures), tmp_path / "joined")
-    assert main([*words, "--join", str(a), "--join", str(b)]) == 0
+    assert main([*words, "--join", str(b), "--join", str(a)]) == 0
     joined, before = (without_times(read_results(one)) for one in (tmp_path / "joined", peaceful))
     assert joined["rows"] == before["rows"]
     for path in (peaceful / "samples").rglob("*.png"):
@@ -440,6 +443,17 @@ def test_another_ablation_is_refused_with_the_difference(
 ) -> None:
     assert main([*driver.words(str(pictures), peaceful), *more]) == 1
     assert difference in capsys.readouterr().err
+
+
+def test_pictures_may_lie_elsewhere_and_others_of_their_names_are_refused(
+    peaceful: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = shutil.copytree(pictures, tmp_path / "other" / pictures.name)
+    assert main(driver.words(str(moved), peaceful)) == 0
+    for path in moved.iterdir():
+        Image.open(path).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(path)
+    assert main(driver.words(str(moved), peaceful)) == 1
+    assert "this ablation has data.pixels = '" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -572,7 +586,10 @@ def test_a_folder_of_other_things_is_refused(
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("text", ["not json", "[" * 200_000])
+@pytest.mark.parametrize(
+    "text",
+    ["not json", "[" * 200_000, "[]", "{}", '{"data": 3}', '{"data": {"location": 3}}'],
+)
 def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "ablation.json").write_text(text)
     with pytest.raises(RunError, match=r"ablation\.json: cannot be read") as caught:

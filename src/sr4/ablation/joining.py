@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
-from sr4.ablation.plan import recorded
+from sr4.ablation.plan import changes, recorded
 from sr4.ablation.results import SAMPLES, Row, read_results
+from sr4.ablation.samples import is_drawn
 from sr4.errors import RunError
 from sr4.files.whole import replaced_folder
 from sr4.training.checkpoint import writing
-from sr4.training.run_folder import differences
 
 _SAME = "truth"  # the shown pictures, which have to be the same
 
@@ -31,7 +32,7 @@ def joined_runs(folder: Path, out: Path) -> tuple[Row, ...]:
         raise RunError(
             f"{folder}: holds no ablation; expected a folder that `sr4 ablate --out` wrote"
         )
-    if changed := differences(theirs, ours):
+    if changed := changes(theirs, ours):
         raise RunError(
             f"{folder}: that ablation has {'; '.join(changed)}; expected the same: its scores do "
             "not compare with those of this one"
@@ -40,8 +41,12 @@ def joined_runs(folder: Path, out: Path) -> tuple[Row, ...]:
     return (*results.rows, *results.repeats)
 
 
-def copy_samples(folder: Path, out: Path) -> None:
-    """Copy what the systems of another ablation drew, where this one has nothing of a system.
+def copy_samples(folder: Path, out: Path, names: Iterable[str]) -> None:
+    """Copy what systems of another ablation drew, where this one has not drawn as much.
+
+    Args:
+        folder: of that ablation; out: of this one.
+        names: of the systems.
 
     Raises:
         RunError: they drew other pictures; a folder cannot be written.
@@ -52,10 +57,10 @@ def copy_samples(folder: Path, out: Path) -> None:
             f"{theirs / _SAME}: other pictures are shown there than in {ours / _SAME}; expected "
             "the same: give --show, or --test where there is none, as that ablation had it"
         )
-    for drawn in sorted(path for path in theirs.iterdir() if path.is_dir()):
-        if not (ours / drawn.name).exists():
-            with writing(ours), replaced_folder(ours / drawn.name) as new:
-                shutil.copytree(drawn, new, dirs_exist_ok=True)
+    for name in names:
+        if is_drawn(theirs / name) and not is_drawn(ours / name):
+            with writing(ours), replaced_folder(ours / name) as new:
+                shutil.copytree(theirs / name, new, dirs_exist_ok=True)
 
 
 def _contents(folder: Path) -> dict[str, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +20,7 @@ from sr4.files.whole import clear_leftovers, write_text
 from sr4.recipes import recipe
 from sr4.recipes.sizes import Size, at_size
 from sr4.training.checkpoint import writing
-from sr4.training.run_folder import differences, fingerprint
+from sr4.training.run_folder import differences, fingerprint, sampled
 
 PAPER = (
     "sr3",
@@ -34,6 +35,7 @@ PAPER = (
 )
 STEPS = (20, 100)
 _RECORD = "ablation.json"
+_PICTURES = ("data", "test")  # of what it tells
 _NAME = re.compile(r"[\w.-]+(\+[\w.]+=[\w.-]+)*", re.ASCII)  # the name of files, too
 ABLATION = FolderKind(
     "holds files, but no ablation",
@@ -149,17 +151,15 @@ def settle(out: Path, plan: Plan, data: Source, test: Source) -> None:
         "steps": list(plan.steps),
         "limit": plan.limit,
         "judged": plan.judged,
-        "data": _named(fingerprint(data)),
-        "test": _named(fingerprint(test)),
+        "data": _told(data),
+        "test": _told(test),
     }
     record = json.loads(json.dumps(record))
-    if (old := recorded(out)) is not None:
-        changed = differences(old, record)
-        if changed:
-            raise RunError(
-                f"{out}: this ablation has {'; '.join(changed)}; expected the same to go on: "
-                "choose another --out for another ablation"
-            )
+    if (old := recorded(out)) is not None and (changed := changes(old, record)):
+        raise RunError(
+            f"{out}: this ablation has {'; '.join(changed)}; expected the same to go on: "
+            "choose another --out for another ablation"
+        )
     with writing(path):
         write_text(path, json.dumps(record, indent=2) + "\n")
     clear_leftovers(out)
@@ -171,20 +171,36 @@ def recorded(out: Path) -> Mapping[str, Any] | None:
     if path.is_file():
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
+            for name in _PICTURES:
+                if not isinstance(found[name]["location"], str):
+                    raise TypeError(f"{name}.location is no text")
+        except (OSError, ValueError, RecursionError, LookupError, TypeError) as error:
             raise RunError(
                 f"{path}: cannot be read ({reason(error)}); expected what the ablation's first "
                 "start wrote: bring back a copy, or choose another --out"
             ) from error
     ABLATION.check_lasting(out)
-    if found is not None:  # earlier versions wrote whole locations
-        found |= {name: _named(found[name]) for name in ("data", "test")}
     return found
 
 
-def _named(pictures: Mapping[str, Any]) -> dict[str, Any]:
-    """A fingerprint with the name of a location alone: where it lies is up to the machine."""
-    return {**pictures, "location": Path(pictures["location"]).name}
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs between the records of two ablations, "key = old, got new" each. Where pictures
+    lie is up to the machine: their names, number and pixels tell them from others.
+    """
+    old, new = ({**one, **{name: {**one[name]} for name in _PICTURES}} for one in (old, new))
+    for name in _PICTURES:
+        for one in (old, new):
+            one[name]["location"] = Path(one[name]["location"]).name
+        if "pixels" not in old[name].keys() & new[name].keys():  # one of an earlier version
+            old[name]["pixels"] = new[name]["pixels"] = None
+    return differences(old, new)
+
+
+def _told(pictures: Source) -> dict[str, Any]:
+    """What tells pictures from others."""
+    pixels = hashlib.sha256("".join(sampled(pictures).values()).encode())
+    name = Path(pictures.location).name
+    return {**fingerprint(pictures), "location": name, "pixels": pixels.hexdigest()}
 
 
 def numbers_of_steps(settings: RunSettings, others: Sequence[int]) -> list[int]:

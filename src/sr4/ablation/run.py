@@ -197,7 +197,7 @@ class _Ablation:
         with writing(self.out):
             shown = write_inputs(self.out, self.show, bicubic)
         for folder in self.join:
-            copy_samples(folder, self.out)
+            copy_samples(folder, self.out, [row.recipe for row in self.rows.values()])
         results = None
         for name, seed, settings in self.runs:
             if (name, seed) not in self.rows:
@@ -246,12 +246,13 @@ class _Ablation:
             own = read_results(self.out)
             before += [*own.rows, *own.repeats]  # these last, as the ones that stay
         self.rows = {(row.recipe, row.seed): row for row in before}
-        found = dict(self.rows)
-        for name, seed, settings in self.runs:
-            row = found.get((name, seed))
-            if row is not None and not (row.settings == settings and self._is_scored(row)):
-                del found[name, seed]
-        return found
+        wanted = {(name, seed): settings for name, seed, settings in self.runs}
+        return {
+            (row.recipe, row.seed): row
+            for row in before
+            if (settings := wanted.get((row.recipe, row.seed))) is None
+            or (row.settings == settings and self._is_scored(row))
+        }
 
     def _is_scored(self, row: Row) -> bool:
         """Whether a run has the scores that are asked for."""

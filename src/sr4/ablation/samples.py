@@ -36,12 +36,17 @@ def write_samples(out: Path, model: DiffusionModel, source: Source) -> None:
     """Write a model's results for the shown pictures at its own number of steps, and the first
     one's way there. What is written already stays.
     """
-    if (out / SAMPLES / model.name / _LAST).is_file():
+    if is_drawn(out / SAMPLES / model.name):
         return
     batch = _shown(source, model.degradation)
     _write(out, model.name, model.sample(batch.low_res, seeds=range(len(batch.names))))
     frames = [one.picture for one in denoising_moments(model, batch.low_res[0]).values()]
     write_image(_side_by_side(frames), out / SAMPLES / model.name / _LAST, overwrite=True)
+
+
+def is_drawn(folder: Path) -> bool:
+    """Whether a system's folder holds all that is drawn with its model."""
+    return (folder / _LAST).is_file()
 
 
 def forget_samples(out: Path, name: str) -> None:

@@ -152,7 +152,7 @@ class RunFolder:
         """
         clear_leftovers(self.path)
         config, pictures = self.path / CONFIG, self.path / "data.json"
-        found = {**fingerprint(data), "samples": _samples(data)}
+        found = {**fingerprint(data), "samples": sampled(data)}
         if list_checkpoints(self.checkpoints):
             if config.exists():
                 self.before = recorded_settings(self.path, settings)
@@ -322,7 +322,7 @@ def fingerprint(data: Source) -> dict[str, Any]:
     return {"location": data.location, "pictures": len(data), "sha256": digest.hexdigest()}
 
 
-def _samples(data: Source) -> dict[str, str]:
+def sampled(data: Source) -> dict[str, str]:
     """Checksums of the pixels of a few pictures, by name: names alone do not tell a source from
     another that took its place.
     """
