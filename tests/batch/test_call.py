@@ -71,6 +71,27 @@ def test_bytes_and_pictures_give_what_the_file_gives(tiny_exported: Path, tmp_pa
     assert len(results) == 12
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"seed": np.int64(3)},
+        {"noise": np.float32(3), "tile": np.int64(0)},
+        {"scale": np.float32(2), "blur": np.float32(0.5)},
+        {"width": np.int64(60), "detail": np.float32(1)},
+        {"samples": np.int64(2), "use_mean": True},
+    ],
+)
+def test_numbers_of_numpy_are_numbers(
+    tiny_exported: Path, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    smooth((20, 16)).save(tmp_path / "a.png")
+    result = sr4.upscale(tmp_path / "a.png", model=tiny_exported, **options)
+    result.save(tmp_path / "b.png")
+    said = read_provenance(tmp_path / "b.png")
+    assert said is not None
+    assert all(said[key] == options[key] for key in options.keys() & said.keys())
+
+
 def test_each_model_of_a_call_is_loaded_once(
     tiny_exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

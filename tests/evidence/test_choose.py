@@ -196,6 +196,13 @@ def test_dithering_is_noise_and_a_drawing_has_none(tmp_path: Path) -> None:
     assert of_file(saved(tmp_path / "drawing.gif", drawing)).kind == "exact"
 
 
+def test_the_boxes_of_a_file_are_for_its_own_size(tmp_path: Path) -> None:
+    found = of_file(saved(tmp_path / "a.jpg", image(height=80, width=96)))
+    low_res = np.zeros((3, 96, 80), np.float32)
+    with pytest.raises(UsageError, match="evidence of a JPEG of 96x80 pixels for a picture of 80x"):
+        found.allowed(low_res)
+
+
 def test_networks_are_told_a_blur_unless_the_pixels_are_exact(tmp_path: Path) -> None:
     soft = image().filter(ImageFilter.GaussianBlur(1))
     assert of_file(saved(tmp_path / "soft.jpg", soft, quality=95)).known.blur is not None

@@ -71,6 +71,13 @@ def test_arrays_of_any_numbers_need_a_range() -> None:
     assert from_array(given, 1, (-10, 10)).unit.ravel().tolist() == [-0.5, 0.5]
 
 
+def test_arrays_may_have_the_other_order_of_bytes() -> None:
+    given = np.arange(0, 60_000, 10_000, dtype=np.uint16).reshape(2, 3)
+    other = from_array(given.astype(given.dtype.newbyteorder()))
+    np.testing.assert_array_equal(other.pixels, from_array(given).pixels)
+    assert other.pixels.dtype.isnative
+
+
 def test_networks_see_objects_go_on_in_their_shadows() -> None:
     """The colour beside what is seen more comes near to that; what is seen alike stays."""
     row = np.array([0, 0, 60, 60, 60, 255, 255, 255], np.uint8)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +151,30 @@ def test_transparency_of_every_kind() -> None:
     expected = np.frombuffer(opacity, np.uint8)[np.asarray(palette)]
     np.testing.assert_array_equal(raster.alpha, expected)
     assert only(encoded(palette)).alpha is None
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_one_grey_of_few_may_be_transparent(depth: int) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    values, each = 2**depth, 8 // depth  # of a pixel, and pixels to a byte
+    row = [number % values for number in range(2 * each)]
+    packed = bytes(
+        sum(value << (8 - depth * (place + 1)) for place, value in enumerate(row[first:][:each]))
+        for first in (0, each)
+    )
+    data = b"\x89PNG\r\n\x1a\n" + chunk(
+        b"IHDR", struct.pack(">IIBBBBB", len(row), 1, depth, 0, 0, 0, 0)
+    )
+    data += chunk(b"tRNS", struct.pack(">H", 1)) + chunk(b"IDAT", zlib.compress(b"\0" + packed))
+    raster = only(data + chunk(b"IEND", b""))
+    np.testing.assert_array_equal(
+        raster.pixels.ravel(), [value * 255 // (values - 1) for value in row]
+    )
+    assert raster.alpha is not None
+    np.testing.assert_array_equal(raster.alpha.ravel() == 0, np.array(row) == 1)
 
 
 def test_premultiplied_colours_are_divided() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import json
 from dataclasses import fields
 
+import numpy as np
 import pytest
 
 from sr4.batch.options import UpscaleOptions
@@ -34,3 +36,8 @@ def test_a_batch_takes_them_and_a_model() -> None:
 
 def test_type_checkers_know_them() -> None:
     assert Options.__optional_keys__ == {*DEFAULTS, "on_step"}
+
+
+def test_numbers_of_numpy_become_those_of_python() -> None:
+    asked = Asked(seed=np.int64(3), noise=np.float32(0.5), steps=[np.int64(1), 2])
+    assert json.dumps([asked.seed, asked.noise, asked.steps]) == "[3, 0.5, [1, 2]]"

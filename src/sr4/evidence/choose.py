@@ -289,7 +289,11 @@ def _exact(raster: Raster, known: Known, blur: float) -> Evidence:
 
 
 def dithering(raster: Raster) -> float:
-    """The noise that dithering has left in a raster from a palette; see `estimated_dithering`."""
+    """The noise that dithering has left in a raster from a palette; see `estimated_dithering`. None
+    is seen where there are too few pixels.
+    """
+    if min(raster.size) < _SMALLEST:
+        return 0.0
     opaque = None if raster.alpha is None else raster.alpha > 0
     return min(estimated_dithering(raster.pixels, opaque), MAX_NOISE)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sr4.degradation.known import UNKNOWN, Known
 from sr4.degradation.protocols import Degrades, Invertible
+from sr4.errors import UsageError
 from sr4.evidence import Kind
 from sr4.evidence.boxes import JpegBoxes
 from sr4.evidence.constraint import Constraint
@@ -48,7 +49,7 @@ class Evidence:
     # Of the pixels and a radius; or, where the file itself gives it, the set.
     _around: Callable[[Floats, float], ConvexSet] = field(default=PixelBox, repr=False)
     _radius: float = field(default=0.0, repr=False)
-    _given: ConvexSet | None = field(default=None, repr=False, compare=False)
+    _given: JpegBoxes | None = field(default=None, repr=False, compare=False)
 
     @property
     def constrains(self) -> bool:
@@ -63,10 +64,22 @@ class Evidence:
         return self.kind in ("exact", "none") and not self.blur
 
     def allowed(self, low_res: Floats) -> ConvexSet:
-        """The set that D x may lie in, for low_res (C, h, w) in [-1, 1]."""
+        """The set that D x may lie in, for low_res (C, h, w) in [-1, 1].
+
+        Raises:
+            UsageError: it is the evidence of a file of another size.
+        """
         if not self.constrains:
             return Everything()
-        return self._around(low_res, self._radius) if self._given is None else self._given
+        if self._given is None:
+            return self._around(low_res, self._radius)
+        if self._given.size != low_res.shape[-2:]:
+            (height, width), (rows, columns) = self._given.size, low_res.shape[-2:]
+            raise UsageError(
+                f"got the evidence of a JPEG of {width}x{height} pixels for a picture of "
+                f"{columns}x{rows}; expected that of the same picture: give it by name, as 'auto'"
+            )
+        return self._given
 
     def measured(self, low_res: Floats) -> ConvexSet:
         """The set that consistency is the distance to; without evidence that of the pixels."""

@@ -47,6 +47,8 @@ _OTHERS = {
     b"\0\0\x01\0": f"an icon of several sizes ({_SAVE_AS_PNG})",
 }
 _TGA = ".tga", f"a TGA picture ({_SAVE_AS_PNG})"  # which has no signature: known by its suffix
+_PNG_DEPTH = 24  # the place of the bit depth in a PNG, before that of the kind of colour
+_PNG_GREY = 0
 _BRANDS = 256  # bytes at a file's start that name what a file of boxes holds (ISO 14496-12, 4.3)
 _HEIF = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 
@@ -150,6 +152,10 @@ def open_stream(stream: BinaryIO) -> Image.Image:
     if start.startswith(png.SIGNATURE):
         pixels, side = png.split(stream)
         image = Image.open(pixels, formats=["PNG"])
+        depth, colour = start[_PNG_DEPTH : _PNG_DEPTH + 2]
+        if colour == _PNG_GREY and depth in (2, 4) and "transparency" in image.info:
+            # Pillow spreads the pixels over 8 bits, but not the one that is not seen.
+            image.info["transparency"] *= 255 // (2**depth - 1)
         image.info |= side.info()
         return image
     if _is_heif(start):

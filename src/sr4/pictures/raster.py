@@ -317,6 +317,7 @@ def from_array(array: NDArray[Any], channels: int = 3, data_range: Range | None 
     Raises:
         PictureError: says what is wrong with it.
     """
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     shaped = array[:, :, None] if array.ndim == 2 else array
     known = {1, 2, 3, 4, channels}
     if shaped.ndim != 3 or shaped.shape[2] not in known or shaped.size == 0:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from numbers import Real
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from numbers import Number, Real
+from typing import TYPE_CHECKING, Any
 
 from sr4.errors import UsageError
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """The options of `Pipeline.upscale`, which explains them, that decide the pixels of its
-    results; of a cascade, steps may be one number for each stage.
+    results; of a cascade, steps may be one number for each stage. Numbers of NumPy become those of
+    Python, as results say them in JSON.
 
     Raises:
         UsageError: a detail that no model has.
@@ -39,7 +40,15 @@ class Asked:
     tile: int | None = None
 
     def __post_init__(self) -> None:
+        for one in fields(self):
+            object.__setattr__(self, one.name, _of_python(getattr(self, one.name)))
         check_detail(self.detail)
+
+
+def _of_python(value: Any) -> Any:
+    if type(value) in (list, tuple):
+        return type(value)(_of_python(one) for one in value)
+    return value.item() if isinstance(value, Number) and hasattr(value, "item") else value
 
 
 def check_detail(detail: object) -> None:

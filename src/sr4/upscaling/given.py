@@ -197,7 +197,7 @@ def told(
     for result, given in zip(results, pictures, strict=True):
         evidence, asked = result.evidence, provenance["evidence"]
         kind = asked if isinstance(asked, str) else evidence.kind
-        said = _of_python({**provenance, "evidence": kind})
+        said = {**provenance, "evidence": kind}
         said["found"] = _of_python(evidence.numbers)
         said["consistency"] = provenance["consistency"] and evidence.constrains
         found.append(replace(result, given=given, provenance=said))
