@@ -68,7 +68,8 @@ def test_the_pixels_of_all_stages_and_samples_are_drawn(tiny_model: Path) -> Non
     assert cascade.pixels_drawn(cascade.model, None) == 0
     assert cascade.pixels_drawn_last(cascade.model, (5, 2)) == 10 * 16**2
     small = UpscaleOptions(model=str(tiny_model), samples=3, scale=5)
-    assert small.pixels_drawn_last(small.model, (5, 2)) == 10 * 16**2
+    assert small.pixels_drawn_last(small.model, (5, 2)) == 28 * 12  # for 25x10, from 7x3
+    assert small.pixels_drawn(small.model, (5, 2)) == 3 * (10 * 4**2 + 28 * 12)
 
 
 def test_a_large_picture_counts_as_many(tiny_model: Path) -> None:

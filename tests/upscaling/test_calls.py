@@ -43,7 +43,7 @@ def test_each_sample_of_each_picture_is_a_draw_of_its_own_seed() -> None:
     first, second = tasks((5, 7, 3), (6, 6, 3), seeds=range(3, 6))
     for task in (first, second):
         assert [[draw.seed for draw in sample] for sample in task.samples] == [[3], [4], [5]]
-        assert (task.repeats, task.degradation) == (0, X4)
+        assert (task.size.repeats, task.degradation) == (0, X4)
     assert (first.drawn, second.drawn) == ((20, 28), (24, 24))
     shown = [draw.is_shown for task in (first, second) for (draw,) in task.samples]
     assert shown == [True, *[False] * 5]  # the first of all
@@ -60,13 +60,13 @@ def test_another_size_is_an_end_of_each_draw() -> None:
     ((draw,),) = task.samples
     assert draw.resizing is not None
     assert draw.resizing.constraint is not None
-    assert (task.drawn, task.repeats) == ((20, 28), 0)
+    assert (task.drawn, task.size.repeats) == ((20, 28), 0)
     assert task.degradation is not X4
     ((draw,),) = tasks((5, 7, 3), width=20, evidence="none")[0].samples
     assert draw.resizing is not None
     assert draw.resizing.constraint is None
     (twice,) = tasks((5, 7, 3), scale=10)
-    assert (twice.drawn, twice.repeats) == ((80, 112), 1)
+    assert (twice.drawn, twice.size.repeats, twice.samples[0][0].taken) == ((52, 72), 1, (13, 18))
 
 
 def test_models_in_turn_draw_the_product_of_their_scales() -> None:

@@ -19,6 +19,7 @@ from sr4.model.folder import PHOTO_MODEL
 from sr4.upscaling import drawing as drawing_module
 from sr4.upscaling import sizing
 from sr4.upscaling.cascade import CascadePipeline
+from sr4.upscaling.draws import Draw
 from sr4.upscaling.pipeline import Pipeline
 from sr4.upscaling.result import Result
 from sr4.upscaling.sizing import Resizing, Size, SizeWanted
@@ -61,21 +62,27 @@ def test_size_of_a_result(wanted: dict[str, float], size: tuple[int, int] | None
 
 
 @pytest.mark.parametrize(
-    ("wanted", "scales", "repeats", "drawn"),
+    ("wanted", "scales", "repeats", "taken", "drawn"),
     [
-        ((40, 20), (4,), 0, (40, 20)),
-        ((15, 6), (4,), 0, (40, 20)),
-        ((44, 22), (4,), 0, (40, 20)),  # a tenth is interpolated
-        ((45, 20), (4,), 1, (160, 80)),
-        ((10, 89), (4,), 2, (640, 320)),
-        ((170, 89), (8, 2), 1, (320, 160)),
+        ((40, 20), (4,), 0, (10, 5), (40, 20)),
+        ((15, 6), (4,), 0, (10, 5), (40, 20)),
+        ((44, 22), (4,), 0, (10, 5), (40, 20)),  # a tenth is interpolated
+        ((45, 20), (4,), 1, (12, 5), (48, 20)),
+        ((175, 88), (4,), 1, (40, 20), (160, 80)),  # a tenth again
+        ((10, 89), (4,), 2, (40, 23), (160, 92)),  # the width asks for no repeat
+        ((170, 89), (8, 2), 1, (85, 45), (170, 90)),
+        ((30, 20), (4, 4), 0, (40, 20), (160, 80)),  # models that were named draw all they can
     ],
 )
 def test_how_often_a_model_draws(
-    wanted: tuple[int, int], scales: tuple[int, ...], repeats: int, drawn: tuple[int, int]
+    wanted: tuple[int, int],
+    scales: tuple[int, ...],
+    repeats: int,
+    taken: tuple[int, int],
+    drawn: tuple[int, int],
 ) -> None:
     found = Size.plan(SizeWanted(None, *wanted), (10, 5), scales)
-    assert (found.repeats, found.drawn) == (repeats, drawn)
+    assert (found.repeats, found.taken, found.drawn) == (repeats, taken, drawn)
     assert found.wanted == (None if wanted == (40, 20) else wanted)
 
 
@@ -127,11 +134,28 @@ def test_without_evidence_nothing_is_fitted(model: Pipeline) -> None:
     assert free.consistency > 10 * model.upscale(given, scale=2.5).consistency
 
 
-def test_above_the_own_factor_it_is_the_cascade_scaled_down(model: Pipeline) -> None:
+def test_above_the_own_factor_the_last_drawing_takes_what_the_result_needs(
+    model: Pipeline,
+) -> None:
+    """As a cascade does with what its first model drew, scaled down to a quarter of the result."""
+    given = smooth(9, 7)
+    low_res = np.moveaxis(np.asarray(given) / 127.5 - 1, -1, 0).astype(np.float32)
+    drawn = model.upscale(given, scale=6)
+    once = model.model.sample(low_res[None], seeds=[0])
+    shrunk = np.clip(resize(once, 11, 14), -1, 1)
+    later = Draw(low_res, 0, taken=(11, 14)).at_stage(1, once[0], 0.0, True)
+    np.testing.assert_array_equal(later.low_res, shrunk[0])
+    twice = model.model.sample(shrunk, seeds=[later.seed])[0]
+    constraint = Constraint(SizedDegradation((42, 54), (7, 9)), PixelBox(low_res, 0))
+    fitted = constraint.fit(np.clip(resize(twice, 42, 54), -1, 1))
+    off = np.asarray(drawn.image) - (np.moveaxis(fitted, 0, -1) + 1) * 127.5
+    assert np.abs(off).max() < 2
+
+
+def test_models_that_are_named_draw_all_they_can(model: Pipeline) -> None:
     given = smooth(9, 7)
     cascade = CascadePipeline([model, model])
-    drawn, same = model.upscale(given, scale=6), cascade.upscale(given, scale=6)
-    np.testing.assert_array_equal(np.asarray(drawn.image), np.asarray(same.image))
+    drawn = cascade.upscale(given, scale=6)
     large, low = (
         np.moveaxis(np.asarray(one) / 127.5 - 1, -1, 0)
         for one in (cascade.upscale(given).image, given)
@@ -224,13 +248,14 @@ def test_what_is_drawn_on_again_counts_in_its_own_size(
         partial(model.upscale, smooth(200, 100)),
         partial(model.upscale, small, scale=16),
         partial(twice.upscale, small),
+        partial(model.upscale, smooth(188, 94), width=750, height=375),
         partial(model.upscale, small, scale=15),
     ):
         with pytest.raises(PictureError, match="too large"):
             upscale()
-    once, again, in_turn, smaller = needs
+    once, again, in_turn, once_smaller, smaller = needs
     assert again == in_turn == once + 3 * 4 * 200 * 100
-    assert smaller == again - 3 * (800 * 400 - 750 * 375)  # as much is drawn
+    assert smaller == once_smaller + 3 * 4 * 200 * 100  # before that is scaled down
 
 
 @pytest.fixture(scope="module")

@@ -99,11 +99,11 @@ class UpscaleOptions(Asked):
         scales = [stage.scale for stage in read_stages(model)]
         wanted = SizeWanted(self.scale, self.width, self.height)
         try:
-            repeats = Size.plan(wanted, size, scales).repeats
+            planned = Size.plan(wanted, size, scales)
         except PictureError:  # said when the picture is read
             return []
-        each = accumulate([*scales, *scales[-1:] * repeats], operator.mul)
-        return [math.prod(size) * scale**2 for scale in each]
+        earlier = accumulate([*scales, *scales[-1:] * planned.repeats][:-1], operator.mul)
+        return [*(math.prod(size) * scale**2 for scale in earlier), math.prod(planned.drawn)]
 
     def for_pipeline(self) -> dict[str, Any]:
         """The keyword arguments of `Pipeline.upscale`, but for the evidence, which each picture has

@@ -108,15 +108,21 @@ def planned(
         constraints = [evidence.constraint(part, models[0]) for part in split]
         draws = [
             [
-                Draw(part, seed, constraint=constraint, known=evidence.known, resizing=end)
+                Draw(
+                    part,
+                    seed,
+                    constraint=constraint,
+                    known=evidence.known,
+                    taken=size.taken[::-1],
+                    resizing=end,
+                )
                 for part, constraint, end in zip(split, constraints, ends, strict=True)
             ]
             for seed in seeds
         ]
         if not tasks and len(split) == 1:
             draws[0][0] = draws[0][0]._replace(is_shown=True)
-        drawn = size.drawn[1], size.drawn[0]
-        tasks.append(Task(parts, evidence, sized or own, draws, drawn, size.repeats))
+        tasks.append(Task(parts, evidence, sized or own, draws, size))
     return tasks
 
 

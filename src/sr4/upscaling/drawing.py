@@ -153,7 +153,7 @@ class Drawing:
             needed = self._bytes_while_drawing(smallest, drawn, channels * drawn[1] * 4)
         else:
             needed = self._network_bytes(pixels)
-        low_pixels = pixels // self.model.config.scale**2
+        low_pixels = math.prod(task.size.before)
         if low_pixels > math.prod(task.samples[0][0].low_res.shape[1:]):
             needed += channels * low_pixels * 4  # which other draws made, and is held whole
         return needed
@@ -362,7 +362,7 @@ def results_in_turn(
         condition_noise: see `CascadePipeline.upscale`.
     """
     found: dict[int, Result] = {}
-    kinds = [(task.evidence.constrains, task.repeats) for task in tasks]
+    kinds = [(task.evidence.constrains, task.size.repeats) for task in tasks]
     for kind in sorted(set(kinds)):
         numbers = [number for number, one in enumerate(kinds) if one == kind]
         (used, repeats), alone = kind, len(tasks) == 1
@@ -384,8 +384,9 @@ def _after(
     """What is to be drawn after the earlier stages, the first of which takes `first`."""
     draws = first
     for stage, drawing in enumerate(earlier, start=1):
-        drawn = zip(first, drawing.samples(draws), strict=True)
-        draws = [one.at_stage(stage, low, condition_noise) for one, low in drawn]
+        drawn, is_last = drawing.samples(draws), stage == len(earlier)
+        pairs = zip(first, drawn, strict=True)
+        draws = [one.at_stage(stage, low, condition_noise, is_last) for one, low in pairs]
     return draws
 
 

@@ -9,13 +9,14 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sr4.degradation import resize
 from sr4.degradation.known import CLEAN, Known
 from sr4.degradation.protocols import Degrades
 from sr4.diffusion.samplers import PictureNoise
 from sr4.evidence.constraint import Constraint
 from sr4.evidence.kinds import Evidence
 from sr4.pictures.parts import Parts
-from sr4.upscaling.sizing import Resizing
+from sr4.upscaling.sizing import Resizing, Size
 
 Floats = NDArray[np.float32]
 Made = TypeVar("Made")
@@ -31,6 +32,7 @@ class Draw(NamedTuple):
             low_res itself.
         constraint: what consistency means; None for D of the sample being low_res.
         known: what is known of the degradation of low_res.
+        taken: height and width of what the last drawing takes, if that is not the first.
         resizing: what becomes of the sample in a result.
         is_shown: whether steps give previews of it.
     """
@@ -40,16 +42,20 @@ class Draw(NamedTuple):
     condition: Floats | None = None
     constraint: Constraint | None = None
     known: Known = CLEAN
+    taken: tuple[int, int] | None = None
     resizing: Resizing | None = None
     is_shown: bool = False
 
-    def at_stage(self, stage: int, low_res: Floats, condition_noise: float) -> Draw:
+    def at_stage(self, stage: int, low_res: Floats, condition_noise: float, is_last: bool) -> Draw:
         """What a later stage, counted from this one, draws of the sample of the one before.
 
         Args:
             low_res: that sample.
+            is_last: whether no other follows.
         """
         seed = self.seed
+        if is_last and self.taken not in (None, low_res.shape[1:]):
+            low_res = np.clip(resize(low_res, *self.taken), -1.0, 1.0)
         condition = None
         if condition_noise > 0:
             noise = PictureNoise([_derived_seed(seed, stage, 1)], low_res.shape)()[0]
@@ -85,21 +91,25 @@ class Task:
         evidence: what it says.
         degradation: from its result to it.
         samples: of every sample the draws of its parts.
-        drawn: height and width of what the last model draws.
-        repeats: how often the last model draws once more on its own result.
+        size: how its result gets its size.
     """
 
     parts: Parts
     evidence: Evidence
     degradation: Degrades
     samples: Sequence[Sequence[Draw]]
-    drawn: tuple[int, int]
-    repeats: int = 0
+    size: Size
 
     @property
     def is_own_size(self) -> bool:
         """Whether the result is as large as the models make it by themselves."""
-        return self.repeats == 0 and all(one.resizing is None for one in self.samples[0])
+        return self.size.wanted is None
+
+    @property
+    def drawn(self) -> tuple[int, int]:
+        """Height and width of what is drawn at last."""
+        width, height = self.size.drawn
+        return height, width
 
 
 def at_once(

@@ -2,7 +2,8 @@
 
 A model enlarges by its own factor. For another one it draws as often as needed, each time on its
 own result, and what it drew is scaled down to the size wanted, or up if a tenth is missing at most,
-then made to satisfy the evidence under the degradation from that size.
+then made to satisfy the evidence under the degradation from that size. What it draws on for the
+last time is scaled down before, so that no more is drawn than what the result is made of.
 """
 
 from __future__ import annotations
@@ -93,11 +94,15 @@ class Size:
 
     Attributes:
         repeats: how often the last model draws once more on its own result.
-        drawn: width and height of what is drawn.
+        before: width and height of what is drawn before the last time, or of the picture.
+        taken: those that it is scaled down to.
+        drawn: those of what is drawn at last.
         wanted: those of the result; None where it is what a model makes by itself.
     """
 
     repeats: int
+    before: tuple[int, int]
+    taken: tuple[int, int]
     drawn: tuple[int, int]
     wanted: tuple[int, int] | None
 
@@ -115,8 +120,9 @@ class Size:
         """
         scale, size, repeats = math.prod(scales), wanted.of(*low), 0
         own = (low[0] * scale, low[1] * scale)
+        before = (own[0] // scales[-1], own[1] // scales[-1])
         if size is None or size == own:
-            return cls(0, own, None)
+            return cls(0, before, before, own, None)
         while any(_STRETCHED * side * scale < goal for side, goal in zip(low, size, strict=True)):
             if scales[-1] == 1:
                 raise PictureError(
@@ -124,7 +130,15 @@ class Size:
                     f"expected at most {own[0]}x{own[1]} of a model of scale {math.prod(scales)}"
                 )
             scale, repeats = scale * scales[-1], repeats + 1
-        return cls(repeats, (low[0] * scale, low[1] * scale), size)
+        last, before = scales[-1], (low[0] * scale // scales[-1], low[1] * scale // scales[-1])
+        taken = before
+        if repeats:  # to no less than what the time before was drawn on
+            width, height = (
+                min(side, max(side // last, -(-goal // last)))
+                for side, goal in zip(before, size, strict=True)
+            )
+            taken = (width, height)
+        return cls(repeats, before, taken, (taken[0] * last, taken[1] * last), size)
 
     def degradation(self, low: tuple[int, int]) -> SizedDegradation | None:
         """D from the size wanted to the picture's; None where it is the models' own."""
