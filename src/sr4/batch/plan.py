@@ -90,9 +90,14 @@ class PlannedPicture:
 
     @property
     def outputs(self) -> tuple[Path, ...]:
-        """The files made of the picture, the result last: where that is, the others are too."""
+        """The files made of the picture, the result last."""
         extra = () if self.uncertainty is None else (self.uncertainty,)
         return (*self.samples, *extra, self.output)
+
+    @property
+    def next_sample(self) -> Path:
+        """The file of the first sample that is not asked for."""
+        return _beside(self.output, len(self.samples) + 1)
 
     def quality_of(self, output: Path) -> int | None:
         """The quality of one of its outputs: maps lose nothing."""
@@ -346,15 +351,17 @@ def _planned(
     samples: int = 0,
     map_suffix: str | None = None,
 ) -> PlannedPicture:
-    def beside(what: str, suffix: str) -> Path:
-        return output.with_name(f"{output.stem}_{what}{suffix}")
-
     return PlannedPicture(
         found.source,
         output,
-        tuple(beside(str(number), output.suffix) for number in range(1, samples + 1)),
-        None if map_suffix is None else beside("uncertainty", map_suffix),
+        tuple(_beside(output, number) for number in range(1, samples + 1)),
+        None if map_suffix is None else _beside(output, "uncertainty", map_suffix),
         data=found.data,
         packed=found.packed,
         quality=quality if has_quality(output) else None,
     )
+
+
+def _beside(output: Path, what: object, suffix: str | None = None) -> Path:
+    """The name of a file beside a result, by default of the same format."""
+    return output.with_name(f"{output.stem}_{what}{suffix or output.suffix}")
