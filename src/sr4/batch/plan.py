@@ -23,7 +23,7 @@ from sr4.batch.inputs import (
 from sr4.batch.outputs import Desk
 from sr4.batch.provenance import is_result
 from sr4.errors import PictureError, SR4Error, UsageError
-from sr4.pictures import check_quality, has_quality, natural_suffix, read_size
+from sr4.pictures import check_quality, has_quality, holds_provenance, natural_suffix, read_size
 from sr4.pictures.finding import counted
 
 DEFAULT_OUT = Path("upscaled")
@@ -314,19 +314,28 @@ def _without_results(
 ) -> tuple[list[PlannedPicture], int]:
     """Those that are no results of an earlier call, and how many are such that none of these gives.
     What was found is one if it says so, wherever it lies; of what was named, only what another
-    picture gives.
+    picture gives. A file that cannot say so is one if another picture gives it, unless it is a
+    second input for that one's result.
     """
+    asked = {
+        os.path.abspath(one.source)
+        for one in planned
+        if one.source in named or not holds_provenance(one.source)
+    }
     givers: dict[str, list[PlannedPicture]] = {}
-    for one in planned if named else ():
-        for output in one.outputs:
-            givers.setdefault(os.path.abspath(output), []).append(one)
+    for one in planned if asked else ():
+        for output in map(os.path.abspath, one.outputs):
+            if output in asked:
+                givers.setdefault(output, []).append(one)
 
     def is_own(one: PlannedPicture) -> bool:
-        if one.source in named:
-            others = givers.get(os.path.abspath(one.source), [])
-            if all(other is one for other in others):
-                return False
-        return is_result(one.source)
+        others = givers.get(os.path.abspath(one.source), [])
+        if one.source in named and all(other is one for other in others):
+            return False
+        if is_result(one.source):
+            return True
+        is_given = any(other.output != one.output for other in others)
+        return is_given and not holds_provenance(one.source)
 
     own = [one for one in planned if is_own(one)]
     if not own:
