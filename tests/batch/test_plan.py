@@ -205,6 +205,34 @@ def test_a_picture_of_someone_else_is_an_input_though_it_lies_there() -> None:
     assert len(failures) == 2
 
 
+@pytest.mark.parametrize("suffix", [".bmp", ".gif", ".npy"])
+def test_what_a_picture_gives_beside_it_is_no_input_though_it_cannot_say_so(suffix: str) -> None:
+    Path("in").mkdir()
+    picture = Picture((from_pil(Image.new("RGB", (8, 8))),))
+    names = [f"a_x4{end}{suffix}" for end in ("", "_1", "_uncertainty", "_uncertainty_x4")]
+    for name in ("a.png", *names, f"b_x4{suffix}", f"a{suffix}"):
+        write_picture(picture, Path("in", name))
+    options: dict[str, Any] = {"samples": 1, "uncertainty": True, "map_suffix": suffix}
+    for inputs in (["in"], ["in/*"], [f"in/{path.name}" for path in sorted(Path("in").iterdir())]):
+        plan = plan_pictures(inputs, "in", tag="_x4", suffix=suffix, made=None, **options)
+        # Nothing gives b_x4; a.png and the other a are two inputs for one result.
+        assert sorted(one.source.name for one in plan.pictures)[-1] == f"b_x4{suffix}"
+        assert len(plan.pictures) == 2
+        ((clash, _),) = plan.failures
+        assert {Path(clash), plan.pictures[0].source} == {Path("in/a.png"), Path(f"in/a{suffix}")}
+    # Where results lie elsewhere, nothing gives them.
+    assert len(plan_pictures(["in"], "out", tag="_x4", suffix=suffix).pictures) == 6
+
+
+def test_a_second_input_for_a_result_is_not_replaced_though_it_cannot_say_that_it_is_none() -> None:
+    Path("in").mkdir()
+    for name in ("a.jpg", "a.bmp"):
+        Image.new("RGB", (8, 8)).save(f"in/{name}")
+    plan = plan_pictures(["in"], "in", suffix=".bmp", overwrite=True)
+    assert plan.pictures == []
+    assert ["is an input too" in one.error for one in plan.failures] == [True, True]
+
+
 def test_a_folder_of_nothing_but_results_is_a_failure() -> None:
     Path("in").mkdir()
     result("in/a.png")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,38 @@ def test_a_result_is_known_by_its_input_and_options(tiny_model: Path, tmp_path: 
     smooth(seed=1).save(tmp_path / "a.png")
     assert made_before(picture, options) == set()
     assert (is_result(tmp_path / "b.png"), is_result(tmp_path / "a.png")) == (True, False)
+
+
+def test_a_map_that_cannot_say_is_known_by_the_files_beside_it(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    options = UpscaleOptions(model=str(tiny_model), samples=2)
+    smooth().save(tmp_path / "a.png")
+    map_, output = tmp_path / "b_uncertainty.npy", tmp_path / "b.png"
+
+    def made(samples: int = 0) -> set[str]:
+        (picture,) = plan_pictures(
+            [str(tmp_path / "a.png")],
+            output,
+            samples=samples,
+            uncertainty=True,
+            map_suffix=".npy",
+            made=lambda picture: picture.outputs,
+        ).pictures
+        return {path.name for path in made_before(picture, options)}
+
+    map_.touch()
+    assert made() == set()
+    result_of(tmp_path / "a.png", output, options)
+    assert made() == {output.name, map_.name}
+    map_.unlink()
+    assert made() == {output.name}
+    map_.touch()
+    assert made(samples=2) == {output.name}  # of other samples, maybe
+    (tmp_path / "b_1.png").touch()
+    assert made() == {output.name}
+    result_of(tmp_path / "a.png", output, replace(options, seed=1))
+    assert made() == set()
 
 
 def test_bytes_and_file_say_the_same(tiny_model: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import threading
 import traceback
 import weakref
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,14 @@ from sr4.batch.events import (
 from sr4.batch.in_work import InWork
 from sr4.batch.options import UpscaleOptions
 from sr4.batch.pipelines import Pipelines
-from sr4.batch.plan import PlannedPicture, plan_pictures
+from sr4.batch.plan import Plan, PlannedPicture, plan_pictures
 from sr4.batch.preview import Previews
+from sr4.batch.provenance import made_before
 from sr4.batch.worker import _Work, upscale_pictures
 from sr4.errors import PictureError
 from sr4.files import unfinished
 from sr4.files.unfinished import UnfinishedFile
+from sr4.pictures import Picture
 from sr4.pictures.raster import Span
 from sr4.upscaling import drawing, sizing
 from sr4.upscaling.pipeline import Pipeline
@@ -603,3 +606,104 @@ def test_the_result_of_a_faster_call_is_no_failure(
     assert sorted(path.name for path in out.iterdir()) == ["a.png", "b.png", "c.png", "d.png"]
     (last,) = (one for one in events if isinstance(one, Failed))
     assert "exists already" in last.error
+
+
+def _planned(place: Path, out: Path, **options: Any) -> Plan:
+    return plan_pictures([str(place)], out, samples=2, uncertainty=True, **options)
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def _meanwhile(monkeypatch: pytest.MonkeyPatch, name: str, happens: Callable[[], object]) -> None:
+    """Something happens once, just before a file is written."""
+    write, left = pictures.write_picture, [happens]
+
+    def later(picture: Picture, path: Path, **how: Any) -> None:
+        if path.name == name and left:
+            left.pop()()
+        write(picture, path, **how)
+
+    monkeypatch.setattr(pictures, "write_picture", later)
+
+
+@pytest.mark.parametrize("map_suffix", [".png", ".npy"])
+@pytest.mark.parametrize("name", ["a_1.png", "a_2.png", "a_uncertainty{}", "a.png"])
+def test_calls_that_write_the_files_of_a_picture_at_the_same_time(
+    folder: Folder,
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    map_suffix: str,
+    name: str,
+) -> None:
+    """One writes them all while another is about to write one of them."""
+    out, options = tmp_path / "out", UpscaleOptions(model=str(tiny_model), samples=2)
+    plan = _planned(folder(a=(8, 8)), out, map_suffix=map_suffix)
+    other: list[Event] = []
+
+    def call() -> None:
+        other.extend(upscale_pictures(plan, options, Pipelines("torch")))
+
+    _meanwhile(monkeypatch, name.format(map_suffix), call)
+    events = list(upscale_pictures(plan, options, Pipelines("torch")))
+    assert isinstance(other[-1], Done)
+    assert isinstance(events[-1], Skipped if name == "a_1.png" else Done)
+    assert sorted(_contents(out)) == sorted(path.name for path in plan.pictures[0].outputs)
+
+
+@pytest.mark.parametrize("when", ["before it is read", "while it is written"])
+def test_files_of_a_call_that_was_killed_are_completed(
+    folder: Folder, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Though nothing was there when the picture was planned."""
+    place, options = folder(a=(8, 8)), UpscaleOptions(model=str(tiny_model), samples=2)
+    before = _planned(place, tmp_path / "before")
+    list(upscale_pictures(before, options, Pipelines("torch")))
+    out = tmp_path / "out"
+    out.mkdir()
+    plan = _planned(place, out)
+
+    def leave() -> None:
+        (out / "a_1.png").write_bytes((tmp_path / "before/a_1.png").read_bytes())
+
+    if when == "before it is read":
+        leave()
+    else:
+        _meanwhile(monkeypatch, "a_1.png", leave)
+    events = list(upscale_pictures(plan, options, Pipelines("torch")))
+    assert named(events, Failed) == []
+    assert isinstance(events[-1], Done)
+    assert _contents(out) == _contents(tmp_path / "before")
+
+
+def test_a_failure_leaves_what_other_calls_have_made(
+    folder: Folder, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, options = folder(a=(8, 8)), UpscaleOptions(model=str(tiny_model), samples=2)
+    list(upscale_pictures(_planned(place, tmp_path / "before"), options, Pipelines("torch")))
+    out = tmp_path / "out"
+
+    def stand_in_the_way() -> None:
+        (out / "a_2.png").write_bytes((tmp_path / "before/a_2.png").read_bytes())
+        (out / "a.png").write_bytes(b"of someone else")
+
+    _meanwhile(monkeypatch, "a_2.png", stand_in_the_way)
+    events = list(upscale_pictures(_planned(place, out), options, Pipelines("torch")))
+    (failure,) = (one for one in events if isinstance(one, Failed))
+    assert "a.png' exists already" in failure.error
+    assert sorted(_contents(out)) == ["a.png", "a_2.png"]
+
+
+def test_a_map_that_says_nothing_is_written_where_a_killed_call_has_left_the_result_alone(
+    folder: Folder, tiny_model: Path, tmp_path: Path
+) -> None:
+    place, options = folder(a=(8, 8)), UpscaleOptions(model=str(tiny_model), samples=2)
+    made = partial(made_before, options=options)
+    for expected in (Done, Done, Skipped):
+        plan = _planned(place, tmp_path / "out", map_suffix=".npy", made=made)
+        assert isinstance([*upscale_pictures(plan, options, Pipelines("torch"))][-1], expected)
+        if expected is Done and not (tmp_path / "again").exists():
+            (tmp_path / "out/a_uncertainty.npy").rename(tmp_path / "again")
+    assert (tmp_path / "out/a_uncertainty.npy").read_bytes() == (tmp_path / "again").read_bytes()

@@ -609,6 +609,28 @@ def test_results_beside_their_inputs_under_another_name(
         assert "which is the name of the result" in done.errors[0]
 
 
+def test_files_beside_their_inputs_that_cannot_say_how_they_were_made(
+    run: Run, face: Path, tiny_model: Path
+) -> None:
+    """No call enlarges what the one before has written."""
+    folder = face.parent
+    words = ("upscale", folder, "-o", folder, "--suffix", "_x4", "--model", tiny_model)
+    numbers = ("--uncertainty", "--uncertainty-format", "npy")
+    assert run(*words, *numbers).code == 0
+    expected = ["face.png", "face_x4.png", "face_x4_uncertainty.npy"]
+    assert files(folder) == expected
+    again = run(*words, *numbers)
+    assert (again.code, again.err) == (0, "sr4: 1 picture was done before, in the same way\n")
+    assert files(folder) == expected
+    for name in expected[1:]:
+        (folder / name).unlink()
+    assert run(*words, "--format", "bmp").code == 0
+    again = run(*words, "--format", "bmp")
+    assert again.code == 1
+    assert "face_x4.bmp' exists already" in again.errors[0]
+    assert files(folder) == ["face.png", "face_x4.bmp"]
+
+
 def test_results_of_an_earlier_call_elsewhere_are_left_out(
     run: Run, face: Path, tiny_model: Path
 ) -> None:

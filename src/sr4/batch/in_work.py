@@ -49,7 +49,7 @@ class InWork:
         results: one for each frame, until they are written.
         seconds: of drawing, its share where several were drawn together; together: how many were.
         error: what was raised, if it could not be done; reason: the same in one line.
-        is_made: whether another call has made its files, so that nothing is left to do.
+        made: the files that other calls have made of it, in the same way.
     """
 
     planned: PlannedPicture
@@ -65,7 +65,12 @@ class InWork:
     together: int = 1
     error: Exception | None = None
     reason: str = ""
-    is_made: bool = False
+    made: frozenset[Path] = frozenset()
+
+    @property
+    def is_made(self) -> bool:
+        """Whether other calls have made all its files, so that nothing is left to do."""
+        return self.made.issuperset(self.planned.outputs)
 
     def fail(self, doing: str, error: Exception) -> None:
         """Give the picture up, and keep why.
@@ -117,7 +122,7 @@ def read(
     Args:
         pipeline: what is going to draw it.
     """
-    one = InWork(planned, options.model_for(planned))
+    one = InWork(planned, options.model_for(planned), made=planned.made)
     try:
         _read(one, options, pipeline.scale, pipeline.first_config)
     except Exception as error:  # noqa: BLE001 - whatever a reader raises, it costs one picture
@@ -209,7 +214,8 @@ def _most_pixels(scale: int) -> int:
 
 def write(one: InWork, *, overwrite: bool) -> tuple[Mapping[str, bytes], tuple[str, ...]]:
     """Write the files of a picture that are not made yet, all or none; those that stay in memory
-    become bytes. What was kept while it was drawn goes: before, if there is no room beside it.
+    become bytes. What other calls make meanwhile, in the same way, is told by `one.made`. What was
+    kept while it was drawn goes: before, if there is no room beside it.
 
     Returns:
         The bytes by name, and what reading and writing it lost, in words.
@@ -250,7 +256,7 @@ def _with_map(
 
 def _write_files(one: InWork, outputs: Mapping[Path, Picture], *, overwrite: bool) -> None:
     from sr4.files.whole import kept
-    from sr4.pictures import write_picture
+    from sr4.pictures import holds_provenance
 
     folder = one.planned.output.parent
     try:
@@ -260,19 +266,16 @@ def _write_files(one: InWork, outputs: Mapping[Path, Picture], *, overwrite: boo
             f"the folder {str(folder)!r} cannot be made ({reason(error)}); expected a writable "
             "place: choose another -o"
         ) from error
-    wanted = {path: outputs[path] for path in outputs if path not in one.planned.made}
+    wanted = [path for path in outputs if path not in one.made]
+    if not overwrite:  # a map that says nothing comes after the result, by which it is known
+        wanted.sort(key=holds_provenance, reverse=True)
     written: list[Path] = []
-    with kept(wanted if len(wanted) > 1 else ()) as before:  # a single one is all or none by itself
+    # A single file is all or none by itself, and nothing is replaced unasked.
+    with kept(wanted if overwrite and len(wanted) > 1 else ()) as before:
         try:
-            for path, picture in wanted.items():
-                write_picture(
-                    picture,
-                    path,
-                    provenance=one.provenance[path],
-                    quality=one.planned.quality_of(path),
-                    overwrite=overwrite,
-                )
-                written.append(path)
+            for path in wanted:
+                if _is_written(one, path, outputs[path], overwrite=overwrite):
+                    written.append(path)
         except Exception:
             for path in written:
                 if path in before:
@@ -280,6 +283,22 @@ def _write_files(one: InWork, outputs: Mapping[Path, Picture], *, overwrite: boo
                 else:
                     path.unlink(missing_ok=True)
             raise
+
+
+def _is_written(one: InWork, path: Path, picture: Picture, *, overwrite: bool) -> bool:
+    """Write one file of a picture; false where another call has made it first, in the same way."""
+    from sr4.batch.provenance import made_as
+    from sr4.pictures import write_picture
+
+    said, quality = one.provenance[path], one.planned.quality_of(path)
+    try:
+        write_picture(picture, path, provenance=said, quality=quality, overwrite=overwrite)
+    except PictureError:
+        if overwrite or path not in made_as(one.planned, one.provenance):
+            raise
+        one.made |= {path}
+        return False
+    return True
 
 
 def _outputs(one: InWork) -> dict[Path, Picture]:

@@ -34,15 +34,16 @@ def look_for_outputs(picture: PlannedPicture, made: Made) -> PlannedPicture:
     return picture
 
 
-def is_made_meanwhile(picture: PlannedPicture, made: Made) -> bool:
-    """Whether another call has made the files of a picture since it was planned, in the same way.
+def made_by_now(picture: PlannedPicture, made: Made) -> frozenset[Path]:
+    """The files of a picture that other calls have made, in the same way, also since it was
+    planned.
 
     Raises:
         PictureError: another file has the name of an output, or the picture cannot be read.
     """
     if not any(os.path.lexists(one) for one in picture.outputs if one not in picture.made):
-        return False
-    return look_for_outputs(picture, made).is_done
+        return picture.made
+    return look_for_outputs(picture, made).made
 
 
 class Desk:

@@ -23,7 +23,7 @@ from sr4.batch.inputs import (
 from sr4.batch.outputs import Desk
 from sr4.batch.provenance import is_result
 from sr4.errors import PictureError, SR4Error, UsageError
-from sr4.pictures import check_quality, has_quality, natural_suffix, read_size
+from sr4.pictures import check_quality, has_quality, holds_provenance, natural_suffix, read_size
 from sr4.pictures.finding import counted
 
 DEFAULT_OUT = Path("upscaled")
@@ -90,9 +90,14 @@ class PlannedPicture:
 
     @property
     def outputs(self) -> tuple[Path, ...]:
-        """The files made of the picture, the result last: where that is, the others are too."""
+        """The files made of the picture, the result last."""
         extra = () if self.uncertainty is None else (self.uncertainty,)
         return (*self.samples, *extra, self.output)
+
+    @property
+    def next_sample(self) -> Path:
+        """The file of the first sample that is not asked for."""
+        return _beside(self.output, len(self.samples) + 1)
 
     def quality_of(self, output: Path) -> int | None:
         """The quality of one of its outputs: maps lose nothing."""
@@ -309,19 +314,28 @@ def _without_results(
 ) -> tuple[list[PlannedPicture], int]:
     """Those that are no results of an earlier call, and how many are such that none of these gives.
     What was found is one if it says so, wherever it lies; of what was named, only what another
-    picture gives.
+    picture gives. A file that cannot say so is one if another picture gives it, unless it is a
+    second input for that one's result.
     """
+    asked = {
+        os.path.abspath(one.source)
+        for one in planned
+        if one.source in named or not holds_provenance(one.source)
+    }
     givers: dict[str, list[PlannedPicture]] = {}
-    for one in planned if named else ():
-        for output in one.outputs:
-            givers.setdefault(os.path.abspath(output), []).append(one)
+    for one in planned if asked else ():
+        for output in map(os.path.abspath, one.outputs):
+            if output in asked:
+                givers.setdefault(output, []).append(one)
 
     def is_own(one: PlannedPicture) -> bool:
-        if one.source in named:
-            others = givers.get(os.path.abspath(one.source), [])
-            if all(other is one for other in others):
-                return False
-        return is_result(one.source)
+        others = givers.get(os.path.abspath(one.source), [])
+        if one.source in named and all(other is one for other in others):
+            return False
+        if is_result(one.source):
+            return True
+        is_given = any(other.output != one.output for other in others)
+        return is_given and not holds_provenance(one.source)
 
     own = [one for one in planned if is_own(one)]
     if not own:
@@ -346,15 +360,17 @@ def _planned(
     samples: int = 0,
     map_suffix: str | None = None,
 ) -> PlannedPicture:
-    def beside(what: str, suffix: str) -> Path:
-        return output.with_name(f"{output.stem}_{what}{suffix}")
-
     return PlannedPicture(
         found.source,
         output,
-        tuple(beside(str(number), output.suffix) for number in range(1, samples + 1)),
-        None if map_suffix is None else beside("uncertainty", map_suffix),
+        tuple(_beside(output, number) for number in range(1, samples + 1)),
+        None if map_suffix is None else _beside(output, "uncertainty", map_suffix),
         data=found.data,
         packed=found.packed,
         quality=quality if has_quality(output) else None,
     )
+
+
+def _beside(output: Path, what: object, suffix: str | None = None) -> Path:
+    """The name of a file beside a result, by default of the same format."""
+    return output.with_name(f"{output.stem}_{what}{suffix or output.suffix}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,8 +70,24 @@ def made_before(picture: PlannedPicture, options: UpscaleOptions) -> Collection[
         PictureError: the picture cannot be read.
         ModelError: its model cannot be.
     """
-    wanted = provenance(picture, options)
-    return {path for path, said in wanted.items() if _says(path, said)}
+    return made_as(picture, provenance(picture, options))
+
+
+def made_as(picture: PlannedPicture, wanted: Mapping[Path, Provenance]) -> Collection[Path]:
+    """The files of a picture that are there already, made as they are to say.
+
+    A map that cannot say so, such as NPY, counts where all others do, since they are written before
+    it; but not beside a further sample, by which it may be the map of more than are asked for.
+    """
+    from sr4.pictures import holds_provenance
+
+    made = {path for path, said in wanted.items() if _says(path, said)}
+    map_ = picture.uncertainty
+    if map_ is not None and not holds_provenance(map_) and map_.is_file():
+        others_are_made = made.issuperset(set(picture.outputs) - {map_})
+        if others_are_made and not os.path.lexists(picture.next_sample):
+            made.add(map_)
+    return made
 
 
 def unfinished_key(said: Provenance, samples: int, backend: str) -> dict[str, Any]:

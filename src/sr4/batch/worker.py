@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
@@ -34,13 +34,12 @@ from sr4.batch.events import (
 )
 from sr4.batch.in_work import InWork, forget_frames, groups, read, write
 from sr4.batch.options import UpscaleOptions, count_draws, read_stages
-from sr4.batch.outputs import is_made_meanwhile
+from sr4.batch.outputs import made_by_now
 from sr4.batch.pace import Meter, Portion
 from sr4.batch.pipelines import Pipelines
 from sr4.batch.preview import Previews
 from sr4.batch.provenance import made_before, unfinished_key
 from sr4.batch.record import record_of
-from sr4.errors import PictureError
 from sr4.files.unfinished import UnfinishedFile, discard, unfinished_path
 from sr4.upscaling.thresholds import LARGE
 
@@ -230,21 +229,17 @@ class _Work:
             yield chunk
 
     def _read(self, picture: PlannedPicture) -> InWork:
-        """A picture as it is read, unless another call has made its files meanwhile."""
-        model = self._options.model_for(picture)
+        """A picture as it is read, unless other calls have made its files meanwhile."""
+        one = InWork(picture, self._options.model_for(picture), made=picture.made)
         try:
-            if self._is_made(picture):
-                return InWork(picture, model, is_made=True)
+            if picture.to_files and not self._overwrite:
+                one.made = made_by_now(picture, partial(made_before, options=self._options))
         except Exception as error:  # noqa: BLE001 - as what reading raises
-            one = InWork(picture, model)
             one.fail("read", error)
             return one
-        return read(picture, self._options, self._opened[model])
-
-    def _is_made(self, picture: PlannedPicture) -> bool:
-        if self._overwrite or not picture.to_files:
-            return False
-        return is_made_meanwhile(picture, partial(made_before, options=self._options))
+        if one.is_made:
+            return one
+        return replace(read(picture, self._options, self._opened[one.model]), made=one.made)
 
     # The drawer's thread
 
@@ -365,12 +360,10 @@ class _Work:
                     losses=losses,
                     provenance=one.provenance,
                 )
-                return Done(one.planned, record, files)
+                if not one.is_made:
+                    return Done(one.planned, record, files)
             except Exception as error:  # noqa: BLE001 - whatever an encoder raises, likewise
                 one.fail("written", error)
-                if isinstance(error, PictureError):
-                    with suppress(Exception):  # what stands in the way is told already
-                        one.is_made = self._is_made(one.planned)
         if one.is_made:
             discard(unfinished_path(one.planned.output))
             return Skipped((one.planned,), (one.model,))

@@ -21,6 +21,7 @@ from sr4.pictures.writing import (
     check_sides,
     encode_picture,
     has_quality,
+    holds_provenance,
     write_image,
     write_picture,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "decoded_bytes",
     "encode_picture",
     "has_quality",
+    "holds_provenance",
     "losses",
     "natural_suffix",
     "picture_of",

@@ -133,6 +133,12 @@ def has_quality(path: Path) -> bool:
     return format_of(path).at_quality is not None
 
 
+def holds_provenance(path: Path) -> bool:
+    """Whether a file that is written, by its suffix, has a place for how it was made."""
+    form = FORMATS.get(Path(path).suffix.lower())
+    return form is not None and "exif" in form.holds
+
+
 def check_quality(path: Path, quality: object) -> None:
     """Refuse a quality that a file cannot be written with; worth asking before long work.
 
