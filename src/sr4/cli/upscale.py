@@ -140,7 +140,8 @@ def upscale(
         float | None,
         typer.Option(
             metavar="S",
-            help="Deviation of the inputs' noise in levels of 255, if it is known.",
+            help="Deviation of the inputs' noise in levels of 255, if it is known; --evidence "
+            "noise alone estimates it.",
             show_default=False,
         ),
     ] = None,
