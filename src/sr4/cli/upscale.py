@@ -187,8 +187,9 @@ def upscale(
         typer.Option(
             "--format",
             metavar="png|jpg|tif|webp|avif|jp2|gif|bmp|npy|same",
-            help="Format of the results; same is that of each input. Default: png, or tif and npy "
-            "where only these hold the pixels without loss.",
+            help="Format of the results; same is that of each input, or the default where that is "
+            "only read, as HEIC is. Default: png, or tif and npy where only these hold the pixels "
+            "without loss.",
         ),
     ] = None,
     quality: Annotated[
