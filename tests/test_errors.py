@@ -7,7 +7,16 @@ import os
 
 import pytest
 
-from sr4.errors import MissingExtraError, SR4Error, UsageError, nearest, package_of, reason, shorten
+from sr4.errors import (
+    MissingExtraError,
+    SR4Error,
+    UsageError,
+    nearest,
+    nearest_option,
+    package_of,
+    reason,
+    shorten,
+)
 
 
 def test_the_exit_codes_tell_a_wrong_call_from_a_failure() -> None:
@@ -22,6 +31,22 @@ def test_a_missing_module_names_its_package() -> None:
 def test_the_nearest_name_or_all_of_them() -> None:
     assert nearest("ddmp", ["ddim", "ddpm", "dpmpp"]) == "did you mean 'ddpm'?"
     assert nearest("xyz", ["b", "a"]) == "known: a, b"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("--stps", "--steps"),
+        ("--sed", "--seed"),
+        ("--gpu", None),
+        ("--quiet", None),
+        ("--count", None),
+    ],
+)
+def test_only_a_near_option_is_proposed(typed: str, meant: str | None) -> None:
+    known = ["--blur", "--out", "--quality", "--seed", "--steps"]
+    listed = f"known: {', '.join(known)}"
+    assert nearest_option(typed, known) == (f"did you mean {meant!r}?" if meant else listed)
 
 
 @pytest.mark.parametrize(("length", "found"), [(80, 80), (81, 83), (10**6, 83)])

@@ -94,10 +94,20 @@ def nearest(name: object, known: Iterable[str], listed: Iterable[str] = ()) -> s
     be listed; by default all.
     """
     names = sorted(known)
-    close = difflib.get_close_matches(shorten(str(name)), names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(shorten(str(name)), names, n=1)
     return (
         f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(listed) or names)}"
     )
+
+
+def nearest_option(name: str, known: Iterable[str]) -> str:
+    """The same of options, with or without dashes. Many are short, so more has to be alike, and the
+    first letter, which people seldom miss: `--gpu` is no `--out`.
+    """
+    names, typed = sorted(known), shorten(name).lstrip("-")
+    alike = {bare: one for one in names if (bare := one.lstrip("-"))[:1] == typed[:1]}
+    close = difflib.get_close_matches(typed, alike, n=1, cutoff=0.7)
+    return nearest(alike[close[0]] if close else "", names)
 
 
 def any_of(names: Sequence[str]) -> str:

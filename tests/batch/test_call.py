@@ -171,6 +171,22 @@ def test_what_is_no_picture_is_refused(given: Any) -> None:
         sr4.upscale(given)
 
 
+@pytest.mark.parametrize(
+    ("given", "options", "part"),
+    [
+        ("a.png", {"sed": 3}, "'sed': did you mean 'seed'?"),
+        ("a.png", {"modle": "sr4-fast"}, "'modle': did you mean 'model'?"),
+        ("a.png", {"condition_noise": 0.1}, "'condition_noise': known: backend, "),
+        (smooth(), {"sed": 3}, "'sed': did you mean 'seed'?"),
+    ],
+)
+def test_a_misspelt_option_is_named(given: Any, options: dict[str, Any], part: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        sr4.upscale(given, **options)
+    start = "sr4.upscale() got an unexpected keyword argument "
+    assert str(caught.value).startswith(start + part)
+
+
 def test_an_unknown_model_is_named() -> None:
     with pytest.raises(ModelError, match="did you mean 'photo-x4'"):
         sr4.upscale(smooth(), model="photo-x3")

@@ -175,7 +175,7 @@ def test_fid_without_its_extra(run: Run, faces: Path, monkeypatch: pytest.Monkey
         (["--scale", "4"], 2, "expected --scale with bicubic"),
         (["--model", "bicubic", "--data", "none"], 1, "none"),
         (["--model", "bicubic", "--detail", "0", "--device", "cpu"], 2, "--detail and --device"),
-        (["--detail", "2"], 2, "got detail 2.0; expected a number from 0"),
+        (["--detail", "2"], 2, "got --detail '2'; expected a number from 0 to 1"),
         (["--sampler", "dpmp"], 2, "did you mean 'dpmpp'?"),
         (["--out", "notes.txt"], 2, "notes.txt"),
         (["--model", "nothing"], 1, "no model 'nothing'"),

@@ -76,11 +76,12 @@ def test_without_a_command_help_goes_to_stderr(run: Run, words: tuple[str, ...])
         (["data", "prepar"], ["'prepar'", "did you mean 'prepare'?"]),
         (["upscale", "a.png", "--stps", "4"], ["'--stps'", "did you mean '--steps'?"]),
         (["upscale", "a.png", "--no-consistncy"], ["did you mean '--no-consistency'?"]),
+        (["upscale", "a.png", "--gpu"], ["unknown option '--gpu' of `sr4 upscale`: known: --back"]),
+        (["upscale", "a.png", "--preview"], ["'--preview' of `sr4 upscale`: known: --backend, "]),
         (["upscale"], ["missing argument 'INPUT'", "sr4 upscale --help"]),
         (["upscale", "a.png", "--steps", "many"], ["--steps", "'many'"]),
         (["upscale", "a.png", "--steps", "0"], ["--steps", "1"]),
         (["upscale", "a.png", "--steps"], ["--steps", "requires an argument"]),
-        (["upscale", "a.png", "--seed", "-1"], ["--seed", "0"]),
         (["train", "sr4", "--out", "x"], ["missing option '--data'"]),
         (["models", "more"], ["unexpected", "more"]),
         (["-x"], ["-x"]),
@@ -94,6 +95,30 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
     (error,) = done.errors
     for part in parts:
         assert part in error
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "value", "expected"),
+    [
+        ("upscale", "--noise", "auto", "a number such as 1.5"),
+        ("upscale", "--scale", "2,5", "a number such as 1.5"),
+        ("upscale", "--scale", "4x", "a number such as 1.5"),
+        ("upscale", "--detail", "much", "a number from 0 to 1"),
+        ("upscale", "--width", "3.5", "a whole number"),
+        ("upscale", "--seed", "abc", "a whole number of at least 0"),
+        ("upscale", "--seed", "-1", "a whole number of at least 0"),
+        ("upscale", "--samples", "0", "a whole number of at least 1"),
+        ("upscale", "--quality", "101", "a whole number from 1 to 100"),
+        ("serve", "--port", "99999", "a whole number from 0 to 65535"),
+    ],
+)
+def test_a_number_that_is_none_is_told_what_is_one(
+    run: Run, command: str, option: str, value: str, expected: str
+) -> None:
+    words = [command, *(["a.png"] if command == "upscale" else []), option, value]
+    done = run(*words)
+    assert done.code == 2
+    assert done.errors == [f"got {option} {value!r}; expected {expected}"]
 
 
 def test_with_json_an_error_is_an_object_too(run: Run) -> None:

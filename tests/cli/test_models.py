@@ -54,6 +54,7 @@ def test_info_states_the_terms_of_the_weights_apart_from_those_of_the_code(
     lines = dict(re.split(r"\s{2,}", line.strip()) for line in facts.splitlines()[2:])
     assert lines["recipe"] == "sr4-fast"
     assert lines["sampling"] == "2 steps of ddim"
+    assert re.search(r"\nsampling +1 step of ddim\n", run("info", "sr4-fast").out)
     assert lines["trained on"] == "nothing"
     assert "file: model.safetensors" in lines
     _, header, row = scores.splitlines()
@@ -130,6 +131,8 @@ def test_export_writes_a_model_that_runs_without_torch(
     assert done.json["folder"] == str(out)
     assert 0 <= done.json["difference"] < 1e-3
     assert done.json["bytes"] > 1000
+    said = f"sr4: exporting {tiny_model} to {out}, and comparing it with torch: a minute or so"
+    assert said in done.err.splitlines()
 
     again = run("export", tiny_model, "-o", out)
     assert again.code == 1

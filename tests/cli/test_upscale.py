@@ -293,7 +293,7 @@ def test_a_large_picture_is_announced_and_done_alone(
         for name in ("c.png", "e.png")
     ]
     assert all(re.search(r", about \d+ seconds?$", line) for line in announced)
-    together = [" s for 2 together on " in line for line in done.out.splitlines()]
+    together = [" s each for 2 together on " in line for line in done.out.splitlines()]
     assert together == [True, True, False, False, False]
     words = (*words, "--json", "--overwrite")
     done = run("upscale", tmp_path / "in", "-o", tmp_path / "out", *words)
@@ -674,6 +674,17 @@ def test_a_suffix_that_cannot_be_written_is_refused_at_once(
         assert ".png" in done.errors[0]
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder that takes no file")
+def test_a_folder_that_takes_no_file_is_not_said_to_be_missing(
+    run: Run, face: Path, tiny_model: Path
+) -> None:
+    done = run("upscale", face, "-o", "/proc/x.png", "--model", tiny_model)
+    assert done.code == 1
+    (error,) = done.errors
+    assert "'/proc/x.png' cannot be written (" in error
+    assert "does not exist" not in error
+
+
 @pytest.mark.parametrize("out", ["out.xyz", ""])
 def test_a_slip_in_the_output_makes_no_folder(
     run: Run,
@@ -822,6 +833,7 @@ def test_every_frame_of_an_animation(run: Run, tiny_model: Path, tmp_path: Path)
     done = run("upscale", tmp_path / "a.gif", "-o", tmp_path, *words)
     (entry,) = done.json["results"]
     assert (done.code, done.err, entry["frames"]) == (0, "", 4)
+    assert "quality" not in entry["evidence"]
     found = read_picture(tmp_path / "a.png")
     assert found.durations == (70, 70, 70, 70)
     shown = [int(np.asarray(frame.pixels)[:, :, 0].mean()) for frame in found.frames]
@@ -954,6 +966,7 @@ def test_every_frame_of_an_animation_has_the_size(
     out = tmp_path / "b.webp"
     done = run("upscale", tmp_path / "a.gif", "-o", out, "--model", tiny_model, "--width", "20")
     assert done.code == 0, done.err
+    assert f"{out}  20x18, 3 frames, evidence exact, consistency " in done.out
     found = read_picture(out)
     assert [frame.size for frame in found.frames] == [(20, 18)] * 3
 
@@ -989,8 +1002,8 @@ def test_the_model_goes_by_what_the_picture_shows(
     assert done.code == 0
     assert done.err.splitlines() == [
         "sr4: sr4-fast for 2 pictures: taken for a face; --model names another",
-        f"sr4: photo-x4 for {tmp_path / 'in/photo.png'}: taken for a photograph; --model names "
-        "another",
+        f"sr4: photo-x4 for {tmp_path / 'in/photo.png'}: taken for a photograph, as no clean face "
+        "was recognised; --model sr4-fast takes it for a face",
     ]
     found = {Path(one["input"]).stem: one for one in done.json["results"]}
     assert {name: one["model"] for name, one in found.items()} == {

@@ -61,6 +61,7 @@ def test_a_jpeg_file_gives_its_own_boxes(
     assert found.notes == ()
     assert str(found) == f"jpeg (quality 70, {name})"
     assert found.numbers["quality"] == 70
+    assert "quality" not in exact().numbers
     boxes, _ = file_boxes(path)
     unit = read_picture(path).frames[0].unit
     noise = 0.2 * np.random.default_rng(0).standard_normal(unit.shape)

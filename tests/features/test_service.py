@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import runpy
 import signal
 import socket
@@ -715,6 +716,19 @@ def test_a_second_signal_ends_it_at_once(tiny_exported: Path) -> None:
         service.process.send_signal(signal.SIGINT)
         _, said = service.process.communicate(timeout=PATIENCE)
         assert (service.process.returncode, said) == (0, "")
+
+
+def test_the_first_line_names_the_page_and_the_description(tiny_exported: Path) -> None:
+    words = ("serve", "--port", "0", "--model", str(tiny_exported))
+    with subprocess.Popen(
+        [sys.executable, "-m", "sr4", *words], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        process.terminate()
+        process.communicate(timeout=PATIENCE)
+    said = r"sr4: serving at (\S+), the API described at \1/openapi\.json \(Ctrl-C ends it\)\n"
+    assert re.fullmatch(said, line), line
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.3])

@@ -160,7 +160,8 @@ def test_the_command(run: Callable[..., Outcome], runtime: Path, tmp_path: Path)
 def test_what_the_engine_does_not_run_is_refused(
     tiny_model: Path, runtime: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ModelError, match=re.escape("has no model.onnx; expected one: run `sr4")):
+    advice = f"has no model.onnx; expected one: run `sr4 export {tiny_model} -o …`"
+    with pytest.raises(ModelError, match=re.escape(advice)):
         export_site([str(tiny_model)], tmp_path / "site", runtime=runtime)
     copy = tmp_path / "linear"
     shutil.copytree(shipped_models()["sr4-fast"], copy)

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from sr4.batch.in_work import InWork, read
 from sr4.batch.options import AUTO, UpscaleOptions, count_draws, read_stages
 from sr4.batch.plan import PlannedPicture
-from sr4.errors import PictureError, SR4Error, UsageError
+from sr4.errors import PictureError, SR4Error, UsageError, nearest_option
 from sr4.evidence.kinds import Evidence
 from sr4.pictures import natural_suffix
 from sr4.upscaling.auto import shipped_model_for
 from sr4.upscaling.calls import sample_seeds
-from sr4.upscaling.cascade import CascadePipeline
+from sr4.upscaling.cascade import CascadeOptions, CascadePipeline
 from sr4.upscaling.given import Picture, size_of, without_stream
 from sr4.upscaling.load import load, model_names
 from sr4.upscaling.pipeline import Options, Pipeline
 from sr4.upscaling.result import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from typing_extensions import Unpack
 
@@ -84,6 +84,7 @@ def upscale(
         PictureError: the picture cannot be read, or is one that the model cannot take.
         UsageError: an impossible option.
         ModelError: there is no such model, or it is damaged, or fails.
+        TypeError: there is no such option; names the nearest one.
 
     Examples:
         >>> sr4.upscale("holiday.jpg").save("large.png")
@@ -114,8 +115,10 @@ class _Asked(NamedTuple):
 
 
 def _asked(picture: Any, model: object, given: Mapping[str, Any]) -> _Asked:
+    is_file = isinstance(picture, (str, os.PathLike, bytes))
+    _check_names(given, {*(Options if is_file else CascadeOptions).__annotations__})
     name = AUTO if model == AUTO else _name(model)
-    if not isinstance(picture, (str, os.PathLike, bytes)):
+    if not is_file:
         taken = shipped_model_for(picture) if name == AUTO else name
         return _Asked(picture, taken, size_of(picture))
     if isinstance(given.get("evidence"), (Evidence, list, tuple)):
@@ -128,6 +131,14 @@ def _asked(picture: Any, model: object, given: Mapping[str, Any]) -> _Asked:
     )
     planned = _planned(picture)
     return _Asked(picture, options.model_for(planned), planned.size, (planned, options))
+
+
+def _check_names(given: Iterable[str], known: set[str]) -> None:
+    """Refuse options that there are none of, as Python does."""
+    for name in given:
+        if name not in known:
+            nearest = nearest_option(name, known | {"model", "backend", "device"})
+            raise TypeError(f"sr4.upscale() got an unexpected keyword argument {name!r}: {nearest}")
 
 
 def _opened(

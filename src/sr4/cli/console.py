@@ -207,6 +207,11 @@ def about(seconds: float) -> str:
     return f"about {seconds / 3600:.1f} hours"
 
 
+def steps(count: int, sampler: str) -> str:
+    """How a model samples."""
+    return f"{count} step{'s' * (count != 1)} of {sampler}"
+
+
 @contextmanager
 def _bar(label: str, *columns: Any) -> Iterator[Callable[[float, float, str], None]]:
     from rich.console import Console

@@ -74,7 +74,16 @@ def export(
             f"got {f'{len(models)} models' if len(models) > 1 else '--runtime'} for the format "
             f"{format!r}; expected that for web alone: export one model at a time"
         )
-    report = export_model(models[0], out, format=format, precision=precision, overwrite=overwrite)
+    report = export_model(
+        models[0],
+        out,
+        format=format,
+        precision=precision,
+        overwrite=overwrite,
+        on_start=lambda: console.note(
+            f"sr4: exporting {models[0]} to {out}, and comparing it with torch: a minute or so"
+        ),
+    )
     if as_json:
         console.say_json(
             {

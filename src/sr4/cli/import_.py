@@ -66,7 +66,7 @@ def import_(
     else:
         console.say(
             f"{out}  x{made.scale}, {made.parameters / 1e6:.1f} M parameters, "
-            f"{made.sampling.steps} steps of {made.sampling.sampler}; terms of the weights: "
+            f"{console.steps(made.sampling.steps, made.sampling.sampler)}; terms of the weights: "
             f"{made.licence}"
         )
     return 0

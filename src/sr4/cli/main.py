@@ -36,7 +36,7 @@ from sr4.cli import (
     upscale,
 )
 from sr4.cli.options import examples
-from sr4.errors import SR4Error, UsageError, nearest
+from sr4.errors import SR4Error, UsageError, nearest, nearest_option
 from sr4.machine.memory import keep_freed_memory
 from sr4.machine.processors import bound_libraries
 
@@ -199,8 +199,27 @@ def _explain_parsing(error: Any) -> str:
             for name in (*parameter.opts, *parameter.secondary_opts)
             if name.startswith("--")
         ]
-        return f"unknown option {option!r} of `{program}`: {nearest(option, known)}"
+        return f"unknown option {option!r} of `{program}`: {nearest_option(option, known)}"
+    refused = getattr(error.__cause__, "errors", None)  # by pydantic, which typer asks
+    got = "" if refused is None else repr(refused()[0]["input"])
+    expected = _expected_number(getattr(error, "param", None))
+    if got and expected:
+        return f"got {error.param.opts[-1]} {got}; expected {expected}"
     message = " ".join(error.format_message().split()).rstrip(".")
-    details = getattr(error.__cause__, "errors", None)  # newer versions of typer ask pydantic
-    got = f" (got {details()[0]['input']!r})" if details is not None else ""
-    return f"{message[0].lower()}{message[1:]}{got}: see `{program} --help`"
+    told = f" (got {got})" if got else ""
+    return f"{message[0].lower()}{message[1:]}{told}: see `{program} --help`"
+
+
+def _expected_number(parameter: Any) -> str:
+    """What an option that takes a number expects; nothing of others."""
+    described: Any = getattr(parameter, "type_descriptor", None)
+    kind = getattr(described, "annotation", None)
+    if kind not in (int, float):
+        return ""
+    what = "a whole number" if kind is int else "a number"
+    least, most = described.parameter_info.min, described.parameter_info.max
+    if least is not None and most is not None:
+        return f"{what} from {least} to {most}"
+    if least is not None:
+        return f"{what} of at least {least}"
+    return what if kind is int else f"{what} such as 1.5"

@@ -113,12 +113,12 @@ def _facts(folder: Path, config: ModelConfig) -> Iterator[tuple[str, str]]:
     yield "network", f"{config.network.kind}, {config.parameters / 1e6:.1f} M parameters"
     yield "objective", f"predicts {objective.prediction} of the {objective.target}, L{objective.p}"
     yield "schedule", config.schedule.kind
-    yield "sampling", f"{sampling.steps} steps of {sampling.sampler}"
+    yield "sampling", console.steps(sampling.steps, sampling.sampler)
     yield "trained on", "; ".join(config.training_data) or "not stated"
     seen = f"{config.training_images:,} seen, repeats counted"
     yield "training pictures", seen if config.training_images else "not stated"
     for one in config.calibrations:
         at = one.sampling
-        yield "calibrated", f"on {one.data_name}, for {at.steps} steps of {at.sampler}"
+        yield "calibrated", f"on {one.data_name}, for {console.steps(at.steps, at.sampler)}"
     for name, size in _sizes(folder).items():
         yield f"file: {name}", f"{size / 1000:,.0f} kB"

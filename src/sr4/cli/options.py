@@ -29,6 +29,8 @@ Detail = Annotated[
     float | None,
     typer.Option(
         metavar="0..1",
+        min=0,
+        max=1,
         help="0: the mean of all pictures that fit, nearest to the truth and soft; 1: a sample of "
         "them, with all its detail. Default: the model's own.",
         show_default=False,

@@ -131,7 +131,10 @@ def serve(
         if as_json:
             console.say_json({"url": address, "models": list(service.models.names)})
         else:
-            console.note(f"sr4: serving at {address} (Ctrl-C ends it)")
+            console.note(
+                f"sr4: serving at {address}, the API described at {address}/openapi.json (Ctrl-C "
+                "ends it)"
+            )
 
     def waits() -> None:
         grace = settings.limits.grace_seconds

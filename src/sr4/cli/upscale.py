@@ -140,7 +140,8 @@ def upscale(
         float | None,
         typer.Option(
             metavar="S",
-            help="Deviation of the inputs' noise in levels of 255, if it is known.",
+            help="Deviation of the inputs' noise in levels of 255, if it is known; --evidence "
+            "noise alone estimates it.",
             show_default=False,
         ),
     ] = None,
@@ -186,8 +187,9 @@ def upscale(
         typer.Option(
             "--format",
             metavar="png|jpg|tif|webp|avif|jp2|gif|bmp|npy|same",
-            help="Format of the results; same is that of each input. Default: png, or tif and npy "
-            "where only these hold the pixels without loss.",
+            help="Format of the results; same is that of each input, or the default where that is "
+            "only read, as HEIC is. Default: png, or tif and npy where only these hold the pixels "
+            "without loss.",
         ),
     ] = None,
     quality: Annotated[

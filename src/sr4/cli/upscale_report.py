@@ -36,6 +36,7 @@ _WHY = {
     "sr4-fast": "taken for a face",
     "photo-x4": "taken for a photograph",
 }
+_FEW = 1000  # pictures whose sizes are looked at
 _LONG = 2**24  # pixels of a result that takes so long that people want to know how long
 
 
@@ -174,9 +175,14 @@ class Report:
         if self._model == AUTO and event.pictures:
             count = len(event.pictures)
             several = f"{count:,} pictures" if count > 1 else str(event.pictures[0].source)
-            console.note(
-                f"sr4: {event.model} for {several}: {_WHY[event.model]}; --model names another"
-            )
+            why = f"{_WHY[event.model]}; --model names another"
+            if _might_be_faces(event):
+                them = "them for faces" if count > 1 else "it for a face"
+                why = (
+                    f"{_WHY[event.model]}, as no clean face was recognised; --model sr4-fast takes "
+                    f"{them}"
+                )
+            console.note(f"sr4: {event.model} for {several}: {why}")
 
     def _named(self, pictures: tuple[PlannedPicture, ...]) -> str:
         """What the bar calls pictures that are drawn together."""
@@ -204,9 +210,10 @@ class Report:
         for text in record.notes:
             console.note(f"sr4: {record.input}: {text}")
         if not self.quiet:
-            seconds = f"{record.seconds * record.together:.2f} s"
+            seconds = f"{record.seconds:.2f} s"
             if record.together > 1:
-                seconds += f" for {record.together} together"
+                seconds += f" each for {record.together} together"
+            frames = f", {record.frames:,} frames" if record.frames > 1 else ""
             say, output = console.say, record.output
             if self._to_stdout:
                 say, output = console.note, STDOUT
@@ -214,9 +221,18 @@ class Report:
             is_lossy = format_of(picture.output).is_lossy or picture.quality is not None
             loss = f" before the loss of {picture.output.suffix}" if is_lossy else ""
             say(
-                f"{record.input} -> {output}  {record.size[0]}x{record.size[1]}, evidence "
+                f"{record.input} -> {output}  {record.size[0]}x{record.size[1]}{frames}, evidence "
                 f"{record.evidence}, consistency {record.consistency:.3f}{loss}, {seconds} on "
                 f"{record.backend}"
             )
             if record.legend is not None:
                 say(f"{record.uncertainty} shows {record.legend.shows}")
+
+
+def _might_be_faces(event: ModelReady) -> bool:
+    """Whether all pictures that were taken for photographs have the size of faces."""
+    from sr4.upscaling.choose import FACE_SIDES, model_for
+
+    if event.model != model_for(is_face=False) or len(event.pictures) > _FEW:
+        return False
+    return all({*one.size} <= FACE_SIDES for one in event.pictures if one.size is not None)

@@ -95,10 +95,12 @@ class Evidence:
 
     @property
     def numbers(self) -> Mapping[str, Any]:
-        """Kind and the numbers used, for JSON."""
+        """Kind and the numbers used, for JSON; a quality of JPEG alone."""
         found: dict[str, Any] = {"kind": self.kind}
         if self.constrains:
-            found |= {"noise": self.known.noise, "quality": self.known.quality, "blur": self.blur}
+            found |= {"noise": self.known.noise, "blur": self.blur}
+        if self.kind == "jpeg":
+            found["quality"] = self.known.quality
         if self.subsampling is not None:
             found["subsampling"] = self.subsampling
         if self.notes:

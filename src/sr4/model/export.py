@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -34,6 +34,7 @@ def export_model(
     format: str = "onnx",
     precision: str = "float16",
     overwrite: bool = False,
+    on_start: Callable[[], object] | None = None,
 ) -> ExportReport:
     """Export a model folder to one that needs no torch, checked against torch.
 
@@ -43,6 +44,7 @@ def export_model(
         format: "onnx", or "openvino" for OpenVINO's own files beside that.
         precision: of the stored weights, "float16" or "float32"; the arithmetic is float32.
         overwrite: replace an existing model folder; nothing else is ever replaced.
+        on_start: called where the long part begins, once all that can be refused has been.
 
     Raises:
         UsageError: unknown format or precision.
@@ -68,6 +70,8 @@ def export_model(
             "export with float32"
         )
     with new_folder(out, overwrite) as folder:
+        if on_start is not None:
+            on_start()
         config = save_model(folder, config, stored)
         difference = export_onnx(
             network,

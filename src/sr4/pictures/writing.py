@@ -179,9 +179,9 @@ def _publish(path: Path, write: _Write, *, overwrite: bool = False) -> None:
         write_whole(path, write, overwrite=overwrite)
     except FileExistsError as error:
         raise _exists(label) from error
-    except FileNotFoundError as error:
-        raise _no_folder(path) from error
     except (OSError, ValueError, ArithmeticError, RuntimeError, struct.error) as error:
+        if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
+            raise _no_folder(path) from error
         raise PictureError(
             f"{label} cannot be written ({reason(error)}); expected a writable folder and a "
             f"picture that fits {path.suffix}"

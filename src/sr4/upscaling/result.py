@@ -41,7 +41,9 @@ class Result:
         rasters: all K samples.
         mean_raster: mean of the samples; closer to the truth than any one of them, and softer.
         uncertainty: (H, W) float32, sample standard deviation over the K samples, mean over the
-            channels, on the [0, 1] scale: how much of each pixel was invented. Zero where K is 1.
+            channels, on the [0, 1] scale: how much of each pixel was invented. Of a single sample
+            it is zero everywhere, which says nothing. `sr4 upscale --uncertainty` writes the
+            `half_width` of the 90 % interval in its place, where there is a calibration.
         consistency: the mean squared distance of D(raster) to what the evidence allows, on the
             [0, 1] scale, x 1e-5, as the result is rounded, over the channels of colour. Of exact
             pixels, and without evidence, that is `mean((D(raster) - low_res)²)`; with transparency,

@@ -67,7 +67,10 @@ def export_site(
     folders = {_name(model): find_model(model) for model in models}
     if len(folders) < len(models):
         raise UsageError(f"got models of equal names, {', '.join(models)}; expected each once")
-    configs = {name: _checked(name, folder) for name, folder in folders.items()}
+    configs = {
+        name: _checked(model, folder)
+        for model, (name, folder) in zip(models, folders.items(), strict=True)
+    }
     package = find_runtime(runtime)
     try:
         with _SITE.new(out, overwrite=overwrite) as site:
@@ -136,12 +139,12 @@ def _name(model: str) -> str:
     return folder.parent.name if folder.name == "model" else folder.name
 
 
-def _checked(name: str, folder: Path) -> ModelConfig:
-    """The config of a model whose files are whole, and that the engine runs."""
+def _checked(model: str, folder: Path) -> ModelConfig:
+    """The config of a model, given so, whose files are whole, and that the engine runs."""
     config = read_config(folder)
     check_files(folder, config)
     if not (folder / GRAPH).is_file():
-        raise ModelError(f"{folder}: has no {GRAPH}; expected one: run `sr4 export {name} -o …`")
+        raise ModelError(f"{folder}: has no {GRAPH}; expected one: run `sr4 export {model} -o …`")
     check_graph(folder / GRAPH, folder / WEIGHTS, read_header(folder / WEIGHTS))
     wanted: dict[str, tuple[Any, Any]] = {
         "channels": (config.channels, 3),
