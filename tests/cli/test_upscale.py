@@ -629,6 +629,11 @@ def test_files_beside_their_inputs_that_cannot_say_how_they_were_made(
     assert again.code == 1
     assert "face_x4.bmp' exists already" in again.errors[0]
     assert files(folder) == ["face.png", "face_x4.bmp"]
+    before = (folder / "face_x4.bmp").read_bytes()
+    over = run(*words, "--format", "bmp", "--overwrite", "--seed", "1")  # it may be somebody's own
+    assert over.code == 1
+    assert "face_x4.bmp' is an input too" in over.errors[0]
+    assert (folder / "face_x4.bmp").read_bytes() == before
 
 
 def test_results_of_an_earlier_call_elsewhere_are_left_out(

@@ -216,8 +216,10 @@ def plan_pictures(
     originals, results = _without_results(planned, named)
     if planned and not originals:
         failures.append(Failure(", ".join(inputs), _ONLY_RESULTS))
-    # Only what is there already could be an input, and only overwriting would replace it.
-    sources = {os.path.realpath(one.source) for one in originals} if overwrite else ()
+    # Only what is there already could be an input, and only overwriting would replace it; what
+    # cannot say that it is a result may be somebody's own.
+    kept = [*originals, *(one for one in planned if not holds_provenance(one.source))]
+    sources = {os.path.realpath(one.source) for one in kept} if overwrite else ()
     desk = Desk(sources, overwrite, made)
     admitted = []
     for picture in originals:
