@@ -38,7 +38,9 @@ _SECONDS = 20.0  # for one file, and for each million pixels that the network go
 _TILE = 128  # a narrow result costs as much as one of this width
 _START_SECONDS = 120.0  # for a worker to load the model
 _OURS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF", "NPY")
-_DONE = re.compile(r".+ -> .+  \d+x\d+, evidence .+, consistency [\d.]+, [\d.]+ s on onnx\n")
+_DONE = re.compile(
+    r".+ -> .+  \d+x\d+(, \d+ frames)?, evidence .+, consistency [\d.]+, [\d.]+ s on onnx\n"
+)
 _RUN = "import sys; from sr4.cli.main import main; sys.exit(main())"
 
 

@@ -89,14 +89,14 @@ def test_what_is_small(models: Models) -> None:
     assert (small.is_small, small.pixels, small.size) == (True, 4096, (16, 16))
     assert (large.is_small, large.pixels) == (False, 6400)
     assert ticket(models, encoded(8, 8), samples="3").pixels == 3 * 1024
-    assert ticket(models, encoded(8, 8), scale="8").pixels == 1024 + 16384  # two draws
+    assert ticket(models, encoded(8, 8), scale="8").pixels == 1024 + 4096  # two draws: of 8, of 16
 
 
 def test_what_is_too_large(models: Models) -> None:
     for size, fields, line in (
         ((40, 30), {}, "at most 1,000 pixels and 100 frames"),
         ((30, 30), {"samples": "2"}, "28,800 pixels are to be drawn in all"),
-        ((8, 8), {"scale": "30"}, "279,552 pixels"),
+        ((8, 8), {"scale": "30"}, "75,008 pixels"),
     ):
         with pytest.raises(Problem, match=line) as error:
             ticket(models, encoded(*size), **fields)
@@ -140,7 +140,7 @@ def test_a_turned_picture_is_measured_upright(models: Models) -> None:
     assert (one.size, one.pixels) == ((20, 40), 16 * 800)
     assert one.result_size == (35, 70)
     assert ticket(models, turned(40, 20)).result_size == (80, 160)
-    with pytest.raises(Problem, match="174,080 pixels are to be drawn"):
+    with pytest.raises(Problem, match="74,240 pixels are to be drawn"):
         ticket(models, turned(80, 8), width="80")
 
 
