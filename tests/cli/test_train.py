@@ -193,6 +193,11 @@ def test_a_run_gives_a_model_and_the_same_command_goes_on(
     assert "sr4: resumed at 8 pictures\n" in second.err
     assert second.out.startswith(f"{tmp_path / 'run/model'}  12 pictures, ")
 
+    third = run(*words, "--set", "training.total_images=12")
+    assert third.code == 0
+    assert third.err.startswith("sr4: complete: its 12 pictures are trained on; to train on, raise")
+    assert third.out.startswith(f"{tmp_path / 'run/model'}  12 pictures, ")
+
     other = run(*words, "--set", "training.batch_size=2")
     assert other.code == 1
     assert "training.batch_size" in other.errors[0]

@@ -21,7 +21,7 @@ from sr4.model.folder import save_model
 from sr4.training.checkpoint import list_checkpoints, newest_checkpoint, remove_older, writing
 from sr4.training.optimisation import Optimisation, learning_rate, start_of_fall
 from sr4.training.run_folder import VALIDATION_PICTURES, MetricsLog, RunFolder
-from sr4.training.validation import check_pictures, validate
+from sr4.training.validation import validate
 
 _BETWEEN_TOLD = 2.0  # seconds; steps may be few, and metrics of so many of them far apart
 
@@ -63,6 +63,10 @@ class Run:
         """Training pictures seen: the data position."""
         return self.optimisation.images
 
+    def described(self) -> ModelConfig:
+        """The model so far."""
+        return model_config(self.settings, self.optimisation.average, self.data, self.images)
+
 
 class Books:
     """Checkpoints, metrics, validation and the model of a run, which one process keeps.
@@ -75,7 +79,6 @@ class Books:
 
     Raises:
         RunError: the checkpoints are damaged or of another network.
-        DataError: a validation picture cannot be read.
     """
 
     def __init__(self, run: Run, folder: RunFolder, on_progress: OnProgress | None) -> None:
@@ -84,8 +87,6 @@ class Books:
         self._saved_at = -1
         self._losses: list[Tensor] = []
         self._loss, self._rate = math.nan, 0.0
-        if run.val is not None:
-            check_pictures(self._describe_model(), run.val, self._training)
         self._resume()
         self._log = MetricsLog(folder.path, run.images)
         self._marked = self._told = time.monotonic()
@@ -108,7 +109,13 @@ class Books:
             ) from error
         remove_older(self._folder.checkpoints, self._training.keep_checkpoints)
         self._saved_at = self._run.images
-        self.tell(f"resumed at {self._run.images:,} pictures")
+        if self._run.images < self._training.total_images:
+            self.tell(f"resumed at {self._run.images:,} pictures")
+        else:
+            self.tell(
+                f"complete: its {self._run.images:,} pictures are trained on; to train on, raise "
+                f"training.total_images above {self._run.images:,}"
+            )
         if self._folder.before is not None:
             self._tell_of_another_fall(self._folder.before.training)
 
@@ -184,7 +191,7 @@ class Books:
         self.save_checkpoint()  # whatever happens now costs no training
         began = time.monotonic()
         picture = self._folder.path / VALIDATION_PICTURES / f"{run.images:012d}.png"
-        model, average = self._describe_model(), run.optimisation.average
+        model, average = run.described(), run.optimisation.average
         figures = validate(model, average, run.val, self._training, picture, stop)
         self._log.write(run.images, "validation", figures)
         self.tell("validation: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()))
@@ -207,11 +214,7 @@ class Books:
         """Write the model folder, with the averaged weights."""
         average = self._run.optimisation.average.state_dict()
         with writing(self._folder.model):
-            save_model(self._folder.model, self._describe_model(), average)
-
-    def _describe_model(self) -> ModelConfig:
-        run = self._run
-        return model_config(run.settings, run.optimisation.average, run.data, run.images)
+            save_model(self._folder.model, self._run.described(), average)
 
 
 def model_config(

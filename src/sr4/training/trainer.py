@@ -31,7 +31,7 @@ from sr4.training.distillation import Distillation, student_weights
 from sr4.training.objectives import DenoisingObjective
 from sr4.training.optimisation import NotFiniteError, Optimisation
 from sr4.training.run_folder import RunFolder, differences, fingerprint, locked
-from sr4.training.validation import Stopped
+from sr4.training.validation import Stopped, check_pictures
 
 __all__ = [
     "OnProgress",
@@ -123,18 +123,18 @@ def _train(
     """What one of the processes does once they have met."""
     data = excluding(data, settings.data.exclude)
     _check_alike(settings, data)
+    optimisation = begin(settings, teacher)
+    if init is not None:
+        optimisation.begin_with(init.state_dict(), "--init")
+    run = Run(settings, data, val, optimisation, BadPictures(data, settings.data.max_bad))
     with ExitStack() as held:
-        folder = None
+        books = None
         if processes.is_first():
-            folder = RunFolder(out)
+            if val is not None:
+                check_pictures(run.described(), val, settings.training)
+            folder = RunFolder(out)  # not before: what is refused leaves none behind
             held.enter_context(locked(folder.path, "trains this run"))
             folder.settle(settings, data)
-        optimisation = begin(settings, teacher)
-        if init is not None:
-            optimisation.begin_with(init.state_dict(), "--init")
-        run = Run(settings, data, val, optimisation, BadPictures(data, settings.data.max_bad))
-        books = None
-        if folder is not None:
             books = held.enter_context(closing(Books(run, folder, on_progress)))
         start = time.monotonic()
         stopped = _Training(run, books).to_the_end(stop)
