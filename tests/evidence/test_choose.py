@@ -14,9 +14,10 @@ from PIL import Image, ImageFilter
 import sr4
 from sr4.degradation import Degradation, resize
 from sr4.errors import PictureError, UsageError
-from sr4.evidence.choose import choose, file_origin, pillow_origin
+from sr4.evidence.choose import choose
 from sr4.evidence.jpeg import file_boxes, quality_of
 from sr4.evidence.kinds import exact, nothing
+from sr4.evidence.origin import file_origin, pillow_origin
 from sr4.evidence.recognised import Unread
 from sr4.evidence.sets import LEVEL
 from sr4.pictures import read_picture
@@ -380,3 +381,24 @@ def test_a_changed_jpeg_is_held_to_what_was_taken(
         of_file(path, "jpeg")
     monkeypatch.setattr("sr4.evidence.choose.recognised_jpeg", lambda unit: Unread(2.0))
     assert of_file(path).kind == "exact"
+
+
+def test_a_sharpened_picture_binds_no_result(tmp_path: Path) -> None:
+    """Its finest detail is none of a larger picture; who asks for it gets it with its dots."""
+    random = np.random.default_rng(0)
+    rows, columns = np.fft.fftfreq(96), np.fft.rfftfreq(96)
+    radius = np.hypot(rows[:, None], columns) + 1 / 96
+    spectrum = np.fft.rfft2(random.standard_normal((3, 96, 96))) / radius**0.5
+    waves = np.fft.irfft2(spectrum, (96, 96))
+    sharp = Image.fromarray(quantise(np.clip(0.3 * waves / waves.std(), -1, 1)))
+    sharp = sharp.filter(ImageFilter.UnsharpMask(0.8, 150, 0))
+    png, jpg = saved(tmp_path / "a.png", sharp), saved(tmp_path / "a.jpg", sharp, quality=95)
+    for path in (png, jpg):
+        found = of_file(path)
+        assert (found.kind, found.known) == ("none", of_file(path, "none").known)
+        assert "sharpened" in found.notes[0]
+    assert of_file(png, "exact").kind == "exact"
+    assert of_file(jpg, "jpeg").kind == "jpeg"
+    assert of_file(png, noise=5.0).kind == "noise"
+    assert of_file(png, blur=0.3).kind == "exact"
+    assert choose(from_pil(sharp), None).kind == "exact"  # pixels without a file

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image, ImageFilter
 
 from sr4.data.corruption import dithered
 from sr4.degradation import Degradation
@@ -13,6 +14,7 @@ from sr4.evidence.estimate import (
     estimated_blur,
     estimated_dithering,
     estimated_noise,
+    is_sharpened,
 )
 from sr4.pictures.pixels import quantise, to_array
 
@@ -118,3 +120,35 @@ def test_blur_is_measured(blur: float) -> None:
 def test_blur_below_the_noise_has_no_answer() -> None:
     noise = np.random.default_rng(0).standard_normal((3, 128, 128)) * 10 / 127.5
     assert estimated_blur(rounded(noise), 10.0) is None
+
+
+def sharpened(seed: int) -> NDArray[np.float32]:
+    """Every fourth pixel, with nothing to keep the finest detail out, and edges made stronger."""
+    picture = Image.fromarray(quantise(natural(seed, 768)[:, ::4, ::4]))
+    return to_array(np.asarray(picture.filter(ImageFilter.UnsharpMask(0.8, 150, 0))))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sharpened_pictures_are_told_from_downscaled_ones(seed: int) -> None:
+    low_res = rounded(Degradation(4)(natural(seed, 768)))
+    assert not is_sharpened(low_res)
+    assert is_sharpened(sharpened(seed))
+    assert is_sharpened(sharpened(seed)[:1])  # grey
+    faint = 0.05 * sharpened(seed)  # nobody sees its dots
+    assert not is_sharpened(faint)
+
+
+@pytest.mark.parametrize("deviation", [4, 12, 25])
+def test_noise_is_not_taken_for_sharpening(deviation: float) -> None:
+    low_res = Degradation(4)(natural(0, 768))
+    grain = np.random.default_rng(1).standard_normal(low_res.shape) * deviation / 127.5
+    assert not is_sharpened(rounded(np.clip(low_res + grain, -1, 1)))
+
+
+def test_drawings_are_not_taken_for_sharpened_photographs() -> None:
+    rows, columns = np.mgrid[:128, :128]
+    ring = np.abs(np.hypot(rows - 64, columns - 64) - 40) < 1
+    chequers = (rows // 2 + columns // 2) % 2 == 0
+    for drawing in (ring, chequers & (rows < 64)):
+        assert not is_sharpened(np.where(drawing, -0.8, 0.8)[None].astype(np.float32))
+    assert not is_sharpened(sharpened(0)[:, :31])  # too small to tell

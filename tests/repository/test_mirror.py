@@ -29,7 +29,7 @@ ELSEWHERE = {
     "evaluation/test_evaluate.py": "evaluation/report evaluation/tally",
     "evaluation/test_features.py": "evaluation/efficientnet",
     "evaluation/test_table.py": "evaluation/observed evaluation/set_words",
-    "evidence/test_choose.py": "evidence/kinds",
+    "evidence/test_choose.py": "evidence/kinds evidence/origin",
     "machine/test_processors.py": "machine/control_groups",
     "features/test_model_safety.py": "model/folder runtime/files runtime/graph_check "
     "runtime/rehearsal",

@@ -165,8 +165,9 @@ def _evidences(
     alone, but for the dithering of those with a palette, which is the strongest of some frames for
     all of them: else they would flicker.
     """
-    from sr4.evidence.choose import AUTO, choose, dithering, file_origin
+    from sr4.evidence.choose import AUTO, choose, dithering
     from sr4.evidence.estimate import STRONG_NOISE
+    from sr4.evidence.origin import file_origin
 
     kind = "none" if options.consistency is False else options.evidence
     of_frame = partial(choose, kind=kind, noise=options.noise, blur=options.blur)

@@ -31,9 +31,10 @@ from sr4.evaluation.report import Evaluation
 from sr4.evaluation.sampling import MOST_PIXELS, check_result, in_tiles, is_large, start_runtime
 from sr4.evaluation.spread import Pixels, RunningSpread, Spread
 from sr4.evaluation.tally import Tally
-from sr4.evidence.choose import Origin, choose, pillow_origin
+from sr4.evidence.choose import choose
 from sr4.evidence.constraint import Constraint
 from sr4.evidence.kinds import Evidence
+from sr4.evidence.origin import Origin, pillow_origin
 from sr4.files.paths import plain
 from sr4.model.diffusion_model import DiffusionModel
 from sr4.pictures.pixels import quantise
@@ -392,8 +393,7 @@ def _of_file(file: bytes) -> Evidence:
 
 def _of_pixels(low_res: NDArray[np.float32], is_rounded: bool) -> Evidence:
     """What pixels (C, h, w) in [-1, 1] say, those of 8 bits as in a PNG file."""
-    channels = low_res.shape[0]
     if is_rounded:
-        return choose(from_array(quantise(low_res), channels), Origin("PNG"))
+        return choose(from_array(quantise(low_res), len(low_res)), Origin("PNG"))
     floats = np.clip((np.moveaxis(low_res, 0, -1) + 1) / 2, 0, 1)
-    return choose(from_array(floats, channels), None)
+    return choose(from_array(floats, len(low_res)), None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from PIL import Image
 
-from sr4.evidence.choose import pillow_origin
+from sr4.evidence.origin import pillow_origin
 from sr4.upscaling.choose import is_face, is_face_raster, is_spoilt, model_for
 from sr4.upscaling.given import Picture, as_picture, evidence_of_each, without_stream
 from sr4.upscaling.pipeline import Pipeline

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from sr4.errors import PictureError
-from sr4.evidence.choose import Origin, file_origin
 from sr4.evidence.jpeg import quality_of
+from sr4.evidence.origin import Origin, file_origin
 from sr4.model.folder import DEFAULT_MODEL, PHOTO_MODEL
 from sr4.pictures import Raster, read_picture, read_size
 

@@ -14,15 +14,9 @@ from PIL import Image
 
 from sr4.config import ModelConfig
 from sr4.errors import PictureError, UsageError, reason
-from sr4.evidence.choose import (
-    Blur,
-    Origin,
-    check_evidence,
-    choose,
-    file_origin,
-    pillow_origin,
-)
+from sr4.evidence.choose import Blur, check_evidence, choose
 from sr4.evidence.kinds import Evidence
+from sr4.evidence.origin import Origin, file_origin, pillow_origin
 from sr4.pictures import Picture as FilePicture
 from sr4.pictures import picture_of, read_picture, read_size
 from sr4.pictures.parts import Parts
