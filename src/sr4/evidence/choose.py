@@ -44,8 +44,8 @@ _UNKNOWN_COMPRESSION = 8.0  # levels; that of a quality of about 75
 # WebP up to a quality of about 82 results are better without its blocks, above with all pixels.
 _LITTLE = 3.0
 _SHARPENED = (
-    "it was sharpened, beyond what pictures without dots look like when they are downscaled: "
-    "results need not keep to it"
+    "it was sharpened: what keeps to its finest detail has dots, so that results need not; ask for "
+    "evidence exact or jpeg to have them"
 )
 
 
