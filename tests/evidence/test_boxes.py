@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from sr4.evidence.boxes import Plane, components_of, means
-from sr4.evidence.sets import from_blocks
+from sr4.evidence.boxes import JpegBoxes, Plane, components_of, means
+from sr4.evidence.sets import from_blocks, to_blocks
 
 
 def plane(seed: int = 0, rows: int = 2, columns: int = 3) -> Plane:
@@ -42,6 +45,47 @@ def test_coefficients_of_the_file_lie_inside_and_others_outside() -> None:
     away = from_blocks(np.zeros_like(middle))
     away += from_blocks(moved - middle) * (2 / 2.5)
     np.testing.assert_allclose(boxes.outside(from_blocks(moved), 0.0), away, atol=1e-9)
+
+
+def test_boxes_of_a_sharpened_picture_hold_what_it_was_before() -> None:
+    """A block and its mirror images repeat with a period of 16 pixels, so that a filter multiplies
+    each of its coefficients by its gain there.
+    """
+    before = np.random.default_rng(2).uniform(-60, 60, (8, 8))
+    tile = np.block([[before, before[:, ::-1]], [before[::-1], before[::-1, ::-1]]])
+    frequency = np.fft.fftfreq(16)
+    radius = np.hypot(frequency[:, None], frequency)
+    rest = 1 - np.exp(-2 * (np.pi * radius * 0.8) ** 2)
+
+    def sharpened(strength: float) -> NDArray[np.float64]:
+        return np.real(np.fft.ifft2(np.fft.fft2(tile) * (1 + strength * rest)))
+
+    def outside(strength: float, colour: Literal["ycc", "same"] = "same") -> float:
+        levels = np.rint(to_blocks(sharpened(strength))).astype(np.int16)
+        one = Plane.of(levels, np.ones((8, 8)), (1, 1))
+        boxes = JpegBoxes((one,) * 3, (16, 16), colour=colour).sharpened()
+        of_first = boxes.planes[0].outside(tile, 0.0)
+        return float(np.abs(of_first).max())
+
+    assert outside(0.0) < 1e-6  # it need not have been
+    assert outside(1.0) < 1e-6
+    assert outside(2.0) < 1e-6
+    assert outside(2.0, "ycc") < 1e-6
+    assert outside(3.0) > 5
+    assert outside(-0.5) > 5  # a softened one was no sharper
+
+
+def test_sharpening_leaves_colours_alone() -> None:
+    boxes = JpegBoxes((plane(), plane(1), plane(2)), (16, 24)).sharpened()
+    assert [one.share is None for one in boxes.planes] == [False, True, True]
+    share = boxes.planes[0].share
+    assert share is not None
+    assert share[0, 0] == 1
+    assert share[7, 7] == pytest.approx(1 / 3, abs=0.01)
+    turned = boxes.turned(6).planes[0]
+    np.testing.assert_array_equal(turned.share, share)
+    every = JpegBoxes((plane(),), (16, 24), colour="same").sharpened()
+    assert every.planes[0].share is not None
 
 
 def test_blocks_of_which_nothing_is_known_leave_everything_open() -> None:

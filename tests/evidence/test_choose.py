@@ -201,7 +201,7 @@ def test_dithering_is_noise_and_a_drawing_has_none(tmp_path: Path) -> None:
 def test_the_boxes_of_a_file_are_for_its_own_size(tmp_path: Path) -> None:
     found = of_file(saved(tmp_path / "a.jpg", image(height=80, width=96)))
     low_res = np.zeros((3, 96, 80), np.float32)
-    with pytest.raises(UsageError, match="evidence of a JPEG of 96x80 pixels for a picture of 80x"):
+    with pytest.raises(UsageError, match="evidence of a picture of 96x80 pixels for one of 80x"):
         found.allowed(low_res)
 
 
@@ -383,20 +383,29 @@ def test_a_changed_jpeg_is_held_to_what_was_taken(
     assert of_file(path).kind == "exact"
 
 
-def test_a_sharpened_picture_binds_no_result(tmp_path: Path) -> None:
+def test_a_sharpened_picture_binds_results_to_what_sharpening_left(tmp_path: Path) -> None:
     """Its finest detail is none of a larger picture; who asks for it gets it with its dots."""
     random = np.random.default_rng(0)
     rows, columns = np.fft.fftfreq(96), np.fft.rfftfreq(96)
     radius = np.hypot(rows[:, None], columns) + 1 / 96
-    spectrum = np.fft.rfft2(random.standard_normal((3, 96, 96))) / radius**0.5
+    spectrum = np.fft.rfft2(random.standard_normal((1, 96, 96))) / radius**0.5
     waves = np.fft.irfft2(spectrum, (96, 96))
-    sharp = Image.fromarray(quantise(np.clip(0.3 * waves / waves.std(), -1, 1)))
-    sharp = sharp.filter(ImageFilter.UnsharpMask(0.8, 150, 0))
+    grey = quantise(np.clip(0.3 * waves / waves.std(), -1, 1))
+    plain = Image.fromarray(np.repeat(grey, 3, axis=-1))
+    sharp = plain.filter(ImageFilter.UnsharpMask(0.8, 150, 0))
     png, jpg = saved(tmp_path / "a.png", sharp), saved(tmp_path / "a.jpg", sharp, quality=95)
-    for path in (png, jpg):
-        found = of_file(path)
-        assert (found.kind, found.known) == ("none", of_file(path, "none").known)
+    for path, kind, asked in ((png, "noise", "exact"), (jpg, "jpeg", "jpeg")):
+        found, insisting = of_file(path), of_file(path, asked)
+        assert (found.kind, found.known) == (kind, insisting.known)
         assert "sharpened" in found.notes[0]
+        low_res = from_pil(Image.open(path)).unit
+        before = from_pil(plain).unit
+        away, other = found.allowed(low_res).rest, insisting.allowed(low_res).rest
+        # What is softer is allowed, but for clipping, what is brighter is not.
+        assert np.abs(other(before)).mean() > 20 * LEVEL
+        assert np.abs(away(before)).mean() < 4 * LEVEL
+        assert np.abs(away(low_res)).mean() < 0.1 * LEVEL
+        assert np.abs(away(before + 20 * LEVEL)).mean() > 10 * LEVEL
     assert of_file(png, "exact").kind == "exact"
     assert of_file(jpg, "jpeg").kind == "jpeg"
     assert of_file(png, noise=5.0).kind == "noise"

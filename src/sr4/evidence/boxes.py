@@ -33,6 +33,10 @@ _SHIFT = -0.5
 # the boxes, so that each coefficient is still the file's after that.
 _MARGIN = 1.5
 _CORE = 0.1  # the share of a box that at least remains
+# The unsharp mask that a sharpened picture has gone through at most: how many times what its blur,
+# of so many pixels, takes away was added.
+_SHARPENING = 2.0
+_SHARPENED_BLUR = 0.8
 _ROUNDS = 8  # of the projection of blocks that the borders cut
 # By which the last pixels may be off when rounds end, as most of the margin is left to the others.
 # With the 2e-5 of exact pixels rounds take 1.5 to 8 times as long, and consistency stays as small.
@@ -60,12 +64,15 @@ class Plane:
         step: pixels that a sample is the mean of, along each axis.
         slack: (m, n), by how much each block's boxes are wider, in levels; infinite for blocks of
             which nothing is known.
+        share: (8, 8), what coefficients may have been before they were sharpened, as a share of
+            what they are; None where they were not.
     """
 
     levels: NDArray[np.int16]
     table: NDArray[np.float32]
     step: tuple[int, int]
     slack: NDArray[np.float32]
+    share: NDArray[np.float32] | None = None
 
     @classmethod
     def of(
@@ -89,7 +96,9 @@ class Plane:
             levels, slack = levels[::-1] * signs[:, None], slack[::-1]
         if columns:
             levels, slack = levels[:, ::-1] * signs, slack[:, ::-1]
-        return Plane(np.ascontiguousarray(levels), np.ascontiguousarray(table), step, slack)
+        levels, table = np.ascontiguousarray(levels), np.ascontiguousarray(table)
+        # Shares are those of a blur that is the same along both axes.
+        return replace(self, levels=levels, table=table, step=step, slack=slack)
 
     def extended(self, rows: int, columns: int) -> Plane:
         """The plane of rows x columns blocks: unknown ones are added below and on the right."""
@@ -105,9 +114,14 @@ class Plane:
         """What of samples (..., 8 m, 8 n), in levels around 0, lies outside the boxes."""
         xp = array_namespace(samples)
         coefficients, table = to_blocks(samples), like(self.table, samples)
+        centre = like(self.levels, samples) * table
         half = table / 2 + like(self.slack, samples)[:, :, None, None]
+        if self.share is not None:
+            share = like(self.share, samples)
+            half = half + xp.abs(centre) * (1 - share) / 2
+            centre = centre * (1 + share) / 2
         half = xp.where(half * (1 - _CORE) > margin, half - margin, half * _CORE)
-        away = coefficients - like(self.levels, samples) * table
+        away = coefficients - centre
         return from_blocks(away - xp.minimum(xp.maximum(away, -half), half))
 
 
@@ -167,6 +181,19 @@ class JpegBoxes:
             more = np.float32(3 * noise * gain / np.sqrt(plane.step[0] * plane.step[1]))
             planes.append(replace(plane, slack=plane.slack + more))
         return replace(self, planes=tuple(planes))
+
+    def sharpened(self) -> JpegBoxes:
+        """For pictures that may have been sharpened before they were compressed, by an unsharp mask
+        of 0.8 pixels and up to 200 %: it multiplies frequencies by up to 1 + 2 (1 - G), with the
+        gain G of its Gaussian. Coarse detail binds as before, the finest down to a third of what it
+        is. Subsampled colours are too coarse to be changed, and cameras sharpen luma alone.
+        """
+        frequency = np.hypot(np.arange(BLOCK)[:, None], np.arange(BLOCK)) / (2 * BLOCK)
+        gain = np.exp(-((2 * np.pi * frequency * _SHARPENED_BLUR) ** 2) / 2)
+        share = (1 / (1 + _SHARPENING * (1 - gain))).astype(np.float32)
+        luma = self.planes if self.colour == "same" else self.planes[:1]
+        planes = tuple(replace(plane, share=share) for plane in luma)
+        return replace(self, planes=(*planes, *self.planes[len(luma) :]))
 
     def turned(self, orientation: int) -> JpegBoxes:
         """The set of the picture turned upright (EXIF 2.32, tag 0x0112)."""

@@ -44,8 +44,8 @@ _UNKNOWN_COMPRESSION = 8.0  # levels; that of a quality of about 75
 # WebP up to a quality of about 82 results are better without its blocks, above with all pixels.
 _LITTLE = 3.0
 _SHARPENED = (
-    "it was sharpened: what keeps to its finest detail has dots, so that results need not; ask for "
-    "evidence exact or jpeg to have them"
+    "it was sharpened: what keeps to its finest detail has dots, so that results may be softer; "
+    "ask for evidence exact or jpeg to have them"
 )
 
 
@@ -106,8 +106,8 @@ def choose(
     By itself ("auto") that of a JPEG file is its own boxes. Of other files it is the pixels, unless
     these show the blocks of a JPEG that they were saved from, or strong noise, be it that of
     dithering, or they or their file tell of strong compression. Files of pictures that were
-    sharpened give none: what keeps to their finest detail has dots. Of pixels without a file it is
-    the pixels.
+    sharpened give wider boxes, since what keeps to their finest detail has dots. Of pixels without
+    a file it is the pixels.
 
     Args:
         raster: its pixels.
@@ -127,7 +127,7 @@ def choose(
     is_free = kind == AUTO and origin is not None and noise is None and not found.blur
     is_kept = found.kind in ("exact", "jpeg")
     if is_free and is_kept and _can_see(raster) and is_sharpened(raster.unit):
-        return replace(_chosen(raster, origin, "none", noise, blur), notes=(_SHARPENED,))
+        return found.sharpened(raster.unit, _SHARPENED)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,8 +15,8 @@ from sr4.errors import UsageError
 from sr4.evidence import Kind
 from sr4.evidence.boxes import JpegBoxes
 from sr4.evidence.constraint import Constraint
-from sr4.evidence.jpeg import Tables, quality_of, subsampling_name
-from sr4.evidence.sets import LEVEL, ConvexSet, Everything, NoiseBox, PixelBox
+from sr4.evidence.jpeg import Tables, pixel_boxes, quality_of, subsampling_name
+from sr4.evidence.sets import BLOCK, LEVEL, ConvexSet, Everything, NoiseBox, PixelBox
 
 Floats = NDArray[np.float32]
 D = TypeVar("D", bound=Degrades)
@@ -63,6 +63,18 @@ class Evidence:
         """
         return self.kind in ("exact", "none") and not self.blur
 
+    def sharpened(self, low_res: Floats, note: str) -> Evidence:
+        """What it says of a picture that was sharpened before it was saved, for low_res (C, h, w)
+        in [-1, 1]: wider boxes of a JPEG, or such boxes around pixels.
+        """
+        boxes = self._given or pixel_boxes(low_res, (np.ones((BLOCK, BLOCK)),), (1, 1))
+        return replace(
+            self,
+            kind="noise" if self._given is None else self.kind,
+            notes=(*self.notes, note),
+            _given=boxes.sharpened(),
+        )
+
     def allowed(self, low_res: Floats) -> ConvexSet:
         """The set that D x may lie in, for low_res (C, h, w) in [-1, 1].
 
@@ -76,7 +88,7 @@ class Evidence:
         if self._given.size != low_res.shape[-2:]:
             (height, width), (rows, columns) = self._given.size, low_res.shape[-2:]
             raise UsageError(
-                f"got the evidence of a JPEG of {width}x{height} pixels for a picture of "
+                f"got the evidence of a picture of {width}x{height} pixels for one of "
                 f"{columns}x{rows}; expected that of the same picture: give it by name, as 'auto'"
             )
         return self._given
