@@ -167,6 +167,8 @@ def test_a_dry_run_prints_the_settings_and_what_they_cost(
     assert plan["settings"] == yaml.safe_load(done.out)
     assert plan["settings"]["training"]["batch_size"] == 4
     assert plan["parameters"] > 10_000
+    assert plan["seconds"] == pytest.approx(8 / plan["pictures_per_second"])
+    assert "# time: about " in done.out
     assert (plan["steps"], plan["size_multiple"]) == (2, 8)
     assert (plan["training_pictures"], plan["validation_pictures"]) == (6, 6)
 

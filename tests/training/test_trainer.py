@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -147,6 +148,35 @@ def test_a_run_folder_holds_all_there_is_to_know(
     messages = [p.message for p in told if p.message is not None]
     assert [message.partition(":")[0] for message in messages] == ["validation"] * 2
     assert capfd.readouterr() == ("", "")  # neither TensorBoard nor Accelerate talks
+
+
+@pytest.mark.parametrize(("batch", "speed"), [(4, 2.0), (64, 8.0)])
+def test_the_speed_of_a_training_is_that_of_its_steps(
+    tiny: Tiny, source: EncodedSource, monkeypatch: pytest.MonkeyPatch, batch: int, speed: float
+) -> None:
+    """Steps of two seconds, of 16 pictures at most; the first takes longer and does not count."""
+    now, seen = [0.0], list[int]()
+
+    def step(training: trainer._Training, given: Any) -> None:
+        now[0] += 2.0 if seen else 60.0
+        seen.append(len(given.high_res))
+
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(trainer._Training, "_step", step)
+    settings = override(tiny(), {"training": {"batch_size": batch}})
+    assert trainer.pictures_per_second(settings, source) == pytest.approx(speed)
+    assert seen == [min(batch, 16)] * 5
+
+
+def test_the_speed_of_a_training_is_tried_with_the_pictures_that_it_takes(
+    tiny: Tiny, spoilt: EncodedSource
+) -> None:
+    assert trainer.pictures_per_second(tiny(), spoilt) > 0
+    few = override(tiny(), {"data": {"max_bad": 0}})
+    with pytest.raises(DataError, match=r"03\.png.* makes 1 bad of the 10"):
+        trainer.pictures_per_second(few, spoilt)
+    without = override(few, {"data": {"exclude": ["03.png"]}})
+    assert trainer.pictures_per_second(without, spoilt) > 0
 
 
 def test_the_model_folder_holds_the_average(finished: Path, weights: Weights) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from math import isnan
 from pathlib import Path
@@ -59,7 +59,7 @@ Assignments = Annotated[
 ]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", help="Print the settings and their cost; train nothing."),
+    typer.Option("--dry-run", help="Print the settings, cost and time; train nothing."),
 ]
 
 
@@ -139,7 +139,8 @@ def run_training(
     if speaks:
         console.note_left_out(pictures.left_out)
     if dry_run and speaks:
-        _print_plan(_trainer(command), settings, pictures, validation, as_json=as_json)
+        plan = _plan(_trainer(command), settings, pictures, validation, teacher)
+        _print_plan(settings, plan, as_json=as_json)
     if dry_run:
         return 0
     summary = _train(_trainer(command), settings, pictures, validation, out, teacher, init)
@@ -163,7 +164,12 @@ def run_training(
 
 def _speaks() -> bool:
     """Whether this process is the one of a training that prints: the first of those launched."""
-    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
+    return _is_alone() or os.environ.get("RANK", "0") == "0"
+
+
+def _is_alone() -> bool:
+    """Whether no other process trains with this one."""
+    return os.environ.get("WORLD_SIZE", "1") == "1"
 
 
 def resolve_settings(name: str, config: Path | None, assignments: Sequence[str]) -> RunSettings:
@@ -268,30 +274,40 @@ def _trainer(command: str) -> Any:
     return trainer
 
 
-def _print_plan(
+def _plan(
     trainer: Any,
     settings: RunSettings,
     pictures: Source,
     validation: Source | None,
-    *,
-    as_json: bool,
-) -> None:
-    """The resolved settings, and facts about them as comments, so that the output is a --config."""
-    import yaml
-
+    teacher: Path | None,
+) -> dict[str, float]:
+    """What a training takes. How long it takes is tried, by one process for all of a training."""
     from sr4.data.excluding import excluding
 
-    facts = {
+    plan = {
         **trainer.describe(settings),
         "training_pictures": len(excluding(pictures, settings.data.exclude)),
         "validation_pictures": 0 if validation is None else len(validation),
     }
+    if _is_alone():
+        network = None if teacher is None else trainer.open_trained(teacher)
+        plan["pictures_per_second"] = trainer.pictures_per_second(settings, pictures, network)
+        plan["seconds"] = settings.training.total_images / plan["pictures_per_second"]
+    return plan
+
+
+def _print_plan(settings: RunSettings, plan: Mapping[str, float], *, as_json: bool) -> None:
+    """The resolved settings, and facts about them as comments, so that the output is a --config."""
+    import yaml
+
     resolved = settings.model_dump(mode="json")
     if as_json:
-        console.say_json({"settings": resolved, **facts})
+        console.say_json({"settings": resolved, **plan})
         return
-    for name, value in facts.items():
+    for name, value in plan.items():
         shown = f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
+        if name == "seconds":
+            name, shown = "time", f"{console.about(value)}, without validations"
         console.say(f"# {name.replace('_', ' ')}: {shown}")
     for line in yaml.safe_dump(resolved, sort_keys=False).splitlines():
         console.say(line)

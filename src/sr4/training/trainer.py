@@ -17,6 +17,7 @@ from sr4._version import __version__
 from sr4.bench.cost import network_cost
 from sr4.build import build_augmentation, build_degradation, build_training_corruption
 from sr4.config import RunSettings
+from sr4.config.overrides import override
 from sr4.data.bad_pictures import BadPictures
 from sr4.data.excluding import excluding
 from sr4.data.loader import Batch, training_batches
@@ -41,11 +42,13 @@ __all__ = [
     "describe",
     "model_config",
     "open_trained",
+    "pictures_per_second",
     "train",
 ]
 
 _LOG_EVERY_STEPS = 20
 _MOST_SKIPPED_IN_A_ROW = 10  # steps without a finite loss and gradient
+_TRIED_STEPS, _TRIED_PICTURES = 4, 16  # to see how fast a training is, and in each of them
 
 
 @dataclass(frozen=True)
@@ -341,6 +344,33 @@ def describe(settings: RunSettings) -> dict[str, Any]:
         **network_cost(settings.model)._asdict(),
         "steps": -(-training.total_images // training.batch_size),
     }
+
+
+def pictures_per_second(
+    settings: RunSettings, data: Source, teacher: nn.Module | None = None
+) -> float:
+    """The speed of a training on this machine, by a few steps of which nothing is kept; those of
+    large batches are tried with fewer pictures. Validations and checkpoints come on top.
+
+    Args:
+        settings: the resolved recipe.
+        data: training pictures.
+        teacher: the trained network, for settings with a distillation.
+
+    Raises:
+        DataError: too many training pictures are bad.
+    """
+    size = min(_TRIED_PICTURES, settings.training.batch_size)
+    settings = override(settings, {"training": {"batch_size": size, "microbatch": None}})
+    data = excluding(data, settings.data.exclude)
+    bad = BadPictures(data, settings.data.max_bad)
+    training = _Training(Run(settings, data, None, begin(settings, teacher), bad), None)
+    with closing(training._batches()) as batches:
+        training._step(training._next(batches))  # the first finds its kernels and memory
+        start = time.monotonic()
+        for _ in range(_TRIED_STEPS):
+            training._step(training._next(batches))
+        return size * _TRIED_STEPS / (time.monotonic() - start)
 
 
 @contextmanager
