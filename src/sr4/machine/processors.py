@@ -71,11 +71,17 @@ def _by_environment() -> int | None:
 
 
 def bound_libraries() -> None:
-    """Bound the threads that OpenMP and OpenBLAS start in this process, and torch by them, where
-    the quota of the container is less than its processors, which they do not see.
+    """Bound the threads that libraries start in this process: of OpenBLAS, NumPy's, to one, and of
+    OpenMP, torch's, where the quota of the container is less than its processors, which it does not
+    see.
+
+    What is large is shared out by `in_pieces`. Of what is small, OpenBLAS makes parts that wait for
+    each other in busy loops, beside a network that has all processors: a thousandth of a second
+    becomes a quarter of one.
 
     For programs of our own, before they load these libraries; what the user has set stays.
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     quota = _by_quota()
     if quota is not None and quota < _by_affinity():
         bound_threads(quota)
