@@ -152,7 +152,7 @@ def test_missing_pictures_are_one_line(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_dry_run_prints_the_settings_and_what_they_cost(
-    run: Run, pictures: Path, tiny: Path, tmp_path: Path
+    run: Run, pictures: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("accelerate")
     words = ["train", "sr4-fast", "--data", pictures, "--out", tmp_path / "run", "--dry-run"]
@@ -171,6 +171,15 @@ def test_a_dry_run_prints_the_settings_and_what_they_cost(
     assert "# time: about " in done.out
     assert (plan["steps"], plan["size_multiple"]) == (2, 8)
     assert (plan["training_pictures"], plan["validation_pictures"]) == (6, 6)
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    shared = run(*words, "--config", tiny)
+    assert "# time: not tried, as several processes train\n" in shared.out
+    assert run(*words, "--config", tiny, "--json").json["seconds"] is None
+    monkeypatch.delenv("WORLD_SIZE")
+    other = run(*words, "--config", tiny, "--init", "sr4-fast")
+    assert other.code == 2
+    assert "got --init with a tensor" in other.errors[-1]
 
     plan = run(*words, "--config", tiny, "--set", "data.exclude=[0.png, '[45]*']", "--json").json
     assert plan["training_pictures"] == 3

@@ -383,8 +383,8 @@ def test_a_changed_jpeg_is_held_to_what_was_taken(
     assert of_file(path).kind == "exact"
 
 
-def test_a_sharpened_picture_binds_results_to_what_sharpening_left(tmp_path: Path) -> None:
-    """Its finest detail is none of a larger picture; who asks for it gets it with its dots."""
+def before_and_after_sharpening() -> tuple[Image.Image, Image.Image]:
+    """Grey waves of all lengths, 96x96 in RGB."""
     random = np.random.default_rng(0)
     rows, columns = np.fft.fftfreq(96), np.fft.rfftfreq(96)
     radius = np.hypot(rows[:, None], columns) + 1 / 96
@@ -392,12 +392,21 @@ def test_a_sharpened_picture_binds_results_to_what_sharpening_left(tmp_path: Pat
     waves = np.fft.irfft2(spectrum, (96, 96))
     grey = quantise(np.clip(0.3 * waves / waves.std(), -1, 1))
     plain = Image.fromarray(np.repeat(grey, 3, axis=-1))
-    sharp = plain.filter(ImageFilter.UnsharpMask(0.8, 150, 0))
+    return plain, plain.filter(ImageFilter.UnsharpMask(0.8, 150, 0))
+
+
+def test_a_sharpened_picture_binds_results_to_what_sharpening_left(tmp_path: Path) -> None:
+    """Its finest detail is none of a larger picture; who asks for it gets it with its dots."""
+    plain, sharp = before_and_after_sharpening()
     png, jpg = saved(tmp_path / "a.png", sharp), saved(tmp_path / "a.jpg", sharp, quality=95)
     for path, kind, asked in ((png, "noise", "exact"), (jpg, "jpeg", "jpeg")):
         found, insisting = of_file(path), of_file(path, asked)
         assert (found.kind, found.known) == (kind, insisting.known)
         assert "sharpened" in found.notes[0]
+        assert found.is_sharpened
+        assert found.numbers["sharpened"] is True
+        assert str(found).endswith("sharpened)")
+        assert not insisting.is_sharpened
         low_res = from_pil(Image.open(path)).unit
         before = from_pil(plain).unit
         away, other = found.allowed(low_res).rest, insisting.allowed(low_res).rest
@@ -411,3 +420,71 @@ def test_a_sharpened_picture_binds_results_to_what_sharpening_left(tmp_path: Pat
     assert of_file(png, noise=5.0).kind == "noise"
     assert of_file(png, blur=0.3).kind == "exact"
     assert choose(from_pil(sharp), None).kind == "exact"  # pixels without a file
+
+
+def test_noise_that_is_known_leaves_a_picture_sharpened(tmp_path: Path) -> None:
+    _, sharp = before_and_after_sharpening()
+    jpg = saved(tmp_path / "a.jpg", sharp, quality=95)
+    png = saved(tmp_path / "a.png", sharp)
+    assert of_file(jpg, noise=1.0).is_sharpened
+    assert of_file(png, noise=0.0).is_sharpened
+    assert not of_file(jpg, blur=0.3).is_sharpened
+
+
+def test_the_borders_of_a_sharpened_picture_bind(tmp_path: Path) -> None:
+    """Its pixels there are known, other than those of a JPEG whose last blocks are cut."""
+    _, sharp = before_and_after_sharpening()
+    path = saved(tmp_path / "a.png", sharp.crop((0, 0, 91, 93)))
+    low_res = read_picture(path).frames[0].unit
+    allowed = of_file(path).allowed(low_res)
+    for place in (np.s_[..., -3:, :], np.s_[..., -3:], np.s_[..., 40:43, :]):
+        changed = low_res.copy()
+        changed[place] = -1.0
+        assert np.abs(allowed.rest(changed)[place]).mean() > 20 * LEVEL
+    assert np.abs(allowed.rest(low_res)).max() < 0.5 * LEVEL
+
+
+def test_blocks_are_not_looked_for_where_some_is_hardly_seen(tmp_path: Path) -> None:
+    """There the colours that networks see are others than those of the blocks."""
+    _, sharp = before_and_after_sharpening()
+    compressed = Image.open(saved(tmp_path / "a.jpg", sharp, quality=80))
+    assert of_file(saved(tmp_path / "a.png", compressed)).kind == "jpeg"
+    opaque, faint = (Image.new("L", sharp.size, level) for level in (255, 255))
+    faint.paste(90, (60, 0, 96, 96))
+    for alpha, kinds in ((opaque, ("noise", "jpeg")), (faint, ("exact", "exact"))):
+        for name, picture, kind in zip("bc", (sharp, compressed), kinds, strict=True):
+            with_alpha = picture.convert("RGB")
+            with_alpha.putalpha(alpha)
+            found = of_file(saved(tmp_path / f"{name}.png", with_alpha))
+            assert (found.kind, found.is_sharpened) == (kind, kind != "exact")
+
+
+def test_a_range_of_values_makes_pixels_of_a_jpeg_file(tmp_path: Path) -> None:
+    """Levels of the range are not those of the file's steps."""
+    path = saved(tmp_path / "a.jpg", Image.fromarray(quantise(scene()[:1])[..., 0]), quality=90)
+    whole = read_picture(path).frames[0]
+    part = whole.for_model(1, (0, 100))
+    found, plain = choose(part, file_origin(path)), choose(whole, file_origin(path))
+    assert (plain.kind, found.kind) == ("jpeg", "noise")
+    assert np.abs(found.allowed(part.unit).rest(part.unit)).max() < 1e-6
+    wide = 2.55 * np.sqrt(np.mean(whole_table(path) ** 2) / 12)
+    assert found.notes == (
+        f"the model has a range of values of its own: its pixels are taken to {wide:.1f} levels",
+    )
+
+
+def whole_table(path: Path) -> NDArray[np.float64]:
+    _, tables = file_boxes(path)
+    return np.asarray(tables[0], np.float64)
+
+
+def test_a_colour_alone_is_bound_to_what_quantising_leaves_of_it(tmp_path: Path) -> None:
+    """In which a model of grey takes a JPEG file, whose blocks are those of all three."""
+    path = saved(tmp_path / "a.jpg", Image.fromarray(quantise(scene())), quality=60)
+    low_res = read_picture(path).frames[0].unit
+    found = of_file(path)
+    for colour, truth in zip(low_res, scene(), strict=True):
+        rest = found.allowed(colour[None]).rest
+        assert np.abs(rest(colour[None])).max() < 1e-6
+        assert np.abs(rest(truth[None])).mean() < 2 * LEVEL
+        assert np.abs(rest(colour[None] + 60 * LEVEL)).mean() > 10 * LEVEL

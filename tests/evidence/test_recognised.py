@@ -152,3 +152,18 @@ def test_an_earlier_compression_is_seen_beneath_another() -> None:
     assert earlier_jpeg(to_array(compressed(picture(2), quality=95)), 95) is None
     enlarged = resize(to_array(first).astype(np.float64), 400, 400)
     assert earlier_jpeg(to_array(quantise(enlarged)), 95) is None
+
+
+@pytest.mark.parametrize("quality", [75, 80, 85, 90, 92, 95])
+@pytest.mark.parametrize("kind", ["rows", "rings", "diagonal"])
+def test_gradients_show_no_earlier_compression(kind: str, quality: int) -> None:
+    """The few coefficients that they have are alike in all blocks, and multiples of many steps."""
+    rows, columns = np.mgrid[:192, :256].astype(float)
+    distance = np.hypot(columns - 128, rows - 96)
+    colours = {
+        "rows": (40 + 0.9 * rows, 90 + 0.7 * rows, 200 + 0.25 * rows),
+        "rings": (220 - 1.2 * distance, 220 - 0.9 * distance, 220 - 0.4 * distance),
+        "diagonal": ((rows + columns) / 2, 60 + columns / 3, 120 + rows / 3),
+    }
+    drawn = np.stack(colours[kind], axis=-1).clip(0, 255).astype(np.uint8)
+    assert earlier_jpeg(to_array(compressed(drawn, quality=quality)), quality) is None

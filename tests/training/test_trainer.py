@@ -22,6 +22,7 @@ from PIL import Image
 
 torch = pytest.importorskip("torch")
 
+from torch import nn  # noqa: E402
 from torch.optim.optimizer import register_optimizer_step_pre_hook  # noqa: E402
 
 from sr4.build import build_degradation  # noqa: E402
@@ -177,6 +178,36 @@ def test_the_speed_of_a_training_is_tried_with_the_pictures_that_it_takes(
         trainer.pictures_per_second(few, spoilt)
     without = override(few, {"data": {"exclude": ["03.png"]}})
     assert trainer.pictures_per_second(without, spoilt) > 0
+
+
+def test_the_speed_of_a_training_is_tried_as_it_trains(
+    tiny: Tiny, source: EncodedSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In pieces as small as memory asks for, and not by what had been read before."""
+    settings = override(tiny(), {"training": {"microbatch": 2}, "data": {"workers": 2}})
+    seen: list[tuple[int, int | None]] = []
+
+    def step(training: trainer._Training, given: Any) -> None:
+        seen.append((given.position, training.training.microbatch))
+
+    monkeypatch.setattr(trainer._Training, "_step", step)
+    trainer.pictures_per_second(settings, source)
+    assert seen == [(4 * number, 2) for number in (0, 5, 6, 7, 8)]
+
+
+def test_the_speed_of_a_training_begins_with_a_network_that_fits(
+    tiny: Tiny, source: EncodedSource
+) -> None:
+    with pytest.raises(UsageError, match="--init"):
+        trainer.pictures_per_second(tiny(), source, init=nn.Conv2d(3, 3, 1))
+
+
+def test_pictures_that_a_run_has_trained_on_are_those_of_its_newest_checkpoint(
+    run: Path, tmp_path: Path
+) -> None:
+    assert trainer.trained_pictures(run) == 32
+    assert trainer.trained_pictures(tmp_path / "none") == 0
+    assert not (tmp_path / "none").exists()
 
 
 def test_the_model_folder_holds_the_average(finished: Path, weights: Weights) -> None:

@@ -691,6 +691,18 @@ def test_a_model_of_grey_takes_every_channel_alone(
         assert np.abs(colours[:, :, number] - alone).max() <= 1
 
 
+def test_a_model_of_grey_takes_a_jpeg_file_in_colour(
+    make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = sr4.load(make_model(tmp_path, channels=1), backend="torch")
+    smooth(24, 20).save(tmp_path / "a.jpg", quality=70)
+    picture = Image.open(tmp_path / "a.jpg")
+    result, loose = (model.upscale(picture, steps=1, evidence=kind) for kind in ("auto", "none"))
+    assert result.evidence.kind == "jpeg"
+    # Each colour is held to what quantising can have taken from it.
+    assert result.consistency < 0.3 * loose.consistency
+
+
 # The package
 
 

@@ -6,6 +6,7 @@ import base64
 import io
 import pickle
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,8 @@ def test_a_notebook_shows_before_after_and_consistency(model: Pipeline) -> None:
     assert consistency_in_words(result) in page
     loose = model.upscale(picture, evidence="none")
     assert "Not held to its input" in loose._repr_html_()
+    sharpened = replace(result, evidence=result.evidence.of_sharpened("it was sharpened"))
+    assert "to what sharpening can have changed in that: off by" in sharpened._repr_html_()
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "CMYK", "I;16"])

@@ -6,6 +6,7 @@ const HELD_TO: Record<string, Key> = {
   exact: "promise_exact",
   jpeg: "promise_jpeg",
   noise: "promise_noise",
+  sharpened: "promise_sharpened",
 };
 const NOTHING = 0.1; // of 255 levels
 const MET = 0.5; // the same; more is more than rounding
@@ -24,7 +25,8 @@ export function promised(consistency: number, evidence: string): Promised {
   const levels = Math.sqrt(consistency * 1e-5) * 255;
   const off =
     levels < NOTHING ? t("off_little") : t("off_levels", { levels: number(levels, 1) });
-  const key = HELD_TO[evidence.split(" ")[0] ?? ""];
+  const kind = /\bsharpened\b/.test(evidence) ? "sharpened" : evidence.split(" ")[0];
+  const key = HELD_TO[kind ?? ""];
   const isHeld = key !== undefined && levels < MET;
   return { sentence: t(isHeld ? key : "promise_none", { off }), isHeld };
 }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -130,6 +131,7 @@ def run_training(
     Args:
         command: what needs the packages that may be missing.
     """
+    from sr4.data.excluding import excluding
     from sr4.data.sources import open_sources
 
     model = settings.model
@@ -139,8 +141,18 @@ def run_training(
     if speaks:
         console.note_left_out(pictures.left_out)
     if dry_run and speaks:
-        plan = _plan(_trainer(command), settings, pictures, validation, teacher)
-        _print_plan(settings, plan, as_json=as_json)
+        trainer = _trainer(command)
+        speed = None
+        if _is_alone():
+            networks = _networks(trainer, teacher, init)
+            speed = partial(trainer.pictures_per_second, settings, pictures, **networks)
+        facts = {
+            **trainer.describe(settings),
+            "training_pictures": len(excluding(pictures, settings.data.exclude)),
+            "validation_pictures": 0 if validation is None else len(validation),
+            "trained_before": trainer.trained_pictures(out),
+        }
+        _print_plan(settings, facts, speed, as_json=as_json)
     if dry_run:
         return 0
     summary = _train(_trainer(command), settings, pictures, validation, out, teacher, init)
@@ -243,10 +255,7 @@ def _train(
     teacher: Path | None,
     init: Path | None,
 ) -> TrainingSummary:
-    networks = {
-        role: None if folder is None else trainer.open_trained(folder)
-        for role, folder in (("teacher", teacher), ("init", init))
-    }
+    networks = _networks(trainer, teacher, init)
     with console.progress("training") if _speaks() else nullcontext(_ignore) as advance:
 
         def show(progress: Progress) -> None:
@@ -262,6 +271,14 @@ def _train(
         )
 
 
+def _networks(trainer: Any, teacher: Path | None, init: Path | None) -> dict[str, Any]:
+    """The trained networks that a training begins with, by their part in it."""
+    return {
+        role: None if folder is None else trainer.open_trained(folder)
+        for role, folder in (("teacher", teacher), ("init", init))
+    }
+
+
 def _ignore(done: float, total: int, text: str) -> None:
     """Progress where nobody looks."""
 
@@ -274,43 +291,41 @@ def _trainer(command: str) -> Any:
     return trainer
 
 
-def _plan(
-    trainer: Any,
+def _print_plan(
     settings: RunSettings,
-    pictures: Source,
-    validation: Source | None,
-    teacher: Path | None,
-) -> dict[str, float]:
-    """What a training takes. How long it takes is tried, by one process for all of a training."""
-    from sr4.data.excluding import excluding
+    facts: Mapping[str, float],
+    speed: Callable[[], float] | None,
+    *,
+    as_json: bool,
+) -> None:
+    """The resolved settings, and facts about them as comments, so that the output is a --config.
 
-    plan = {
-        **trainer.describe(settings),
-        "training_pictures": len(excluding(pictures, settings.data.exclude)),
-        "validation_pictures": 0 if validation is None else len(validation),
-    }
-    if _is_alone():
-        network = None if teacher is None else trainer.open_trained(teacher)
-        plan["pictures_per_second"] = trainer.pictures_per_second(settings, pictures, network)
-        plan["seconds"] = settings.training.total_images / plan["pictures_per_second"]
-    return plan
-
-
-def _print_plan(settings: RunSettings, plan: Mapping[str, float], *, as_json: bool) -> None:
-    """The resolved settings, and facts about them as comments, so that the output is a --config."""
+    Args:
+        facts: what the training takes.
+        speed: tries how many pictures a second it makes, which comes last: it takes memory and
+            pictures, of which there may be too few. None where nobody tries.
+    """
     import yaml
 
     resolved = settings.model_dump(mode="json")
+    left = max(0, settings.training.total_images - facts["trained_before"])
     if as_json:
-        console.say_json({"settings": resolved, **plan})
+        found = None if speed is None else speed()
+        seconds = None if found is None else left / found
+        time = {"pictures_per_second": found, "seconds": seconds}
+        console.say_json({"settings": resolved, **facts, **time})
         return
-    for name, value in plan.items():
+    for name, value in facts.items():
         shown = f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
-        if name == "seconds":
-            name, shown = "time", f"{console.about(value)}, without validations"
         console.say(f"# {name.replace('_', ' ')}: {shown}")
     for line in yaml.safe_dump(resolved, sort_keys=False).splitlines():
         console.say(line)
+    if speed is None:
+        console.say("# time: not tried, as several processes train")
+        return
+    found = speed()
+    about = console.about(left / found)
+    console.say(f"# time: {about} at {found:.3g} pictures a second, without validations")
 
 
 def _print_summary(summary: TrainingSummary, settings: RunSettings) -> None:

@@ -25,7 +25,7 @@ from sr4.evidence.kinds import Evidence, exact, jpeg, noisy, nothing
 from sr4.evidence.origin import Origin
 from sr4.evidence.recognised import Recognised, Unread, earlier_jpeg, recognised_jpeg
 from sr4.evidence.sets import LEVEL
-from sr4.pictures.raster import Raster
+from sr4.pictures.raster import Raster, Span
 
 Blur = float | Literal["auto"] | None
 
@@ -124,16 +124,36 @@ def choose(
     """
     check_evidence(kind, noise, blur, None)
     found = _chosen(raster, origin, kind, noise, blur)
-    is_free = kind == AUTO and origin is not None and noise is None and not found.blur
+    is_free = kind == AUTO and origin is not None and not found.blur
     is_kept = found.kind in ("exact", "jpeg")
-    if is_free and is_kept and _can_see(raster) and is_sharpened(raster.unit):
-        return found.sharpened(raster.unit, _SHARPENED)
+    if is_free and is_kept and _shows_levels(raster) and is_sharpened(raster.unit):
+        return found.of_sharpened(_SHARPENED)
     return found
 
 
 def _can_see(raster: Raster) -> bool:
     """Whether estimates can be made of its pixels."""
     return min(raster.size) >= _SMALLEST and raster.colour in ("grey", "rgb")
+
+
+def _shows_levels(raster: Raster) -> bool:
+    """Whether estimates can be made of its pixels, and these are all to be seen and on the scale of
+    its file, so that a file's blocks are theirs.
+    """
+    return _can_see(raster) and _is_whole(raster)
+
+
+def _is_whole(raster: Raster) -> bool:
+    is_opaque = raster.alpha is None or bool((raster.alpha == raster.alpha_span.high).all())
+    return is_opaque and _stretch(raster) == 1
+
+
+def _stretch(raster: Raster) -> float:
+    """Levels of its span to one of its file; other than 1 for models with a range of values."""
+    if raster.pixels.dtype.kind == "f":
+        return 1.0
+    span, whole = raster.span, Span.of_type(raster.pixels.dtype)
+    return float((whole.high - whole.low) / (span.high - span.low))
 
 
 def _chosen(
@@ -156,7 +176,7 @@ def _chosen(
         return _of_jpeg(raster, origin, known, used)
     found = None
     if can_see and (kind == "jpeg" or (kind == AUTO and origin is not None)):
-        found = recognised_jpeg(raster.unit)
+        found = recognised_jpeg(raster.unit) if _is_whole(raster) else None
         if isinstance(found, Recognised):
             boxes = pixel_boxes(raster.unit, found.tables, found.step, found.offset)
             # Without much colour the table of colour is a guess.
@@ -175,6 +195,7 @@ def _chosen(
         seen = dithering(raster) if is_indexed else estimated_noise(raster.unit)
         noise = round(seen, 2) if is_asked_for or seen >= STRONG_NOISE else 0.0
     compression, reason = _compression(origin, found)
+    compression *= _stretch(raster)
     if kind == AUTO and compression > _LITTLE:
         known = Known(noise or 0.0, known.blur, None)
         return _of_compressed(compression, known, used, reason)
@@ -218,7 +239,10 @@ def _of_jpeg(raster: Raster, origin: Origin, known: Known, blur: float) -> Evide
     compression may have changed.
     """
     reason = "its file is not at hand"
-    if origin.source is not None:
+    is_on_scale = _stretch(raster) == 1
+    if not is_on_scale:
+        reason = "the model has a range of values of its own"
+    elif origin.source is not None:
         try:
             boxes, tables = file_boxes(origin.source)
             boxes = boxes.turned(origin.orientation)
@@ -231,14 +255,15 @@ def _of_jpeg(raster: Raster, origin: Origin, known: Known, blur: float) -> Evide
             reason = str(error)
     tables = list(origin.tables)
     channels = raster.pixels.shape[2]
-    if tables and origin.orientation == 1 and (channels == 1 or (channels == 3 and origin.step)):
+    has_step = channels == 1 or (channels == 3 and origin.step is not None)
+    if tables and is_on_scale and origin.orientation == 1 and has_step:
         boxes = pixel_boxes(raster.unit, tables, origin.step or (1, 1))
         if _has_form(raster, boxes) and _fits(raster, boxes):
             found = jpeg(boxes, tables, known=known, blur=blur)
             return replace(found, notes=(f"{reason}: its blocks are read from its pixels",))
     compression = quantisation_noise(tables) if tables else _UNKNOWN_COMPRESSION
     known = known._replace(quality=float(quality_of(tables)) if tables else None)
-    return _of_compressed(compression, known, blur, reason)
+    return _of_compressed(compression * _stretch(raster), known, blur, reason)
 
 
 def _compression(origin: Origin | None, blocks: Recognised | Unread | None) -> tuple[float, str]:

@@ -113,7 +113,12 @@ def file_boxes(source: Path | bytes) -> tuple[JpegBoxes, list[NDArray[np.int64]]
 
 
 def pixel_boxes(
-    unit: NDArray[Any], tables: Tables, step: tuple[int, int], offset: tuple[int, int] = (0, 0)
+    unit: NDArray[Any],
+    tables: Tables,
+    step: tuple[int, int],
+    offset: tuple[int, int] = (0, 0),
+    *,
+    is_decoded: bool = True,
 ) -> JpegBoxes:
     """The set of a JPEG picture of which only the decoded pixels are left, and the tables.
 
@@ -125,6 +130,8 @@ def pixel_boxes(
         tables: of luma and colour.
         step: pixels to a sample of colour, along each axis.
         offset: rows above and columns on the left that the first blocks have.
+        is_decoded: whether pixels are what blocks were decoded to. Then nothing is known of those
+            that the borders cut, as what lay behind these is lost; else they go on as there.
     """
     height, width = unit.shape[1:]
     components = components_of(unit, "ycc" if len(unit) == 3 else "same")
@@ -141,8 +148,9 @@ def pixel_boxes(
         plane = _plane(samples, table, each)
         inside = np.pad(np.ones((height, width), np.float32), pad)
         whole = means(inside, BLOCK * each[0], BLOCK * each[1]) == 1
-        # What lay behind the borders is not there any more.
-        planes.append(replace(plane, slack=np.where(whole, plane.slack, np.float32(np.inf))))
+        if is_decoded:
+            plane = replace(plane, slack=np.where(whole, plane.slack, np.float32(np.inf)))
+        planes.append(plane)
     colour = "ycc" if len(unit) == 3 else "same"
     return JpegBoxes(tuple(planes), (height, width), offset, colour)  # type: ignore[arg-type]
 

@@ -15,7 +15,13 @@ from sr4.errors import UsageError
 from sr4.evidence import Kind
 from sr4.evidence.boxes import JpegBoxes
 from sr4.evidence.constraint import Constraint
-from sr4.evidence.jpeg import Tables, pixel_boxes, quality_of, subsampling_name
+from sr4.evidence.jpeg import (
+    Tables,
+    pixel_boxes,
+    quality_of,
+    quantisation_noise,
+    subsampling_name,
+)
 from sr4.evidence.sets import BLOCK, LEVEL, ConvexSet, Everything, NoiseBox, PixelBox
 
 Floats = NDArray[np.float32]
@@ -36,6 +42,7 @@ class Evidence:
         known: noise, blur and JPEG quality, as far as they are known or estimated.
         blur: deviation of the Gaussian that D begins with, in low-res pixels.
         subsampling: of a JPEG, such as "4:2:0".
+        is_sharpened: whether the picture was sharpened, so that its finest detail binds less.
         notes: what was seen of the input that people may not expect of the kind, each a clause: why
             a wider set was taken than the one asked for, that it was compressed before, or that it
             shows no noise.
@@ -45,6 +52,7 @@ class Evidence:
     known: Known = UNKNOWN
     blur: float = 0.0
     subsampling: str | None = None
+    is_sharpened: bool = False
     notes: tuple[str, ...] = ()
     # Of the pixels and a radius; or, where the file itself gives it, the set.
     _around: Callable[[Floats, float], ConvexSet] = field(default=PixelBox, repr=False)
@@ -63,17 +71,14 @@ class Evidence:
         """
         return self.kind in ("exact", "none") and not self.blur
 
-    def sharpened(self, low_res: Floats, note: str) -> Evidence:
-        """What it says of a picture that was sharpened before it was saved, for low_res (C, h, w)
-        in [-1, 1]: wider boxes of a JPEG, or such boxes around pixels.
+    def of_sharpened(self, note: str) -> Evidence:
+        """What it says of a picture that was sharpened before it was saved: wider boxes of a JPEG,
+        or such boxes around pixels.
         """
-        boxes = self._given or pixel_boxes(low_res, (np.ones((BLOCK, BLOCK)),), (1, 1))
-        return replace(
-            self,
-            kind="noise" if self._given is None else self.kind,
-            notes=(*self.notes, note),
-            _given=boxes.sharpened(),
-        )
+        found = replace(self, is_sharpened=True, notes=(*self.notes, note))
+        if self._given is not None:
+            return replace(found, _given=self._given.sharpened())
+        return replace(found, kind="noise", _around=_sharpened_box)
 
     def allowed(self, low_res: Floats) -> ConvexSet:
         """The set that D x may lie in, for low_res (C, h, w) in [-1, 1].
@@ -91,6 +96,11 @@ class Evidence:
                 f"got the evidence of a picture of {width}x{height} pixels for one of "
                 f"{columns}x{rows}; expected that of the same picture: give it by name, as 'auto'"
             )
+        if self._given.colour == "ycc" and low_res.shape[-3] == 1:
+            # Of a colour alone, in which a model of grey takes the picture, boxes of luma and
+            # differences say little.
+            deviation = quantisation_noise([self._given.planes[0].table])
+            return NoiseBox(low_res, _DEVIATIONS * deviation * LEVEL)
         return self._given
 
     def measured(self, low_res: Floats) -> ConvexSet:
@@ -115,6 +125,8 @@ class Evidence:
             found["quality"] = self.known.quality
         if self.subsampling is not None:
             found["subsampling"] = self.subsampling
+        if self.is_sharpened:
+            found["sharpened"] = True
         if self.notes:
             found["notes"] = list(self.notes)
         return {key: value for key, value in found.items() if value is not None}
@@ -127,7 +139,15 @@ class Evidence:
             details.append(f"noise of {self.known.noise:.1f} levels")
         if self.blur and self.constrains:
             details.append(f"blur of {self.blur:.2f} pixels")
+        if self.is_sharpened:
+            details.append("sharpened")
         return self.kind + (f" ({', '.join(details)})" if details else "")
+
+
+def _sharpened_box(low_res: Floats, _: float) -> JpegBoxes:
+    """What pixels may have been before they were sharpened, as blocks that begin at the first."""
+    steps = np.ones((BLOCK, BLOCK))
+    return pixel_boxes(low_res, (steps,), (1, 1), is_decoded=False).sharpened()
 
 
 def exact(step: float = LEVEL, *, known: Known = _CLEAN, blur: float = 0.0) -> Evidence:

@@ -34,6 +34,7 @@ _BORDER = 4  # pixels from there on that decoders take samples of colour from
 _CLEAR = 92  # the quality from which on a file still shows an earlier grid beside its own
 _LESS = 10  # by which an earlier quality has to be lower to be told
 _ENOUGH, _PERIODIC = 100, 0.5  # coefficients that are not gone, and their periodicity
+_SEVERAL = 8  # frequencies, of two of them or more: photographs have 13 at least, gradients 1 or 2
 # The same of what nothing but rounding has moved. Small steps have less of it, for which libjpeg's
 # tables, all of whose steps fit, make up. Samples of colour that are taken at other places than the
 # right ones have steps of which about half of them are multiples.
@@ -272,7 +273,11 @@ def _quality(flat: Float64, most: int) -> int | None:
     tables = (standard_tables(quality)[0] for quality in range(1, most + 1))
     found = [periodicity(flat, table, _ENOUGH) for table in tables]
     best = int(np.argmax(found)) if found else 0
-    return best + 1 if found and found[best] >= _PERIODIC else None
+    if not found or found[best] < _PERIODIC:
+        return None
+    half = standard_tables(best + 1)[0].ravel() / 2
+    seen = (np.abs(flat[:, 1:]) > half[1:]).sum(axis=0) > 1
+    return best + 1 if seen.sum() >= _SEVERAL else None
 
 
 def _subsampling(

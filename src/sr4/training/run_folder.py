@@ -93,7 +93,7 @@ _FREE = frozenset(
         "microbatch",
     )
 ) | {"data.workers", "data.max_bad"}
-CONFIG = "config.yaml"
+CHECKPOINTS, CONFIG = "checkpoints", "config.yaml"
 VALIDATION_PICTURES = "validation"
 _SAMPLES = 16  # pictures looked at when a run starts
 _SHOWN = 3  # differences named in one message
@@ -132,7 +132,7 @@ class RunFolder:
         self.path = path
         self.before: RunSettings | None = None
         self.model = path / "model"
-        self.checkpoints = path / "checkpoints"
+        self.checkpoints = path / CHECKPOINTS
         try:
             RUN.check_lasting(path)
             self.checkpoints.mkdir(parents=True, exist_ok=True)

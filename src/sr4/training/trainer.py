@@ -28,10 +28,11 @@ from sr4.runtime.files import check_files
 from sr4.runtime.torch_backend import TorchNetwork
 from sr4.training import processes
 from sr4.training.books import Books, OnProgress, Progress, Run, model_config
+from sr4.training.checkpoint import list_checkpoints
 from sr4.training.distillation import Distillation, student_weights
 from sr4.training.objectives import DenoisingObjective
 from sr4.training.optimisation import NotFiniteError, Optimisation
-from sr4.training.run_folder import RunFolder, differences, fingerprint, locked
+from sr4.training.run_folder import CHECKPOINTS, RunFolder, differences, fingerprint, locked
 from sr4.training.validation import Stopped, check_pictures
 
 __all__ = [
@@ -44,11 +45,13 @@ __all__ = [
     "open_trained",
     "pictures_per_second",
     "train",
+    "trained_pictures",
 ]
 
 _LOG_EVERY_STEPS = 20
 _MOST_SKIPPED_IN_A_ROW = 10  # steps without a finite loss and gradient
 _TRIED_STEPS, _TRIED_PICTURES = 4, 16  # to see how fast a training is, and in each of them
+_READ_AHEAD = 2  # batches that a worker of torch has ready
 
 
 @dataclass(frozen=True)
@@ -126,9 +129,7 @@ def _train(
     """What one of the processes does once they have met."""
     data = excluding(data, settings.data.exclude)
     _check_alike(settings, data)
-    optimisation = begin(settings, teacher)
-    if init is not None:
-        optimisation.begin_with(init.state_dict(), "--init")
+    optimisation = begin(settings, teacher, init)
     run = Run(settings, data, val, optimisation, BadPictures(data, settings.data.max_bad))
     with ExitStack() as held:
         books = None
@@ -153,17 +154,26 @@ def _check_alike(settings: RunSettings, data: Source) -> None:
     processes.check_alike(what, differences)
 
 
-def begin(settings: RunSettings, teacher: nn.Module | None = None) -> Optimisation:
+def begin(
+    settings: RunSettings, teacher: nn.Module | None = None, init: nn.Module | None = None
+) -> Optimisation:
     """A training at its start.
 
     Args:
         teacher: the trained network, for settings with a distillation.
+        init: a network whose weights it begins with.
+
+    Raises:
+        UsageError: an init of another shape.
     """
     if teacher is None:
         objective = DenoisingObjective(settings.model, settings.data, settings.training.seed)
-        return Optimisation(settings, objective)
-    optimisation = Optimisation(settings, Distillation(settings, teacher))
-    optimisation.begin_with(student_weights(teacher, optimisation.average), "a teacher")
+        optimisation = Optimisation(settings, objective)
+    else:
+        optimisation = Optimisation(settings, Distillation(settings, teacher))
+        optimisation.begin_with(student_weights(teacher, optimisation.average), "a teacher")
+    if init is not None:
+        optimisation.begin_with(init.state_dict(), "--init")
     return optimisation
 
 
@@ -347,7 +357,10 @@ def describe(settings: RunSettings) -> dict[str, Any]:
 
 
 def pictures_per_second(
-    settings: RunSettings, data: Source, teacher: nn.Module | None = None
+    settings: RunSettings,
+    data: Source,
+    teacher: nn.Module | None = None,
+    init: nn.Module | None = None,
 ) -> float:
     """The speed of a training on this machine, by a few steps of which nothing is kept; those of
     large batches are tried with fewer pictures. Validations and checkpoints come on top.
@@ -356,21 +369,35 @@ def pictures_per_second(
         settings: the resolved recipe.
         data: training pictures.
         teacher: the trained network, for settings with a distillation.
+        init: a network whose weights the training begins with.
 
     Raises:
+        UsageError: an init of another shape.
         DataError: too many training pictures are bad.
     """
     size = min(_TRIED_PICTURES, settings.training.batch_size)
-    settings = override(settings, {"training": {"batch_size": size, "microbatch": None}})
+    piece = settings.training.microbatch
+    fewer = {"batch_size": size, "microbatch": None if piece is None else min(piece, size)}
+    settings = override(settings, {"training": fewer})
     data = excluding(data, settings.data.exclude)
     bad = BadPictures(data, settings.data.max_bad)
-    training = _Training(Run(settings, data, None, begin(settings, teacher), bad), None)
+    training = _Training(Run(settings, data, None, begin(settings, teacher, init), bad), None)
+    workers = settings.data.workers
+    count = max(_TRIED_STEPS, workers)
     with closing(training._batches()) as batches:
         training._step(training._next(batches))  # the first finds its kernels and memory
+        for _ in range(workers * _READ_AHEAD):  # what was read meanwhile
+            training._next(batches)
         start = time.monotonic()
-        for _ in range(_TRIED_STEPS):
+        for _ in range(count):
             training._step(training._next(batches))
-        return size * _TRIED_STEPS / (time.monotonic() - start)
+        return size * count / (time.monotonic() - start)
+
+
+def trained_pictures(out: Path) -> int:
+    """Those that the newest checkpoint of a run folder has seen; 0 where there is none."""
+    names = [path.name for path in list_checkpoints(out / CHECKPOINTS)]
+    return max((int(name) for name in names if name.isdecimal()), default=0)
 
 
 @contextmanager

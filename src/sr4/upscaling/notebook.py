@@ -21,6 +21,7 @@ _HELD_TO = {
     "exact": "its input",
     "jpeg": "within what its JPEG file says",
     "noise": "its input, to the noise of that",
+    "sharpened": "its input, to what sharpening can have changed in that",
 }
 
 
@@ -28,7 +29,8 @@ def consistency_in_words(result: Result) -> str:
     """How well a result fits its input, in levels of 255 (root mean square)."""
     levels = math.sqrt(result.consistency * 1e-5) * 255
     off = "less than 0.1 of 255 levels" if levels < 0.1 else f"{levels:.1f} of 255 levels"
-    held_to = _HELD_TO.get(result.evidence.kind)
+    kind = "sharpened" if result.evidence.is_sharpened else result.evidence.kind
+    held_to = _HELD_TO.get(kind)
     if held_to is None:
         return f"Not held to its input: downscaled, it is off by {off}."
     said = f"Downscaled, it is {held_to}: off by {off}."
