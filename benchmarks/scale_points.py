@@ -56,7 +56,8 @@ from sr4.config.overrides import override
 from sr4.files.whole import write_text
 from sr4.machine.processors import processor
 from sr4.recipes import recipe
-from sr4.training.trainer import begin, describe
+from sr4.training.plan import describe
+from sr4.training.trainer import begin
 
 COUNTS = ((100, 1), (100, 2), (1000, 1), (1000, 2), (10_000, 1), (10_000, 2), (100_000, 2))
 SIDES = ((128, 64), (512, 16), (1024, 6), (2048, 3), (4096, 2), (8192, 1))  # and how many

@@ -41,7 +41,8 @@ from sr4.recipes.sizes import SIZES, at_size
 from sr4.training.ema import EMA
 from sr4.training.objectives import DenoisingObjective
 from sr4.training.optimisation import learning_rate
-from sr4.training.trainer import begin, describe
+from sr4.training.plan import describe
+from sr4.training.trainer import begin
 
 WARM_UP_STEPS = 2  # the first ones also fetch memory and make the optimiser's moments
 

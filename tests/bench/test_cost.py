@@ -16,7 +16,7 @@ from sr4.bench.cost import convolution_peaks, network_cost
 from sr4.config import FastNetworkSettings
 from sr4.machine.memory import peak_memory
 from sr4.recipes import recipe
-from sr4.training.trainer import describe
+from sr4.training.plan import describe
 
 
 def test_the_cost_of_known_networks() -> None:

@@ -194,8 +194,8 @@ def test_two_ways_down_lose_nothing_of_an_enlarged_picture() -> None:
 
 
 def test_the_cost_is_that_of_the_recipes() -> None:
-    trainer = pytest.importorskip("sr4.training.trainer")
-    cost, large = trainer.describe(recipe("sr3")), trainer.describe(recipe("sr4"))
+    plan = pytest.importorskip("sr4.training.plan")
+    cost, large = plan.describe(recipe("sr3")), plan.describe(recipe("sr4"))
     hours = 3 * cost["gflops"] * recipe("sr3").training.total_images / 1e3 / 3600
     assert paper_page_says(
         "takes {:.1f} GFLOPs for one picture (SR4's: {:.1f})", cost["gflops"], large["gflops"]

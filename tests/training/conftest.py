@@ -118,3 +118,13 @@ def weights() -> Callable[[Path], dict[str, Any]]:
         }
 
     return read
+
+
+@pytest.fixture
+def spoilt(source: EncodedSource, tmp_path: Path) -> EncodedSource:
+    """The ten pictures, of which the fourth is truncated."""
+    folder = tmp_path / "spoilt"
+    folder.mkdir()
+    for number, name in enumerate(source.names):
+        (folder / name).write_bytes(source.read_bytes(number)[: 99 if number == 3 else None])
+    return open_source(folder)

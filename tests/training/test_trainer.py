@@ -7,7 +7,6 @@ import math
 import os
 import shutil
 import signal
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ from PIL import Image
 
 torch = pytest.importorskip("torch")
 
-from torch import nn  # noqa: E402
 from torch.optim.optimizer import register_optimizer_step_pre_hook  # noqa: E402
 
 from sr4.build import build_degradation  # noqa: E402
@@ -30,7 +28,7 @@ from sr4.config import RunSettings, TrainingSettings  # noqa: E402
 from sr4.config.overrides import override  # noqa: E402
 from sr4.data.encoded import EncodedSource  # noqa: E402
 from sr4.data.loader import training_batches  # noqa: E402
-from sr4.data.sources import Source, open_source  # noqa: E402
+from sr4.data.sources import Source  # noqa: E402
 from sr4.errors import DataError, RunError, UsageError  # noqa: E402
 from sr4.model.diffusion_model import load_model  # noqa: E402
 from sr4.model.folder import save_model  # noqa: E402
@@ -38,7 +36,7 @@ from sr4.training import books, trainer  # noqa: E402 - needs torch
 from sr4.training.checkpoint import Checkpoint  # noqa: E402
 from sr4.training.objectives import DenoisingObjective  # noqa: E402
 from sr4.training.optimisation import learning_rate  # noqa: E402
-from sr4.training.trainer import Progress, describe, train  # noqa: E402
+from sr4.training.trainer import Progress, train  # noqa: E402
 from sr4.training.validation import validate as validate_really  # noqa: E402
 
 Tiny = Callable[..., RunSettings]
@@ -149,65 +147,6 @@ def test_a_run_folder_holds_all_there_is_to_know(
     messages = [p.message for p in told if p.message is not None]
     assert [message.partition(":")[0] for message in messages] == ["validation"] * 2
     assert capfd.readouterr() == ("", "")  # neither TensorBoard nor Accelerate talks
-
-
-@pytest.mark.parametrize(("batch", "speed"), [(4, 2.0), (64, 8.0)])
-def test_the_speed_of_a_training_is_that_of_its_steps(
-    tiny: Tiny, source: EncodedSource, monkeypatch: pytest.MonkeyPatch, batch: int, speed: float
-) -> None:
-    """Steps of two seconds, of 16 pictures at most; the first takes longer and does not count."""
-    now, seen = [0.0], list[int]()
-
-    def step(training: trainer._Training, given: Any) -> None:
-        now[0] += 2.0 if seen else 60.0
-        seen.append(len(given.high_res))
-
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(trainer._Training, "_step", step)
-    settings = override(tiny(), {"training": {"batch_size": batch}})
-    assert trainer.pictures_per_second(settings, source) == pytest.approx(speed)
-    assert seen == [min(batch, 16)] * 5
-
-
-def test_the_speed_of_a_training_is_tried_with_the_pictures_that_it_takes(
-    tiny: Tiny, spoilt: EncodedSource
-) -> None:
-    assert trainer.pictures_per_second(tiny(), spoilt) > 0
-    few = override(tiny(), {"data": {"max_bad": 0}})
-    with pytest.raises(DataError, match=r"03\.png.* makes 1 bad of the 10"):
-        trainer.pictures_per_second(few, spoilt)
-    without = override(few, {"data": {"exclude": ["03.png"]}})
-    assert trainer.pictures_per_second(without, spoilt) > 0
-
-
-def test_the_speed_of_a_training_is_tried_as_it_trains(
-    tiny: Tiny, source: EncodedSource, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In pieces as small as memory asks for, and not by what had been read before."""
-    settings = override(tiny(), {"training": {"microbatch": 2}, "data": {"workers": 2}})
-    seen: list[tuple[int, int | None]] = []
-
-    def step(training: trainer._Training, given: Any) -> None:
-        seen.append((given.position, training.training.microbatch))
-
-    monkeypatch.setattr(trainer._Training, "_step", step)
-    trainer.pictures_per_second(settings, source)
-    assert seen == [(4 * number, 2) for number in (0, 5, 6, 7, 8)]
-
-
-def test_the_speed_of_a_training_begins_with_a_network_that_fits(
-    tiny: Tiny, source: EncodedSource
-) -> None:
-    with pytest.raises(UsageError, match="--init"):
-        trainer.pictures_per_second(tiny(), source, init=nn.Conv2d(3, 3, 1))
-
-
-def test_pictures_that_a_run_has_trained_on_are_those_of_its_newest_checkpoint(
-    run: Path, tmp_path: Path
-) -> None:
-    assert trainer.trained_pictures(run) == 32
-    assert trainer.trained_pictures(tmp_path / "none") == 0
-    assert not (tmp_path / "none").exists()
 
 
 def test_the_model_folder_holds_the_average(finished: Path, weights: Weights) -> None:
@@ -691,16 +630,6 @@ def test_pictures_that_go_away_cost_no_step(
     assert_same(weights(tmp_path), weights(finished))
 
 
-@pytest.fixture
-def spoilt(source: EncodedSource, tmp_path: Path) -> EncodedSource:
-    """The ten pictures, of which the fourth is truncated."""
-    folder = tmp_path / "spoilt"
-    folder.mkdir()
-    for number, name in enumerate(source.names):
-        (folder / name).write_bytes(source.read_bytes(number)[: 99 if number == 3 else None])
-    return open_source(folder)
-
-
 def test_bad_pictures_are_named_once_and_counted(
     tiny: Tiny, spoilt: EncodedSource, weights: Weights, tmp_path: Path
 ) -> None:
@@ -772,11 +701,3 @@ def test_old_checkpoints_are_removed(tiny: Tiny, source: EncodedSource, tmp_path
     train(settings, data=source, val=None, out=tmp_path)  # writes the model anew, nothing else
     assert checkpoints(tmp_path) == [24, 28, 32]
     assert (tmp_path / "model" / "config.json").is_file()
-
-
-def test_describe_gives_size_and_cost_without_training(tiny: Tiny, finished: Path) -> None:
-    facts = describe(tiny(total_images=33))
-    assert facts["parameters"] == load_model(finished, backend="torch").config.parameters
-    assert facts["size_multiple"] == 8
-    assert facts["steps"] == 9
-    assert 0.001 < facts["gflops"] < 0.1

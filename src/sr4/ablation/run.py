@@ -55,6 +55,7 @@ from sr4.model.diffusion_model import DiffusionModel
 from sr4.model.folder import find_model, read_config, weights_checksum
 from sr4.runtime.torch_backend import TorchNetwork
 from sr4.training.checkpoint import writing
+from sr4.training.plan import describe
 from sr4.training.processes import check_alone
 from sr4.training.run_folder import (
     CONFIG,
@@ -64,7 +65,7 @@ from sr4.training.run_folder import (
     read_metrics,
     recorded_settings,
 )
-from sr4.training.trainer import describe, train
+from sr4.training.trainer import train
 
 SCORES = "scores"
 _BATCH = 32  # pictures at a time when scoring

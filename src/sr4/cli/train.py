@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
+from importlib import import_module
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -141,16 +142,16 @@ def run_training(
     if speaks:
         console.note_left_out(pictures.left_out)
     if dry_run and speaks:
-        trainer = _trainer(command)
+        trainer, plan = _trainer(command), import_module("sr4.training.plan")
         speed = None
         if _is_alone():
             networks = _networks(trainer, teacher, init)
-            speed = partial(trainer.pictures_per_second, settings, pictures, **networks)
+            speed = partial(plan.pictures_per_second, settings, pictures, **networks)
         facts = {
-            **trainer.describe(settings),
+            **plan.describe(settings),
             "training_pictures": len(excluding(pictures, settings.data.exclude)),
             "validation_pictures": 0 if validation is None else len(validation),
-            "trained_before": trainer.trained_pictures(out),
+            "trained_before": plan.trained_pictures(out),
         }
         _print_plan(settings, facts, speed, as_json=as_json)
     if dry_run:

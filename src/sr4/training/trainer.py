@@ -9,15 +9,12 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 from sr4._version import __version__
-from sr4.bench.cost import network_cost
 from sr4.build import build_augmentation, build_degradation, build_training_corruption
 from sr4.config import RunSettings
-from sr4.config.overrides import override
 from sr4.data.bad_pictures import BadPictures
 from sr4.data.excluding import excluding
 from sr4.data.loader import Batch, training_batches
@@ -28,30 +25,25 @@ from sr4.runtime.files import check_files
 from sr4.runtime.torch_backend import TorchNetwork
 from sr4.training import processes
 from sr4.training.books import Books, OnProgress, Progress, Run, model_config
-from sr4.training.checkpoint import list_checkpoints
 from sr4.training.distillation import Distillation, student_weights
 from sr4.training.objectives import DenoisingObjective
 from sr4.training.optimisation import NotFiniteError, Optimisation
-from sr4.training.run_folder import CHECKPOINTS, RunFolder, differences, fingerprint, locked
+from sr4.training.run_folder import RunFolder, differences, fingerprint, locked
 from sr4.training.validation import Stopped, check_pictures
 
 __all__ = [
     "OnProgress",
     "Progress",
+    "Training",
     "TrainingSummary",
     "begin",
-    "describe",
     "model_config",
     "open_trained",
-    "pictures_per_second",
     "train",
-    "trained_pictures",
 ]
 
 _LOG_EVERY_STEPS = 20
 _MOST_SKIPPED_IN_A_ROW = 10  # steps without a finite loss and gradient
-_TRIED_STEPS, _TRIED_PICTURES = 4, 16  # to see how fast a training is, and in each of them
-_READ_AHEAD = 2  # batches that a worker of torch has ready
 
 
 @dataclass(frozen=True)
@@ -141,7 +133,7 @@ def _train(
             folder.settle(settings, data)
             books = held.enter_context(closing(Books(run, folder, on_progress)))
         start = time.monotonic()
-        stopped = _Training(run, books).to_the_end(stop)
+        stopped = Training(run, books).to_the_end(stop)
         seconds, bad = time.monotonic() - start, tuple(run.bad.found)
         return TrainingSummary(
             out / "model", run.images, seconds, stopped, bad, optimisation.skipped
@@ -188,7 +180,7 @@ def open_trained(folder: Path) -> nn.Module:
     return TorchNetwork.open(folder, config, "cpu").module
 
 
-class _Training:
+class Training:
     """A run in one of its processes, from its last checkpoint on.
 
     Args:
@@ -214,13 +206,13 @@ class _Training:
     def to_the_end(self, stop: Callable[[], bool]) -> bool:
         """Train until the budget is spent or a signal comes to any process; whether it came."""
         validated = False
-        with closing(self._batches()) as batches:
+        with closing(self.batches()) as batches:
             while not any(processes.anywhere(stop())):
                 validated = self._validate_if_due(stop)
                 if self._is_done():
                     break
                 validated = False
-                self._step(self._next(batches))
+                self.step(self.next_batch(batches))
                 self._keep_books()
         if self.books is not None:
             self.books.save_checkpoint()
@@ -233,7 +225,7 @@ class _Training:
         """Training pictures seen: the data position."""
         return self.optimisation.images
 
-    def _next(self, batches: Iterator[Batch]) -> Batch:
+    def next_batch(self, batches: Iterator[Batch]) -> Batch:
         """The next batch; the bad pictures it would have held are named once in a run."""
         try:
             batch = next(batches)
@@ -245,7 +237,7 @@ class _Training:
             raise
         return batch
 
-    def _step(self, batch: Batch) -> None:
+    def step(self, batch: Batch) -> None:
         """A step of the optimiser; one that is not finite is passed over, a row of them an end."""
         try:
             loss = self.optimisation.step(batch)
@@ -281,7 +273,7 @@ class _Training:
         before = max(self.images - self.training.batch_size, 0)
         return self.images // every > before // every
 
-    def _batches(self) -> Generator[Batch, None, None]:
+    def batches(self) -> Generator[Batch, None, None]:
         batches = training_batches(
             self.run.data,
             degradation=build_degradation(self.settings.model),
@@ -343,61 +335,6 @@ def _agreed(batches: Generator[Batch, None, None]) -> Generator[Batch, None, Non
                 batch = replace(batch, bad=bad)
             assert batch is not None
             yield batch
-
-
-def describe(settings: RunSettings) -> dict[str, Any]:
-    """Size and cost of a recipe, without training: parameters, GFLOPs of one evaluation for one
-    picture, size multiple, optimiser steps.
-    """
-    training = settings.training
-    return {
-        **network_cost(settings.model)._asdict(),
-        "steps": -(-training.total_images // training.batch_size),
-    }
-
-
-def pictures_per_second(
-    settings: RunSettings,
-    data: Source,
-    teacher: nn.Module | None = None,
-    init: nn.Module | None = None,
-) -> float:
-    """The speed of a training on this machine, by a few steps of which nothing is kept; those of
-    large batches are tried with fewer pictures. Validations and checkpoints come on top.
-
-    Args:
-        settings: the resolved recipe.
-        data: training pictures.
-        teacher: the trained network, for settings with a distillation.
-        init: a network whose weights the training begins with.
-
-    Raises:
-        UsageError: an init of another shape.
-        DataError: too many training pictures are bad.
-    """
-    size = min(_TRIED_PICTURES, settings.training.batch_size)
-    piece = settings.training.microbatch
-    fewer = {"batch_size": size, "microbatch": None if piece is None else min(piece, size)}
-    settings = override(settings, {"training": fewer})
-    data = excluding(data, settings.data.exclude)
-    bad = BadPictures(data, settings.data.max_bad)
-    training = _Training(Run(settings, data, None, begin(settings, teacher, init), bad), None)
-    workers = settings.data.workers
-    count = max(_TRIED_STEPS, workers)
-    with closing(training._batches()) as batches:
-        training._step(training._next(batches))  # the first finds its kernels and memory
-        for _ in range(workers * _READ_AHEAD):  # what was read meanwhile
-            training._next(batches)
-        start = time.monotonic()
-        for _ in range(count):
-            training._step(training._next(batches))
-        return size * count / (time.monotonic() - start)
-
-
-def trained_pictures(out: Path) -> int:
-    """Those that the newest checkpoint of a run folder has seen; 0 where there is none."""
-    names = [path.name for path in list_checkpoints(out / CHECKPOINTS)]
-    return max((int(name) for name in names if name.isdecimal()), default=0)
 
 
 @contextmanager
