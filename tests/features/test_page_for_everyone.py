@@ -140,9 +140,9 @@ def test_german_by_the_browser_or_as_chosen(browser: Any, where: Home) -> None:
         assert one.page.get_attribute("html", "lang") == "de"
         one.page.click(".mosaic")
         one.until_done()
-        assert one.text("#promise-text").startswith("Verkleinert ergibt dieses Bild wieder Ihr")
+        assert one.text("#promise-text").startswith("Verkleinert ist dies wieder Ihr")
         one.page.click("#languages [value=en]")
-        assert one.text("#promise-text").startswith("Downscaling this picture gives")
+        assert one.text("#promise-text").startswith("Downscaled, this is")
         assert one.page.get_attribute("html", "lang") == "en"
         one.page.reload()
         assert one.text(".choose") == "Choose pictures"

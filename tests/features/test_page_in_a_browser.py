@@ -127,7 +127,7 @@ def test_a_face_becomes_a_picture_that_keeps_its_promise(face: Tab, tmp_path: Pa
     made = upscaled(FACE, tmp_path, "--json")
     levels = consistency(FACE, made["astronaut.png"])
     assert levels < 0.1
-    said = "Downscaling this picture gives your picture back: off by less than 0.1 of 255 levels."
+    said = "Downscaled, this is your picture again: off by less than 0.1 of 255 levels."
     assert face.text("#promise-text") == said
     saved = downloaded(face, "astronaut_sr4.png")
     # The service computes on OpenVINO, where it is installed, in bfloat16; the command, for a small

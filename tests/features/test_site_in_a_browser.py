@@ -28,7 +28,7 @@ ISOLATED = {
     "Cross-Origin-Embedder-Policy": "require-corp",
 }
 MOST = 10  # values that may be off, by one level, of a result of 128x128 pixels
-FITS = "Downscaling this picture gives your picture back: off by less than 0.1 of 255 levels."
+FITS = "Downscaled, this is your picture again: off by less than 0.1 of 255 levels."
 WATCH = """(() => {
     window.told = [];
     const line = document.getElementById("status-text");
@@ -248,7 +248,7 @@ def test_a_link_of_the_service_gives_what_a_site_has(browser: Any, served: Home)
     wanted = f"#seed=3&evidence=jpeg&width=96&format=tiff&sha256={'0' * 64}&name=face.png"
     with tab(browser, served.url) as one:
         one.open(wanted)
-        assert "those that there are here are filled in" in one.text("#wanted-text")
+        assert "those known here are filled in" in one.text("#wanted-text")
         assert one.page.input_value("#seed") == "3"
         assert one.page.locator("#size-by, #evidence, #format").count() == 0
         assert not one.page.is_visible("#download-format")
