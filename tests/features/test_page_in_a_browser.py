@@ -265,7 +265,7 @@ def test_size_and_evidence_reach_the_service(open_service: Open) -> None:
     one.give(str(FACE))
     one.until_done()
     assert "96 × 96" in one.text("#facts")
-    assert "differs from yours: off by" in one.text("#promise-text")
+    assert "differs from your picture: off by" in one.text("#promise-text")
 
 
 def test_what_no_picture_fits_is_not_called_kept(open_service: Open, tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ def test_what_no_picture_fits_is_not_called_kept(open_service: Open, tmp_path: P
     one.page.select_option("#evidence", "exact")
     one.give(str(tmp_path / "noise.png"))
     one.until_done()
-    assert "differs from yours: off by" in one.text("#promise-text")
+    assert "differs from your picture: off by" in one.text("#promise-text")
     assert "free" in one.page.get_attribute("#promise", "class").split()
 
 
