@@ -152,3 +152,11 @@ def test_drawings_are_not_taken_for_sharpened_photographs() -> None:
     for drawing in (ring, chequers & (rows < 64)):
         assert not is_sharpened(np.where(drawing, -0.8, 0.8)[None].astype(np.float32))
     assert not is_sharpened(sharpened(0)[:, :31])  # too small to tell
+
+
+def test_patterns_of_two_pixels_are_not_taken_for_sharpened_photographs() -> None:
+    rows, columns = np.mgrid[:96, :96]
+    chequers = 0.4 * np.where((rows + columns) % 2, 1, -1)
+    waves = 0.3 * np.sin(rows / 7) * np.cos(columns / 9)
+    assert not is_sharpened((waves + chequers)[None].astype(np.float32))
+    assert not is_sharpened(np.stack([waves + chequers] * 3).astype(np.float32))

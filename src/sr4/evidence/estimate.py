@@ -38,6 +38,7 @@ _MOST_WINDOWS = 4096
 # Levels, of the amplitude in the corner of the spectrum times its ratio to that of the middle:
 # bicubic downscaling leaves 3.5 or less of 199 in 200 photographs, sharpening by a camera 5 to 15.
 _SHARPENED = 3.5
+_PATTERN = 1.25  # that ratio, above which it is hatching or chequers: sharpened ones have 0.6
 _SEEN = 3.0  # levels in the corner, below which nobody sees it
 _FLAT = 0.3  # share of equal neighbours: photographs have half as many at most, drawings more
 _DRAWN = 0.05  # of what is lost in all, below which the flattest patches are those of a drawing
@@ -215,7 +216,8 @@ def is_sharpened(unit: NDArray[Any]) -> bool:
     chequers of two pixels, too strong beside coarser ones. Cameras and editors that sharpen make
     it. Of a larger picture it would take dots as strong as black and white.
 
-    White noise is left out of account, and so are drawings, whose edges are as sharp.
+    White noise is left out of account, and so are drawings, whose edges are as sharp, and patterns
+    of two pixels.
     """
     corner, middle = _corner_and_middle(unit)
 
@@ -223,11 +225,12 @@ def is_sharpened(unit: NDArray[Any]) -> bool:
         left = corner - noise
         return left > _SEEN**2 and left > _SHARPENED * math.sqrt(max(0.0, middle - noise))
 
-    return (
-        is_strong(0.0)  # first, as noise and flat parts take longer to find
-        and is_strong(_luma_share(unit) * estimated_noise(unit) ** 2)
-        and _flat_share(unit) < _FLAT
-    )
+    # First what is left of most pictures, as noise and flat parts take longer to find.
+    if not is_strong(0.0):
+        return False
+    noise = _luma_share(unit) * estimated_noise(unit) ** 2
+    is_pattern = corner - noise > _PATTERN**2 * (middle - noise)
+    return is_strong(noise) and not is_pattern and _flat_share(unit) < _FLAT
 
 
 def _luma_share(unit: NDArray[Any]) -> float:
