@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from functools import partial
-from importlib import import_module
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -132,7 +130,6 @@ def run_training(
     Args:
         command: what needs the packages that may be missing.
     """
-    from sr4.data.excluding import excluding
     from sr4.data.sources import open_sources
 
     model = settings.model
@@ -142,18 +139,8 @@ def run_training(
     if speaks:
         console.note_left_out(pictures.left_out)
     if dry_run and speaks:
-        trainer, plan = _trainer(command), import_module("sr4.training.plan")
-        speed = None
-        if _is_alone():
-            networks = _networks(trainer, teacher, init)
-            speed = partial(plan.pictures_per_second, settings, pictures, **networks)
-        facts = {
-            **plan.describe(settings),
-            "training_pictures": len(excluding(pictures, settings.data.exclude)),
-            "validation_pictures": 0 if validation is None else len(validation),
-            "trained_before": plan.trained_pictures(out),
-        }
-        _print_plan(settings, facts, speed, as_json=as_json)
+        networks = _networks(_trainer(command), teacher, init)
+        _print_plan(settings, pictures, validation, out, networks, as_json=as_json)
     if dry_run:
         return 0
     summary = _train(_trainer(command), settings, pictures, validation, out, teacher, init)
@@ -294,24 +281,36 @@ def _trainer(command: str) -> Any:
 
 def _print_plan(
     settings: RunSettings,
-    facts: Mapping[str, float],
-    speed: Callable[[], float] | None,
+    pictures: Source,
+    validation: Source | None,
+    out: Path,
+    networks: Mapping[str, Any],
     *,
     as_json: bool,
 ) -> None:
     """The resolved settings, and facts about them as comments, so that the output is a --config.
 
+    How long it takes is tried last, as that needs memory and pictures; not by one of several
+    processes.
+
     Args:
-        facts: what the training takes.
-        speed: tries how many pictures a second it makes, which comes last: it takes memory and
-            pictures, of which there may be too few. None where nobody tries.
+        networks: those that the training begins with.
     """
     import yaml
 
+    from sr4.data.excluding import excluding
+    from sr4.training.plan import describe, pictures_per_second, trained_pictures
+
+    facts = {
+        **describe(settings),
+        "training_pictures": len(excluding(pictures, settings.data.exclude)),
+        "validation_pictures": 0 if validation is None else len(validation),
+        "trained_before": trained_pictures(out),
+    }
     resolved = settings.model_dump(mode="json")
     left = max(0, settings.training.total_images - facts["trained_before"])
     if as_json:
-        found = None if speed is None else speed()
+        found = pictures_per_second(settings, pictures, **networks) if _is_alone() else None
         seconds = None if found is None else left / found
         time = {"pictures_per_second": found, "seconds": seconds}
         console.say_json({"settings": resolved, **facts, **time})
@@ -321,10 +320,10 @@ def _print_plan(
         console.say(f"# {name.replace('_', ' ')}: {shown}")
     for line in yaml.safe_dump(resolved, sort_keys=False).splitlines():
         console.say(line)
-    if speed is None:
+    if not _is_alone():
         console.say("# time: not tried, as several processes train")
         return
-    found = speed()
+    found = pictures_per_second(settings, pictures, **networks)
     about = console.about(left / found)
     console.say(f"# time: {about} at {found:.3g} pictures a second, without validations")
 

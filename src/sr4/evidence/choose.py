@@ -144,8 +144,7 @@ def _shows_levels(raster: Raster) -> bool:
 
 
 def _is_whole(raster: Raster) -> bool:
-    is_opaque = raster.alpha is None or bool((raster.alpha == raster.alpha_span.high).all())
-    return is_opaque and _stretch(raster) == 1
+    return raster.is_opaque and _stretch(raster) == 1
 
 
 def _stretch(raster: Raster) -> float:

@@ -171,6 +171,11 @@ class Raster:
         return None if self.alpha is None else self.alpha_span.unit(self.alpha)[None]
 
     @property
+    def is_opaque(self) -> bool:
+        """Whether all of it is to be seen."""
+        return self.alpha is None or bool((self.alpha == self.alpha_span.high).all())
+
+    @property
     def alpha_span(self) -> Span:
         """The span of alpha: whatever the values of colour are, opaque is the greatest number of a
         type, and 1 among floats.

@@ -24,9 +24,7 @@ Bands = Iterable[tuple[int, int, int, int]]
 
 def is_transparent(given: Raster) -> bool:
     """Whether some of a picture is to be seen in part or not at all, not for lack of data."""
-    if given.alpha is None or given.nodata is not None:
-        return False
-    return bool((given.alpha != given.alpha_span.high).any())
+    return given.nodata is None and not given.is_opaque
 
 
 def share_of(raster: Raster, rows: slice = slice(None)) -> Floats:
